@@ -1,0 +1,26 @@
+"""fer_edge: facial-expression recognition from labelled faces to a verified model in other people's apps.
+
+Importing the package pulls neither torch nor onnxruntime; names load when they are first used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from fer_edge.errors import FerEdgeError
+from fer_edge.labels import EXPRESSIONS
+
+if TYPE_CHECKING:
+    from fer_edge.runtime.classifier import Classifier
+    from fer_edge.runtime.prediction import Prediction
+
+__version__ = "0.1.0"
+__all__ = ["EXPRESSIONS", "Classifier", "FerEdgeError", "Prediction", "__version__"]
+
+_LAZY = {"Classifier": "fer_edge.runtime.classifier", "Prediction": "fer_edge.runtime.prediction"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'fer_edge' has no attribute {name!r}")

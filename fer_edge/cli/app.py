@@ -1,0 +1,46 @@
+"""The typer app: every command in one place, and project errors as one line with their exit code."""
+
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from fer_edge.cli import data
+from fer_edge.errors import FerEdgeError
+
+
+class _OneLineErrors(TyperGroup):
+    """Prints a FerEdgeError as one line on stderr and exits with its code; other exceptions keep their traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FerEdgeError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            typer.echo("interrupted; nothing more was written", err=True)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # The reader (head, less) closed the pipe: stop quietly, and keep Python from flushing into it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=_OneLineErrors,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Facial-expression recognition from a folder of labelled faces to a verified model in other people's apps.",
+)
+
+app.add_typer(data.app, name="data")
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name=os.path.basename(sys.argv[0]))

@@ -1,0 +1,56 @@
+"""What goes wrong on purpose: every error a user can mend, each with the exit code the command line gives it."""
+
+
+class FerEdgeError(Exception):
+    """An error the user can mend. Its text is one clear line: what was expected, what was found, what to do next."""
+
+    exit_code = 1
+
+
+class DataError(FerEdgeError):
+    """Labelled faces that cannot be read as they are. Its text may list one path or row per line."""
+
+
+class ImageError(FerEdgeError):
+    """One image that cannot be opened; the text names it."""
+
+
+class CheckpointError(FerEdgeError):
+    """A checkpoint or run folder that is missing, damaged, in use or of another kind."""
+
+
+class ModelError(FerEdgeError):
+    """An exported model that is missing, damaged, without a valid card, or of a kind that is refused."""
+
+
+class ProviderError(FerEdgeError):
+    """The execution provider that was asked for is not there; the text says which part is missing."""
+
+
+class TrainingError(FerEdgeError):
+    """Training that cannot go on, e.g. a loss that is not finite."""
+
+
+class StorageError(FerEdgeError):
+    """A file that cannot be written: disk full, read-only, no permission."""
+
+
+class MissingExtraError(FerEdgeError):
+    """A command that needs an optional extra which is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"expected the package '{package}', found none; run: pip install 'fer-edge[{extra}]'")
+
+
+class CheckFailed(FerEdgeError):
+    """A check that ran and failed (parity, accuracy loss, speed): exit code 3, never a warning."""
+
+    exit_code = 3
+
+
+class Interrupted(FerEdgeError):
+    """A signal stopped the work after what was done had been saved. ``exit_code`` is 128 + the signal's number."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,116 @@
+"""Files that are either whole or not there: written beside their place, flushed to disk, then renamed."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from fer_edge.errors import StorageError
+
+TEMPORARY_PREFIX = ".fer-edge-"
+TEMPORARY_SUFFIX = ".part"
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.EACCES: "permission denied; choose another folder or change its permissions",
+    errno.EPERM: "permission denied; choose another folder or change its permissions",
+    errno.ENOTDIR: "part of the path is a file, not a folder; choose another path",
+    errno.EFBIG: "the file would be larger than this file system or user may write",
+}
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """Say in one line why ``path`` could not be written."""
+    reason = _REASONS.get(error.errno or 0, f"{error.strerror or error}")
+    return StorageError(f"{path}: cannot be written: {reason}")
+
+
+def _as_os_error(error: BaseException) -> OSError | None:
+    """The OSError behind ``error``: libraries such as torch's zip writer wrap it or raise a RuntimeError in its wake."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError inside the block (also one that a library wrapped) into a StorageError that names ``path``."""
+    try:
+        yield
+    except Exception as error:
+        cause = _as_os_error(error)
+        if cause is None:
+            raise
+        raise storage_error(path, cause) from error
+
+
+def make_folder(path: Path) -> Path:
+    """Create ``path`` and its parents where they are missing. Raises StorageError."""
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, flush it to disk, then rename it to ``path``.
+
+    Whatever happens, ``path`` holds either its old bytes or all of the new ones. Raises StorageError when the disk is
+    full, read-only or closed to this user; the temporary file is removed.
+    """
+    with storage_errors(path):
+        descriptor, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                write(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private; these are ordinary files
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` atomically. Raises StorageError."""
+    write_atomically(path, lambda stream: stream.write(data))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 to ``path`` atomically. Raises StorageError."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def sweep_temporary_files(folder: Path) -> list[Path]:
+    """Remove what a killed ``write_atomically`` left in ``folder``; call it only while holding the folder's lock."""
+    leftovers = sorted(folder.glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"))
+    for leftover in leftovers:
+        leftover.unlink(missing_ok=True)
+    return leftovers
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system can open a folder (not on Windows)."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""What other apps import: numpy, pillow and onnxruntime, never torch."""
