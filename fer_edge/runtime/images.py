@@ -1,0 +1,191 @@
+"""Opens images of any origin as uint8 pixels, and turns pixels into the face that the net was trained on."""
+
+import io
+import re
+import stat
+from pathlib import Path
+from typing import IO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from fer_edge.errors import ImageError
+
+ImageSource: TypeAlias = str | Path | bytes | bytearray | memoryview | Image.Image | NDArray[np.generic]
+"""What can be opened: a path, the bytes of an image file, a PIL image, or an array (H, W) or (H, W, 1 | 3 | 4)."""
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+"""The only decoders that untrusted bytes reach: each is widely used and widely fuzzed."""
+
+SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+)
+"""File names that folders and globs pick up; a file that is named outright may be called anything."""
+
+MAX_PIXELS = 2**30 // 4 // 3
+"""Pillow's own bound (89 megapixels, 256 MB as RGB): above it an image is more likely a decompression bomb."""
+
+MAX_FILE_BYTES = 2**30
+
+BACKGROUND = 255
+"""Transparent pixels lie on white, as they do on a page."""
+
+FACE_SIZE = 48
+"""Side of a FER-2013 face in pixels."""
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.uint8]:
+    """Open an image as uint8 pixels (H, W, C): C is 1 for a grey image and 3 (RGB) for any other.
+
+    EXIF orientation is applied, transparency lies on white, 16-bit grey is scaled to 8, palettes and CMYK become RGB,
+    and of an animation the first frame counts. ``name`` is what an error calls the image (default: its path).
+
+    Raises ImageError, one line that names the image, for anything else: no such file, a URL, bytes of another format,
+    a truncated or damaged file, more than MAX_PIXELS, an array of another shape or type.
+    """
+    name = name or source_name(source)
+    try:
+        if isinstance(source, str | Path):
+            return _decode_file(source, name)
+        if isinstance(source, bytes | bytearray | memoryview):
+            return _decode_stream(io.BytesIO(source), name)
+        if isinstance(source, Image.Image):
+            return _pixels_of(source, name)
+        if isinstance(source, np.ndarray):
+            return _pixels_of_array(source, name)
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(name) from error
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, KeyError, ...
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{name}: expected an intact image, found one that cannot be decoded ({reason})") from error
+    raise ImageError(f"{name}: expected a path, bytes, a PIL image or a numpy array, found {type(source).__name__}")
+
+
+def source_name(source: object) -> str:
+    """What messages call an image: its path, or its kind in angle brackets where it has none."""
+    if isinstance(source, str | Path):
+        return str(source)
+    return f"<{type(source).__name__}>"
+
+
+def face_pixels(pixels: NDArray[np.uint8], size: int = FACE_SIZE) -> NDArray[np.uint8]:
+    """The reference preprocessing: uint8 (H, W) or (H, W, 1 | 3 | 4) to one grey face, uint8 (size, size).
+
+    Grey by the luma weights of ITU-R BT.601 (Pillow's ``L``; alpha is dropped, as in the exported graph), then Pillow's
+    antialiased bilinear resize. A grey image that already has the size comes back unchanged, bit for bit.
+    """
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    image = Image.fromarray(np.ascontiguousarray(pixels if pixels.ndim == 2 else pixels[:, :, :3]))
+    face = image.convert("L").resize((size, size), Image.Resampling.BILINEAR)
+    return np.array(face, dtype=np.uint8)
+
+
+def _decode_file(source: str | Path, name: str) -> NDArray[np.uint8]:
+    if isinstance(source, str) and _URL.match(source):
+        raise ImageError(f"{name[:200]}: expected a file, found a URL; download it and pass the file")
+    try:
+        status = Path(source).stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise ImageError(f"{name}: expected an image file, found a folder")
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"{name}: expected an image file, found a device, pipe or socket; pass its bytes instead")
+        if status.st_size > MAX_FILE_BYTES:
+            raise ImageError(f"{name}: expected at most {MAX_FILE_BYTES} bytes, found {status.st_size}")
+        data = Path(source).read_bytes()
+    except OSError as error:
+        raise ImageError(f"{name}: cannot be opened: {error.strerror or error}") from error
+    return _decode_stream(io.BytesIO(data), name)
+
+
+def _decode_stream(stream: IO[bytes], name: str) -> NDArray[np.uint8]:
+    try:
+        image = Image.open(stream, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        stream.seek(0)
+        start = stream.read(8)
+        found = f"other bytes (they start with {start.hex(' ')})" if start else "no bytes"
+        raise ImageError(f"{name}: expected a {', '.join(FORMATS)} image, found {found}") from error
+    with image:
+        return _pixels_of(image, name)
+
+
+def _too_large(name: str) -> ImageError:
+    return ImageError(f"{name}: expected at most {MAX_PIXELS} pixels, found more; make the image smaller")
+
+
+def _pixels_of(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(name)
+    if image.width == 0 or image.height == 0:
+        raise ImageError(f"{name}: expected pixels, found an image of {image.width}x{image.height}")
+    image.load()
+    upright = _upright(image)
+    if upright.mode.startswith("I") or upright.mode == "F":
+        return _scaled_to_8_bit(np.asarray(upright), name)[:, :, np.newaxis]
+    flat = _flattened(upright)
+    pixels = np.array(flat, dtype=np.uint8)  # a copy: writable, and independent of Pillow's buffer
+    return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation. Unreadable EXIF leaves the image as it is: the pixels are sound without it."""
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # EXIF parsing raises as many types as the decoders do
+        return image
+    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
+def _flattened(image: Image.Image) -> Image.Image:
+    """Any 8-bit mode as ``L`` or ``RGB``, transparency composited."""
+    is_grey = image.mode in ("1", "L", "LA", "La")
+    if image.mode == "La":  # premultiplied alpha converts to LA alone
+        image = image.convert("LA")
+    if image.has_transparency_data:
+        opaque = image.convert("RGBA")
+        background = Image.new("RGBA", image.size, (BACKGROUND, BACKGROUND, BACKGROUND, 255))
+        image = Image.alpha_composite(background, opaque)
+    return image.convert("L" if is_grey else "RGB")
+
+
+def _scaled_to_8_bit(values: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
+    """16-bit integers 0-65535 or floats 0-1 to uint8 0-255, rounded; a range that would be a guess is refused."""
+    full_scale = 1.0 if np.issubdtype(values.dtype, np.floating) else 65535.0
+    lowest, highest = float(values.min()), float(values.max())
+    if not (lowest >= 0 and highest <= full_scale):  # written so that NaN is refused too
+        raise ImageError(
+            f"{name}: expected {values.dtype} values from 0 to {full_scale:g}, found {lowest:g} to {highest:g}; "
+            "save it with 8 or 16 bits"
+        )
+    return np.rint(values.astype(np.float64) * (255.0 / full_scale)).astype(np.uint8)
+
+
+def _pixels_of_array(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or array.size == 0:
+        raise ImageError(f"{name}: expected an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), found {array.shape}")
+    if array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise _too_large(name)
+    if array.dtype == np.uint16:
+        array = _scaled_to_8_bit(array, name)
+    if array.dtype != np.uint8:
+        raise ImageError(f"{name}: expected an array of uint8 (0-255) or uint16 (0-65535), found {array.dtype}")
+    if array.ndim == 3 and array.shape[2] == 4:
+        return np.array(_flattened(Image.fromarray(np.ascontiguousarray(array))), dtype=np.uint8)
+    return np.array(array if array.ndim == 3 else array[:, :, np.newaxis], dtype=np.uint8, order="C")
