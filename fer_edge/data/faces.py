@@ -1,0 +1,106 @@
+"""Labelled faces in memory: one array a split."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fer_edge.data.problems import Problem
+from fer_edge.data.splits import SPLITS
+from fer_edge.errors import DataError
+from fer_edge.labels import EXPRESSIONS, NUM_EXPRESSIONS
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """Faces of one split with their labels."""
+
+    faces: np.ndarray
+    """uint8 (N, size, size), grey levels 0-255."""
+
+    labels: np.ndarray
+    """int64 (N,), indices in EXPRESSIONS."""
+
+    sources: tuple[str, ...]
+    """Where each face is from, N texts: a path, ``file.csv:LINE`` or ``sample:INDEX``."""
+
+    def __post_init__(self) -> None:
+        if not len(self.faces) == len(self.labels) == len(self.sources):
+            raise ValueError(f"{len(self.faces)} faces, {len(self.labels)} labels, {len(self.sources)} sources")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: np.ndarray | Iterable[int]) -> "FaceSet":
+        """The faces at ``indices`` (integers, or a boolean mask of N), in that order."""
+        selection = np.asarray(indices)
+        if not selection.size:
+            selection = selection.astype(np.int64)  # numpy makes an empty list float, which cannot index
+        chosen = np.arange(len(self))[selection]
+        return FaceSet(self.faces[chosen], self.labels[chosen], tuple(self.sources[index] for index in chosen))
+
+    def counts(self) -> dict[str, int]:
+        """Number of faces of each expression, in the order of EXPRESSIONS, zeros included."""
+        numbers = np.bincount(self.labels, minlength=NUM_EXPRESSIONS)
+        return dict(zip(EXPRESSIONS, numbers.tolist(), strict=True))
+
+    def mean_and_std(self) -> tuple[float, float]:
+        """Mean and standard deviation of pixel / 255 over every pixel, exact; (0.0, 1.0) where there is no face."""
+        if not len(self):
+            return 0.0, 1.0
+        histogram = sum(np.bincount(face.ravel(), minlength=256) for face in self.faces)
+        levels = np.arange(256) / 255
+        mean = float(np.average(levels, weights=histogram))
+        return mean, float(np.sqrt(np.average((levels - mean) ** 2, weights=histogram)))
+
+    def digests(self) -> list[bytes]:
+        """SHA-256 of the pixels of each face: equal exactly where two faces are byte-identical."""
+        return [hashlib.sha256(np.ascontiguousarray(face)).digest() for face in self.faces]
+
+
+def empty_face_set(size: int) -> FaceSet:
+    """A set of no faces of ``size`` x ``size`` pixels."""
+    return FaceSet(np.zeros((0, size, size), np.uint8), np.zeros(0, np.int64), ())
+
+
+@dataclass(frozen=True)
+class FaceData:
+    """A whole data set: the three splits, what it was read from, and what was left out."""
+
+    source: str
+    """What was asked for: a path, or ``sample:N``."""
+
+    layout: str
+    """The layout that was recognised, in words."""
+
+    train: FaceSet
+    validation: FaceSet
+    test: FaceSet
+
+    problems: tuple[Problem, ...] = ()
+    """What was left out under ``skip_bad``."""
+
+    def split(self, name: str) -> FaceSet:
+        """The split called ``name``. Raises DataError, naming the splits there are, when it is unknown or empty."""
+        chosen = self.splits.get(name)
+        if not chosen:
+            filled = ", ".join(split for split, faces in self.splits.items() if faces) or "none"
+            raise DataError(
+                f"{self.source}: expected faces in the split '{name}', found none; splits with faces: {filled}"
+            )
+        return chosen
+
+    @property
+    def splits(self) -> dict[str, FaceSet]:
+        """Every split by name, in the order of SPLITS, also those without faces."""
+        return dict(zip(SPLITS, (self.train, self.validation, self.test), strict=True))
+
+    def fingerprint(self) -> str:
+        """SHA-256 in hexadecimal over pixels, label and split of every face, whatever their paths and reading order."""
+        entries = sorted(
+            split.encode() + bytes([label]) + digest
+            for split, faces in self.splits.items()
+            for label, digest in zip(faces.labels.tolist(), faces.digests(), strict=True)
+        )
+        return hashlib.sha256(b"\n".join(entries)).hexdigest()

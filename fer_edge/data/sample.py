@@ -1,0 +1,80 @@
+"""The built-in sample: drawn faces, so that every command can be tried without any data. They are no photos of anyone.
+
+Face number ``index`` of a seed is the same whatever the number of faces drawn with it.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from fer_edge.data.faces import FaceData, FaceSet
+from fer_edge.data.portrait import draw_portrait
+from fer_edge.data.splits import SPLITS
+from fer_edge.errors import DataError
+from fer_edge.labels import EXPRESSIONS, NUM_EXPRESSIONS
+from fer_edge.runtime.images import FACE_SIZE, face_pixels
+
+NAME = "sample"
+DEFAULT_COUNT = 2100
+HELD_OUT_PART = 6
+"""One face in this many is from validation, as many are from test, the rest are from train."""
+
+MIN_COUNT = HELD_OUT_PART * NUM_EXPRESSIONS
+MAX_COUNT = 1_000_000
+FACES_PER_TASK = 64
+
+
+def is_sample(source: str | Path | None) -> bool:
+    """Whether ``source`` asks for drawn faces: ``sample`` or ``sample:N``."""
+    return isinstance(source, str) and source.partition(":")[0] == NAME
+
+
+def draw_sample(source: str = NAME, *, size: int = FACE_SIZE, seed: int = 0) -> FaceData:
+    """Draw ``sample`` or ``sample:N`` as faces of uint8 (size, size), as many of each expression as the number allows.
+
+    Raises DataError where N is no number from MIN_COUNT (one face of each expression in each split) to MAX_COUNT.
+    """
+    count = _count_in(source)
+    faces = draw_faces(range(count), size=size, seed=seed)
+    held_out = count // HELD_OUT_PART
+    ends = np.cumsum([count - 2 * held_out, held_out, held_out])
+    splits = {
+        split: faces.take(np.arange(start, end))
+        for split, start, end in zip(SPLITS, (0, *ends[:-1]), ends, strict=True)
+    }
+    return FaceData(f"{NAME}:{count}", f"{count} faces drawn by code from seed {seed}, no photos", **splits)
+
+
+def draw_faces(indices: range, *, size: int = FACE_SIZE, seed: int = 0) -> FaceSet:
+    """Draw the faces numbered ``indices``; each depends on its number and the seed alone."""
+
+    def draw(chunk: range) -> list[np.ndarray]:
+        return [draw_face(index, seed=seed) for index in chunk]
+
+    chunks = [indices[start : start + FACES_PER_TASK] for start in range(0, len(indices), FACES_PER_TASK)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        faces = [face for chunk in pool.map(draw, chunks) for face in chunk]
+    return FaceSet(
+        np.stack([face_pixels(face, size) for face in faces]),
+        np.array([index % NUM_EXPRESSIONS for index in indices], np.int64),
+        tuple(f"{NAME}:{index}" for index in indices),
+    )
+
+
+def draw_face(index: int, *, seed: int = 0) -> np.ndarray:
+    """Draw face number ``index`` of ``seed``: uint8 (48, 48), of expression ``index % 7``."""
+    return draw_portrait(EXPRESSIONS[index % NUM_EXPRESSIONS], np.random.default_rng([seed, index]))
+
+
+def _count_in(source: str) -> int:
+    _, colon, number = source.partition(":")
+    if not colon:
+        return DEFAULT_COUNT
+    if not (number.isascii() and number.isdecimal() and MIN_COUNT <= int(number[:9]) <= MAX_COUNT):
+        raise DataError(
+            f"{source}: expected {NAME} or {NAME}:N with N from {MIN_COUNT} to {MAX_COUNT}, found '{number[:20]}'; "
+            f"for a folder of that name write ./{source}"
+        )
+    return int(number[:9])
