@@ -1,0 +1,147 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fer_edge.card import (
+    UNSEALED,
+    InputContract,
+    ModelCard,
+    TensorContract,
+    TrainingData,
+    beside_json,
+    card_beside,
+)
+from fer_edge.errors import ModelError
+from fer_edge.labels import EXPRESSIONS
+
+CARD = ModelCard(
+    name="faces",
+    format="onnx",
+    architecture="resnet18",
+    settings={"stem": "small"},
+    precision="int8",
+    input=InputContract(
+        name="image",
+        dtype="uint8",
+        shape=("batch", "height", "width", "channels"),
+        kind="pixels",
+        channels=(1, 3, 4),
+        colour="grey, RGB or RGBA; alpha is dropped",
+    ),
+    outputs=(
+        TensorContract("probabilities", "float32", ("batch", 7)),
+        TensorContract("logits", "float32", ("batch", 7)),
+    ),
+    image_size=48,
+    mean=0.5,
+    std=0.25,
+    training_data=TrainingData("fer2013", "ab" * 32),
+    metrics={"validation": {"accuracy": 0.7}},
+    versions={"torch": "2.13.0"},
+    created="2026-01-31T12:00:00+00:00",
+    opset=18,
+    ir_version=10,
+    minimum_onnxruntime="1.18",
+    quantisation={"method": "entropy"},
+    limits="Not for judging people.",
+)
+
+
+def raw(**changes: Any) -> dict[str, Any]:
+    return {**json.loads(CARD.to_json()), **changes}
+
+
+def test_card_survives_json() -> None:
+    assert ModelCard.from_json(CARD.to_json()) == CARD
+    assert ModelCard.from_json(CARD.to_json(indent=2).encode()) == CARD
+    bare = replace(CARD, opset=None, ir_version=None, minimum_onnxruntime=None, quantisation=None, format="pt2")
+    assert ModelCard.from_json(bare.to_json()) == bare
+
+
+def test_card_is_ascii_whatever_its_names_are() -> None:
+    card = replace(CARD, name="gesichter-ü-顔")
+    assert card.to_json().isascii()
+    assert ModelCard.from_json(card.to_json()).name == "gesichter-ü-顔"
+
+
+def test_unknown_keys_are_ignored() -> None:
+    assert ModelCard.from_mapping(raw(added_later=1)) == CARD
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": 2}, "'format_version': expected 1 (another version of fer_edge made it), found 2"),
+        ({"labels": ["angry", "disgust"]}, "'labels': expected angry, disgust, fear, happy, neutral, sad, surprise in"),
+        ({"labels": list(EXPRESSIONS[::-1])}, "'labels': expected angry, disgust"),
+        ({"labels": "angry"}, "'labels': expected a list, found angry"),
+        ({"name": ""}, "'name': expected text, found"),
+        ({"format": "h5"}, "'format': expected one of onnx, ort, torchscript, pt2, found h5"),
+        ({"precision": "int4"}, "'precision': expected one of fp32, fp16, int8, found int4"),
+        ({"precision": ["int8"]}, "'precision': expected one of fp32, fp16, int8, found ['int8']"),
+        ({"architecture": 18}, "'architecture': expected text, found 18"),
+        ({"settings": []}, "'settings': expected an object, found []"),
+        ({"image_size": 0}, "'image_size': expected an integer above 0, found 0"),
+        ({"image_size": True}, "'image_size': expected an integer above 0, found True"),
+        ({"mean": "0.5"}, "'mean': expected a finite number, found 0.5"),
+        ({"mean": float("nan")}, "'mean': expected a finite number, found nan"),
+        ({"std": 0}, "'std': expected a number above 0, found 0"),
+        ({"opset": "18"}, "'opset': expected an integer above 0, found 18"),
+        ({"created": "yesterday"}, "'created': expected an ISO 8601 date, found yesterday"),
+        ({"content_sha256": "AB" * 32}, "'content_sha256': expected 64 lower-case hex digits"),
+        ({"metrics": {"test": 0.7}}, "'metrics': expected an object"),
+        ({"versions": {"torch": 2}}, "'versions': expected text"),
+        ({"training_data": {"source": "x"}}, "'training_data.fingerprint': expected a value, found none"),
+        ({"outputs": []}, "'outputs': expected a list of objects, found []"),
+        ({"outputs": [{"name": "a", "dtype": "float32"}]}, "'outputs[0].shape': expected a value, found none"),
+    ],
+)
+def test_wrong_field_is_named_with_what_was_expected_and_found(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError) as raised:
+        ModelCard.from_mapping(raw(**changes), where="faces.onnx")
+    assert str(raised.value).startswith("faces.onnx: card field ")
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("key", sorted(raw()))
+def test_missing_field_is_named(key: str) -> None:
+    card = raw()
+    del card[key]
+    with pytest.raises(ModelError, match=f"card field '{key}': expected a value, found none; export again"):
+        ModelCard.from_mapping(card)
+
+
+@pytest.mark.parametrize("key", sorted(raw()))
+@pytest.mark.parametrize("value", [None, -1, 1.5, "x", [], {}, [1], True, {"a": 1}, "x" * 1000])
+def test_any_value_anywhere_is_read_or_refused_in_one_short_line(key: str, value: Any) -> None:
+    refusal = None
+    try:
+        card = ModelCard.from_mapping(raw(**{key: value}))
+    except ModelError as error:
+        refusal = str(error)
+    if refusal is None:
+        assert json.loads(card.to_json())[key] == value
+    else:
+        assert f"card field '{key}" in refusal
+        assert len(refusal) < 400
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, b"\xff\xfe"])
+def test_what_is_no_json_object_is_refused(text: str | bytes) -> None:
+    with pytest.raises(ModelError, match="expected a card in JSON, found"):
+        ModelCard.from_json(text)
+
+
+def test_card_beside_holds_the_hash_of_the_file() -> None:
+    sealed = CARD.sealed("cd" * 32)
+    text = beside_json(sealed, "ef" * 32)
+    assert card_beside(text, where="faces.json") == (sealed, "ef" * 32)
+    with pytest.raises(ModelError, match="'file_sha256': expected a value, found none"):
+        card_beside(sealed.to_json(), where="faces.json")
+
+
+def test_new_card_is_unsealed() -> None:
+    assert CARD.content_sha256 == UNSEALED == "0" * 64
