@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from fer_edge.cli import data
+from fer_edge.cli import data, train
 from fer_edge.errors import FerEdgeError
 
 
@@ -38,6 +38,7 @@ app = typer.Typer(
     help="Facial-expression recognition from a folder of labelled faces to a verified model in other people's apps.",
 )
 
+app.command()(train.train)
 app.add_typer(data.app, name="data")
 
 

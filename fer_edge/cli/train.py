@@ -1,0 +1,191 @@
+"""``train``: begin a run, or go on with one."""
+
+from dataclasses import asdict, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.training.config import AugmentConfig, Optimizer, Precision, Stem, TrainConfig
+
+_DEFAULT = TrainConfig()
+_AUGMENT = AugmentConfig()
+_WITH_RESUME = {"resume", "data", "json_output"}
+
+
+def train(
+    context: typer.Context,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder or CSV of labelled faces, or 'sample' for drawn ones. [default: fer2013/ here]"),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run. [default: architecture and time]")] = None,
+    runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this run folder, with the settings it began with.")
+    ] = None,
+    drop_leaks: Annotated[
+        bool, typer.Option(help="Leave out validation and test faces that are byte-identical to a training face.")
+    ] = False,
+    skip_bad: Annotated[bool, typer.Option(help="Go on without files and rows that cannot be read.")] = False,
+    architecture: Annotated[
+        str, typer.Option(help="resnet18, vgg, inception, mobilenet_v3_small or tiny.", rich_help_panel="Model")
+    ] = _DEFAULT.architecture,
+    stem: Annotated[
+        Stem,
+        typer.Option(
+            help="ResNet18's first layers: 7x7/2 + max-pool, without the pool, or 3x3/1.", rich_help_panel="Model"
+        ),
+    ] = _DEFAULT.stem,
+    weights: Annotated[
+        str, typer.Option(help="auto, imagenet, none, or a torchvision state dict.", rich_help_panel="Model")
+    ] = _DEFAULT.weights,
+    image_size: Annotated[
+        int, typer.Option(help="Side of a face in pixels.", rich_help_panel="Model")
+    ] = _DEFAULT.image_size,
+    epochs: Annotated[int, typer.Option(help="Passes over the faces.", rich_help_panel="Training")] = _DEFAULT.epochs,
+    batch_size: Annotated[
+        int, typer.Option(help="Faces a step, over all processes.", rich_help_panel="Training")
+    ] = _DEFAULT.batch_size,
+    max_lr: Annotated[
+        float, typer.Option(help="Peak of the one-cycle learning rate.", rich_help_panel="Training")
+    ] = _DEFAULT.max_lr,
+    warmup: Annotated[
+        float, typer.Option(help="Part of the steps before the peak.", rich_help_panel="Training")
+    ] = _DEFAULT.warmup,
+    optimizer: Annotated[
+        Optimizer, typer.Option(help="sgd has Nesterov momentum.", rich_help_panel="Training")
+    ] = _DEFAULT.optimizer,
+    weight_decay: Annotated[
+        float, typer.Option(help="None on norms and biases.", rich_help_panel="Training")
+    ] = _DEFAULT.weight_decay,
+    clip_norm: Annotated[
+        float, typer.Option(help="Clip the gradient's norm; 0 is off.", rich_help_panel="Training")
+    ] = _DEFAULT.clip_norm,
+    clip_value: Annotated[
+        float, typer.Option(help="Clip each gradient element; 0 is off.", rich_help_panel="Training")
+    ] = _DEFAULT.clip_value,
+    label_smoothing: Annotated[
+        float, typer.Option(help="Part of a target spread over all classes.", rich_help_panel="Training")
+    ] = _DEFAULT.label_smoothing,
+    ema_decay: Annotated[
+        float, typer.Option(help="Moving average of the weights; 0 is off.", rich_help_panel="Training")
+    ] = _DEFAULT.ema_decay,
+    mixup: Annotated[
+        float, typer.Option(help="Alpha of mixup; 0 is off.", rich_help_panel="Training")
+    ] = _DEFAULT.mixup,
+    class_weights: Annotated[
+        bool, typer.Option(help="Let every class count alike in the loss.", rich_help_panel="Training")
+    ] = _DEFAULT.class_weights,
+    patience: Annotated[
+        int, typer.Option(help="Stop after this many epochs without a better one; 0 never.", rich_help_panel="Training")
+    ] = _DEFAULT.patience,
+    seed: Annotated[int, typer.Option(help="Seeds everything drawn.", rich_help_panel="Training")] = _DEFAULT.seed,
+    crop: Annotated[
+        int, typer.Option(help="Largest move of the crop, in pixels.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.crop,
+    flip: Annotated[
+        float, typer.Option(help="Probability of a horizontal flip.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.flip,
+    rotation: Annotated[
+        float, typer.Option(help="Largest rotation, in degrees.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.rotation,
+    scale: Annotated[
+        float, typer.Option(help="Largest relative change of size.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.scale,
+    shift: Annotated[
+        float, typer.Option(help="Largest shift, as a part of the width.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.shift,
+    brightness: Annotated[
+        float, typer.Option(help="Largest change of brightness.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.brightness,
+    contrast: Annotated[
+        float, typer.Option(help="Largest change of contrast.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.contrast,
+    erasing: Annotated[
+        float, typer.Option(help="Probability of an erased rectangle.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.erasing,
+    erasing_area: Annotated[
+        float, typer.Option(help="Largest part that is erased.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.erasing_area,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel="Machine")
+    ] = _DEFAULT.device,
+    precision: Annotated[
+        Precision,
+        typer.Option(help="bf16 mixed precision or fp32; auto takes what is faster.", rich_help_panel="Machine"),
+    ] = _DEFAULT.precision,
+    channels_last: Annotated[
+        bool, typer.Option(help="Activations in NHWC order.", rich_help_panel="Machine")
+    ] = _DEFAULT.channels_last,
+    threads: Annotated[
+        int, typer.Option(help="CPU threads; 0 is torch's choice.", rich_help_panel="Machine")
+    ] = _DEFAULT.threads,
+    save_interval: Annotated[
+        float, typer.Option(help="Seconds between checkpoints; 0 saves every step.", rich_help_panel="Machine")
+    ] = _DEFAULT.save_interval,
+    tensorboard: Annotated[
+        bool, typer.Option(help="Also write a TensorBoard log.", rich_help_panel="Machine")
+    ] = _DEFAULT.tensorboard,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a classifier under a one-cycle schedule and keep it in a run folder.
+
+    `python cli.py train --data sample --architecture tiny --epochs 4` takes seconds; `python cli.py train` trains
+    ResNet18 on fer2013/. Ctrl-C saves and says how to go on. Several GPUs or machines:
+    `torchrun --standalone --nproc_per_node=2 cli.py train ...`.
+    """
+    given = dict(context.params)
+    if resume is not None:
+        _refuse_settings(context)
+    else:
+        config = _config(given)
+
+    from fer_edge.training.train import DataRequest
+    from fer_edge.training.train import resume as resume_run
+    from fer_edge.training.train import train as train_run
+
+    if resume is not None:
+        done = resume_run(resume, source=data)
+    else:
+        name = name or f"{architecture}-{datetime.now():%Y%m%d-%H%M%S}"
+        done = train_run(config, DataRequest(data, skip_bad, drop_leaks), runs / name)
+    if not _is_main_process():
+        return
+    history = done.history
+    if json_output:
+        summary = {**asdict(history), "folder": str(done.folder), "config": done.record.config.to_dict()}
+        result_json({**summary, "machine": done.record.machine, "starting_weights": done.record.starting_weights})
+    else:
+        early = ", stopped early" if history.stopped_early else ""
+        result(
+            f"best validation accuracy {history.best_accuracy:.4f} "
+            f"(epoch {history.best_epoch} of {len(history.rows)}{early})"
+        )
+    wrote(done.folder / "checkpoints" / "best.pt", done.folder / "curves.png")
+    note(f"next: python cli.py evaluate --checkpoint {done.folder}")
+
+
+def _config(given: dict[str, Any]) -> TrainConfig:
+    """The settings among the command's parameters, which have the settings' own names."""
+    augment = AugmentConfig(**{setting.name: given[setting.name] for setting in fields(AugmentConfig)})
+    settings = {setting.name: given[setting.name] for setting in fields(TrainConfig) if setting.name != "augment"}
+    return TrainConfig(**settings, augment=augment)
+
+
+def _refuse_settings(context: typer.Context) -> None:
+    """A resumed run keeps its settings: anything else on the command line is a mistake to hear about."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in _WITH_RESUME and source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(
+                f"--resume goes on with the settings the run began with; leave out {parameter.opts[0]}"
+            )
+
+
+def _is_main_process() -> bool:
+    import os
+
+    return os.environ.get("RANK", "0") == "0"

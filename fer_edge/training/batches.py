@@ -1,0 +1,85 @@
+"""The training faces on the device that trains, and which of them make up each step."""
+
+import numpy as np
+import torch
+
+from fer_edge.data.faces import FaceSet
+from fer_edge.training.augmentation import augment, draw_variations, normalise
+from fer_edge.training.classifier import Batch
+from fer_edge.training.config import TrainConfig
+from fer_edge.training.distributed import Processes
+
+_ORDER, _VARIATION = 0, 1
+"""Which stream of random numbers: the order of an epoch, or the variations of a step."""
+
+
+class TrainingBatches:
+    """Batches of augmented faces by epoch and position in it.
+
+    What a batch holds depends on (seed, epoch, position) alone, not on what was drawn before it, so that a resumed run
+    goes on with the very faces it would have seen, and every process of a distributed run draws the same global batch
+    and takes its own part of it.
+
+    Args:
+        faces: the training split.
+        config: batch size over all processes, augmentation, mixup and seed.
+        mean, std: of pixel / 255 over the training split.
+        device: where the faces live and are augmented.
+        processes: who takes part; the batch size must divide by their number.
+    """
+
+    def __init__(
+        self,
+        faces: FaceSet,
+        config: TrainConfig,
+        *,
+        mean: float,
+        std: float,
+        device: torch.device,
+        processes: Processes,
+    ) -> None:
+        self._faces = torch.from_numpy(faces.faces).to(device)  # uint8 (N, S, S)
+        self._labels = torch.from_numpy(faces.labels).to(device)  # int64 (N,)
+        self._config, self._mean, self._std, self._device = config, mean, std, device
+        self.batch_size = min(config.batch_size, len(faces) // processes.count * processes.count)
+        share = self.batch_size // processes.count
+        self._part = slice(processes.rank * share, (processes.rank + 1) * share)
+        self.num_steps = len(faces) // self.batch_size
+        """Full batches in an epoch; which faces are left over changes from epoch to epoch."""
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def batch(self, epoch: int, position: int) -> Batch:
+        """This process's part of step ``position`` of ``epoch``, both from 0."""
+        generator = np.random.default_rng([self._config.seed, _VARIATION, epoch, position])
+        size = self._faces.shape[-1]
+        variations = draw_variations(generator, self.batch_size, size, self._config.augment)
+        rows = self._epoch_order(epoch)[position * self.batch_size : (position + 1) * self.batch_size][self._part]
+        indices = torch.from_numpy(rows).to(self._device, non_blocking=True)
+        labels = self._labels[indices]
+        faces = augment(self._faces[indices], variations.part(self._part, self._device), self._mean, self._std)
+        if self._config.channels_last:
+            faces = faces.contiguous(memory_format=torch.channels_last)
+        if self._config.mixup == 0:
+            return Batch(faces, labels)
+        # Each face is blended with its mirror place in the batch: the order is random already (Zhang et al. 2018).
+        mix = float(generator.beta(self._config.mixup, self._config.mixup))
+        return Batch(faces.lerp(faces.flip(0), 1 - mix), labels, labels.flip(0), mix)
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        if self._order is None or self._order[0] != epoch:
+            generator = np.random.default_rng([self._config.seed, _ORDER, epoch])
+            self._order = (epoch, generator.permutation(len(self._faces)))
+        return self._order[1]
+
+
+def validation_batches(
+    faces: FaceSet, *, mean: float, std: float, device: torch.device, processes: Processes, batch_size: int = 512
+) -> list[Batch]:
+    """This process's part of a split, normalised, as batches: every face is in exactly one process's part."""
+    chosen = slice(processes.rank, None, processes.count)
+    images = torch.from_numpy(faces.faces[chosen]).to(device)
+    labels = torch.from_numpy(faces.labels[chosen]).to(device)
+    return [
+        Batch(normalise(images[start : start + batch_size], mean, std), labels[start : start + batch_size])
+        for start in range(0, len(images), batch_size)
+    ]

@@ -1,0 +1,194 @@
+"""Checkpoints: written whole or not at all, loaded as data only, enough to evaluate or to go on bit for bit."""
+
+import json
+import pickle
+import random
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fer_edge.errors import CheckpointError, FerEdgeError
+from fer_edge.files import write_atomically
+from fer_edge.labels import EXPRESSIONS
+from fer_edge.training.architectures import architecture_named, build_classifier
+from fer_edge.training.classifier import FacialExpressionClassifier
+from fer_edge.training.config import TrainConfig
+
+FORMAT = "fer_edge checkpoint"
+VERSION = 1
+BEST, LAST = "best.pt", "last.pt"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a checkpoint says about itself beside its weights; plain types only."""
+
+    config: TrainConfig
+    mean: float
+    """Mean of pixel / 255 over the training faces."""
+    std: float
+    """Standard deviation of pixel / 255 over the training faces."""
+    data_source: str
+    data_fingerprint: str
+    starting_weights: str
+    """Where the first weights came from, in words."""
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: str = ""
+    labels: tuple[str, ...] = EXPRESSIONS
+    epoch: int = 0
+    """Epochs behind these weights."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Validation loss and accuracy of these weights, empty before the first validation."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for the checkpoint file."""
+        return {**self.__dict__, "config": self.config.to_dict(), "labels": list(self.labels)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Record":
+        """What ``to_dict`` gave. Raises KeyError or TypeError for something else."""
+        return cls(**{**values, "config": TrainConfig.from_dict(values["config"]), "labels": tuple(values["labels"])})
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What is known about a loaded checkpoint."""
+
+    architecture: str
+    settings: dict[str, Any]
+    """Settings that shape the network, e.g. ResNet18's stem."""
+    image_size: int
+    mean: float
+    std: float
+    labels: tuple[str, ...]
+    metrics: dict[str, float]
+    data_fingerprint: str
+    data_source: str
+    config: dict[str, Any]
+    starting_weights: str
+    versions: dict[str, str]
+    machine: str
+    path: Path
+    epoch: int
+
+
+def classifier_from_config(
+    config: TrainConfig, weights: Mapping[str, Tensor] | None = None
+) -> FacialExpressionClassifier:
+    """A classifier of the architecture and settings in ``config``."""
+    return build_classifier(config.architecture, network_settings(config), weights)
+
+
+def network_settings(config: TrainConfig) -> dict[str, Any]:
+    """The settings among ``config`` that shape its architecture's network."""
+    return {name: getattr(config, name) for name in architecture_named(config.architecture).settings}
+
+
+def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write ``content`` (tensors and plain types) to ``path`` atomically. Raises StorageError."""
+    whole = {"format": FORMAT, "version": VERSION, **content}
+    write_atomically(path, lambda stream: torch.save(whole, stream))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint file, on the CPU. Nothing in the file is run. Raises CheckpointError."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: expected a checkpoint, found no such file; see 'python cli.py train --help'")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"{path}: expected a checkpoint, found a damaged file or one that would run code; use another checkpoint"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path}: expected a checkpoint that 'python cli.py train' wrote, found another torch file"
+        )
+    if content.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path}: expected checkpoint version {VERSION}, found {content.get('version')!r}; "
+            "use the version of fer_edge that wrote it"
+        )
+    return content
+
+
+def checkpoint_path(path: Path | str) -> Path:
+    """The checkpoint file that ``path`` means: itself, or a run folder's best (its last where there is no best yet)."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    for name in (BEST, LAST):
+        if (folder / name).is_file():
+            return folder / name
+    raise CheckpointError(
+        f"{path}: expected a run folder with checkpoints/{BEST}, found none; train first: python cli.py train"
+    )
+
+
+def load_classifier(path: Path | str) -> tuple[FacialExpressionClassifier, CheckpointInfo]:
+    """The classifier in a checkpoint file or run folder, in eval mode, fp32, on the CPU, averaged weights if it has them.
+
+    Raises CheckpointError for anything that is no whole checkpoint of this project.
+    """
+    file = checkpoint_path(path)
+    content = read_checkpoint(file)
+    try:
+        record = Record.from_dict(content["record"])
+        classifier = classifier_from_config(record.config)
+        classifier.load_state_dict(content["average"]["weights"] if content.get("average") else content["model"])
+    except (KeyError, TypeError, AttributeError, RuntimeError, FerEdgeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{file}: expected a whole checkpoint, found one that does not fit: {reason}") from error
+    if record.labels != EXPRESSIONS:
+        raise CheckpointError(f"{file}: expected the labels {', '.join(EXPRESSIONS)}, found {', '.join(record.labels)}")
+    classifier.eval()
+    config = record.config
+    return classifier, CheckpointInfo(
+        architecture=config.architecture,
+        settings=network_settings(config),
+        image_size=config.image_size,
+        mean=record.mean,
+        std=record.std,
+        labels=record.labels,
+        metrics=dict(record.metrics),
+        data_fingerprint=record.data_fingerprint,
+        data_source=record.data_source,
+        config=config.to_dict(),
+        starting_weights=record.starting_weights,
+        versions=dict(record.versions),
+        machine=record.machine,
+        path=file,
+        epoch=record.epoch,
+    )
+
+
+def random_states() -> dict[str, Any]:
+    """The state of every random generator that code in this process may draw from, as tensors and plain types."""
+    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002  # libraries may draw from the global generator
+    assert isinstance(numpy_state, dict)
+    numpy_state["state"]["key"] = numpy_state["state"]["key"].tolist()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": json.dumps(numpy_state),
+        "python": json.dumps(random.getstate()),
+    }
+
+
+def restore_random_states(states: Mapping[str, Any]) -> None:
+    """Put every generator where ``random_states`` found it; CUDA's only when as many GPUs are here as then."""
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])
+    numpy_state = json.loads(states["numpy"])
+    numpy_state["state"]["key"] = np.array(numpy_state["state"]["key"], np.uint32)
+    np.random.set_state(numpy_state)  # noqa: NPY002  # see random_states
+    version, internal, gauss = json.loads(states["python"])
+    random.setstate((version, tuple(internal), gauss))

@@ -1,0 +1,161 @@
+"""Every setting of a training run: frozen, documented, checked once. Standard library only, so the command line can read it."""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, get_args
+
+from fer_edge.errors import TrainingError
+
+Optimizer = Literal["sgd", "adam", "adamw"]
+Precision = Literal["auto", "fp32", "bf16"]
+Stem = Literal["imagenet", "no_pool", "small"]
+
+
+def _require(condition: bool, setting: str, expected: str, found: object) -> None:
+    if not condition:
+        raise TrainingError(
+            f"setting '{setting}': expected {expected}, found {found!r}; see 'python cli.py train --help'"
+        )
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How training faces are varied, each face on its own. Zero turns a variation off."""
+
+    crop: int = 4
+    """Pixels by which a window of the face's own size may be moved over the reflected border (random crop)."""
+    flip: float = 0.5
+    """Probability of a horizontal flip."""
+    rotation: float = 12.0
+    """Largest rotation to either side, in degrees."""
+    scale: float = 0.12
+    """Largest relative change of size: 0.12 draws a factor from 0.88 to 1.12."""
+    shift: float = 0.04
+    """Largest shift to each side, as a part of the face's width, on top of the crop's whole pixels."""
+    brightness: float = 0.2
+    """Largest change of brightness, as a part of the full range of pixel values."""
+    contrast: float = 0.2
+    """Largest relative change of contrast around the face's own mean."""
+    erasing: float = 0.25
+    """Probability that a rectangle is replaced by the mean grey (Zhong et al., Random Erasing, 2017)."""
+    erasing_area: float = 0.2
+    """Largest part of the face that the rectangle covers; the smallest is a tenth of it."""
+
+    def __post_init__(self) -> None:
+        """Check every setting. Raises TrainingError."""
+        _require(self.crop >= 0, "crop", "a number of pixels, 0 or more", self.crop)
+        for name in ("flip", "erasing"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, name, "a probability from 0 to 1", value)
+        _require(0 <= self.rotation <= 180, "rotation", "degrees from 0 to 180", self.rotation)
+        for name in ("scale", "shift", "brightness", "contrast", "erasing_area"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, name, "a part from 0 to below 1", value)
+
+    def scaled(self, strength: float) -> "AugmentConfig":
+        """The same variations, each ``strength`` times as strong (probabilities stop at 1, parts below 1)."""
+        _require(strength >= 0, "augmentation strength", "0 or more", strength)
+        part = {
+            name: min(getattr(self, name) * strength, 0.95) for name in ("scale", "shift", "brightness", "contrast")
+        }
+        return replace(
+            self,
+            crop=round(self.crop * strength),
+            flip=self.flip if strength > 0 else 0.0,  # a mirrored face is as good as the face: no strength to it
+            rotation=min(self.rotation * strength, 180.0),
+            erasing=min(self.erasing * strength, 1.0),
+            **part,
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of one training run. Raises TrainingError for a value out of range."""
+
+    architecture: str = "resnet18"
+    """A name from fer_edge.training.architectures."""
+    stem: Stem = "no_pool"
+    """First layers of ResNet18: 7x7 stride 2 with max-pool, the same without the pool, or 3x3 stride 1 without it."""
+    weights: str = "auto"
+    """Where training starts: 'auto', 'imagenet', 'none', or the path of a torchvision state dict."""
+    image_size: int = 48
+    """Side of a face in pixels."""
+    epochs: int = 12
+    """Passes over the training faces."""
+    batch_size: int = 128
+    """Faces per optimizer step, over all processes together."""
+    max_lr: float = 0.05
+    """Learning rate at the peak of the one-cycle schedule."""
+    warmup: float = 0.25
+    """Part of all steps in which the learning rate rises to its peak."""
+    optimizer: Optimizer = "sgd"
+    """sgd (with Nesterov momentum 0.9), adam or adamw."""
+    weight_decay: float = 5e-4
+    """Weight decay on weights of two or more dimensions; norms and biases have none."""
+    clip_value: float = 0.0
+    """Clip each gradient element to this size; 0 is off."""
+    clip_norm: float = 5.0
+    """Clip the gradient's total norm to this size; 0 is off."""
+    label_smoothing: float = 0.1
+    """Part of each target that is spread over all classes (Szegedy et al. 2016)."""
+    ema_decay: float = 0.998
+    """Decay per step of the moving average of weights that is validated and saved; 0 is off."""
+    mixup: float = 0.0
+    """Alpha of mixup's Beta distribution (Zhang et al. 2018); 0 is off."""
+    class_weights: bool = False
+    """Weigh the loss by the inverse of each class's share."""
+    precision: Precision = "auto"
+    """Arithmetic of the forward pass: bf16 mixed precision, fp32, or bf16 where the hardware has it."""
+    channels_last: bool = True
+    """Keep activations in NHWC order, which convolutions prefer on CPU and on tensor cores."""
+    patience: int = 0
+    """Stop after this many epochs without a better validation accuracy; 0 never stops early."""
+    seed: int = 0
+    """Seeds the initial weights, the order of faces and their augmentation."""
+    threads: int = 0
+    """CPU threads; 0 leaves torch's own choice. A resumed run uses as many as it began with."""
+    device: str = "auto"
+    """'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'. Asking for CUDA without one is an error."""
+    save_interval: float = 60.0
+    """Seconds between two saved checkpoints, within an epoch too; 0 saves after every step."""
+    tensorboard: bool = False
+    """Also write a TensorBoard log (extra 'tensorboard')."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """How training faces are varied."""
+
+    def __post_init__(self) -> None:
+        """Check every setting. Raises TrainingError."""
+        for name, choices in (("stem", Stem), ("optimizer", Optimizer), ("precision", Precision)):
+            value = getattr(self, name)
+            _require(value in get_args(choices), name, f"one of {', '.join(get_args(choices))}", value)
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            _require(value >= 1, name, "1 or more", value)
+        _require(self.image_size >= 16, "image_size", "16 pixels or more", self.image_size)
+        _require(0 < self.max_lr < float("inf"), "max_lr", "a learning rate above 0", self.max_lr)
+        _require(0 < self.warmup < 1, "warmup", "a part between 0 and 1", self.warmup)
+        for name in ("weight_decay", "clip_value", "clip_norm", "mixup", "save_interval"):
+            value = getattr(self, name)
+            _require(0 <= value < float("inf"), name, "0 or more", value)
+        for name in ("label_smoothing", "ema_decay"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, name, "0 up to below 1", value)
+        for name in ("patience", "seed", "threads"):
+            value = getattr(self, name)
+            _require(value >= 0, name, "0 or more", value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON and checkpoints; ``from_dict`` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
+        """The settings that ``to_dict`` gave. Raises TrainingError for a name that is no setting of this version."""
+        known, known_augment = ({f.name for f in fields(kind)} for kind in (cls, AugmentConfig))
+        augment = dict(values.get("augment", {}))
+        unknown = sorted((set(values) - known) | (set(augment) - known_augment))
+        if unknown:
+            raise TrainingError(
+                f"expected settings of this version of fer_edge, found {', '.join(unknown)}; "
+                "use the version that wrote the run, or start a new run"
+            )
+        return cls(**{**values, "augment": AugmentConfig(**augment)})

@@ -1,0 +1,69 @@
+"""One process or several: what a training loop asks of the others. PyTorch's own process group underneath."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from fer_edge.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes that train together; one on its own by default."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the one process that writes and prints."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Element-wise sum of ``values`` over all processes, in place."""
+        if self.count > 1:
+            dist.all_reduce(values, op=dist.ReduceOp.SUM)
+        return values
+
+    def max(self, values: Tensor) -> Tensor:
+        """Element-wise largest of ``values`` over all processes, in place."""
+        if self.count > 1:
+            dist.all_reduce(values, op=dist.ReduceOp.MAX)
+        return values
+
+    def wait(self) -> None:
+        """Go on when every process has come here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+@contextmanager
+def joined_processes(device: str) -> Iterator[tuple[Processes, str]]:
+    """Join the group that torchrun set up, if it did; gives the processes and this one's device.
+
+    gloo for the CPU, nccl for CUDA with one GPU a process. Raises TrainingError when there are fewer GPUs than processes.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Processes(), device
+        return
+    on_cuda = device.startswith("cuda")
+    if on_cuda:
+        local_rank = int(os.environ["LOCAL_RANK"])
+        if local_rank >= torch.cuda.device_count():
+            raise TrainingError(
+                f"expected one GPU a process, found {torch.cuda.device_count()} for process {local_rank + 1} of this "
+                "machine; start fewer with torchrun --nproc_per_node"
+            )
+        device = f"cuda:{local_rank}"
+        torch.cuda.set_device(local_rank)
+    dist.init_process_group("nccl" if on_cuda else "gloo")
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size()), device
+    finally:
+        dist.destroy_process_group()

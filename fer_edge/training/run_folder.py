@@ -1,0 +1,91 @@
+"""The folder of one run: who holds it, its settings, history, pictures and checkpoints."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from fer_edge.errors import CheckpointError
+from fer_edge.files import make_folder, storage_errors, sweep_temporary_files, write_text
+from fer_edge.training.checkpoint import BEST, LAST
+
+Row = dict[str, float]
+"""One epoch of the history: epoch, steps, train_loss, train_accuracy, validation_loss, validation_accuracy, lr,
+images_per_second, seconds."""
+
+
+class RunFolder:
+    """A run folder held by this process: ``with RunFolder(path) as run``. Nobody else can hold it at the same time.
+
+    The hold ends with the process, however it ends. Entering raises CheckpointError when another run holds the folder
+    and StorageError when it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.last = self.checkpoints / LAST
+        self.best = self.checkpoints / BEST
+        self.config = path / "config.json"
+        self.history_csv = path / "history.csv"
+        self.history_jsonl = path / "history.jsonl"
+        self.curves = path / "curves.png"
+        self.learning_rate = path / "learning_rate.png"
+        self.tensorboard = path / "tensorboard"
+        self._lock = FileLock(path / "run.lock")
+
+    def __enter__(self) -> "RunFolder":
+        make_folder(self.checkpoints)
+        try:
+            with storage_errors(self.path):
+                self._lock.acquire(timeout=0)
+        except Timeout:
+            raise CheckpointError(
+                f"{self.path}: expected a run folder nobody is using, found another run training in it; "
+                "wait for it, stop it, or choose another --name"
+            ) from None
+        for folder in (self.path, self.checkpoints):
+            sweep_temporary_files(folder)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a run has written its settings here."""
+        return self.config.is_file()
+
+    def write_config(self, values: dict[str, Any]) -> None:
+        """Write the run's settings and origin as JSON. Raises StorageError."""
+        write_text(self.config, json.dumps(values, indent=2) + "\n")
+
+    def read_config(self) -> dict[str, Any]:
+        """What ``write_config`` wrote. Raises CheckpointError."""
+        try:
+            values = json.loads(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.path}: expected a run folder with its config.json, found none that can be read; "
+                "see what is in runs/, or start a new run"
+            ) from error
+        if not isinstance(values, dict) or "config" not in values:
+            raise CheckpointError(f"{self.config}: expected a run's settings, found other JSON; start a new run")
+        return values
+
+    def write_history(self, rows: Sequence[Row]) -> None:
+        """Write the history of all epochs so far as CSV and as JSON lines. Raises StorageError."""
+        table = io.StringIO()
+        if rows:
+            writer = csv.DictWriter(table, fieldnames=list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        write_text(self.history_csv, table.getvalue())
+        write_text(self.history_jsonl, "".join(json.dumps(row) + "\n" for row in rows))

@@ -1,0 +1,234 @@
+"""From settings and a data set to a finished run folder: begin a run, or go on with one."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fer_edge.data.faces import FaceData
+from fer_edge.data.load import load_faces
+from fer_edge.errors import CheckpointError, Interrupted, MissingExtraError
+from fer_edge.evaluation.figures import learning_rate_curve, training_curves
+from fer_edge.training.architectures import architecture_named
+from fer_edge.training.checkpoint import Record, classifier_from_config, read_checkpoint
+from fer_edge.training.classifier import FacialExpressionClassifier
+from fer_edge.training.config import TrainConfig
+from fer_edge.training.distributed import Processes, joined_processes
+from fer_edge.training.hardware import choose_device, describe_machine, resolve
+from fer_edge.training.one_cycle import EpochCallback, History, fit_one_cycle
+from fer_edge.training.optimizer import one_cycle
+from fer_edge.training.progress import Reporter
+from fer_edge.training.run_folder import Row, RunFolder
+from fer_edge.training.weights import StartingWeights, starting_weights
+
+_SMALLEST_STD = 1e-3  # faces that are all one grey must not divide by zero
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """Which labelled faces a run trains on, so that it can find them again."""
+
+    source: str | None = None
+    """As ``load_faces`` takes it."""
+    skip_bad: bool = False
+    drop_leaks: bool = False
+
+    def load(self, config: TrainConfig) -> FaceData:
+        """Read the faces at the run's image size; the run's seed chooses validation faces where there is no split."""
+        return load_faces(
+            self.source, size=config.image_size, skip_bad=self.skip_bad, drop_leaks=self.drop_leaks, seed=config.seed
+        )
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a finished run leaves behind."""
+
+    folder: Path
+    history: History
+    record: Record
+    num_train: int
+    num_validation: int
+
+
+def train(config: TrainConfig, request: DataRequest, folder: Path, *, quiet: bool = False) -> TrainResult:
+    """Begin a run in ``folder`` and train to its end. Under torchrun, every process calls this.
+
+    Raises CheckpointError when there is a run in the folder already, DataError before the first step when the data cannot
+    be used, and what ``fit_one_cycle`` raises.
+    """
+    with _together(config) as (config, processes):
+        data = request.load(config)
+        with _held(folder, processes) as run:
+            if run is not None and run.has_begun:
+                raise CheckpointError(
+                    f"{folder}: expected a folder without a run, found one; "
+                    f"go on with it: python cli.py train --resume {folder}, or choose another --name"
+                )
+            return _begin(config, request, data, folder, run, processes, quiet=quiet)
+
+
+def resume(folder: Path, *, source: str | None = None, quiet: bool = False) -> TrainResult:
+    """Go on with the run in ``folder`` to its end, bit for bit as if it had not stopped (on the same kind of CPU).
+
+    ``source`` says where the data is when it has moved; it must be the same faces. Raises CheckpointError when there is
+    no run, another process holds it or the data differs, and what ``fit_one_cycle`` raises.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: expected a run folder, found none; see what is in {folder.parent}/")
+    written = RunFolder(folder).read_config()
+    config = TrainConfig.from_dict(written["config"])
+    request = DataRequest(**written["data"])
+    if source is not None:
+        request = replace(request, source=source)
+    with _together(config) as (config, processes), _held(folder, processes) as run:
+        last = RunFolder(folder).last
+        state = read_checkpoint(last) if last.is_file() else None
+        data = request.load(config)
+        if state is None:  # stopped before its first checkpoint: nothing to go on from but the settings
+            return _begin(config, request, data, folder, run, processes, quiet=quiet)
+        record = replace(Record.from_dict(state["record"]), config=config)
+        if data.fingerprint() != record.data_fingerprint:
+            raise CheckpointError(
+                f"{folder}: expected the faces the run began with (fingerprint {record.data_fingerprint[:12]}), "
+                f"found others in {data.source}; name the right ones with --data"
+            )
+        reporter = Reporter(quiet=quiet or not processes.is_main)
+        reporter.line(f"going on with {folder} after {state['progress']['epoch']} of {config.epochs} epochs")
+        classifier = classifier_from_config(config)
+        return _fit(classifier, data, record, folder, run, processes, reporter, state)
+
+
+def build_for_training(
+    config: TrainConfig, data: FaceData, processes: Processes | None = None
+) -> tuple[FacialExpressionClassifier, Record]:
+    """A seeded classifier with its starting weights, and the record of where it comes from. ``config`` is resolved."""
+    processes = processes or Processes()
+    mean, std = data.train.mean_and_std()
+    architecture = architecture_named(config.architecture)
+    torch.manual_seed(config.seed)
+    # The other processes take the main one's weights when DistributedDataParallel begins: one download is enough.
+    weights = starting_weights(config.weights, architecture) if processes.is_main else StartingWeights(None, "")
+    classifier = classifier_from_config(config, weights.state)
+    if not processes.is_main:
+        torch.manual_seed(config.seed + processes.rank)  # dropout differs between processes
+    return classifier, Record(
+        config=config,
+        mean=mean,
+        std=max(std, _SMALLEST_STD),
+        data_source=data.source,
+        data_fingerprint=data.fingerprint(),
+        starting_weights=weights.description,
+        versions={package: version(package) for package in ("fer-edge", "torch", "torchvision", "numpy")},
+        machine=describe_machine(config.device),
+    )
+
+
+@contextlib.contextmanager
+def _together(config: TrainConfig) -> Iterator[tuple[TrainConfig, Processes]]:
+    """Join the other processes, if any, with the settings resolved for this machine."""
+    with joined_processes(str(choose_device(config.device))) as (processes, device):
+        resolved = resolve(replace(config, device=device))
+        torch.set_num_threads(resolved.threads)
+        yield resolved, processes
+
+
+@contextlib.contextmanager
+def _held(folder: Path, processes: Processes) -> Iterator[RunFolder | None]:
+    """The run folder, held by the main process; None for the others, who write nothing."""
+    if not processes.is_main:
+        yield None
+        return
+    with RunFolder(folder) as run:
+        yield run
+
+
+def _begin(
+    config: TrainConfig,
+    request: DataRequest,
+    data: FaceData,
+    folder: Path,
+    run: RunFolder | None,
+    processes: Processes,
+    *,
+    quiet: bool,
+) -> TrainResult:
+    data.split("train"), data.split("validation")  # an empty one is refused before anything is written
+    classifier, record = build_for_training(config, data, processes)
+    reporter = Reporter(quiet=quiet or not processes.is_main)
+    if run is not None:
+        source = data.source if data.source.startswith("sample") else str(Path(data.source).resolve())
+        run.write_config({"config": config.to_dict(), "data": asdict(replace(request, source=source))})
+    size = sum(p.numel() for p in classifier.parameters()) / 1e6
+    reporter.line(f"{config.architecture}, {size:.2f} M weights, {record.starting_weights}")
+    left_out = f", {len(data.problems)} bad files or rows left out" if data.problems else ""
+    reporter.line(
+        f"{data.source}: {len(data.train)} train and {len(data.validation)} validation faces{left_out}; "
+        f"{config.precision} on {config.device}, {config.threads} threads"
+    )
+    return _fit(classifier, data, record, folder, run, processes, reporter, None)
+
+
+def _fit(
+    classifier: FacialExpressionClassifier,
+    data: FaceData,
+    record: Record,
+    folder: Path,
+    run: RunFolder | None,
+    processes: Processes,
+    reporter: Reporter,
+    state: Mapping[str, Any] | None,
+) -> TrainResult:
+    config = record.config
+    on_epoch_end = None
+    if run is not None and config.tensorboard:
+        on_epoch_end = _tensorboard_log(run.tensorboard, state["progress"]["epoch"] if state else 0)
+    try:
+        history = fit_one_cycle(
+            classifier,
+            data,
+            record,
+            run=run,
+            processes=processes,
+            reporter=reporter,
+            on_epoch_end=on_epoch_end,
+            state=state,
+        )
+    except Interrupted:
+        if run is not None:
+            _draw(run, record, data)
+        raise
+    if run is not None:
+        _draw(run, record, data)
+    return TrainResult(folder, history, record, len(data.train), len(data.validation))
+
+
+def _draw(run: RunFolder, record: Record, data: FaceData) -> None:
+    """Draw the pictures of the run from what it has saved."""
+    rows = read_checkpoint(run.last)["progress"]["rows"]
+    if rows:
+        training_curves(rows, run.curves)
+    steps = record.config.epochs * max(len(data.train) // min(record.config.batch_size, len(data.train)), 1)
+    learning_rates, momenta = one_cycle(record.config, steps)
+    learning_rate_curve(learning_rates, run.learning_rate, momenta)
+
+
+def _tensorboard_log(folder: Path, epochs_done: int) -> EpochCallback:
+    """Writes each epoch's row to a TensorBoard log; events of epochs that are done again are purged."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingExtraError("tensorboard", "tensorboard") from error
+    writer = SummaryWriter(str(folder), purge_step=epochs_done + 1)
+
+    def write(row: Row) -> None:
+        for name, value in row.items():
+            if name != "epoch":
+                writer.add_scalar(name, value, int(row["epoch"]))
+        writer.flush()
+
+    return write

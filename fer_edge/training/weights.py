@@ -1,0 +1,103 @@
+"""Where a network's first weights come from: ImageNet (torchvision's cache or a download), a file, or nowhere."""
+
+import hashlib
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fer_edge.errors import FerEdgeError, StorageError, TrainingError
+from fer_edge.files import make_folder, write_bytes
+from fer_edge.training.architectures import Architecture
+
+DOWNLOAD_TIMEOUT_S = 5.0
+"""Seconds to wait for the server's next bytes: long enough for a slow line, short enough to find out there is none."""
+
+
+@dataclass(frozen=True)
+class StartingWeights:
+    """What training starts from."""
+
+    state: Mapping[str, Tensor] | None
+    """torchvision's state dict, or None to draw the weights."""
+    description: str
+    """One line for people and for the run's record."""
+
+
+def starting_weights(
+    choice: str, architecture: Architecture, *, timeout_s: float = DOWNLOAD_TIMEOUT_S
+) -> StartingWeights:
+    """Weights for ``choice``: 'auto', 'imagenet', 'none' or the path of a torchvision state dict.
+
+    'auto' takes ImageNet weights from torchvision's cache or a download, and starts from scratch where neither works;
+    'imagenet' raises TrainingError there. A file that is no state dict raises TrainingError too.
+    """
+    if choice == "none":
+        return StartingWeights(None, "from scratch (--weights none)")
+    if choice not in ("auto", "imagenet"):
+        return StartingWeights(read_state_dict(Path(choice)), f"from {choice}")
+    try:
+        path = imagenet_weights(architecture, timeout_s=timeout_s)
+        return StartingWeights(read_state_dict(path), f"ImageNet weights from {path}")
+    except FerEdgeError as error:
+        if choice == "imagenet":
+            raise TrainingError(
+                f"--weights imagenet: {error}; put the file there by hand, name one with --weights FILE, "
+                "or start from scratch with --weights none"
+            ) from error
+        return StartingWeights(None, f"from scratch: ImageNet weights were not to be had ({error})")
+
+
+def imagenet_weights(architecture: Architecture, *, timeout_s: float = DOWNLOAD_TIMEOUT_S) -> Path:
+    """Path of torchvision's ImageNet weights in torch's hub cache, downloaded there if they are missing.
+
+    The first eight digits of the file's SHA-256 are in its name and are checked. Raises TrainingError.
+    """
+    url = architecture.weights_url
+    if url is None:
+        raise TrainingError(f"there are none for '{architecture.name}'")
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    if cached.is_file():
+        if not _hash_agrees(cached.name, cached.read_bytes()):
+            raise TrainingError(f"{cached}: expected the SHA-256 in its name, found another; remove the file")
+        return cached
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as response:
+            data = response.read()
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise TrainingError(f"not in {cached.parent}, and {url} could not be downloaded: {reason}") from error
+    if not _hash_agrees(cached.name, data):
+        raise TrainingError(f"{url}: expected the SHA-256 in its name, found another; the download is damaged")
+    try:
+        make_folder(cached.parent)
+        write_bytes(cached, data)
+    except StorageError as error:
+        raise TrainingError(str(error)) from error
+    return cached
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The state dict in ``path``, loaded as data only (no code runs). Raises TrainingError."""
+    if not path.is_file():
+        raise TrainingError(f"--weights: expected auto, imagenet, none or a file, found no file '{path}'")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged zip, pickle with code, not a torch file: torch raises many kinds
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise TrainingError(f"{path}: expected a torchvision state dict, found something else: {reason}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise TrainingError(
+            f"{path}: expected a torchvision state dict (names to tensors), found {type(state).__name__}"
+        )
+    return state
+
+
+def _hash_agrees(file_name: str, data: bytes) -> bool:
+    match = re.search(r"-([0-9a-f]{8,})\.", file_name)
+    return match is None or hashlib.sha256(data).hexdigest().startswith(match.group(1))
