@@ -57,10 +57,12 @@ class TrainingData:
     fingerprint: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """Everything an app needs to feed a model and to trust what comes out. Immutable; JSON and back without loss."""
 
+    format_version: int = FORMAT_VERSION
+    """First in the JSON, so that a reader knows at once what follows."""
     name: str
     format: str
     """One of FORMATS."""
@@ -98,7 +100,6 @@ class ModelCard:
     """Names of the outputs, in their order."""
     content_sha256: str = UNSEALED
     """SHA-256 of the file that holds this card, with these 64 digits zero."""
-    format_version: int = FORMAT_VERSION
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The card as JSON (ASCII, so that it reads the same in every container), keys in the order of the fields."""

@@ -48,10 +48,12 @@ def read_onnx(data: bytes, name: str) -> OnnxFile:
             elif number == 14:
                 entry = dict(_fields(value))
                 found.metadata.append((_text(entry.get(1)), _text(entry.get(2))))
-            elif number == 25:  # FunctionProto: its nodes are field 7
-                for inner, node in _fields(value):
+            elif number == 25:  # FunctionProto: its nodes and default attributes
+                for inner, part in _fields(value):
                     if inner == 7:
-                        _walk_node(_message(node), found, depth=0)
+                        _walk_node(_message(part), found, depth=0)
+                    elif inner == 11:
+                        _walk_attribute(_message(part), found, depth=0)
     except ValueError as error:
         raise ModelError(f"{name}: expected an ONNX model, found other bytes ({error})") from error
     if found.ir_version is None or not found.operators:

@@ -1,0 +1,105 @@
+"""Scores a stream of images of mixed sizes in batches of equal size, in the order they came, within bounded memory."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.errors import ImageError
+
+MAX_BATCH_PIXELS = 2**23
+"""8 megapixels: as floats in the graph about 100 MB for RGB. Larger images make smaller batches, down to one."""
+
+MAX_HELD_PIXELS = 2**25
+"""Pixels that wait for others of their size before a smaller batch is run with those there are."""
+
+WINDOW_BATCHES = 4
+"""Images that may overtake one that waits for others of its size, in batches."""
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class Decoded(Generic[Key]):
+    """One image on its way: its pixels (H, W, C), or the error that opening it ended with."""
+
+    key: Key
+    pixels: NDArray[np.uint8] | ImageError
+
+
+@dataclass(frozen=True)
+class Scored(Generic[Key]):
+    """One image's probabilities (7,) and its share of the batch's time in milliseconds, or its error."""
+
+    key: Key
+    result: NDArray[np.float32] | ImageError
+    latency_ms: float = 0.0
+
+
+Score = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Pixels (N, H, W, C) to probabilities (N, 7)."""
+
+
+def score_in_batches(images: Iterable[Decoded[Key]], score: Score, batch_size: int) -> Iterator[Scored[Key]]:
+    """Yield a Scored for each image, in order. Images of equal (H, W, C) share a batch of up to ``batch_size``.
+
+    With ``batch_size`` 1 every result comes as soon as its image went in, as a camera needs it.
+    """
+    if batch_size < 1:
+        raise ValueError(f"expected a batch size of at least 1, found {batch_size}")
+    batcher: _Batcher[Key] = _Batcher(score, batch_size)
+    return batcher.run(images)
+
+
+class _Batcher(Generic[Key]):
+    """Images that wait, by shape; and results that wait for an earlier image. Dicts keep insertion order: the first
+    group holds the image that has waited longest, because a group leaves as a whole."""
+
+    def __init__(self, score: Score, batch_size: int) -> None:
+        self._score = score
+        self._batch_size = batch_size
+        self._waiting: dict[tuple[int, ...], list[tuple[int, Key, NDArray[np.uint8]]]] = {}
+        self._held_pixels = 0
+        self._done: dict[int, Scored[Key]] = {}
+        self._next = 0
+
+    def run(self, images: Iterable[Decoded[Key]]) -> Iterator[Scored[Key]]:
+        for index, image in enumerate(images):
+            if isinstance(image.pixels, ImageError):
+                self._done[index] = Scored(image.key, image.pixels)
+            else:
+                self._add(index, image.key, image.pixels)
+            while self._held_pixels > MAX_HELD_PIXELS or (
+                self._waiting and index + 1 - self._next > WINDOW_BATCHES * self._batch_size
+            ):
+                self._score_group(next(iter(self._waiting)))
+                yield from self._ready()
+            yield from self._ready()
+        while self._waiting:
+            self._score_group(next(iter(self._waiting)))
+            yield from self._ready()
+
+    def _add(self, index: int, key: Key, pixels: NDArray[np.uint8]) -> None:
+        group = self._waiting.setdefault(pixels.shape, [])
+        group.append((index, key, pixels))
+        size = pixels.shape[0] * pixels.shape[1]
+        self._held_pixels += size
+        if len(group) >= min(self._batch_size, max(1, MAX_BATCH_PIXELS // size)):
+            self._score_group(pixels.shape)
+
+    def _score_group(self, shape: tuple[int, ...]) -> None:
+        group = self._waiting.pop(shape)
+        self._held_pixels -= len(group) * shape[0] * shape[1]
+        start = time.perf_counter()
+        probabilities = self._score(np.stack([pixels for _, _, pixels in group]))  # (n, H, W, C) -> (n, 7)
+        latency_ms = (time.perf_counter() - start) * 1e3 / len(group)
+        for (index, key, _), row in zip(group, probabilities, strict=True):
+            self._done[index] = Scored(key, row, latency_ms)
+
+    def _ready(self) -> Iterator[Scored[Key]]:
+        while self._next in self._done:
+            yield self._done.pop(self._next)
+            self._next += 1

@@ -1,0 +1,169 @@
+"""Classifier: an exported model, checked and ready, from images of any kind to predictions."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from fer_edge.card import PIXELS, ModelCard
+from fer_edge.errors import ImageError, ProviderError
+from fer_edge.runtime.batching import score_in_batches
+from fer_edge.runtime.folder import Outcome, count_images, decode, decode_ahead, images_in
+from fer_edge.runtime.images import ImageSource, decode_image, face_pixels, source_name
+from fer_edge.runtime.model_file import read_model
+from fer_edge.runtime.prediction import Prediction
+from fer_edge.runtime.providers import ProviderChoice, choose_provider
+from fer_edge.runtime.session import onnxruntime_errors, open_session
+
+DEFAULT_BATCH_SIZE = 32
+
+
+class Classifier:
+    """An exported model in an onnxruntime session. Make one with ``Classifier.load``; it may be used from many threads.
+
+    >>> Classifier.load("model.onnx").predict("face.jpg").label
+    'happy'
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        card: ModelCard,
+        path: Path,
+        *,
+        provider: str,
+        provider_note: str = "",
+        cuda_node_share: float | None = None,
+    ) -> None:
+        self._session = session
+        self.card = card
+        """What the model says about itself."""
+        self.path = path
+        self.provider = provider
+        """``cpu`` or ``cuda``: what runs the model."""
+        self.provider_note = provider_note
+        """What ``auto`` chose and why; empty when the provider was named."""
+        self.cuda_node_share = cuda_node_share
+        """Share (0-1) of the graph's nodes that CUDA ran for the first image; None on the CPU."""
+
+    @classmethod
+    def load(cls, path: str | Path, *, provider: str = "cpu", threads: int = 0) -> "Classifier":
+        """Read an ``.onnx`` or ``.ort`` model, check it, and open it on ``cpu``, ``cuda`` or ``auto`` (the best here).
+
+        ``threads`` are those inside an operator; 0 leaves the choice to onnxruntime. Raises ModelError when the model
+        is missing, damaged, without a valid card or refused for another reason, and ProviderError when the provider
+        is not there: never another one silently.
+        """
+        choice = choose_provider(provider)
+        model = read_model(path)
+        try:
+            session, cuda_node_share = open_session(model, choice, threads=threads)
+        except ProviderError as error:
+            if provider != "auto" or choice.name == "cpu":
+                raise
+            choice = ProviderChoice("cpu", f"auto chose cpu; {error}")
+            session, cuda_node_share = open_session(model, choice, threads=threads)
+        return cls(
+            session,
+            model.card,
+            model.path,
+            provider=choice.name,
+            provider_note=choice.note,
+            cuda_node_share=cuda_node_share,
+        )
+
+    def predict(self, image: ImageSource) -> Prediction:
+        """The expression in one image: a path, the bytes of a file, a PIL image, an array (H, W) or (H, W, 1 | 3 | 4).
+
+        For more than one use ``predict_many``. Raises ImageError, which names the image, when it cannot be opened.
+        """
+        if isinstance(image, list | tuple | Iterator):
+            raise ImageError(f"expected one image, found a {type(image).__name__}; use predict_many for several")
+        name = source_name(image)
+        pixels = decode_image(image, name=name)
+        start = time.perf_counter()
+        row = self.probabilities(pixels[np.newaxis])[0]
+        return Prediction.from_row(row, latency_ms=(time.perf_counter() - start) * 1e3, source=name)
+
+    def predict_many(
+        self, images: Iterable[ImageSource], *, batch_size: int = DEFAULT_BATCH_SIZE
+    ) -> Iterator[Prediction]:
+        """One Prediction for each image of a list or generator, in order, as they are scored.
+
+        Sizes may differ: images of equal height, width and channels are scored together, up to ``batch_size``. The
+        iterable is read a few batches ahead, never whole. Raises ImageError when it is an unreadable image's turn.
+        """
+        decoded = (decode(source_name(image), image) for image in images)
+        for scored in score_in_batches(decoded, self.probabilities, batch_size):
+            if isinstance(scored.result, ImageError):
+                raise scored.result
+            yield Prediction.from_row(scored.result, latency_ms=scored.latency_ms, source=scored.key)
+
+    def predict_files(
+        self,
+        paths: Iterable[Path | str],
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        decoders: int = 2,
+        progress: Callable[[int], object] | None = None,
+    ) -> Iterator[Outcome]:
+        """One Outcome for each file, in order: its Prediction, or the error that names it. A bad file stops nothing.
+
+        Files are opened by ``decoders`` threads a little ahead of the model, within bounded memory. ``progress`` is
+        called with the number of files done.
+        """
+        decoded = decode_ahead(paths, threads=decoders, ahead=2 * batch_size)
+        for done, scored in enumerate(score_in_batches(decoded, self.probabilities, batch_size), start=1):
+            if isinstance(scored.result, ImageError):
+                yield Outcome(scored.key, None, scored.result)
+            else:
+                prediction = Prediction.from_row(scored.result, latency_ms=scored.latency_ms, source=scored.key)
+                yield Outcome(scored.key, prediction, None)
+            if progress is not None:
+                progress(done)
+
+    def predict_folder(
+        self,
+        folder: str | Path,
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        decoders: int = 2,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Iterator[Outcome]:
+        """As predict_files, for every image file in ``folder`` and below, by name, without hidden ones.
+
+        ``progress`` is called with the files done and their total. Raises ImageError when there is no such folder, or
+        no image in it.
+        """
+        total = count_images(folder)
+        report = None if progress is None else lambda done: progress(done, total)
+        return self.predict_files(images_in(folder), batch_size=batch_size, decoders=decoders, progress=report)
+
+    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities (N, 7), float32, of images uint8 (N, H, W, C) with C one of 1, 3, 4. Raises ModelError."""
+        return self.probabilities_and_logits(pixels)[0]
+
+    def probabilities_and_logits(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As ``probabilities``, with the logits (N, 7), float32, beside them."""
+        contract = self.card.input
+        feed = pixels if contract.kind == PIXELS else self._normalised(pixels)
+        names = [output.name for output in self.card.outputs]
+        with onnxruntime_errors(self.path):
+            found = dict(zip(names, self._session.run(names, {contract.name: feed}), strict=True))
+        logits = np.asarray(found["logits"], dtype=np.float32)
+        probabilities = found["probabilities"] if "probabilities" in found else _softmax(logits)
+        return np.asarray(probabilities, dtype=np.float32), logits
+
+    def _normalised(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """Images (N, H, W, C) to what a raw model wants: (N, 1, size, size), pixel/255 less the mean over the std."""
+        faces = np.stack([face_pixels(image, self.card.image_size) for image in pixels])[:, np.newaxis]
+        return ((faces / 255.0 - self.card.mean) / self.card.std).astype(self.card.input.dtype)
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Row by row; the row's largest is subtracted first so that nothing overflows."""
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), dtype=np.float32)

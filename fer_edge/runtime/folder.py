@@ -1,0 +1,75 @@
+"""Finds image files in folders and opens them in threads, a little ahead of the model."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_edge.errors import ImageError
+from fer_edge.runtime.batching import Decoded
+from fer_edge.runtime.images import SUFFIXES, ImageSource, decode_image
+from fer_edge.runtime.prediction import Prediction
+
+MAX_AHEAD_BYTES = 2**27
+"""Pixels that may be open ahead of the model: 128 MB. Large photos are opened fewer at a time."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file: its prediction, or the error that names it."""
+
+    source: str
+    prediction: Prediction | None
+    error: ImageError | None
+
+
+def images_in(folder: str | Path) -> Iterator[Path]:
+    """Image files (by their suffix) in ``folder`` and below, by name, without hidden ones; links to folders are not
+    followed, so loops cannot happen. Raises ImageError when there is no such folder."""
+    if not Path(folder).is_dir():
+        raise ImageError(f"{folder}: expected a folder, found none")
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                yield Path(root, name)
+
+
+def count_images(folder: str | Path) -> int:
+    """How many files ``images_in`` yields. Raises ImageError when there are none."""
+    total = sum(1 for _ in images_in(folder))
+    if total == 0:
+        raise ImageError(f"{folder}: expected image files ({', '.join(sorted(SUFFIXES))}), found none")
+    return total
+
+
+def decode_ahead(paths: Iterable[Path | str], *, threads: int, ahead: int) -> Iterator[Decoded[str]]:
+    """Open ``paths`` in ``threads`` threads, in order; a file that cannot be opened comes as its error.
+
+    At most ``ahead`` files and about MAX_AHEAD_BYTES of pixels are opened before they are asked for.
+    """
+    largest = 1  # bytes of the largest image so far: the guess for those still being opened
+    pending: deque[Future[Decoded[str]]] = deque()
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") as pool:
+        try:
+            for path in paths:
+                pending.append(pool.submit(decode, str(path), path))
+                while len(pending) >= max(threads, min(ahead, MAX_AHEAD_BYTES // largest)):
+                    decoded = pending.popleft().result()
+                    largest = max(largest, 0 if isinstance(decoded.pixels, ImageError) else decoded.pixels.nbytes)
+                    yield decoded
+            while pending:
+                yield pending.popleft().result()
+        finally:  # the consumer stopped early: nothing more is opened
+            for future in pending:
+                future.cancel()
+
+
+def decode(name: str, source: ImageSource) -> Decoded[str]:
+    """Open one image; an error comes as a value, to be met when it is the image's turn."""
+    try:
+        return Decoded(name, decode_image(source, name=name))
+    except ImageError as error:
+        return Decoded(name, error)

@@ -1,0 +1,123 @@
+"""Reads an exported model from disk and refuses what cannot be trusted, before onnxruntime sees a byte of it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_edge.card import CARD_KEY, ModelCard, card_beside
+from fer_edge.errors import ModelError
+from fer_edge.runtime.onnx_file import OnnxFile, read_onnx
+from fer_edge.runtime.seal import file_sha256, verify_seal
+
+MODEL_SUFFIXES = (".onnx", ".ort")
+
+_ARCHIVE_MAGIC = b"PK\x03\x04"
+_ORT_MAGIC = b"ORTM"  # the flatbuffer's file identifier, at byte 4
+_CARD_START = b'{"format_version": '
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model whose seal, card and neighbouring JSON agree; ``data`` is what was checked, so open a session from it."""
+
+    path: Path
+    data: bytes
+    card: ModelCard
+    sha256: str
+    onnx: OnnxFile | None
+    """What the walk through an ONNX file found; None for onnxruntime's own format."""
+
+
+def read_model(path: str | Path) -> ModelFile:
+    """Read and check an ``.onnx`` or ``.ort`` file.
+
+    Raises ModelError, in one line, when the file is missing, runs code (TorchScript, pt2, checkpoints), differs from
+    its content hash, has no card or one that is malformed or lists other labels, keeps weights in another file, or
+    disagrees with the ``NAME.json`` beside it.
+    """
+    path = Path(path)
+    data = read_model_bytes(path)
+    if is_archive(data):
+        raise ModelError(
+            f"{path}: expected an .onnx or .ort model, found a PyTorch archive, which needs torch and can run code; "
+            f"use the .onnx, or compare it by 'python cli.py verify {path} --trust'"
+        )
+    is_ort = data[4:8] == _ORT_MAGIC
+    onnx = None if is_ort else read_onnx(data, str(path))
+    if onnx is not None and onnx.external_tensors:
+        raise ModelError(
+            f"{path}: expected one self-contained file, found external data: {len(onnx.external_tensors)} tensors kept "
+            f"in another file (first: {onnx.external_tensors[0]!r}); export again with fer_edge"
+        )
+    if onnx is not None:
+        _expect_card_key(onnx, path)
+    verify_seal(data, str(path))
+    card = _card_of_ort(data, path) if onnx is None else ModelCard.from_json(_card_text(onnx), where=str(path))
+    sha256 = file_sha256(data)
+    _check_beside(path, card, sha256)
+    return ModelFile(path, data, card, sha256, onnx)
+
+
+def read_model_bytes(path: Path) -> bytes:
+    """The bytes of ``path``. Raises ModelError when it is missing, a folder, empty or unreadable."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{path}: no such model; make one with 'python cli.py export --checkpoint runs/NAME'"
+        ) from error
+    except IsADirectoryError as error:
+        raise ModelError(f"{path}: expected a model file, found a folder; name the .onnx in it") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise ModelError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not data:
+        raise ModelError(f"{path}: expected a model, found an empty file; export it again")
+    return data
+
+
+def is_archive(data: bytes) -> bool:
+    """Whether these are the bytes of a zip archive: TorchScript, pt2 or a checkpoint."""
+    return data.startswith(_ARCHIVE_MAGIC)
+
+
+def _expect_card_key(onnx: OnnxFile, path: Path) -> None:
+    count = sum(key == CARD_KEY for key, _ in onnx.metadata)
+    if count != 1:
+        raise ModelError(
+            f"{path}: expected one card ('{CARD_KEY}' in the metadata), found {count or 'none'}: labels and input are "
+            "unknown; export the checkpoint with fer_edge"
+        )
+
+
+def _card_text(onnx: OnnxFile) -> str:
+    return dict(onnx.metadata)[CARD_KEY]
+
+
+def _card_of_ort(data: bytes, path: Path) -> ModelCard:
+    """The card of an ort file, a flatbuffer: its strings are plain bytes, so the card is read where it lies."""
+    start = data.find(_CARD_START)
+    try:
+        raw, _ = json.JSONDecoder().raw_decode(data[max(start, 0) :].decode("latin-1"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: expected a card in JSON, found something else ({error}); export again") from error
+    return ModelCard.from_mapping(raw, where=str(path))
+
+
+def _check_beside(path: Path, card: ModelCard, sha256: str) -> None:
+    beside = path.with_suffix(".json")
+    try:
+        text = beside.read_bytes()
+    except FileNotFoundError:
+        return  # a model may travel alone: its seal was checked
+    except OSError as error:
+        raise ModelError(f"{beside}: cannot be read: {error.strerror or error}") from error
+    card_there, sha256_there = card_beside(text, where=str(beside))
+    if sha256_there != sha256:
+        raise ModelError(
+            f"{path}: expected the SHA-256 {sha256_there[:12]}... that {beside.name} names, found {sha256[:12]}...: "
+            "one of the two was changed or belongs to another model; copy or export both again"
+        )
+    if card_there != card:
+        raise ModelError(
+            f"{path}: expected the card in {beside.name} to be that in the model, found another; export again"
+        )

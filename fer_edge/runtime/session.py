@@ -1,0 +1,158 @@
+"""Opens an onnxruntime session from checked bytes, and checks that model and provider are those asked for."""
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from fer_edge.card import CARD_KEY, ModelCard, TensorContract
+from fer_edge.errors import ModelError, ProviderError
+from fer_edge.runtime.model_file import ModelFile
+from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
+
+MIN_CUDA_NODE_SHARE = 0.5
+"""Below it, "runs on CUDA" would mislead: onnxruntime keeps a few shape computations on the CPU, not half of all."""
+
+_ERRORS_ONLY = 3  # onnxruntime's log severity
+_DTYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)", "float16": "tensor(float16)"}
+
+
+@dataclass(frozen=True)
+class ExecutedNode:
+    """One node that onnxruntime ran, after its own optimisation."""
+
+    operator: str
+    provider: str
+
+
+def open_session(
+    model: ModelFile, choice: ProviderChoice, *, threads: int = 0
+) -> tuple[onnxruntime.InferenceSession, float | None]:
+    """A session on the model's bytes, and the share (0-1) of nodes that CUDA ran: None for the CPU provider.
+
+    ``threads`` are those inside an operator; 0 leaves their number to onnxruntime (one a physical core).
+    Raises ModelError when onnxruntime refuses the model or it differs from its card, and ProviderError when another
+    provider than the chosen one would run it.
+    """
+    if threads < 0:
+        raise ProviderError(f"expected 0 (onnxruntime's choice) or more threads, found {threads}")
+    options = session_options(threads)
+    if choice.name == "cuda":
+        # Counting on which provider nodes ran needs onnxruntime's profiler; it stops after the first image (see below).
+        with tempfile.TemporaryDirectory() as folder:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(folder) / "profile")
+            try:
+                session = _create(model, options, choice)
+                share = _cuda_node_share(session, model)
+            except ModelError as error:
+                raise ProviderError(f"expected the provider cuda to run the model, found: {error}") from error
+        return session, share
+    return _create(model, options, choice), None
+
+
+def session_options(threads: int = 0) -> onnxruntime.SessionOptions:
+    """Options that all sessions of this project share: errors only in the log, a set number of threads."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = threads
+    return options
+
+
+def executed_nodes(model: ModelFile) -> list[ExecutedNode]:
+    """The nodes that onnxruntime runs on the CPU for one blank image, after its own optimisation. Raises ModelError."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = session_options()
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        session = _create(model, options, ProviderChoice("cpu", ""))
+        return _profiled_nodes(session, model.card)
+
+
+@contextmanager
+def onnxruntime_errors(path: Path) -> Iterator[None]:
+    """Turn what onnxruntime raises inside the block into a ModelError of one line that names the model."""
+    try:
+        yield
+    except Exception as error:  # its exceptions (Fail, InvalidGraph, ...) share no base but Exception
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{path}: onnxruntime {onnxruntime.__version__} cannot run it: {reason[:300]}") from error
+
+
+def _create(
+    model: ModelFile, options: onnxruntime.SessionOptions, choice: ProviderChoice
+) -> onnxruntime.InferenceSession:
+    with onnxruntime_errors(model.path):
+        session = onnxruntime.InferenceSession(
+            model.data, options, providers=choice.onnxruntime_names, enable_fallback=0
+        )
+    session.disable_fallback()
+    found = session.get_providers()
+    if found != choice.onnxruntime_names:
+        raise ProviderError(
+            f"{model.path}: expected the providers {choice.onnxruntime_names}, found {found}: onnxruntime could not "
+            f"start {choice.name}, its log says why; or use the provider cpu"
+        )
+    _check_contract(session, model)
+    return session
+
+
+def _check_contract(session: onnxruntime.InferenceSession, model: ModelFile) -> None:
+    """The graph that was loaded must be what its card says: the card itself, names, dtypes and shapes."""
+    card_in_session = session.get_modelmeta().custom_metadata_map.get(CARD_KEY, "")
+    if ModelCard.from_json(card_in_session, where=str(model.path)) != model.card:
+        raise ModelError(f"{model.path}: expected one card, found that onnxruntime reads another; export it again")
+    _check_tensors("input", session.get_inputs(), (model.card.input,), model.path)
+    _check_tensors("output", session.get_outputs(), model.card.outputs, model.path)
+
+
+def _check_tensors(role: str, found: list[Any], expected: tuple[TensorContract, ...], path: Path) -> None:
+    expected_lines = [_line(one.name, _DTYPES.get(one.dtype, one.dtype), one.shape) for one in expected]
+    found_lines = [_line(one.name, one.type, one.shape) for one in found]
+    if found_lines != expected_lines:
+        raise ModelError(
+            f"{path}: expected the {role} {', '.join(expected_lines)} of its card, found {', '.join(found_lines)} "
+            "in the graph; export it again"
+        )
+
+
+def _line(name: str, dtype: str, shape: Any) -> str:
+    """``image tensor(uint8) [?, ?, ?, ?]``: names of dynamic dimensions do not count, onnxruntime may drop them."""
+    return f"{name} {dtype} [{', '.join(str(size) if isinstance(size, int) else '?' for size in shape)}]"
+
+
+def _cuda_node_share(session: onnxruntime.InferenceSession, model: ModelFile) -> float:
+    providers = Counter(node.provider for node in _profiled_nodes(session, model.card))
+    share = providers[CUDA_PROVIDER] / max(providers.total(), 1)
+    if share < MIN_CUDA_NODE_SHARE:
+        raise ProviderError(
+            f"{model.path}: expected CUDA to run at least {MIN_CUDA_NODE_SHARE:.0%} of the nodes, found {share:.0%} "
+            f"({dict(providers)}); use the provider cpu, or export the model again as fp32 or fp16"
+        )
+    return share
+
+
+def _profiled_nodes(session: onnxruntime.InferenceSession, card: ModelCard) -> list[ExecutedNode]:
+    """Run one blank image under onnxruntime's profiler, stop the profiler, and read which kernels ran where."""
+    session.run(None, {card.input.name: blank_batch(card)})
+    events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    return [
+        ExecutedNode(event["args"]["op_name"], event["args"]["provider"])
+        for event in events
+        if event.get("cat") == "Node" and "provider" in event.get("args", {})
+    ]
+
+
+def blank_batch(card: ModelCard) -> np.ndarray:
+    """One black image of the training size in the model's own input layout; dynamic dimensions other than the batch and
+    the channels take the image size."""
+    sizes = {"batch": 1, "channels": card.input.channels[0]}
+    shape = [one if isinstance(one, int) else sizes.get(one, card.image_size) for one in card.input.shape]
+    return np.zeros(shape, dtype=card.input.dtype)
