@@ -31,7 +31,7 @@ def storage_error(path: Path, error: OSError) -> StorageError:
 
 
 def _as_os_error(error: BaseException) -> OSError | None:
-    """The OSError behind ``error``: libraries such as torch's zip writer wrap it or raise a RuntimeError in its wake."""
+    """The OSError behind ``error``: torch's zip writer, for one, raises a RuntimeError in its wake."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError):
@@ -73,8 +73,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
                 write(stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private; these are ordinary files
-            os.replace(temporary, path)
+            temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; these are ordinary files
+            temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

@@ -1,1 +1,1 @@
-"""The PyTorch side: architectures, augmentation, fit_one_cycle and checkpoints. Importing this package alone pulls no torch."""
+"""The PyTorch side: architectures, fit_one_cycle, checkpoints. The package itself imports no torch."""

@@ -1,9 +1,10 @@
-"""The registry of architectures: each is one function that builds a torchvision network for a grey face and seven classes.
+"""The registry of architectures: each is one function that builds a network for grey faces and seven classes.
 
 A network is built as torchvision defines it, takes ImageNet weights where some are given, and only then has its first
 convolution folded to one channel and its last layer replaced, so the weights load by their own names.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -125,7 +126,7 @@ def inception(settings: Mapping[str, Any], weights: StateDict | None) -> FacialE
 
     Inception v3 needs 75 pixels; this one takes 48.
     """
-    # torchvision rescales its input from ImageNet's statistics only with transform_input, which one channel does not need
+    # transform_input would rescale three ImageNet channels to other statistics; here is one, normalised already
     network = models.googlenet(weights=None, transform_input=False, aux_logits=True, init_weights=weights is None)
     _load(network, weights)
     network.conv1.conv = fold_to_one_channel(network.conv1.conv)
@@ -147,10 +148,10 @@ def mobilenet_v3_small(settings: Mapping[str, Any], weights: StateDict | None) -
 
 @register("tiny")
 def tiny(settings: Mapping[str, Any], weights: StateDict | None) -> FacialExpressionClassifier:
-    """Four convolutions, 26 k weights: seconds on the sample faces, for demonstrations and tests. No ImageNet weights."""
+    """Four convolutions, 25 k weights: seconds on the sample faces, for demonstrations and tests."""
     layers: list[nn.Module] = []
     channels = (1, 16, 24, 32, 48)
-    for inputs, outputs in zip(channels, channels[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(channels):
         layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], NUM_EXPRESSIONS)]
     return FacialExpressionClassifier(nn.Sequential(*layers))

@@ -133,7 +133,7 @@ def checkpoint_path(path: Path | str) -> Path:
 
 
 def load_classifier(path: Path | str) -> tuple[FacialExpressionClassifier, CheckpointInfo]:
-    """The classifier in a checkpoint file or run folder, in eval mode, fp32, on the CPU, averaged weights if it has them.
+    """The classifier in a checkpoint file or run folder, in eval mode, fp32, on the CPU, with averaged weights if any.
 
     Raises CheckpointError for anything that is no whole checkpoint of this project.
     """

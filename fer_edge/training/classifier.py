@@ -32,7 +32,7 @@ class StepSums(NamedTuple):
     """() summed loss."""
     correct: Tensor
     """() number of faces whose largest logit is their label's."""
-    count: Tensor
+    num_faces: Tensor
     """() number of faces."""
 
 
@@ -66,7 +66,7 @@ class FacialExpressionClassifier(nn.Module):
         return self._main_logits(self.network(faces))
 
     def training_step(self, batch: Batch) -> tuple[Tensor, StepSums]:
-        """Mean loss to go back from, and the batch's sums. The loss counts auxiliary heads, smoothing and class weights."""
+        """Mean loss to go back from (auxiliary heads, smoothing and class weights in it), and the batch's sums."""
         outputs = self.network(batch.faces)
         logits = self._main_logits(outputs)  # (N, 7)
         loss = self._loss(logits, batch)
@@ -110,7 +110,7 @@ class FacialExpressionClassifier(nn.Module):
     @staticmethod
     def _sums(loss: Tensor, logits: Tensor, labels: Tensor) -> StepSums:
         correct = (logits.argmax(dim=1) == labels).sum()
-        return StepSums(loss=loss, correct=correct, count=torch.tensor(len(labels), device=logits.device))
+        return StepSums(loss=loss, correct=correct, num_faces=torch.tensor(len(labels), device=logits.device))
 
     @staticmethod
     def _main_logits(outputs: object) -> Tensor:
@@ -125,7 +125,7 @@ class FacialExpressionClassifier(nn.Module):
 
 
 def balanced_class_weights(labels: Tensor) -> Tensor:
-    """Weights float32 (7,) that let every class count alike: N / (classes present * its count); absent classes get 0."""
+    """Weights float32 (7,) that let every class count alike: N / (classes present * its count), 0 if absent."""
     counts = torch.bincount(labels, minlength=NUM_EXPRESSIONS).float()
     present = counts > 0
     weights = torch.zeros_like(counts)

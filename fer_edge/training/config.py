@@ -1,4 +1,4 @@
-"""Every setting of a training run: frozen, documented, checked once. Standard library only, so the command line can read it."""
+"""Every setting of a training run: frozen, documented, checked once. Standard library only, for the command line."""
 
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args

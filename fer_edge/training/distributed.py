@@ -46,7 +46,7 @@ class Processes:
 def joined_processes(device: str) -> Iterator[tuple[Processes, str]]:
     """Join the group that torchrun set up, if it did; gives the processes and this one's device.
 
-    gloo for the CPU, nccl for CUDA with one GPU a process. Raises TrainingError when there are fewer GPUs than processes.
+    gloo for the CPU, nccl for CUDA with one GPU a process. Raises TrainingError where GPUs are fewer than processes.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:

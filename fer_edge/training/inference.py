@@ -28,8 +28,8 @@ def predict_logits(
     """Logits float32 (N, 7) of uint8 faces (N, S, S), computed in fp32 where ``model`` lives.
 
     With views, the log of the mean probability over them: the face and its mirror image ('flip'), or the four corners
-    and the centre of the face, each with its mirror image ('ten-crop', Krizhevsky et al. 2012). The model is left in eval
-    mode. Raises TrainingError for unknown views.
+    and the centre of the face, each with its mirror image ('ten-crop', Krizhevsky et al. 2012). The model is left in
+    eval mode. Raises TrainingError for unknown views.
     """
     if augmentation not in get_args(Views):
         raise TrainingError(f"augmentation: expected one of {', '.join(get_args(Views))}, found {augmentation!r}")

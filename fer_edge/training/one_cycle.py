@@ -115,7 +115,8 @@ class OneCycle:
         self.validation = validation_batches(data.split("validation"), processes=self.processes, **placement)
 
         memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
-        self.classifier = classifier.to(self.device, memory_format=memory_format)
+        self.classifier = classifier.to(self.device)
+        self.classifier.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack it
         self.classifier.label_smoothing = config.label_smoothing
         if config.class_weights:
             weights = balanced_class_weights(torch.from_numpy(data.train.labels))
@@ -164,7 +165,7 @@ class OneCycle:
             progress.position += 1
             progress.loss += float(sums.loss)
             progress.correct += int(sums.correct)
-            progress.count += int(sums.count)
+            progress.count += int(sums.num_faces)
             images += self.batches.batch_size
             mean_loss = progress.loss / progress.count
             self.reporter.step(progress.position, num_steps, images=images, loss=mean_loss, lr=lr)
@@ -328,8 +329,9 @@ def fit_one_cycle(
 ) -> History:
     """Train ``classifier`` under one cycle of learning rate and momentum (Smith and Topin 2017, *Super-Convergence*).
 
-    ``state`` is what an earlier run's ``last`` checkpoint holds, to go on from there. See OneCycle for the arguments and
-    ``OneCycle.fit`` for what is raised. The classifier ends with the last epoch's live weights; the best are in ``run``.
+    ``state`` is what an earlier run's ``last`` checkpoint holds, to go on from there. See OneCycle for the arguments
+    and ``OneCycle.fit`` for what is raised. The classifier ends with the last epoch's live weights; the best are in
+    ``run``.
     """
     cycle = OneCycle(
         classifier, data, record, run=run, processes=processes, reporter=reporter, on_epoch_end=on_epoch_end

@@ -58,8 +58,8 @@ class TrainResult:
 def train(config: TrainConfig, request: DataRequest, folder: Path, *, quiet: bool = False) -> TrainResult:
     """Begin a run in ``folder`` and train to its end. Under torchrun, every process calls this.
 
-    Raises CheckpointError when there is a run in the folder already, DataError before the first step when the data cannot
-    be used, and what ``fit_one_cycle`` raises.
+    Raises CheckpointError when there is a run in the folder already, DataError before the first step when the data
+    cannot be used, and what ``fit_one_cycle`` raises.
     """
     with _together(config) as (config, processes):
         data = request.load(config)

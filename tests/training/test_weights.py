@@ -1,0 +1,124 @@
+import hashlib
+import http.server
+import threading
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from fer_edge.errors import TrainingError
+from fer_edge.training.architectures import architecture_named, models
+from fer_edge.training.weights import starting_weights
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty torch hub cache."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    return tmp_path / "hub" / "hub" / "checkpoints"
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A stand-in for torchvision's download server: serves a folder, whose address and path it gives."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler.log_message = lambda *_: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_address[1]}", folder
+        running.shutdown()
+
+
+def serve_weights(folder, *, damaged=False):
+    torch.manual_seed(0)
+    path = folder / "weights.pth"
+    torch.save(models.mobilenet_v3_small(weights=None).state_dict(), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    if damaged:
+        path.write_bytes(path.read_bytes() + b"x")
+    return path.rename(folder / f"mobilenet-{digest}.pth").name
+
+
+def test_weights_are_downloaded_once_and_then_come_from_the_cache(hub, server):
+    address, folder = server
+    name = serve_weights(folder)
+    architecture = replace(architecture_named("mobilenet_v3_small"), weights_url=f"{address}/{name}")
+    first = starting_weights("auto", architecture)
+    (folder / name).unlink()
+    second = starting_weights("imagenet", architecture)
+    assert first.description == second.description == f"ImageNet weights from {hub / name}"
+    assert all(torch.equal(first.state[key], second.state[key]) for key in first.state)
+
+
+def test_auto_goes_on_from_scratch_and_says_why(hub):
+    architecture = replace(architecture_named("resnet18"), weights_url="http://127.0.0.1:9/resnet18-00000000.pth")
+    start = starting_weights("auto", architecture)
+    assert start.state is None
+    assert start.description.startswith("from scratch: ImageNet weights were not to be had")
+    assert "127.0.0.1:9" in start.description
+    assert "\n" not in start.description
+
+
+def test_imagenet_is_an_error_that_says_how_to_go_on(hub):
+    architecture = replace(architecture_named("resnet18"), weights_url="http://127.0.0.1:9/resnet18-00000000.pth")
+    with pytest.raises(TrainingError, match=r"could not be downloaded.*--weights FILE.*--weights none"):
+        starting_weights("imagenet", architecture)
+
+
+def test_a_damaged_download_is_not_kept(hub, server):
+    address, folder = server
+    name = serve_weights(folder, damaged=True)
+    architecture = replace(architecture_named("mobilenet_v3_small"), weights_url=f"{address}/{name}")
+    with pytest.raises(TrainingError, match="expected the SHA-256 in its name, found another"):
+        starting_weights("imagenet", architecture)
+    assert not hub.exists() or list(hub.iterdir()) == []
+
+
+def test_a_silent_server_is_given_up_after_the_time_out(hub):
+    import socket
+    import time
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/resnet18-00000000.pth"
+        architecture = replace(architecture_named("resnet18"), weights_url=url)
+        started = time.monotonic()
+        start = starting_weights("auto", architecture, timeout_s=0.2)
+    assert start.state is None
+    assert time.monotonic() - started < 5
+
+
+def test_none_starts_from_scratch_without_asking_anyone():
+    assert starting_weights("none", architecture_named("resnet18")).state is None
+
+
+def test_a_file_of_the_users_own_is_taken(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "mine.pth"
+    torch.save(models.mobilenet_v3_small(weights=None).state_dict(), path)
+    start = starting_weights(str(path), architecture_named("mobilenet_v3_small"))
+    assert start.description == f"from {path}"
+    assert start.state.keys() == models.mobilenet_v3_small(weights=None).state_dict().keys()
+
+
+class Malicious:
+    def __reduce__(self):
+        return (print, ("code ran",))
+
+
+@pytest.mark.parametrize("content", ["missing", "text", "list", "code"])
+def test_a_file_that_is_no_state_dict_is_refused_and_runs_nothing(tmp_path, content, capsys):
+    path = tmp_path / "weights.pth"
+    if content == "text":
+        path.write_text("hello")
+    elif content == "list":
+        torch.save([1, 2], path)
+    elif content == "code":
+        torch.save(Malicious(), path)
+    with pytest.raises(TrainingError, match=r"weights.pth"):
+        starting_weights(str(path), architecture_named("resnet18"))
+    assert "code ran" not in capsys.readouterr().out
