@@ -102,20 +102,20 @@ class Classifier:
                 raise scored.result
             yield Prediction.from_row(scored.result, latency_ms=scored.latency_ms, source=scored.key)
 
-    def predict_files(
+    def predict_named(
         self,
-        paths: Iterable[Path | str],
+        images: Iterable[tuple[str, ImageSource]],
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         decoders: int = 2,
         progress: Callable[[int], object] | None = None,
     ) -> Iterator[Outcome]:
-        """One Outcome for each file, in order: its Prediction, or the error that names it. A bad file stops nothing.
+        """One Outcome for each (name, image), in order: a Prediction, or an error that names it and stops no other.
 
-        Files are opened by ``decoders`` threads a little ahead of the model, within bounded memory. ``progress`` is
-        called with the number of files done.
+        Images are opened by ``decoders`` threads a little ahead of the model, within bounded memory. ``progress`` is
+        called with the number of images done.
         """
-        decoded = decode_ahead(paths, threads=decoders, ahead=2 * batch_size)
+        decoded = decode_ahead(images, threads=decoders, ahead=2 * batch_size)
         for done, scored in enumerate(score_in_batches(decoded, self.probabilities, batch_size), start=1):
             if isinstance(scored.result, ImageError):
                 yield Outcome(scored.key, None, scored.result)
@@ -133,14 +133,15 @@ class Classifier:
         decoders: int = 2,
         progress: Callable[[int, int], object] | None = None,
     ) -> Iterator[Outcome]:
-        """As predict_files, for every image file in ``folder`` and below, by name, without hidden ones.
+        """As predict_named, for every image file in ``folder`` and below, by name, without hidden ones.
 
         ``progress`` is called with the files done and their total. Raises ImageError when there is no such folder, or
         no image in it.
         """
         total = count_images(folder)
         report = None if progress is None else lambda done: progress(done, total)
-        return self.predict_files(images_in(folder), batch_size=batch_size, decoders=decoders, progress=report)
+        named = ((str(path), path) for path in images_in(folder))
+        return self.predict_named(named, batch_size=batch_size, decoders=decoders, progress=report)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (N, 7), float32, of images uint8 (N, H, W, C) with C one of 1, 3, 4. Raises ModelError."""

@@ -56,7 +56,7 @@ def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.
     Raises ImageError, one line that names the image, for anything else: no such file, a URL, bytes of another format,
     a truncated or damaged file, more than MAX_PIXELS, an array of another shape or type.
     """
-    name = name or source_name(source)
+    name = shown(name or source_name(source))
     try:
         if isinstance(source, str | Path):
             return _decode_file(source, name)
@@ -77,10 +77,15 @@ def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.
 
 
 def source_name(source: object) -> str:
-    """What messages call an image: its path, or its kind in angle brackets where it has none."""
+    """What an image is called: its path, or its kind in angle brackets where it has none."""
     if isinstance(source, str | Path):
         return str(source)
     return f"<{type(source).__name__}>"
+
+
+def shown(name: str) -> str:
+    """A name as one printable line: file names may hold line breaks, terminal codes and bytes that are no UTF-8."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in name)
 
 
 def face_pixels(pixels: NDArray[np.uint8], size: int = FACE_SIZE) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fer_edge.card import CARD_KEY, ModelCard, card_beside
@@ -54,7 +55,7 @@ def read_model(path: str | Path) -> ModelFile:
     verify_seal(data, str(path))
     card = _card_of_ort(data, path) if onnx is None else ModelCard.from_json(_card_text(onnx), where=str(path))
     sha256 = file_sha256(data)
-    _check_beside(path, card, sha256)
+    check_beside(path, card, sha256)
     return ModelFile(path, data, card, sha256, onnx)
 
 
@@ -73,6 +74,26 @@ def read_model_bytes(path: Path) -> bytes:
     if not data:
         raise ModelError(f"{path}: expected a model, found an empty file; export it again")
     return data
+
+
+def newest_model(folder: Path) -> Path:
+    """The ``.onnx`` in ``folder`` that was exported last, by the cards there. Raises ModelError when there is none."""
+    models = sorted(folder.glob("*.onnx"))
+    if not models:
+        raise ModelError(
+            f"{folder}: expected an exported model (*.onnx), found none; name one by --model, or make one with "
+            "'python cli.py export --checkpoint runs/NAME'"
+        )
+    return max(models, key=_created)
+
+
+def _created(path: Path) -> str:
+    """When a model was exported, as ISO 8601: a clone gives files new dates, so the card counts where there is one."""
+    try:
+        beside = path.with_suffix(".json")
+        return card_beside(beside.read_bytes(), where=str(beside))[0].created
+    except (OSError, ModelError):  # the model itself is checked when it is loaded; here it only takes its place in line
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
 
 
 def is_archive(data: bytes) -> bool:
@@ -103,7 +124,8 @@ def _card_of_ort(data: bytes, path: Path) -> ModelCard:
     return ModelCard.from_mapping(raw, where=str(path))
 
 
-def _check_beside(path: Path, card: ModelCard, sha256: str) -> None:
+def check_beside(path: Path, card: ModelCard, sha256: str) -> None:
+    """Refuse (ModelError) a model whose card or hash differs from the ``NAME.json`` beside it, where there is one."""
     beside = path.with_suffix(".json")
     try:
         text = beside.read_bytes()

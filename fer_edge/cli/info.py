@@ -1,0 +1,65 @@
+"""``info``: what a model says about itself, and what its file holds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_edge.cli import output
+
+if TYPE_CHECKING:
+    from fer_edge.runtime.description import ModelDescription
+
+
+def info(
+    model: Annotated[Path, typer.Argument(help="An exported model (.onnx, .ort, .torchscript, .pt2).")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Print a model's card, inputs and outputs, operators, size and hashes, after checking that it is intact.
+
+    Example: `python cli.py info exported/resnet18.onnx`
+    """
+    from fer_edge.runtime.description import describe_model
+
+    description = describe_model(model)
+    if as_json:
+        output.result_json(description.as_dict())
+    else:
+        output.result("\n".join(_lines(description)))
+
+
+def _lines(description: "ModelDescription") -> list[str]:
+    card = description.card
+    rows: list[tuple[str, object]] = [
+        ("file", f"{description.path} ({description.size_bytes:,} bytes), intact"),
+        ("name", card.name),
+        ("format", f"{card.format}, {card.precision}"),
+        ("architecture", f"{card.architecture} {_pairs(card.settings)}".rstrip()),
+        ("labels", ", ".join(card.labels)),
+        *(("input", one) for one in description.inputs),
+        ("", f"channels {', '.join(map(str, card.input.channels))}: {card.input.colour}"),
+        *(("output", one) for one in description.outputs),
+        ("face", f"{card.image_size}x{card.image_size}, (pixel/255 - {card.mean:g}) / {card.std:g}"),
+        ("trained on", f"{card.training_data.source} (fingerprint {card.training_data.fingerprint[:16]})"),
+        *(("metrics", f"{split}: {_pairs(values)}") for split, values in card.metrics.items()),
+        ("quantised", _pairs(card.quantisation or {})),
+        ("operators", ", ".join(f"{name} {count}" for name, count in description.operators.items())),
+        ("opset", f"{card.opset}, IR {card.ir_version}, onnxruntime {card.minimum_onnxruntime} or later"),
+        *(("provider", f"{name}: {state}") for name, state in description.providers.items()),
+        ("made with", _pairs(card.versions)),
+        ("created", card.created),
+        ("limits", card.limits),
+        ("license", card.license),
+        ("file hash", description.file_sha256),
+        ("inner hash", card.content_sha256),
+    ]
+    if card.opset is None:
+        rows = [row for row in rows if row[0] != "opset"]
+    return [f"{title:<13}{value}" for title, value in rows if value]
+
+
+def _pairs(values: object) -> str:
+    """``a 1, b 2`` for a mapping, in its order; floats short."""
+    if not isinstance(values, dict):
+        return f"{values:.4g}" if isinstance(values, float) else str(values)
+    return ", ".join(f"{key} {_pairs(value)}" for key, value in values.items())
