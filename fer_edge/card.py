@@ -142,7 +142,7 @@ class ModelCard:
             created=fields.read("created", _date),
             opset=fields.read("opset", _optional(_positive_integer)),
             ir_version=fields.read("ir_version", _optional(_positive_integer)),
-            minimum_onnxruntime=fields.read("minimum_onnxruntime", _optional(_text)),
+            minimum_onnxruntime=fields.read("minimum_onnxruntime", _optional(_version)),
             quantisation=fields.read("quantisation", _optional(_mapping)),
             limits=fields.read("limits", _any_text),
             license=fields.read("license", _any_text),
@@ -315,6 +315,12 @@ def _date(value: Any) -> str:
     except ValueError:
         raise _Expected("an ISO 8601 date") from None
     return str(value)
+
+
+def _version(value: Any) -> str:
+    if not isinstance(value, str) or not all(part.isdecimal() for part in value.split(".")):
+        raise _Expected("a version such as 1.18")
+    return value
 
 
 def _sha256(value: Any) -> str:

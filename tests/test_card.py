@@ -89,6 +89,7 @@ def test_unknown_keys_are_ignored() -> None:
         ({"mean": float("nan")}, "'mean': expected a finite number, found nan"),
         ({"std": 0}, "'std': expected a number above 0, found 0"),
         ({"opset": "18"}, "'opset': expected an integer above 0, found 18"),
+        ({"minimum_onnxruntime": "new"}, "'minimum_onnxruntime': expected a version such as 1.18, found new"),
         ({"created": "yesterday"}, "'created': expected an ISO 8601 date, found yesterday"),
         ({"content_sha256": "AB" * 32}, "'content_sha256': expected 64 lower-case hex digits"),
         ({"metrics": {"test": 0.7}}, "'metrics': expected an object"),

@@ -43,6 +43,7 @@ def open_session(
     """
     if threads < 0:
         raise ProviderError(f"expected 0 (onnxruntime's choice) or more threads, found {threads}")
+    _check_version(model)
     options = session_options(threads)
     if choice.name == "cuda":
         # Counting on which provider nodes ran needs onnxruntime's profiler; it stops after the first image (see below).
@@ -82,8 +83,23 @@ def onnxruntime_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # its exceptions (Fail, InvalidGraph, ...) share no base but Exception
-        reason = " ".join(str(error).split())
-        raise ModelError(f"{path}: onnxruntime {onnxruntime.__version__} cannot run it: {reason[:300]}") from error
+        reason = " ".join(str(error).split())  # its end says what is wrong, its start where in the C++ sources
+        raise ModelError(f"{path}: onnxruntime {onnxruntime.__version__} cannot run it: {reason[-300:]}") from error
+
+
+def _check_version(model: ModelFile) -> None:
+    """Say what to install where this onnxruntime is older than the file: its own message speaks of IR versions."""
+    needed = model.card.minimum_onnxruntime
+    if needed is not None and _numbers(onnxruntime.__version__) < _numbers(needed):
+        raise ModelError(
+            f"{model.path}: expected onnxruntime {needed} or later, found {onnxruntime.__version__}; "
+            "run: pip install --upgrade onnxruntime"
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """``1.18.1`` and ``1.18.1.dev20`` to (1, 18, 1)."""
+    return tuple(int(part) for part in version.split(".")[:3] if part.isdecimal())
 
 
 def _create(

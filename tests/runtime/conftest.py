@@ -1,0 +1,48 @@
+"""The committed models of a few KB (tests/fixtures/make_tiny_model.py), and ways to spoil them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+
+from fer_edge.card import CARD_KEY, UNSEALED, ModelCard
+from fer_edge.runtime.classifier import Classifier
+from fer_edge.runtime.seal import seal
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+Change = Callable[[onnx.ModelProto], None]
+
+
+@pytest.fixture
+def tiny_model() -> Path:
+    return FIXTURES / "tiny.onnx"
+
+
+@pytest.fixture
+def tiny_raw_model() -> Path:
+    return FIXTURES / "tiny_raw.onnx"
+
+
+@pytest.fixture(scope="session")
+def classifier() -> Classifier:
+    return Classifier.load(FIXTURES / "tiny.onnx", threads=1)
+
+
+@pytest.fixture
+def changed_model(tmp_path: Path, tiny_model: Path) -> Callable[[Change], Path]:
+    """Writes the tiny model, changed and sealed again, alone in a folder."""
+
+    def write(change: Change) -> Path:
+        model = onnx.load(tiny_model)
+        for entry in model.metadata_props:
+            if entry.key == CARD_KEY:
+                entry.value = replace(ModelCard.from_json(entry.value), content_sha256=UNSEALED).to_json()
+        change(model)
+        path = tmp_path / "changed.onnx"
+        path.write_bytes(seal(model.SerializeToString()))
+        return path
+
+    return write

@@ -1,0 +1,197 @@
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto
+
+from fer_edge.card import CARD_KEY
+from fer_edge.errors import ModelError
+from fer_edge.runtime.classifier import Classifier
+from fer_edge.runtime.model_file import newest_model, read_model
+from fer_edge.runtime.seal import seal
+
+ChangedModel = Callable[[Callable[[onnx.ModelProto], None]], Path]
+
+
+def edit_card(edit: Callable[[str], str]) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        for entry in model.metadata_props:
+            entry.value = edit(entry.value)
+
+    return change
+
+
+@pytest.fixture
+def copied(tmp_path: Path, tiny_model: Path) -> Path:
+    """The tiny model and its JSON, in a folder of their own."""
+    shutil.copy(tiny_model.with_suffix(".json"), tmp_path)
+    return Path(shutil.copy(tiny_model, tmp_path))
+
+
+def test_intact_model_is_read_with_its_card(tiny_model: Path) -> None:
+    model = read_model(tiny_model)
+    assert model.card.name == "tiny"
+    assert model.card.content_sha256.encode() in model.data
+    assert model.onnx is not None
+    assert model.onnx.opset == model.card.opset == 18
+
+
+def test_model_may_travel_without_its_json(copied: Path) -> None:
+    copied.with_suffix(".json").unlink()
+    assert read_model(copied).card.name == "tiny"
+
+
+def test_unchanged_model_sealed_again_still_loads(changed_model: ChangedModel) -> None:
+    assert Classifier.load(changed_model(lambda model: None)).card.name == "tiny"
+
+
+def test_bit_flips_are_refused_even_without_the_json(copied: Path) -> None:
+    copied.with_suffix(".json").unlink()
+    data = copied.read_bytes()
+    for bit in random.Random(5).sample(range(len(data) * 8), 300):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        copied.write_bytes(changed)
+        with pytest.raises(ModelError, match=r"tiny\.onnx: "):
+            read_model(copied)
+
+
+def test_missing_model_folder_empty_file_and_other_bytes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"nowhere\.onnx: no such model; make one with 'python cli\.py export"):
+        read_model(tmp_path / "nowhere.onnx")
+    with pytest.raises(ModelError, match="expected a model file, found a folder"):
+        read_model(tmp_path)
+    (tmp_path / "empty.onnx").touch()
+    with pytest.raises(ModelError, match="expected a model, found an empty file"):
+        read_model(tmp_path / "empty.onnx")
+    (tmp_path / "text.onnx").write_text("not a model")
+    with pytest.raises(ModelError, match="expected an ONNX model, found other bytes"):
+        read_model(tmp_path / "text.onnx")
+    with pytest.raises(ModelError, match="cannot be read: embedded null byte"):
+        read_model("a\0b")
+
+
+def test_pytorch_archives_are_refused_unread(tmp_path: Path) -> None:
+    for suffix in (".torchscript", ".pt2", ".onnx"):
+        path = tmp_path / f"model{suffix}"
+        path.write_bytes(b"PK\x03\x04 whatever follows")
+        with pytest.raises(ModelError, match=r"found a PyTorch archive, which needs torch and can run code; .*--trust"):
+            Classifier.load(path)
+
+
+def test_model_without_a_card_is_refused(tmp_path: Path, tiny_model: Path) -> None:
+    model = onnx.load(tiny_model)
+    del model.metadata_props[:]
+    path = tmp_path / "plain.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"expected one card \('fer_edge\.card' in the metadata\), found none: labels"):
+        read_model(path)
+
+
+def test_model_with_two_cards_is_refused(tmp_path: Path, tiny_model: Path) -> None:
+    model = onnx.load(tiny_model)
+    model.metadata_props.add(key=CARD_KEY, value="{}")
+    path = tmp_path / "two.onnx"
+    path.write_bytes(seal(model.SerializeToString()))
+    with pytest.raises(ModelError, match=r"expected one card .* found 2"):
+        read_model(path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (
+            lambda card: card.replace('"angry", "disgust"', '"disgust", "angry"'),
+            "card field 'labels': expected angry, d",
+        ),
+        (lambda card: card.replace('"format_version": 1', '"format_version": 9'), "card field 'format_version': expec"),
+        (
+            lambda card: card.replace('"std": 0.25', '"std": "wide"'),
+            "card field 'std': expected a finite number, found",
+        ),
+        (lambda card: card[:-1], "expected a card in JSON, found something else"),
+        (lambda card: f"[{card}]", "expected a card in JSON, found a list"),
+    ],
+)
+def test_malformed_cards_are_refused(edit: Callable[[str], str], message: str, changed_model: ChangedModel) -> None:
+    path = changed_model(edit_card(edit))
+    with pytest.raises(ModelError) as raised:
+        read_model(path)
+    assert str(raised.value).startswith(f"{path}: {message}")
+
+
+def test_external_data_is_refused_before_onnxruntime_sees_it(changed_model: ChangedModel) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        weights = next(tensor for tensor in model.graph.initializer if tensor.name == "weights")
+        weights.ClearField("raw_data")
+        weights.data_location = TensorProto.EXTERNAL
+        weights.external_data.add(key="location", value="../../etc/passwd")
+
+    with pytest.raises(ModelError, match=r"found external data: 1 tensors kept in another file \(first: 'weights'\)"):
+        read_model(changed_model(change))
+
+
+def test_json_beside_the_model_must_agree(copied: Path) -> None:
+    beside = copied.with_suffix(".json")
+    content = json.loads(beside.read_text())
+    beside.write_text(json.dumps({**content, "file_sha256": "0" * 64}))
+    with pytest.raises(ModelError, match=r"tiny\.onnx: expected the SHA-256 000000000000\.\.\. that tiny\.json names"):
+        read_model(copied)
+    beside.write_text(json.dumps({**content, "mean": 0.4}))
+    with pytest.raises(ModelError, match=r"expected the card in tiny\.json to be that in the model, found another"):
+        read_model(copied)
+    beside.write_text("{}")
+    with pytest.raises(ModelError, match=r"tiny\.json: card field 'format_version': expected a value, found none"):
+        read_model(copied)
+    beside.write_text("not JSON")
+    with pytest.raises(ModelError, match=r"tiny\.json: expected a card in JSON"):
+        read_model(copied)
+
+
+def as_ort(model: Path, target: Path) -> Path:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(target)
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(model, options)
+    target.write_bytes(seal(target.read_bytes()))
+    return target
+
+
+def test_ort_model_keeps_its_card_and_answers_alike(tmp_path: Path, tiny_model: Path, classifier: Classifier) -> None:
+    loaded = Classifier.load(as_ort(tiny_model, tmp_path / "tiny.ort"))
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 60, 50, 3), dtype=np.uint8)
+    assert loaded.card.name == "tiny"
+    assert np.allclose(loaded.probabilities(pixels), classifier.probabilities(pixels), atol=1e-6)
+
+
+def test_damaged_ort_model_is_refused(tmp_path: Path, tiny_model: Path) -> None:
+    path = as_ort(tiny_model, tmp_path / "tiny.ort")
+    data = path.read_bytes()
+    for bit in random.Random(6).sample(range(len(data) * 8), 200):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        with pytest.raises(ModelError, match=r"tiny\.ort: "):
+            read_model(path)
+
+
+def test_newest_model_is_the_one_exported_last_whatever_the_file_dates(tmp_path: Path, copied: Path) -> None:
+    older = tmp_path / "older.onnx"
+    shutil.copy(copied, older)
+    content = json.loads(copied.with_suffix(".json").read_text())
+    older.with_suffix(".json").write_text(json.dumps({**content, "created": "2025-12-31"}))
+    os.utime(copied, (0, 0))
+    assert newest_model(tmp_path) == copied
+    (tmp_path / "none").mkdir()
+    with pytest.raises(
+        ModelError, match=r"none: expected an exported model \(\*\.onnx\), found none; .*cli\.py export"
+    ):
+        newest_model(tmp_path / "none")
