@@ -1,7 +1,10 @@
 """``predict``: the expression in images, from files, folders, globs or standard input."""
 
+import os
 import sys
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,25 +48,44 @@ def predict(
     from fer_edge.runtime.classifier import Classifier
     from fer_edge.runtime.model_file import newest_model
 
-    _quieten_pillow()
     classifier = Classifier.load(model or newest_model(EXPORTED), provider=provider, threads=threads)
     output.note(f"model {classifier.path} on {classifier.provider}")
     if classifier.provider_note:
         output.note(classifier.provider_note)
-    outcomes = _outcomes(classifier, images, batch_size)
-    if as_json:
-        num_images, errors = _print_json(classifier, outcomes)
-    else:
-        num_images, errors = _print_lines(outcomes, as_csv=as_csv)
+    with _libraries_silenced():
+        outcomes = _outcomes(classifier, images, batch_size)
+        if as_json:
+            num_images, errors = _print_json(classifier, outcomes)
+        else:
+            num_images, errors = _print_lines(outcomes, as_csv=as_csv)
     if errors:
         raise ImageError(f"{len(errors)} of {num_images} could not be scored (named above); the others were")
 
 
-def _quieten_pillow() -> None:
-    """Pillow warns about odd metadata in images that it opens all the same; here an image gets a result or one line."""
-    import warnings
+@contextmanager
+def _libraries_silenced() -> Iterator[None]:
+    """An image gets its result or its one line, and nothing else on stderr, whatever opens it has to say.
 
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    Pillow warns about odd metadata; libtiff writes to file descriptor 2 by itself, so Python's stderr moves to a copy.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        own = sys.__stderr__
+        if own is None or sys.stderr is not own:  # closed, or captured by a test: not descriptor 2
+            yield
+            return
+        own.flush()
+        descriptor = os.dup(2)
+        silence = os.open(os.devnull, os.O_WRONLY)
+        try:
+            with os.fdopen(os.dup(2), "w", encoding=own.encoding, errors="backslashreplace") as sys.stderr:
+                os.dup2(silence, 2)
+                yield
+        finally:
+            sys.stderr = own
+            os.dup2(descriptor, 2)
+            os.close(descriptor)
+            os.close(silence)
 
 
 def _outcomes(classifier: "Classifier", arguments: list[str], batch_size: int) -> "Iterator[Outcome]":

@@ -71,7 +71,7 @@ def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(name) from error
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, KeyError, ...
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = shown(" ".join(str(error).split())) or type(error).__name__
         raise ImageError(f"{name}: expected an intact image, found one that cannot be decoded ({reason})") from error
     raise ImageError(f"{name}: expected a path, bytes, a PIL image or a numpy array, found {type(source).__name__}")
 

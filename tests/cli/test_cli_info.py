@@ -1,0 +1,98 @@
+import io
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fer_edge.card import UNSEALED, ModelCard
+from fer_edge.cli import app
+from fer_edge.runtime.model_file import read_model
+from fer_edge.runtime.seal import content_hash_of_zip
+
+
+@pytest.fixture
+def model(repository: Path) -> Path:
+    return repository / "tests" / "fixtures" / "tiny.onnx"
+
+
+def test_everything_about_a_model_is_printed(model: Path) -> None:
+    done = CliRunner().invoke(app, ["info", str(model)])
+    assert done.exit_code == 0, done.output
+    lines = {line[:13].strip(): line[13:] for line in done.stdout.splitlines()}
+    assert lines["file"] == f"{model} ({model.stat().st_size:,} bytes), intact"
+    assert lines["labels"] == "angry, disgust, fear, happy, neutral, sad, surprise"
+    assert lines["input"] == "image tensor(uint8) [batch, height, width, channels]"
+    assert lines["output"] == "logits tensor(float) [batch, 7]"
+    assert lines["operators"].startswith("Slice 1, Cast 1, Mul 1, ReduceSum 1, Transpose 1, Resize 1")
+    assert lines["opset"] == "18, IR 8, onnxruntime 1.14 or later"
+    assert lines["file hash"] == read_model(model).sha256
+    assert "quantised" not in lines
+
+
+def test_json_holds_card_graph_and_hashes(model: Path) -> None:
+    done = CliRunner().invoke(app, ["info", str(model), "--json"])
+    found = json.loads(done.stdout)
+    assert ModelCard.from_mapping(found["card"]) == read_model(model).card
+    assert found["size_bytes"] == model.stat().st_size
+    assert found["operators"]["Softmax"] == 1
+    assert found["providers"]["cpu"] == "ready"
+
+
+def test_damaged_model_is_refused_in_one_line(model: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(model, tmp_path))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    done = CliRunner().invoke(app, ["info", str(path)])
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {path}: expected the content hash")
+    assert done.stderr.count("\n") == 1
+
+
+def archive_with(card: ModelCard) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as writer:
+        writer.writestr("m/extra/fer_edge.card", card.to_json())
+        writer.writestr("m/code.py", "raise SystemExit('this must not run')")
+    return stream.getvalue()
+
+
+def test_torchscript_is_described_without_running_it(model: Path, tmp_path: Path) -> None:
+    card = replace(
+        read_model(model).card,
+        format="torchscript",
+        opset=None,
+        ir_version=None,
+        minimum_onnxruntime=None,
+        content_sha256=UNSEALED,
+    )
+    path = tmp_path / "m.torchscript"
+    path.write_bytes(archive_with(card.sealed(content_hash_of_zip(archive_with(card)))))
+    done = CliRunner().invoke(app, ["info", str(path)])
+    assert done.exit_code == 0, done.output
+    assert "format       torchscript, fp32" in done.stdout
+    assert "input        image uint8 [batch, height, width, channels]" in done.stdout
+    assert "torch: needed to run it" in done.stdout
+    assert "opset" not in done.stdout
+    path.write_bytes(archive_with(card))
+    refused = CliRunner().invoke(app, ["info", str(path)])
+    assert refused.exit_code == 1
+    assert "expected the content hash" in refused.stderr
+
+
+def test_info_needs_neither_torch_nor_onnx(repository: Path, model: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(torch=None, onnx=None, matplotlib=None);"
+        f"sys.argv = ['cli.py', 'info', {str(model)!r}];"
+        "from fer_edge.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository)
+    assert done.returncode == 0, done.stderr
+    assert "intact" in done.stdout

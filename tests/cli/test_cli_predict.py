@@ -1,0 +1,167 @@
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_edge.labels import EXPRESSIONS
+
+
+@pytest.fixture
+def model(repository: Path) -> str:
+    return str(repository / "tests" / "fixtures" / "tiny.onnx")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three images of two sizes, one of them in a folder below."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    generator = np.random.default_rng(1)
+    for name, size in (("a.png", 30), ("b.jpg", 60), ("more/c.png", 30)):
+        Image.fromarray(generator.integers(0, 256, (size, size, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+def run(repository: Path, *arguments: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[Any]:
+    options.setdefault("text", True)
+    return subprocess.run(
+        [sys.executable, repository / "cli.py", "predict", *arguments], capture_output=True, cwd=cwd, **options
+    )
+
+
+def test_chart_shows_seven_bars_for_each_image(repository: Path, model: str, photos: Path) -> None:
+    done = run(repository, str(photos / "a.png"), "--model", model, cwd=photos)
+    assert done.returncode == 0, done.stderr
+    title, *bars = done.stdout.splitlines()
+    assert title.startswith(f"{photos / 'a.png'}: ")
+    assert [bar.split()[0] for bar in bars] == list(EXPRESSIONS)
+    shares = [float(bar.split()[-1].rstrip("%")) for bar in bars]
+    assert sum(shares) == pytest.approx(100, abs=0.5)
+    widths = [bar.count("#") for bar in bars]
+    assert widths.index(max(widths)) == shares.index(max(shares))
+    assert title.split()[-2] == EXPRESSIONS[shares.index(max(shares))]
+    assert "\x1b" not in done.stdout
+    assert done.stderr == f"model {model} on cpu\n"
+
+
+def test_json_holds_results_for_files_folders_and_globs(repository: Path, model: str, photos: Path) -> None:
+    done = run(repository, "a.png", "more", "*.jpg", "--model", model, "--json", cwd=photos)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["provider"] == "cpu"
+    assert found["errors"] == []
+    assert [result["source"] for result in found["results"]] == ["a.png", "more/c.png", "b.jpg"]
+    for result in found["results"]:
+        assert list(result["probabilities"]) == list(EXPRESSIONS)
+        assert result["confidence"] == max(result["probabilities"].values())
+
+
+def test_csv_has_a_row_for_each_image(repository: Path, model: str, photos: Path) -> None:
+    done = run(repository, ".", "--model", model, "--csv", "--batch-size", "1", "--threads", "1", cwd=photos)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["source"] for row in rows] == ["a.png", "b.jpg", "more/c.png"]
+    assert sum(float(rows[0][label]) for label in EXPRESSIONS) == pytest.approx(1, abs=1e-4)
+
+
+def test_standard_input_is_one_image(repository: Path, model: str, photos: Path) -> None:
+    done = run(
+        repository, "-", "--model", model, "--json", cwd=photos, input=(photos / "a.png").read_bytes(), text=False
+    )
+    assert done.returncode == 0, done.stderr
+    from_file = run(repository, "a.png", "--model", model, "--json", cwd=photos)
+    (piped,), (read,) = json.loads(done.stdout)["results"], json.loads(from_file.stdout)["results"]
+    assert piped["source"] == "<stdin>"
+    assert piped["probabilities"] == read["probabilities"]
+
+
+@pytest.mark.parametrize("output", ["--json", "--csv", "--chart"])
+def test_bad_images_are_named_and_the_others_scored(repository: Path, model: str, photos: Path, output: str) -> None:
+    (photos / "bad.jpg").write_bytes(b"no image")
+    (photos / "cut.tif").write_bytes(damaged_tiff())
+    options = ["--model", model] if output == "--chart" else ["--model", model, output]
+    done = run(repository, ".", "nowhere.png", "none*", *options, cwd=photos)
+    assert done.returncode == 1
+    assert done.stdout.count("a.png") == done.stdout.count("more/c.png") == 1
+    note, *errors, last = done.stderr.splitlines()
+    assert note == f"model {model} on cpu"
+    assert [error.split(":")[0] for error in errors] == ["bad.jpg", "cut.tif", "nowhere.png", "none*"]
+    assert last == "error: 4 of 7 could not be scored (named above); the others were"
+
+
+def damaged_tiff() -> bytes:
+    """One about which libtiff has something to say on stderr by itself."""
+    stream = io.BytesIO()
+    Image.new("L", (50, 50), 90).save(stream, "TIFF", compression="tiff_adobe_deflate")
+    return stream.getvalue().replace(b"x\x9c", b"x\x9d")
+
+
+def test_default_model_is_the_newest_in_exported(repository: Path, model: str, photos: Path) -> None:
+    done = run(repository, "a.png", cwd=photos)
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "error: exported: expected an exported model (*.onnx), found none; name one by --model"
+    )
+    assert "python cli.py export" in done.stderr
+    (photos / "exported").mkdir()
+    shutil.copy(model, photos / "exported")
+    assert run(repository, "a.png", cwd=photos).stderr == "model exported/tiny.onnx on cpu\n"
+
+
+def test_cuda_that_is_not_there_is_an_error_and_auto_says_what_it_chose(
+    repository: Path, model: str, photos: Path
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("CUDA is here")
+    done = run(repository, "a.png", "--model", model, "--provider", "cuda", cwd=photos)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: expected the provider cuda, found missing: onnxruntime with CUDA (pip")
+    assert done.stderr.count("\n") == 1
+    done = run(repository, "a.png", "--model", model, "--provider", "auto", cwd=photos)
+    assert done.returncode == 0
+    assert "auto chose cpu; for cuda is missing: onnxruntime with CUDA" in done.stderr
+
+
+def test_usage_errors_exit_with_2(repository: Path, photos: Path) -> None:
+    assert run(repository, cwd=photos).returncode == 2
+    done = run(repository, "a.png", "--json", "--csv", cwd=photos)
+    assert done.returncode == 2
+    assert "expected one of --json and --csv" in done.stderr
+
+
+def test_help_has_an_example(repository: Path, photos: Path) -> None:
+    assert "Example: python cli.py predict" in " ".join(run(repository, "--help", cwd=photos).stdout.split())
+
+
+def test_terminal_gets_coloured_blocks(repository: Path, model: str, photos: Path) -> None:
+    import os
+    import pty
+
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, repository / "cli.py", "predict", "a.png", "--model", model],
+        stdout=follower,
+        stderr=subprocess.DEVNULL,
+        cwd=photos,
+        env={**os.environ, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"},
+    )
+    os.close(follower)
+    shown = b""
+    try:
+        while piece := os.read(leader, 4096):
+            shown += piece
+    except OSError:  # how a closed terminal ends on Linux
+        pass
+    os.close(leader)
+    assert process.wait() == 0
+    assert "█" in shown.decode()
+    assert "\x1b[" in shown.decode()
