@@ -45,5 +45,5 @@ class PixelsToProbabilities(nn.Module):
     @torch.inference_mode()
     def answer(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """``forward`` on numpy arrays."""
-        probabilities, logits = self(torch.from_numpy(np.ascontiguousarray(image)))
+        probabilities, logits = self(torch.from_numpy(np.array(image)))  # a copy: torch wants it writable
         return probabilities.numpy(), logits.numpy()

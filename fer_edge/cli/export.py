@@ -1,0 +1,72 @@
+"""``export``: a checkpoint becomes a model file that answers the same."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.errors import CheckFailed
+
+Format = Literal["onnx", "torchscript", "pt2", "ort"]
+ModelPrecision = Literal["fp32", "fp16", "int8"]
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Option(help="Run folder or checkpoint file.")],
+    file_format: Annotated[
+        Format, typer.Option("--format", help="onnx, ort (onnxruntime's own), pt2 (torch.export) or torchscript.")
+    ] = "onnx",
+    precision: Annotated[
+        ModelPrecision, typer.Option(help="fp32, fp16 (GPU, WebGPU) or int8 (CPU; needs --data).")
+    ] = "fp32",
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Take faces prepared by you, float32 (batch, 1, size, size), not pixels.")
+    ] = False,
+    name: Annotated[str | None, typer.Option(help="File name without suffix. [default: the run's name]")] = None,
+    folder: Annotated[Path, typer.Option(help="Where the model goes.")] = Path("exported"),
+    data: Annotated[
+        str | None,
+        typer.Option(help="Labelled faces: accuracy is compared on them, int8 is calibrated on them. Or 'sample'."),
+    ] = None,
+    opset: Annotated[int, typer.Option(help="ONNX opset; 18 is the most portable one.")] = 18,
+    max_drop: Annotated[
+        float | None, typer.Option(help="Percentage points of accuracy that may be lost. [default: 0.5 for int8]")
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Export a checkpoint to one self-contained file and prove that it answers like the checkpoint.
+
+    Raw pixels in, probabilities out: the ONNX file runs in any app with onnxruntime alone. It is compared with its
+    checkpoint from image files on before it gets its name; if a check fails, nothing is published (exit code 3).
+
+    Examples:
+
+        python cli.py export --checkpoint runs/NAME
+
+        python cli.py export --checkpoint runs/NAME --precision int8 --data fer2013
+    """
+    from fer_edge.export.exporter import ExportRequest, export_checkpoint
+    from fer_edge.export.report import summary
+
+    if file_format == "torchscript":
+        note("TorchScript is deprecated in PyTorch; its successor is --format pt2")
+    request = ExportRequest(
+        checkpoint=checkpoint,
+        file_format=file_format,
+        precision=precision,
+        raw=raw,
+        opset=opset,
+        name=name,
+        folder=folder,
+        data=data,
+        max_drop_points=max_drop,
+    )
+    export = export_checkpoint(request, note)
+    if json_output:
+        result_json(export.to_dict())
+    else:
+        result(summary(export.parity))
+    if export.failures:
+        raise CheckFailed(f"{export.candidate.card.name}: not published to {folder}: {export.failures[0]}")
+    wrote(*export.paths)

@@ -1,0 +1,105 @@
+"""Writes the card of a model from what its checkpoint says and from what is read back from the file."""
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import fer_edge
+from fer_edge.card import NORMALISED, PIXELS, InputContract, ModelCard, TensorContract, TrainingData
+from fer_edge.export.network import FACES, LOGITS
+from fer_edge.export.preprocessing import IMAGE, PROBABILITIES
+from fer_edge.export.versions import Versions
+from fer_edge.labels import NUM_EXPRESSIONS
+from fer_edge.training.checkpoint import CheckpointInfo
+
+LIMITS = (
+    "It names the expression that a face seems to show, not what the person feels. Not for decisions about people, "
+    "emotion inference at work or school, surveillance, medical use or lie detection."
+)
+
+_CHANNELS_BY_FORMAT = {"onnx": (1, 3, 4), "ort": (1, 3, 4), "torchscript": (1, 3, 4), "pt2": (3,)}
+# torch.export fixes the number of channels when it traces; three serve every image that is opened as RGB.
+
+_COLOUR = "RGB order; one channel is grey; a fourth channel (alpha) is dropped"
+
+
+def describe(
+    info: CheckpointInfo,
+    *,
+    name: str,
+    file_format: str,
+    precision: str = "fp32",
+    raw: bool = False,
+    versions: Versions | None = None,
+    quantisation: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Mapping[str, Any]] | None = None,
+) -> ModelCard:
+    """The unsealed card of a model made from the checkpoint ``info``; ``versions`` as read back from an ONNX graph."""
+    outputs = [TensorContract(LOGITS, "float32", ("batch", NUM_EXPRESSIONS))]
+    if not raw:
+        outputs.insert(0, TensorContract(PROBABILITIES, "float32", ("batch", NUM_EXPRESSIONS)))
+    return ModelCard(
+        name=name,
+        format=file_format,
+        architecture=info.architecture,
+        settings=dict(info.settings),
+        precision=precision,
+        input=_normalised_input(info.image_size) if raw else _pixel_input(_CHANNELS_BY_FORMAT[file_format]),
+        outputs=tuple(outputs),
+        image_size=info.image_size,
+        mean=info.mean,
+        std=info.std,
+        training_data=TrainingData(source=info.data_source, fingerprint=info.data_fingerprint),
+        metrics=metrics if metrics is not None else checkpoint_metrics(info),
+        versions=_package_versions(),
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        opset=versions.opset if versions else None,
+        ir_version=versions.ir_version if versions else None,
+        minimum_onnxruntime=_minimum_onnxruntime(file_format, versions),
+        quantisation=quantisation,
+        limits=LIMITS,
+        license="the project's license for the file; the training images have terms of their own",
+    )
+
+
+def checkpoint_metrics(info: CheckpointInfo) -> dict[str, dict[str, Any]]:
+    """What the checkpoint was measured at, as the card states it."""
+    if not info.metrics:
+        return {}
+    return {"validation": {**info.metrics, "measured_on": f"the checkpoint, after epoch {info.epoch}"}}
+
+
+def _minimum_onnxruntime(file_format: str, versions: Versions | None) -> str | None:
+    if versions is None:
+        return None
+    # An ort file holds onnxruntime's own operators; its promise is that releases from the writing one on load it.
+    return ".".join(version("onnxruntime").split(".")[:2]) if file_format == "ort" else versions.oldest_onnxruntime
+
+
+def _pixel_input(channels: tuple[int, ...]) -> InputContract:
+    return InputContract(
+        name=IMAGE,
+        dtype="uint8",
+        shape=("batch", "height", "width", "channels" if len(channels) > 1 else channels[0]),
+        kind=PIXELS,
+        channels=channels,
+        colour=_COLOUR if len(channels) > 1 else "RGB order",
+    )
+
+
+def _normalised_input(image_size: int) -> InputContract:
+    return InputContract(
+        name=FACES,
+        dtype="float32",
+        shape=("batch", 1, image_size, image_size),
+        kind=NORMALISED,
+        channels=(1,),
+        colour="grey (0.299 red + 0.587 green + 0.114 blue), resized with antialiasing, (pixel / 255 - mean) / std",
+    )
+
+
+def _package_versions() -> dict[str, str]:
+    packages = {package: version(package) for package in ("torch", "onnx", "onnxruntime")}
+    return {"fer_edge": fer_edge.__version__, **packages, "python": platform.python_version()}

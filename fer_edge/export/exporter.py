@@ -1,0 +1,176 @@
+"""From a checkpoint to a published model: build the file, load it, compare it with the checkpoint, then name it."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from fer_edge.data.faces import FaceData, FaceSet
+from fer_edge.data.load import load_faces
+from fer_edge.errors import ModelError
+from fer_edge.export.candidate import Candidate, open_candidate
+from fer_edge.export.cards import describe
+from fer_edge.export.formats import (
+    ONNXRUNTIME_FORMATS,
+    onnx_bytes,
+    ort_bytes,
+    pt2_bytes,
+    refuse_precision,
+    torchscript_bytes,
+)
+from fer_edge.export.half import halve
+from fer_edge.export.network import export_network
+from fer_edge.export.parity import Parity, measure_parity
+from fer_edge.export.preprocessing import with_preprocessing
+from fer_edge.export.publish import default_name, model_path, publish
+from fer_edge.export.reference import PixelsToProbabilities
+from fer_edge.export.versions import OPSET, read_versions
+from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
+
+DRAWN_FACES = "sample:105"
+"""Drawn faces that parity is measured on where no others are given: two thirds of them, 70, are the train split."""
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to export, and under which name."""
+
+    checkpoint: Path
+    """A run folder or a checkpoint file."""
+    file_format: str = "onnx"
+    precision: str = "fp32"
+    raw: bool = False
+    """Take normalised faces instead of pixels."""
+    opset: int = OPSET
+    name: str | None = None
+    """File name without suffix; None takes the run's name and what sets this file apart."""
+    folder: Path = Path("exported")
+    data: str | None = None
+    """Labelled faces for parity and calibration; None: drawn faces for parity."""
+    max_drop_points: float | None = None
+    """Percentage points of accuracy that may be lost; None takes the precision's own bound."""
+
+    def __post_init__(self) -> None:
+        """Refuse combinations that no file can hold. Raises ModelError."""
+        refuse_precision(self.file_format, self.precision)
+        if self.raw and self.file_format not in ONNXRUNTIME_FORMATS:
+            raise ModelError(
+                f"expected --format {' or '.join(ONNXRUNTIME_FORMATS)} with --raw, found {self.file_format}"
+            )
+
+
+@dataclass(frozen=True)
+class Export:
+    """What came of a request. ``paths`` is empty when a check failed: nothing was published."""
+
+    candidate: Candidate
+    parity: Parity
+    failures: tuple[str, ...]
+    paths: tuple[Path, ...]
+    report: Mapping[str, Any] | None = None
+    """The quantisation report of an INT8 model."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for ``--json``."""
+        return {
+            "published": [str(path) for path in self.paths],
+            "failures": list(self.failures),
+            "sha256": self.candidate.sha256,
+            "card": asdict(self.candidate.card),
+            "parity": self.parity.to_dict(),
+            "quantisation": self.report,
+        }
+
+
+def load_reference(checkpoint: Path) -> tuple[PixelsToProbabilities, CheckpointInfo]:
+    """The checkpoint behind the reference preprocessing. Raises CheckpointError."""
+    classifier, info = load_classifier(checkpoint)
+    return PixelsToProbabilities(classifier, info.image_size, info.mean, info.std).eval(), info
+
+
+@dataclass(frozen=True)
+class JudgingFaces:
+    """What parity is measured on."""
+
+    probes: NDArray[np.uint8]
+    """uint8 (N, S, S), made into probes."""
+    labelled: FaceSet | None
+    """Faces for the accuracy of both sides: the validation split of given data; drawn ones say nothing about it."""
+    source: str
+
+
+def judging_faces(image_size: int, data: str | FaceData | None) -> JudgingFaces:
+    """The validation split of ``data``, or drawn faces where none is given. Raises DataError."""
+    if data is None:
+        drawn = load_faces(DRAWN_FACES, size=image_size)
+        return JudgingFaces(drawn.split("train").faces, None, drawn.source)
+    given = load_faces(data, size=image_size) if isinstance(data, str) else data
+    validation = given.split("validation")
+    return JudgingFaces(validation.faces, validation, given.source)
+
+
+def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Export:
+    """Export as asked, measure parity from image files on, and publish the model if every check passed.
+
+    ``note`` hears what is going on. Raises CheckpointError, DataError, ModelError or StorageError.
+    """
+    reference, info = load_reference(request.checkpoint)
+    name = request.name or default_name(request.checkpoint, request.file_format, request.precision, request.raw)
+    path = model_path(request.folder, name, request.file_format)
+    faces = judging_faces(info.image_size, request.data)
+    note(f"exporting {info.path} as {request.file_format} {request.precision}")
+    data = _build(reference, info, request, name)
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / path.name
+        temporary.write_bytes(data)
+        candidate = open_candidate(temporary, trust=True)  # written by this very process
+    note("comparing it with its checkpoint")
+    parity = measure_parity(
+        reference,
+        candidate,
+        faces.probes,
+        labelled=faces.labelled,
+        source=faces.source,
+        max_drop_points=request.max_drop_points,
+    )
+    paths = publish(path, data, candidate, parity) if parity else ()
+    return Export(candidate, parity, parity.failures, paths)
+
+
+def _build(reference: PixelsToProbabilities, info: CheckpointInfo, request: ExportRequest, name: str) -> bytes:
+    if request.file_format not in ONNXRUNTIME_FORMATS:
+        card = describe(info, name=name, file_format=request.file_format)
+        to_bytes = torchscript_bytes if request.file_format == "torchscript" else pt2_bytes
+        return to_bytes(reference, card)
+    network = export_network(reference.classifier, info.image_size, request.opset)
+    if request.precision == "fp16":
+        network = halve(network)
+    model = network if request.raw else with_preprocessing(network, info.image_size, info.mean, info.std)
+    return seal_graph(model, info, request, name)
+
+
+def seal_graph(
+    model: onnx.ModelProto,
+    info: CheckpointInfo,
+    request: ExportRequest,
+    name: str,
+    quantisation: Mapping[str, Any] | None = None,
+) -> bytes:
+    """The graph as the bytes of an onnx or ort file with its card, opset and IR version read back from it."""
+    card = describe(
+        info,
+        name=name,
+        file_format=request.file_format,
+        precision=request.precision,
+        raw=request.raw,
+        versions=read_versions(model),
+        quantisation=quantisation,
+    )
+    return ort_bytes(model, card) if request.file_format == "ort" else onnx_bytes(model, card)

@@ -1,0 +1,172 @@
+"""The model card for people: what a model is, how to call it, how good it is, and what it must not be used for.
+
+Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting".
+"""
+
+from typing import Any
+
+from fer_edge.card import NORMALISED, ModelCard, TensorContract
+from fer_edge.export.parity import Parity
+from fer_edge.export.snippets import snippets
+from fer_edge.export.tables import markdown_table
+
+_LIMITS = """\
+* **An expression is not a feeling.** The model names what a face seems to show. People smile when they are
+  embarrassed and scowl when they concentrate, and the seven words fit some cultures and faces better than others
+  (Barrett et al. 2019, "Emotional Expressions Reconsidered").
+* **It expects one face**, upright, cropped to head and chin. It does not find faces, and gives seven probabilities
+  for a photo of a teapot too.
+* **Probabilities are not calibrated** for your camera and light. Choose thresholds on your own images."""
+
+_PHOTOGRAPHED = """\
+* **Its labels are opinions.** FER-2013's come from one quick judgement an image; people agree with them on about
+  two images in three (Goodfellow et al. 2013). Disgust is rare in it (1.5 %), so the model is least sure there.
+* **It has not been audited for bias.** The training images were collected by web search and carry no record of
+  age, skin colour, or gender; expect uneven accuracy, worst for groups that are rare on the web. Measure on your
+  own users first."""
+"""Of models that are trained on photographs; the project is made for FER-2013."""
+
+_MISUSE = """\
+Do not use it to decide about people: hiring, grading, policing, border control, insurance, credit, medical or
+psychiatric assessment, lie detection, or watching workers, pupils or customers without their informed consent. In
+the European Union, inferring emotions at work and in education is prohibited (Regulation (EU) 2024/1689, Article
+5(1)(f)), and other emotion recognition must be disclosed to the people it is used on (Article 50(3)). Good uses
+let people see and switch off what is inferred: games, avatars, accessibility aids, art, teaching."""
+
+
+def model_card_markdown(card: ModelCard, file_name: str, size: int, sha256: str, parity: Parity) -> str:
+    """The text of ``NAME.md`` for the model ``file_name`` of ``size`` bytes."""
+    sections = [
+        f"# {card.name}",
+        _summary(card, file_name, size),
+        "## Input and output",
+        _contract_table(card),
+        _input_note(card),
+        "## How to call it",
+        *(f"### {title}\n\n```{language}\n{code}```" for title, language, code in snippets(card, file_name)),
+        "## Trained on",
+        _training(card),
+        "## How good it is",
+        _accuracy(card, parity),
+        "## Limits",
+        _limits(card),
+        "## Misuse",
+        _MISUSE,
+        "## The file",
+        _file_facts(card, file_name, size, sha256),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _summary(card: ModelCard, file_name: str, size: int) -> str:
+    settings = "".join(f", {key} {value}" for key, value in card.settings.items())
+    return (
+        f"`{file_name}` ({size / 1e6:.1f} MB, {card.precision}) looks at one face and says how probable each of seven "
+        f"expressions is: {', '.join(card.labels)}. It is a {card.architecture} network{settings} for grey faces of "
+        f"{card.image_size}x{card.image_size} pixels, exported by fer_edge {card.versions['fer_edge']}."
+    )
+
+
+def _contract_table(card: ModelCard) -> str:
+    def row(role: str, tensor: TensorContract, meaning: str) -> tuple[str, ...]:
+        shape = ", ".join(str(dimension) for dimension in tensor.shape)
+        return role, f"`{tensor.name}`", tensor.dtype, f"({shape})", meaning
+
+    order = "one a label, in the order above"
+    meanings = {"probabilities": f"sum to 1; {order}", "logits": f"before the softmax; {order}"}
+    rows = [row("input", card.input, card.input.colour)]
+    rows += [row("output", tensor, meanings[tensor.name]) for tensor in card.outputs]
+    return markdown_table(("", "name", "type", "shape", "meaning"), rows)
+
+
+def _input_note(card: ModelCard) -> str:
+    if card.input.kind == NORMALISED:
+        return (
+            "Prepare each face exactly as it was in training: grey = 0.299 R + 0.587 G + 0.114 B, resized to "
+            f"{card.image_size}x{card.image_size} **with antialiasing**, then "
+            f"`(grey / 255 - {card.mean!r}) / {card.std!r}`. A mistake here costs accuracy without an error; the same "
+            "model without `--raw` does these steps itself."
+        )
+    *others, last = (str(count) for count in card.input.channels)
+    channels = f"{', '.join(others)} or {last}" if others else last
+    return (
+        f"Hand over raw pixels, 0-255, of any height and width, with {channels} channels. Grey conversion, antialiased "
+        f"resize to {card.image_size}x{card.image_size} and normalisation (mean {card.mean:.4f}, std {card.std:.4f}) "
+        "are inside the model."
+    )
+
+
+def _training(card: ModelCard) -> str:
+    data = card.training_data
+    source = f"The training faces were `{data.source}` (fingerprint `{data.fingerprint[:16]}...`)."
+    if _is_drawn(card):
+        source += (
+            " **These faces are drawn by code, not photographed: the model is a demonstration, not for real use.**"
+        )
+    return source
+
+
+def _is_drawn(card: ModelCard) -> bool:
+    return card.training_data.source.startswith("sample")
+
+
+def _limits(card: ModelCard) -> str:
+    return _LIMITS if _is_drawn(card) else f"{_LIMITS}\n{_PHOTOGRAPHED}"
+
+
+def _accuracy(card: ModelCard, parity: Parity) -> str:
+    parts = []
+    rows = [
+        (split, name, _figure(value))
+        for split, metrics in card.metrics.items()
+        for name, value in metrics.items()
+        if isinstance(value, int | float)
+    ]
+    if rows:
+        parts.append(markdown_table(("split", "metric", "value"), rows, right=(2,)))
+        notes = {metrics["measured_on"] for metrics in card.metrics.values() if "measured_on" in metrics}
+        parts += [f"Measured on {note}." for note in sorted(notes)]
+    else:
+        parts.append("The checkpoint was not measured.")
+    if parity.accuracy is not None:
+        pair = parity.accuracy
+        parts.append(
+            f"On the {pair.faces} validation faces of `{pair.source}`: checkpoint {pair.checkpoint:.2%}, this file "
+            f"{pair.model:.2%}; they name {pair.disagreement:.2%} of the faces differently."
+        )
+    if card.quantisation is not None:
+        parts.append(_quantisation(card.quantisation))
+    parts.append(
+        f"Parity with its checkpoint, from image files on: largest difference of a probability "
+        f"{parity.max_probability_difference:.2g} (allowed {parity.tolerance.max_probability_difference:g}), same "
+        f"expression for {parity.top1_agreement:.2%} of decided images, SQNR at least {parity.sqnr_db:.0f} dB."
+    )
+    return "\n\n".join(parts)
+
+
+def _quantisation(facts: Any) -> str:
+    kept = ", ".join(facts["kept_in_float"]) or "none"
+    return (
+        f"Quantised to 8 bits: {facts['method']} calibration on {facts['calibration_faces']} training faces, "
+        f"{facts['activations']} activations, {facts['weights']} weights per channel, for {facts['target']}. "
+        f"Layers left in float32: {kept}."
+    )
+
+
+def _figure(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4f}"
+
+
+def _file_facts(card: ModelCard, file_name: str, size: int, sha256: str) -> str:
+    rows = [
+        ("file", f"`{file_name}`, {size} bytes"),
+        ("SHA-256 of the file", f"`{sha256}`"),
+        ("SHA-256 of its content", f"`{card.content_sha256}` (with the digits of this very entry zero)"),
+        ("format", card.format),
+        ("made", card.created),
+        ("made with", ", ".join(f"{package} {release}" for package, release in card.versions.items())),
+    ]
+    if card.opset is not None:
+        rows.insert(4, ("opset, IR version", f"{card.opset}, {card.ir_version}"))
+        rows.insert(5, ("needs", f"onnxruntime {card.minimum_onnxruntime} or newer"))
+    return markdown_table(("", ""), rows)

@@ -1,0 +1,288 @@
+"""Parity: how far a model's answers are from its checkpoint's, measured from image files on."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.data.faces import FaceSet
+from fer_edge.export.candidate import Answer, Candidate
+from fer_edge.export.probes import Probe, make_probes
+from fer_edge.export.reference import PixelsToProbabilities
+
+BATCHES = (1, 5, 64)
+"""Batch sizes that are checked: the one of a live camera, an odd one, and a large one."""
+
+SQNR_CEILING_DB = 200.0
+"""Stands for identical answers, whose ratio is infinite."""
+
+_ACCURACY_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a model of one precision may be from its checkpoint. Each bound has its reason."""
+
+    max_probability_difference: float
+    """No probability of any image may differ by more."""
+    tie_margin: float
+    """Images whose two best probabilities are closer than this may go either way."""
+    min_top1_agreement: float
+    """Part of the other images that must get the same expression."""
+    max_drop_points: float
+    """Percentage points of accuracy that may be lost on labelled faces."""
+    faces_only: bool
+    """Judge by images of faces alone; the others are measured and shown."""
+    reason: str
+
+
+TOLERANCES = {
+    "fp32": Tolerance(
+        1e-4,
+        1e-3,
+        1.0,
+        0.05,
+        faces_only=False,
+        reason="the same arithmetic in another order: rounding alone, about 1e-6, with room for deeper nets",
+    ),
+    "fp16": Tolerance(
+        2e-2,
+        4e-2,
+        1.0,
+        0.2,
+        faces_only=False,
+        reason="float16 keeps 11 bits, 5e-4 relative an operation, which some twenty layers add up to about 1e-2",
+    ),
+    "int8": Tolerance(
+        0.5,
+        0.1,
+        0.95,
+        0.5,
+        faces_only=True,
+        reason="8 bits a value: single answers move, so accuracy on labelled faces judges; "
+        "noise lies outside the ranges that calibration on faces has seen",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ParityRow:
+    """One probe at one batch size."""
+
+    probe: str
+    batch: int
+    max_logit_difference: float
+    mean_logit_difference: float
+    max_probability_difference: float
+    mean_probability_difference: float
+    sqnr_db: float
+    """Power of the checkpoint's logits over the power of the difference, in decibels."""
+    cosine: float
+    """Smallest cosine between the two logit vectors of an image."""
+    decided: int
+    """Images whose two best probabilities differ by more than the tie margin."""
+    agreeing: int
+    """Those among them that both sides give the same expression."""
+    judged: bool
+    """Whether the tolerance applies to this row."""
+
+
+@dataclass(frozen=True)
+class AccuracyPair:
+    """Both sides on the same labelled faces."""
+
+    source: str
+    faces: int
+    checkpoint: float
+    model: float
+    disagreement: float
+    """Part of the faces that the two sides name differently."""
+
+    @property
+    def drop_points(self) -> float:
+        """Percentage points that the model loses; negative where it gains."""
+        return 100 * (self.checkpoint - self.model)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Every figure of one comparison; true when all are within the tolerance."""
+
+    model: str
+    precision: str
+    tolerance: Tolerance
+    rows: tuple[ParityRow, ...]
+    accuracy: AccuracyPair | None
+    failures: tuple[str, ...]
+    differences: NDArray[np.float32]
+    """|difference of probabilities| of every judged image, (images, 7), for the picture."""
+
+    def __bool__(self) -> bool:
+        return not self.failures
+
+    @property
+    def max_probability_difference(self) -> float:
+        """The largest difference of any probability of any judged image."""
+        return max(row.max_probability_difference for row in self.rows if row.judged)
+
+    @property
+    def sqnr_db(self) -> float:
+        """The smallest SQNR of any judged row."""
+        return min(row.sqnr_db for row in self.rows if row.judged)
+
+    @property
+    def top1_agreement(self) -> float:
+        """Part of the decided, judged images that get the same expression; 1.0 where none is decided."""
+        decided = sum(row.decided for row in self.rows if row.judged)
+        return sum(row.agreeing for row in self.rows if row.judged) / decided if decided else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for ``--json``."""
+        return {
+            "model": self.model,
+            "passed": bool(self),
+            "failures": list(self.failures),
+            "precision": self.precision,
+            "max_probability_difference": self.max_probability_difference,
+            "top1_agreement": self.top1_agreement,
+            "sqnr_db": self.sqnr_db,
+            "accuracy": {**asdict(self.accuracy), "drop_points": self.accuracy.drop_points} if self.accuracy else None,
+            "tolerance": asdict(self.tolerance),
+            "rows": [asdict(row) for row in self.rows],
+        }
+
+
+def measure_parity(
+    reference: PixelsToProbabilities,
+    candidate: Candidate,
+    faces: NDArray[np.uint8],
+    *,
+    labelled: FaceSet | None = None,
+    source: str = "",
+    max_drop_points: float | None = None,
+) -> Parity:
+    """Compare ``candidate`` with its checkpoint's ``reference`` on probes of ``faces`` (uint8 (N, S, S)) and of noise.
+
+    ``labelled`` faces (from ``source``) add the accuracy of both sides. ``max_drop_points`` overrides the tolerance's.
+    """
+    tolerance = TOLERANCES[candidate.card.precision]
+    allowed_drop = tolerance.max_drop_points if max_drop_points is None else max_drop_points
+    rows: list[ParityRow] = []
+    differences: list[NDArray[np.float32]] = []
+    for probe in make_probes(faces):
+        pixels = _fitting(probe, candidate.card.input.channels)
+        if pixels is None:
+            continue
+        expected = Answer(*reference.answer(pixels))
+        judged = probe.is_face or not tolerance.faces_only
+        for batch in [size for size in BATCHES if size <= len(pixels)]:
+            found = candidate.answer(pixels[:batch], reference)
+            rows.append(_row(probe.name, batch, _first(expected, batch), found, tolerance, judged))
+        if judged:
+            differences.append(np.abs(expected.probabilities[:batch] - found.probabilities))
+    accuracy = measure_accuracy(reference, candidate, labelled, source) if labelled is not None else None
+    return Parity(
+        model=candidate.card.name,
+        precision=candidate.card.precision,
+        tolerance=tolerance,
+        rows=tuple(rows),
+        accuracy=accuracy,
+        failures=tuple(_failures(rows, accuracy, tolerance, allowed_drop)),
+        differences=np.concatenate(differences),
+    )
+
+
+def measure_accuracy(
+    reference: PixelsToProbabilities, candidate: Candidate, labelled: FaceSet, source: str
+) -> AccuracyPair:
+    """Accuracy of both sides on ``labelled`` faces, fed as grey pixels (as RGB to a model that takes no others)."""
+    choices: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    for start in range(0, len(labelled), _ACCURACY_BATCH):
+        pixels = labelled.faces[start : start + _ACCURACY_BATCH, :, :, np.newaxis]
+        if 1 not in candidate.card.input.channels:
+            pixels = np.repeat(pixels, 3, axis=3)
+        expected, found = reference.answer(pixels)[0], candidate.answer(pixels, reference).probabilities
+        choices.append((expected.argmax(axis=1), found.argmax(axis=1)))
+    by_checkpoint, by_model = (np.concatenate(side) for side in zip(*choices, strict=True))
+    return AccuracyPair(
+        source=source,
+        faces=len(labelled),
+        checkpoint=float((by_checkpoint == labelled.labels).mean()),
+        model=float((by_model == labelled.labels).mean()),
+        disagreement=float((by_checkpoint != by_model).mean()),
+    )
+
+
+def _fitting(probe: Probe, channels: Sequence[int]) -> NDArray[np.uint8] | None:
+    """The probe's pixels as the model takes them: grey is repeated for one that takes only RGB; None where none fit."""
+    pixels = probe.pixels()
+    if channels == (1,) or pixels.shape[3] in channels:  # a raw model is fed faces, prepared from any channels
+        return pixels
+    return np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 and 3 in channels else None
+
+
+def _first(answer: Answer, count: int) -> Answer:
+    return Answer(answer.probabilities[:count], answer.logits[:count])
+
+
+def _row(probe: str, batch: int, expected: Answer, found: Answer, tolerance: Tolerance, judged: bool) -> ParityRow:
+    logit_difference = np.abs(expected.logits - found.logits)
+    probability_difference = np.abs(expected.probabilities - found.probabilities)
+    best_two = np.sort(expected.probabilities, axis=1)[:, -2:]
+    decided = best_two[:, 1] - best_two[:, 0] > tolerance.tie_margin
+    agreeing = expected.probabilities.argmax(axis=1) == found.probabilities.argmax(axis=1)
+    return ParityRow(
+        probe=probe,
+        batch=batch,
+        max_logit_difference=float(logit_difference.max()),
+        mean_logit_difference=float(logit_difference.mean()),
+        max_probability_difference=float(probability_difference.max()),
+        mean_probability_difference=float(probability_difference.mean()),
+        sqnr_db=sqnr_db(expected.logits, found.logits),
+        cosine=float(_cosines(expected.logits, found.logits).min()),
+        decided=int(decided.sum()),
+        agreeing=int((agreeing & decided).sum()),
+        judged=judged,
+    )
+
+
+def sqnr_db(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+    """Signal-to-quantisation-noise ratio in decibels, at most SQNR_CEILING_DB."""
+    signal = float(np.square(expected, dtype=np.float64).sum())
+    noise = float(np.square(np.subtract(expected, found, dtype=np.float64)).sum())
+    if noise == 0:
+        return SQNR_CEILING_DB
+    if signal == 0 or not math.isfinite(noise):
+        return -SQNR_CEILING_DB
+    return min(10 * math.log10(signal / noise), SQNR_CEILING_DB)
+
+
+def _cosines(expected: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
+    return np.asarray((expected * found).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny), np.float64)
+
+
+def _failures(
+    rows: Iterable[ParityRow], accuracy: AccuracyPair | None, tolerance: Tolerance, allowed_drop: float
+) -> Iterable[str]:
+    judged = [row for row in rows if row.judged]
+    for row in judged:
+        if not row.max_probability_difference <= tolerance.max_probability_difference:  # so that NaN fails
+            yield (
+                f"{row.probe}, batch {row.batch}: expected probabilities within "
+                f"{tolerance.max_probability_difference:g}, found a difference of {row.max_probability_difference:.3g}"
+            )
+    decided, agreeing = sum(row.decided for row in judged), sum(row.agreeing for row in judged)
+    if agreeing < tolerance.min_top1_agreement * decided:
+        yield (
+            f"expected the same expression for {tolerance.min_top1_agreement:.0%} of {decided} decided images, "
+            f"found {agreeing / decided:.1%}"
+        )
+    if accuracy is not None and accuracy.drop_points > allowed_drop:
+        yield (
+            f"expected to lose at most {allowed_drop:g} points of accuracy on {accuracy.faces} faces, "
+            f"found {accuracy.drop_points:.2f}"
+        )

@@ -1,0 +1,97 @@
+"""The images that a parity check is made with: files as bytes, of many sizes, modes and formats."""
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_edge.runtime.images import decode_image
+
+BATCH = 64
+"""Images in a full probe: the largest batch that is checked."""
+FEW = 5
+_TINT = (1.0, 0.86, 0.74)
+"""Warm light on a face, so that the three channels differ as they do in photos."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Images of one size and mode."""
+
+    name: str
+    files: tuple[bytes, ...]
+    """Encoded images."""
+    is_face: bool
+    keeps_alpha: bool = False
+    """Hand the model four channels, as a browser's canvas does, instead of compositing them first."""
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The decoded images, uint8 (N, H, W, C)."""
+        return np.stack(
+            [_rgba(file) if self.keeps_alpha else decode_image(file, name=self.name) for file in self.files]
+        )
+
+
+def make_probes(faces: NDArray[np.uint8], seed: int = 0) -> tuple[Probe, ...]:
+    """Probes from ``faces`` (uint8 (N, S, S), the first BATCH are used) and from noise drawn from ``seed``."""
+    rng = np.random.default_rng(seed)
+    faces = faces[:BATCH]
+    few = faces[:FEW]
+
+    def noise(count: int, *shape: int) -> list[Image.Image]:
+        return [Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)) for _ in range(count)]
+
+    size = faces.shape[1]
+    return (
+        Probe(f"faces {size}x{size}, grey PNG", _png(map(Image.fromarray, faces)), is_face=True),
+        Probe("faces enlarged to 120x160 and tinted, RGB JPEG", _jpeg(_photo(face, 160, 120) for face in faces), True),
+        Probe("faces enlarged to 640x480 and tinted, RGB JPEG", _jpeg(_photo(face, 640, 480) for face in few), True),
+        Probe("faces shrunk to 20x24, grey PNG", _png(_resized(face, 20, 24) for face in few), is_face=True),
+        Probe("noise 48x48, grey PNG", _png(noise(BATCH, 48, 48)), is_face=False),
+        Probe("noise 67x31, RGB PNG", _png(noise(BATCH, 31, 67, 3)), is_face=False),
+        Probe("noise 90x75, RGBA PNG, four channels", _png(noise(FEW, 75, 90, 4)), is_face=False, keeps_alpha=True),
+        Probe("noise 300x7, RGB PNG", _png(noise(FEW, 7, 300, 3)), is_face=False),
+        Probe("one pixel, RGB PNG", _png(noise(FEW, 1, 1, 3)), is_face=False),
+        Probe("faces 96x96, CMYK JPEG", _jpeg(_photo(face, 96, 96).convert("CMYK") for face in few), is_face=True),
+        Probe("faces 96x96, palette PNG", _png(_photo(face, 96, 96).convert("P") for face in few), is_face=True),
+        Probe("faces 96x96, 16-bit grey PNG", _png(_sixteen_bit(face) for face in few), is_face=True),
+        Probe("noise 50x50, black and white PNG", _png(n.convert("1") for n in noise(FEW, 50, 50)), is_face=False),
+    )
+
+
+def _rgba(file: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(file)) as image:
+        return np.array(image.convert("RGBA"))
+
+
+def _resized(face: NDArray[np.uint8], width: int, height: int) -> Image.Image:
+    return Image.fromarray(face).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _photo(face: NDArray[np.uint8], width: int, height: int) -> Image.Image:
+    grey = np.asarray(_resized(face, width, height), np.float32)
+    return Image.fromarray((grey[:, :, np.newaxis] * np.array(_TINT, np.float32)).astype(np.uint8))
+
+
+def _sixteen_bit(face: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(np.asarray(_resized(face, 96, 96)).astype(np.uint16) * 257)
+
+
+def _png(images: Iterable[Image.Image]) -> tuple[bytes, ...]:
+    return _encoded(images, "PNG")
+
+
+def _jpeg(images: Iterable[Image.Image]) -> tuple[bytes, ...]:
+    return _encoded(images, "JPEG")
+
+
+def _encoded(images: Iterable[Image.Image], file_format: str) -> tuple[bytes, ...]:
+    files = []
+    for image in images:
+        stream = io.BytesIO()
+        image.save(stream, file_format, quality=92) if file_format == "JPEG" else image.save(stream, file_format)
+        files.append(stream.getvalue())
+    return tuple(files)

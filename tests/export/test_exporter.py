@@ -1,0 +1,141 @@
+import json
+import shutil
+from dataclasses import replace
+from hashlib import sha256
+
+import numpy as np
+import onnx
+import pytest
+
+from fer_edge.card import CARD_KEY
+from fer_edge.errors import ModelError
+from fer_edge.export import exporter
+from fer_edge.export.candidate import open_candidate
+from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.parity import measure_parity
+from fer_edge.runtime.classifier import Classifier
+
+
+def faces_of(run):
+    return run.faces.train.faces[:8]
+
+
+@pytest.mark.parametrize(
+    ("file_format", "precision", "raw", "name"),
+    [
+        ("onnx", "fp32", False, "tiny-run.onnx"),
+        ("onnx", "fp32", True, "tiny-run-raw.onnx"),
+        ("onnx", "fp16", False, "tiny-run-fp16.onnx"),
+        ("ort", "fp32", False, "tiny-run-ort.ort"),
+        ("ort", "fp16", True, "tiny-run-fp16-raw-ort.ort"),
+        ("torchscript", "fp32", False, "tiny-run-torchscript.torchscript"),
+        ("pt2", "fp32", False, "tiny-run-pt2.pt2"),
+    ],
+)
+def test_each_format_round_trips_with_parity(tiny_run, tmp_path, file_format, precision, raw, name):
+    request = ExportRequest(
+        checkpoint=tiny_run.folder, file_format=file_format, precision=precision, raw=raw, folder=tmp_path
+    )
+    export = export_checkpoint(request)
+    assert export.parity, export.parity.failures
+    assert {row.batch for row in export.parity.rows} == {1, 5, 64}
+    assert [path.name for path in export.paths] == [
+        name,
+        f"{name.rsplit('.', 1)[0]}.json",
+        f"{name.rsplit('.', 1)[0]}.md",
+    ]
+    reopened = open_candidate(tmp_path / name, trust=True)
+    assert reopened.card.precision == precision
+    assert measure_parity(tiny_run.reference, reopened, faces_of(tiny_run))
+
+
+def test_card_states_the_file_and_the_checkpoint(exported_tiny, tiny_run):
+    card = json.loads(exported_tiny.with_suffix(".json").read_text())
+    model = onnx.load(exported_tiny)
+    assert card["file_sha256"] == sha256(exported_tiny.read_bytes()).hexdigest()
+    assert (card["opset"], card["ir_version"]) == (model.opset_import[0].version, model.ir_version) == (18, 8)
+    assert card["minimum_onnxruntime"] == "1.15"
+    assert card["labels"] == ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
+    assert (card["mean"], card["std"]) == (tiny_run.reference.mean, tiny_run.reference.std)
+    assert card["training_data"] == {"source": "sample:420", "fingerprint": tiny_run.faces.fingerprint()}
+    assert card["input"]["shape"] == ["batch", "height", "width", "channels"]
+    assert card["metrics"]["validation"]["accuracy"] == 0.5
+    inside = {entry.key: entry.value for entry in model.metadata_props}[CARD_KEY]
+    assert json.loads(inside)["content_sha256"] == card["content_sha256"]
+
+
+def test_the_runtime_predicts_what_the_checkpoint_does(exported_tiny, tiny_run):
+    face = tiny_run.faces.validation.faces[0]
+    prediction = Classifier.load(exported_tiny).predict(face)
+    probabilities, _ = tiny_run.reference.answer(face[np.newaxis, :, :, np.newaxis])
+    assert list(prediction.probabilities.values()) == pytest.approx(probabilities[0].tolist(), abs=1e-5)
+
+
+def test_half_precision_halves_the_file_and_keeps_preprocessing_in_float32(tiny_run, tmp_path, exported_tiny):
+    export = export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, precision="fp16", folder=tmp_path))
+    assert export.paths[0].stat().st_size < 0.6 * exported_tiny.stat().st_size
+    model = onnx.load(export.paths[0])
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    half = {name for name, data_type in types.items() if data_type == onnx.TensorProto.FLOAT16}
+    assert half
+    assert not [name for name in half if name.startswith("preprocessing.")]
+
+
+def test_parity_fails_when_one_weight_changes(tiny_run, tmp_path, monkeypatch, damage):
+    build = exporter.with_preprocessing
+
+    def damaged(network, *args):
+        damage(network, by=0.5)
+        return build(network, *args)
+
+    monkeypatch.setattr(exporter, "with_preprocessing", damaged)
+    export = export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path / "exported"))
+    assert not export.parity
+    assert "expected probabilities within 0.0001, found a difference of" in export.failures[0]
+    assert export.paths == ()
+    assert not (tmp_path / "exported").exists()
+
+
+def test_an_earlier_model_stays_when_a_check_fails(tiny_run, tmp_path, exported_tiny, monkeypatch):
+    for source in exported_tiny.parent.iterdir():
+        shutil.copy(source, tmp_path)
+    before = (tmp_path / "tiny-run.onnx").read_bytes()
+    monkeypatch.setattr(exporter, "measure_parity", lambda *_, **__: _FAILED)
+    export = export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path))
+    assert export.failures == ("it differs",)
+    assert (tmp_path / "tiny-run.onnx").read_bytes() == before
+
+
+class _Failed:
+    failures = ("it differs",)
+
+    def __bool__(self) -> bool:
+        return False
+
+
+_FAILED = _Failed()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"file_format": "pt2", "precision": "int8"}, "expected --format onnx or ort with --precision int8, found pt2"),
+        ({"file_format": "torchscript", "raw": True}, "expected --format onnx or ort with --raw, found torchscript"),
+    ],
+)
+def test_combinations_that_no_file_can_hold_are_refused(tmp_path, change, message):
+    with pytest.raises(ModelError, match=message):
+        replace(ExportRequest(checkpoint=tmp_path), **change)
+
+
+def test_a_name_must_be_a_plain_file_name(tiny_run, tmp_path):
+    with pytest.raises(ModelError, match=r"--name: expected letters, digits.*found '\.\./x'"):
+        export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path, name="../x"))
+
+
+def test_a_name_that_a_model_of_another_format_has_is_refused(tiny_run, tmp_path, exported_tiny):
+    for source in exported_tiny.parent.iterdir():
+        shutil.copy(source, tmp_path)
+    request = ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path, name="tiny-run", file_format="ort")
+    with pytest.raises(ModelError, match=r"found the card of tiny-run\.onnx; choose another --name"):
+        export_checkpoint(request)

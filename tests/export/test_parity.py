@@ -1,0 +1,143 @@
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+
+from fer_edge.card import CARD_KEY, ModelCard
+from fer_edge.errors import ModelError
+from fer_edge.export.candidate import open_candidate
+from fer_edge.export.formats import onnx_bytes, torchscript_bytes
+from fer_edge.export.parity import SQNR_CEILING_DB, TOLERANCES, measure_parity, sqnr_db
+from fer_edge.export.probes import make_probes
+from fer_edge.export.report import draw_parity, parity_markdown, summary
+
+
+def card_of(model: onnx.ModelProto) -> ModelCard:
+    return ModelCard.from_json({entry.key: entry.value for entry in model.metadata_props}[CARD_KEY])
+
+
+@pytest.fixture(scope="module")
+def damaged(exported_tiny, tmp_path_factory, damage):
+    """The exported model with one of its weights changed, sealed again as if nothing had happened."""
+    model = onnx.load(exported_tiny)
+    damage(model, by=1.0)
+    path = tmp_path_factory.mktemp("damaged") / "damaged.onnx"
+    path.write_bytes(onnx_bytes(model, card_of(model)))
+    return path
+
+
+def test_parity_holds_every_figure(exported_tiny, tiny_run):
+    parity = measure_parity(
+        tiny_run.reference,
+        open_candidate(exported_tiny),
+        tiny_run.faces.validation.faces,
+        labelled=tiny_run.faces.validation,
+        source="sample:420",
+    )
+    assert parity
+    assert parity.failures == ()
+    assert parity.max_probability_difference < 1e-5
+    assert parity.top1_agreement == 1.0
+    assert parity.sqnr_db > 80
+    assert parity.accuracy is not None
+    assert parity.accuracy.checkpoint == parity.accuracy.model > 0.3
+    assert parity.accuracy.drop_points == 0
+    assert json.loads(json.dumps(parity.to_dict(), allow_nan=False))["passed"] is True
+    assert {row.batch for row in parity.rows} == {1, 5, 64}
+
+
+def test_parity_fails_when_one_weight_is_changed(damaged, tiny_run):
+    parity = measure_parity(tiny_run.reference, open_candidate(damaged), tiny_run.faces.validation.faces)
+    assert not parity
+    assert any("expected probabilities within 0.0001" in failure for failure in parity.failures)
+    assert "parity FAILED" in summary(parity)
+
+
+def test_loss_of_accuracy_fails_on_its_own(damaged, tiny_run):
+    parity = measure_parity(
+        tiny_run.reference,
+        open_candidate(damaged),
+        tiny_run.faces.validation.faces,
+        labelled=tiny_run.faces.validation,
+        max_drop_points=-101,
+    )
+    assert any("expected to lose at most -101 points of accuracy" in failure for failure in parity.failures)
+
+
+def test_report_and_picture_tell_the_same(damaged, tiny_run, tmp_path):
+    parity = measure_parity(tiny_run.reference, open_candidate(damaged), tiny_run.faces.validation.faces)
+    text = parity_markdown(parity)
+    assert text.startswith("# Parity of tiny-run")
+    assert f"{parity.max_probability_difference:.3g}" in text
+    assert text.count("\n| ") > len(parity.rows)
+    draw_parity(parity, tmp_path / "parity.png")
+    assert (tmp_path / "parity.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_probes_cover_sizes_channels_and_modes(tiny_run):
+    probes = make_probes(tiny_run.faces.train.faces)
+    shapes = {probe.pixels().shape[1:] for probe in probes}
+    assert {shape[2] for shape in shapes} == {1, 3, 4}
+    assert len({shape[:2] for shape in shapes}) >= 8
+    assert {len(probe.files) for probe in probes} == {5, 64}
+    again = make_probes(tiny_run.faces.train.faces)
+    assert [probe.files for probe in probes] == [probe.files for probe in again]
+
+
+def test_sqnr_is_in_decibels_and_finite():
+    signal = np.ones((2, 7), np.float32)
+    assert sqnr_db(signal, signal * 1.1) == pytest.approx(20, abs=1e-4)
+    assert sqnr_db(signal, signal) == SQNR_CEILING_DB
+    assert sqnr_db(signal, np.full_like(signal, np.nan)) == -SQNR_CEILING_DB
+    assert sqnr_db(np.zeros_like(signal), signal) == -SQNR_CEILING_DB
+
+
+def test_answers_that_are_not_numbers_fail(exported_tiny, tiny_run):
+    candidate = open_candidate(exported_tiny)
+    run = candidate._run
+    candidate._run = lambda values: {name: np.full_like(output, np.nan) for name, output in run(values).items()}
+    assert not measure_parity(tiny_run.reference, candidate, tiny_run.faces.train.faces[:5])
+
+
+def test_every_tolerance_has_its_reason():
+    assert set(TOLERANCES) == {"fp32", "fp16", "int8"}
+    assert TOLERANCES["fp32"].max_probability_difference == 1e-4
+    assert TOLERANCES["fp32"].tie_margin == 1e-3
+    assert all(tolerance.reason for tolerance in TOLERANCES.values())
+
+
+def test_files_that_run_code_need_trust(tiny_run, exported_tiny, tmp_path):
+    card = card_of(onnx.load(exported_tiny))
+    path = tmp_path / "model.torchscript"
+    path.write_bytes(torchscript_bytes(tiny_run.reference, card))
+    with pytest.raises(ModelError, match="expected --trust with a torchscript file, because loading one runs the code"):
+        open_candidate(path)
+    assert open_candidate(path, trust=True).card.name == "tiny-run"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(bytes(damaged))
+    with pytest.raises(ModelError, match=r"model\.torchscript: expected"):
+        open_candidate(path, trust=True)
+
+
+def test_a_model_with_external_data_is_refused(exported_tiny, tmp_path):
+    model = onnx.load(exported_tiny)
+    onnx.save_model(model, tmp_path / "m.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    with pytest.raises(ModelError, match="expected one self-contained file, found external data"):
+        open_candidate(tmp_path / "m.onnx")
+
+
+def test_a_card_beside_that_belongs_to_another_file_is_refused(exported_tiny, damaged, tmp_path):
+    shutil.copy(damaged, tmp_path / "tiny-run.onnx")
+    shutil.copy(exported_tiny.with_suffix(".json"), tmp_path / "tiny-run.json")
+    with pytest.raises(ModelError, match="expected the SHA-256"):
+        open_candidate(tmp_path / "tiny-run.onnx")
+
+
+def test_a_name_of_no_known_format_is_refused(tmp_path):
+    with pytest.raises(
+        ModelError, match=r"expected a model file \(\.onnx, \.ort, \.torchscript, \.pt2\), found '\.h5'"
+    ):
+        open_candidate(tmp_path / "model.h5")
