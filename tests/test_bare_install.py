@@ -1,0 +1,142 @@
+"""``pip install .`` into an empty environment, and a new user's first steps there: no torch, no checkout."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_edge.labels import EXPRESSIONS
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+INSTALLED_LIMIT_MB = 175
+"""Of files that pip installs, without bytecode: numpy 59, onnxruntime 1.32 76 (its wheel holds the library twice), pillow
+20, all else 16. With onnxruntime 1.25 to 1.28 they are 147 to 150; up to 1.24 sympy comes on top."""
+
+WITHOUT_PACKAGE = """
+import json, sys
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+sys.modules["fer_edge"] = sys.modules["torch"] = None  # neither may be imported from here on
+session = onnxruntime.InferenceSession(sys.argv[1])
+card = json.loads(session.get_modelmeta().custom_metadata_map["fer_edge.card"])
+assert card["input"]["kind"] == "pixels" and card["input"]["shape"] == ["batch", "height", "width", "channels"]
+image = np.asarray(Image.open(sys.argv[2]).convert("RGB"), dtype=card["input"]["dtype"])[np.newaxis]
+outputs = session.run([output["name"] for output in card["outputs"]], {card["input"]["name"]: image})
+probabilities = dict(zip([output["name"] for output in card["outputs"]], outputs))["probabilities"][0]
+print(json.dumps(dict(zip(card["labels"], probabilities.tolist()))))
+"""
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    """An environment that holds pip and this package as a user gets it; the path of its python."""
+    folder = tmp_path_factory.mktemp("bare")
+    source = folder / "source"
+    shutil.copytree(repository / "fer_edge", source / "fer_edge", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        if (repository / name).exists():
+            shutil.copy(repository / name, source)
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    python = folder / "venv" / "bin" / "python"
+    (folder / "before").write_text(str(installed_bytes(python)))
+    install = [python, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
+    subprocess.run([*install, "--constraint", repository / "constraints.txt", source], check=True)
+    return python
+
+
+def installed_bytes(python: Path) -> int:
+    """Bytes of all files in the environment but bytecode, which Python writes by itself when a module is first used."""
+    files = [path for path in python.parent.parent.rglob("*") if path.is_file() and not path.is_symlink()]
+    return sum(path.stat().st_size for path in files if path.suffix != ".pyc")
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def desk(tmp_path: Path, repository: Path) -> Path:
+    """A folder with a model and a photo, away from the checkout."""
+    shutil.copy(repository / "tests" / "fixtures" / "tiny.onnx", tmp_path / "model.onnx")
+    photo = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
+    Image.fromarray(photo).save(tmp_path / "face.jpg")
+    return tmp_path
+
+
+def test_size_of_the_runtime_is_bounded(bare: Path) -> None:
+    added = installed_bytes(bare) - int((bare.parent.parent.parent / "before").read_text())
+    assert added / 1e6 < INSTALLED_LIMIT_MB
+
+
+def test_nothing_heavy_comes_with_it(bare: Path, desk: Path) -> None:
+    installed = run(bare, "-m", "pip", "list", "--format", "freeze", cwd=desk).lower()
+    names = {line.split("==")[0] for line in installed.splitlines()}
+    assert {"fer-edge", "onnxruntime", "numpy", "pillow"} <= names
+    assert not names & {"torch", "torchvision", "onnx", "onnxscript", "matplotlib", "scipy", "opencv-python", "sympy"}
+
+
+def test_every_command_answers_help(bare: Path, desk: Path) -> None:
+    command = bare.parent / "fer-edge"
+    listed = run(command, "--help", cwd=desk)
+    names = re.findall(r"^│ ([a-z]+)", listed.partition("Commands")[2], flags=re.MULTILINE)
+    assert {"predict", "info", "train"} <= set(names)
+    for name in names:
+        assert "Usage: fer-edge" in run(command, name, "--help", cwd=desk)
+
+
+def test_predict_and_info_run(bare: Path, desk: Path) -> None:
+    assert "face.jpg: " in run(bare.parent / "fer-edge", "predict", "face.jpg", "--model", "model.onnx", cwd=desk)
+    assert "intact" in run(bare.parent / "fer-edge", "info", "model.onnx", cwd=desk)
+
+
+def test_library_answers_in_three_lines(bare: Path, desk: Path) -> None:
+    code = "from fer_edge import Classifier; print(Classifier.load('model.onnx').predict('face.jpg').label)"
+    assert run(bare, "-c", code, cwd=desk).strip() in EXPRESSIONS
+
+
+def test_first_lines_of_the_readme_run_as_they_stand(bare: Path, desk: Path, repository: Path) -> None:
+    readme = repository / "README.md"
+    if not readme.exists():
+        pytest.skip("there is no README.md yet")
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), flags=re.DOTALL)
+    code = next(block for block in blocks if "Classifier.load" in block)
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"\.\w{3,4}$", node.value):
+            provide(node.value, desk, repository)
+    run(bare, "-c", code, cwd=desk)
+
+
+def provide(name: str, desk: Path, repository: Path) -> None:
+    """Put the file that the README names where it looks for it: the shipped model, or a photo."""
+    target = desk / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.suffix == ".onnx" and (repository / name).exists():
+        shutil.copy(repository / name, target)
+    elif not target.exists():
+        shutil.copy(desk / ("model.onnx" if target.suffix == ".onnx" else "face.jpg"), target)
+
+
+def test_model_runs_without_this_package_by_its_own_card(bare: Path, desk: Path, repository: Path) -> None:
+    import json
+
+    for model in (desk / "model.onnx", *(repository / "exported").glob("*.onnx")):
+        with_package = json.loads(
+            run(bare.parent / "fer-edge", "predict", "face.jpg", "--model", model, "--json", cwd=desk)
+        )
+        card = json.loads(run(bare.parent / "fer-edge", "info", model, "--json", cwd=desk))["card"]
+        if card["input"]["kind"] != "pixels":
+            continue
+        without = json.loads(run(bare, "-c", WITHOUT_PACKAGE, model, desk / "face.jpg", cwd=desk))
+        assert list(without) == list(EXPRESSIONS)
+        assert without == pytest.approx(with_package["results"][0]["probabilities"], abs=1e-5)
