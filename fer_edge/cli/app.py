@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from fer_edge.cli import data, info, predict, train
+from fer_edge.cli import data, export, info, predict, train, verify
 from fer_edge.errors import FerEdgeError
 
 
@@ -39,6 +39,8 @@ app = typer.Typer(
 )
 
 app.command()(train.train)
+app.command()(export.export)
+app.command()(verify.verify)
 app.command()(predict.predict)
 app.command()(info.info)
 app.add_typer(data.app, name="data")
