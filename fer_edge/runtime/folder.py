@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from fer_edge.errors import ImageError
@@ -15,6 +16,10 @@ from fer_edge.runtime.prediction import Prediction
 
 MAX_AHEAD_BYTES = 2**27
 """Pixels that may be open ahead of the model: 128 MB. Large photos are opened fewer at a time."""
+
+
+IMAGES_PER_TASK = 8
+"""Small images are handed to a thread together: opening one takes no longer than handing it over."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +75,33 @@ def decode_ahead(images: Iterable[tuple[str, ImageSource]], *, threads: int, ahe
 
     At most ``ahead`` images and about MAX_AHEAD_BYTES of pixels are opened before they are asked for.
     """
-    largest = 1  # bytes of the largest image so far: the guess for those still being opened
-    pending: deque[Future[Decoded[str]]] = deque()
+    remaining = iter(images)
+    largest: int | None = None  # bytes of the largest image so far: the guess for those still being opened
+    pending: deque[Future[list[Decoded[str]]]] = deque()
+    num_pending = 0
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") as pool:
         try:
-            for name, image in images:
-                pending.append(pool.submit(decode, name, image))
-                while len(pending) >= max(threads, min(ahead, MAX_AHEAD_BYTES // largest)):
-                    decoded = pending.popleft().result()
-                    largest = max(largest, 0 if isinstance(decoded.pixels, ImageError) else decoded.pixels.nbytes)
-                    yield decoded
-            while pending:
-                yield pending.popleft().result()
+            while True:
+                limit = threads if largest is None else max(threads, min(ahead, MAX_AHEAD_BYTES // largest))
+                part = list(islice(remaining, max(1, min(IMAGES_PER_TASK, limit // (2 * threads)))))
+                if part:
+                    pending.append(pool.submit(_decode_all, part))
+                    num_pending += len(part)
+                elif not pending:
+                    return
+                while pending and (num_pending >= limit or not part):
+                    for decoded in pending.popleft().result():
+                        num_pending -= 1
+                        if not isinstance(decoded.pixels, ImageError):
+                            largest = max(largest or 1, decoded.pixels.nbytes)
+                        yield decoded
         finally:  # the consumer stopped early: nothing more is opened
             for future in pending:
                 future.cancel()
+
+
+def _decode_all(images: list[tuple[str, ImageSource]]) -> list[Decoded[str]]:
+    return [decode(name, image) for name, image in images]
 
 
 def decode(name: str, source: ImageSource) -> Decoded[str]:

@@ -1,6 +1,7 @@
 """Opens images of any origin as uint8 pixels, and turns pixels into the face that the net was trained on."""
 
 import io
+import os
 import re
 import stat
 from pathlib import Path
@@ -85,6 +86,8 @@ def source_name(source: object) -> str:
 
 def shown(name: str) -> str:
     """A name as one printable line: file names may hold line breaks, terminal codes and bytes that are no UTF-8."""
+    if name.isprintable():
+        return name
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in name)
 
 
@@ -105,14 +108,15 @@ def _decode_file(source: str | Path, name: str) -> NDArray[np.uint8]:
     if isinstance(source, str) and _URL.match(source):
         raise ImageError(f"{name[:200]}: expected a file, found a URL; download it and pass the file")
     try:
-        status = Path(source).stat()
+        status = os.stat(source)  # noqa: PTH116  # a Path costs as much as opening a small file
         if stat.S_ISDIR(status.st_mode):
             raise ImageError(f"{name}: expected an image file, found a folder")
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{name}: expected an image file, found a device, pipe or socket; pass its bytes instead")
         if status.st_size > MAX_FILE_BYTES:
             raise ImageError(f"{name}: expected at most {MAX_FILE_BYTES} bytes, found {status.st_size}")
-        data = Path(source).read_bytes()
+        with open(source, "rb") as stream:  # noqa: PTH123  # as above
+            data = stream.read()
     except OSError as error:
         raise ImageError(f"{name}: cannot be opened: {error.strerror or error}") from error
     return _decode_stream(io.BytesIO(data), name)
@@ -167,7 +171,8 @@ def _flattened(image: Image.Image) -> Image.Image:
         opaque = image.convert("RGBA")
         background = Image.new("RGBA", image.size, (BACKGROUND, BACKGROUND, BACKGROUND, 255))
         image = Image.alpha_composite(background, opaque)
-    return image.convert("L" if is_grey else "RGB")
+    mode = "L" if is_grey else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _scaled_to_8_bit(values: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
