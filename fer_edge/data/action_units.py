@@ -61,6 +61,8 @@ def choose_intensities(expression: str, generator: np.random.Generator) -> dict[
     strength = generator.uniform(0.5, 1.05)
     for unit in PROTOTYPES[expression]:
         intensities[unit] = strength * generator.uniform(0.75, 1.15)
-    if expression in ("happy", "angry") and generator.random() < 0.6:  # a grin, bared teeth: both come with lips apart too
+    if (
+        expression in ("happy", "angry") and generator.random() < 0.6
+    ):  # a grin, bared teeth: both come with lips apart too
         intensities[LIPS_PART] = strength * generator.uniform(0.3, 0.9)
     return intensities

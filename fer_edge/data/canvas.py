@@ -6,20 +6,24 @@ each side and 1.25 up and down. Canvas coordinates are pixels of a picture SUPER
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, sin
+from functools import cache, cached_property
+from math import comb, cos, sin
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from fer_edge.runtime.images import FACE_SIZE
 
-SUPERSAMPLING = 4
+SUPERSAMPLING = 3
 """Drawn this many times too large and averaged down, so that edges are smooth."""
 
 CANVAS_SIZE = FACE_SIZE * SUPERSAMPLING
 
 HEAD_DEPTH = 0.85
 """How far the middle of the face is in front of its outline: what moves when the head turns."""
+
+_ELLIPSOID = np.array([1 / 1.1**2, 1 / 1.4**2])
+"""The face bulges over its outline: depth 1 in the middle, 0 from 1.1 to the sides and 1.4 up or down."""
 
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 24, False)), np.sin(np.linspace(0, 2 * np.pi, 24, False))], axis=1)
 
@@ -40,13 +44,20 @@ class Pose:
 
     def project(self, points: np.ndarray, *, flat: bool = False) -> np.ndarray:
         """Face coordinates (K, 2) to canvas pixels (K, 2); ``flat`` leaves them in the plane of the head's outline."""
-        x, y = points[:, 0], points[:, 1]
-        depth = np.zeros_like(x) if flat else HEAD_DEPTH * np.sqrt(np.clip(1 - (x / 1.1) ** 2 - (y / 1.4) ** 2, 0, 1))
-        turned_x = x * cos(self.yaw) + depth * sin(self.yaw)
-        turned_y = y * cos(self.pitch) + depth * sin(self.pitch)
-        canvas_x = turned_x * cos(self.roll) - turned_y * sin(self.roll)
-        canvas_y = turned_x * sin(self.roll) + turned_y * cos(self.roll)
-        return np.stack([canvas_x, canvas_y], axis=1) * self.scale + self.centre
+        onto_canvas, forward, origin = self._matrices
+        projected = points @ onto_canvas + origin
+        if not flat:
+            depth = np.sqrt(np.maximum(1 - (points * points) @ _ELLIPSOID, 0))
+            projected += depth[:, np.newaxis] * forward
+        return np.asarray(projected)
+
+    @cached_property
+    def _matrices(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What x and y (2, 2), depth (2,) and the origin (2,) become on the canvas."""
+        rolled = np.array([[cos(self.roll), sin(self.roll)], [-sin(self.roll), cos(self.roll)]]) * self.scale
+        turned = np.diag([cos(self.yaw), cos(self.pitch)])
+        forward = HEAD_DEPTH * np.array([sin(self.yaw), sin(self.pitch)])
+        return turned @ rolled, forward @ rolled, np.array(self.centre)
 
 
 class Canvas:
@@ -61,7 +72,9 @@ class Canvas:
         """Fill the polygon of ``points`` (K, 2)."""
         self._ink.polygon(self.pose.project(points, flat=flat).ravel().tolist(), fill=_grey(level))
 
-    def disc(self, centre: Sequence[float], radius: float | tuple[float, float], level: float, *, flat: bool = False) -> None:
+    def disc(
+        self, centre: Sequence[float], radius: float | tuple[float, float], level: float, *, flat: bool = False
+    ) -> None:
         """Fill a circle, or an ellipse where ``radius`` is a pair."""
         self.fill(circle(centre, radius), level, flat=flat)
 
@@ -82,8 +95,8 @@ class Canvas:
         self.fill(np.concatenate([points + across, (points - across)[::-1]]), level)
 
     def soften(self, radius: float) -> None:
-        """Blur what has been drawn so far by ``radius`` canvas pixels: skin has no edges."""
-        self._image = self._image.filter(ImageFilter.BoxBlur(radius))
+        """Blur what has been drawn so far by ``radius`` pixels of the finished face: skin has no edges."""
+        self._image = self._image.filter(ImageFilter.BoxBlur(radius * SUPERSAMPLING))
         self._ink = ImageDraw.Draw(self._image)
 
     def pixels(self) -> np.ndarray:
@@ -98,11 +111,14 @@ def circle(centre: Sequence[float], radius: float | tuple[float, float]) -> np.n
 
 def curve(*controls: tuple[float, float], count: int = 12) -> np.ndarray:
     """Points (count, 2) of the Bezier curve with three or four ``controls``."""
-    t = np.linspace(0, 1, count)[:, np.newaxis]
-    corners = [np.asarray(control) for control in controls]
-    while len(corners) > 1:  # de Casteljau
-        corners = [a * (1 - t) + b * t for a, b in zip(corners, corners[1:], strict=False)]
-    return np.asarray(corners[0])
+    return _bernstein(count, len(controls) - 1) @ np.array(controls)
+
+
+@cache
+def _bernstein(count: int, degree: int) -> np.ndarray:
+    """Weight of each control point (count, degree + 1) along a Bezier curve."""
+    t = np.linspace(0, 1, count)
+    return np.stack([comb(degree, k) * t**k * (1 - t) ** (degree - k) for k in range(degree + 1)], axis=1)
 
 
 def _grey(level: float) -> int:

@@ -56,7 +56,7 @@ class FaceSet:
 
     def digests(self) -> list[bytes]:
         """SHA-256 of the pixels of each face: equal exactly where two faces are byte-identical."""
-        return [hashlib.sha256(np.ascontiguousarray(face)).digest() for face in self.faces]
+        return [hashlib.sha256(face.tobytes()).digest() for face in self.faces]
 
 
 def empty_face_set(size: int) -> FaceSet:

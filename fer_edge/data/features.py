@@ -110,15 +110,19 @@ def draw_nose(canvas: Canvas, features: Features, units: dict[int, float]) -> No
         for line in range(3 if wrinkled > 0.25 else 0):
             start = (0.04 * side, -0.16 + 0.10 * line)
             end = (0.19 * side, -0.08 + 0.11 * line)
-            canvas.stroke(curve(start, (0.12 * side, start[1] - 0.02), end), features.shade(0.3 + 0.5 * wrinkled), 0.028)
+            canvas.stroke(
+                curve(start, (0.12 * side, start[1] - 0.02), end), features.shade(0.3 + 0.5 * wrinkled), 0.028
+            )
 
 
 def draw_folds(canvas: Canvas, features: Features, units: dict[int, float]) -> None:
-    """Wrinkles: forehead (1 and 2), between the brows (4), outer eye corners (6), from nose to mouth (9, 12), chin (15)."""
+    """Wrinkles: forehead (1, 2), between the brows (4), eye corners (6), from nose to mouth (9, 12), chin (15)."""
     raised = (units[INNER_BROW_RAISER] + units[OUTER_BROW_RAISER]) / 2
     if raised > 0.3:
         for y in (-0.76, -0.88):
-            canvas.stroke(curve((-0.45, y + 0.03), (0, y - 0.05), (0.45, y + 0.03)), features.shade(0.45 * raised), 0.025)
+            canvas.stroke(
+                curve((-0.45, y + 0.03), (0, y - 0.05), (0.45, y + 0.03)), features.shade(0.45 * raised), 0.025
+            )
     if units[BROW_LOWERER] > 0.3:
         for side in SIDES:
             line = curve((0.05 * side, BROW_Y - 0.08), (0.075 * side, BROW_Y + 0.03), (0.05 * side, BROW_Y + 0.13))
@@ -127,11 +131,15 @@ def draw_folds(canvas: Canvas, features: Features, units: dict[int, float]) -> N
     for side in SIDES:
         if laughing > 0.3:
             bend = 0.50 + 0.10 * units[LIP_CORNER_PULLER]
-            line = curve((0.23 * side, NOSE_Y - 0.05), (bend * side, NOSE_Y + 0.08), ((bend + 0.02) * side, MOUTH_Y - 0.02))
+            line = curve(
+                (0.23 * side, NOSE_Y - 0.05), (bend * side, NOSE_Y + 0.08), ((bend + 0.02) * side, MOUTH_Y - 0.02)
+            )
             canvas.stroke(line, features.shade(0.6 * laughing), 0.03)
         if units[CHEEK_RAISER] > 0.35:
             for fan in (-0.06, 0.02, 0.10):
-                line = curve((0.71 * side, EYE[1] + 0.4 * fan), (0.76 * side, EYE[1] + fan), (0.83 * side, EYE[1] + 1.3 * fan))
+                line = curve(
+                    (0.71 * side, EYE[1] + 0.4 * fan), (0.76 * side, EYE[1] + fan), (0.83 * side, EYE[1] + 1.3 * fan)
+                )
                 canvas.stroke(line, features.shade(0.55 * units[CHEEK_RAISER]), 0.02)
     if units[LIP_CORNER_DEPRESSOR] > 0.4:
         for side in SIDES:
@@ -140,7 +148,7 @@ def draw_folds(canvas: Canvas, features: Features, units: dict[int, float]) -> N
 
 
 def draw_mouth(canvas: Canvas, features: Features, units: dict[int, float]) -> None:
-    """The mouth: 12 pulls its corners up, 15 down, 20 apart; 23 presses the lips; 25 and 26 open it, 16 bares the teeth."""
+    """The mouth: 12 pulls its corners up, 15 down, 20 apart; 23 presses it; 25 and 26 open it, 16 bares the teeth."""
     smile, frown = units[LIP_CORNER_PULLER], units[LIP_CORNER_DEPRESSOR]
     stretched, pressed, dropped = units[LIP_STRETCHER], units[LIP_TIGHTENER], units[JAW_DROP]
     sneer = units[LOWER_LIP_DEPRESSOR]
@@ -167,7 +175,9 @@ def draw_mouth(canvas: Canvas, features: Features, units: dict[int, float]) -> N
         teeth = np.minimum(upper + (0.085 + 0.03 * smile) * _BOW**0.5, lower)
         canvas.fill(_band(x * 0.9, upper, teeth), 0.35 * features.skin + 150)
         if sneer > 0.3 or stretched > 0.5:
-            canvas.fill(_band(x * 0.8, np.maximum(lower - 0.05 * _BOW, teeth + 0.02 * _BOW), lower), 0.3 * features.skin + 140)
+            canvas.fill(
+                _band(x * 0.8, np.maximum(lower - 0.05 * _BOW, teeth + 0.02 * _BOW), lower), 0.3 * features.skin + 140
+            )
     else:
         canvas.stroke(np.stack([x, (upper + lower) / 2], 1), 0.6 * features.ink, 0.035)
     for side in SIDES:

@@ -4,7 +4,6 @@ Two shapes are read: ``ROOT/train|validation|test/CLASS/IMAGE`` and plain ImageF
 """
 
 import errno
-import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,14 +40,13 @@ def list_entries(folder: Path, problems: ProblemList, above: frozenset[tuple[int
     ``above`` holds the identities of the folder and of those it was reached through.
     """
     try:
-        names = sorted(os.listdir(folder))
+        paths = sorted(folder.iterdir())
     except OSError as error:
         problems.add(folder, f"cannot be read: {error.strerror}")
         return []
     entries = []
-    for name in names:
-        path = folder / name
-        if name.startswith("."):
+    for path in paths:
+        if path.name.startswith("."):
             problems.add(path, "hidden, so not meant as a face or a class")
             continue
         try:
@@ -79,8 +77,8 @@ def is_layout(entries: list[Entry]) -> bool:
 def list_images(root: Path, entries: list[Entry], problems: ProblemList) -> tuple[list[ImageFile], str]:
     """Every image under ``root``, whose ``entries`` are given, and the layout in words.
 
-    A file name with a FER-2013 prefix decides its own split; for others the split folder does, and without split folders
-    they are all from train.
+    A file name with a FER-2013 prefix decides its own split; for others the split folder does, and without split
+    folders they are all from train.
     """
     identity = _identity(root)
     split_folders = [entry for entry in entries if entry.is_folder and split_of_folder(entry.path.name)]

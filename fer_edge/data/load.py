@@ -32,8 +32,9 @@ def load_faces(
 ) -> FaceData:
     """Read a set of labelled faces, whatever its layout, as uint8 (N, size, size) a split.
 
-    ``source`` is a folder (split folders, class folders, or one that holds the CSVs of FER-2013), a CSV file, ``sample``
-    or ``sample:N`` for drawn faces (a folder of that name is ``./sample``), or None for ``fer2013`` in the working directory.
+    ``source`` is a folder (split folders, class folders, or one that holds the CSVs of FER-2013), a CSV file,
+    ``sample`` or ``sample:N`` for drawn faces (a folder of that name is ``./sample``), or None for ``fer2013`` in the
+    working directory.
     Where no face is from validation, a stratified ``validation_fraction`` of train, chosen by ``seed``, becomes it.
     ``drop_leaks`` leaves faces out of validation and test that are byte-identical to one in an earlier split.
 
@@ -58,8 +59,8 @@ def _existing(source: str | Path | None) -> Path:
             if Path(name).exists():
                 return Path(name)
         raise DataError(
-            f"expected {' or '.join(DEFAULT_SOURCES)} in {Path.cwd()}, found neither; name your faces with --data PATH, "
-            "take drawn ones with --data sample, or get FER-2013 with 'python cli.py data fetch'"
+            f"expected {' or '.join(DEFAULT_SOURCES)} in {Path.cwd()}, found neither; name your faces with --data "
+            "PATH, take drawn ones with --data sample, or get FER-2013 with 'python cli.py data fetch'"
         )
     path = Path(source)
     try:
@@ -67,7 +68,7 @@ def _existing(source: str | Path | None) -> Path:
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
-            f"{printable(path)}: expected a folder of faces or a CSV file, found nothing that can be opened ({reason}); "
+            f"{printable(path)}: expected a folder of faces or a CSV file, found none that can be opened ({reason}); "
             "check --data, or take drawn faces with --data sample"
         ) from error
     return path
@@ -107,7 +108,7 @@ def _unknown_layout(root: Path, entries: list[Entry]) -> str:
     names = [f"{entry.path.name}/" if entry.is_folder else entry.path.name for entry in entries]
     found = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return (
-        f"{printable(root)}: expected split folders (train/, validation/, test/), class folders (angry/, disgust/, ...), "
+        f"{printable(root)}: expected split folders (train/, validation/, test/), class folders (angry/, ...), "
         f"fer2013.csv, icml_face_data.csv or train.csv, found {printable(found) or 'an empty folder'}; "
         "name the folder that holds one of these with --data PATH"
     )

@@ -26,12 +26,13 @@ def draw_portrait(expression: str, generator: np.random.Generator) -> np.ndarray
     _draw_background(canvas, generator)
     draw_front_hair = _draw_back_hair(canvas, hair, generator)
     _draw_head(canvas, features, outline)
-    canvas.soften(1.5)
-    draw_folds(canvas, features, units)
+    if generator.random() < 0.12:
+        _draw_beard(canvas, outline, 0.6 * hair + 0.4 * features.skin)
     canvas.soften(1.0)
+    draw_folds(canvas, features, units)
+    canvas.soften(0.25)
     draw_nose(canvas, features, units)
     draw_eyes(canvas, features, units)
-    _draw_beard(canvas, outline, hair, generator)
     draw_mouth(canvas, features, units)
     draw_front_hair()
     draw_brows(canvas, features, units)
@@ -44,7 +45,10 @@ def _choose_pose(generator: np.random.Generator) -> Pose:
     middle = CANVAS_SIZE / 2
     return Pose(
         scale=generator.uniform(0.33, 0.42) * CANVAS_SIZE,
-        centre=(middle + generator.normal(0, 5), middle + generator.normal(0, 5) - 2),
+        centre=(
+            middle + generator.normal(0, 0.027) * CANVAS_SIZE,
+            middle + generator.normal(-0.01, 0.027) * CANVAS_SIZE,
+        ),
         roll=float(np.clip(generator.normal(0, 0.11), -0.3, 0.3)),
         yaw=float(np.clip(generator.normal(0, 0.17), -0.42, 0.42)),
         pitch=float(np.clip(generator.normal(0, 0.06), -0.15, 0.15)),
@@ -89,15 +93,18 @@ def _draw_background(canvas: Canvas, generator: np.random.Generator) -> None:
         centre = (generator.uniform(-1.6, 1.6), generator.uniform(-1.6, 1.6))
         radius = (generator.uniform(0.3, 1.2), generator.uniform(0.3, 1.2))
         canvas.disc(centre, radius, generator.uniform(20, 235), flat=True)
-    canvas.soften(5)
+    canvas.soften(1.2)
     clothes = generator.uniform(20, 235)
-    canvas.fill(np.array([(-1.7, 2.4), (-1.25, 1.55), (-0.4, 1.3), (0.4, 1.3), (1.25, 1.55), (1.7, 2.4)]), clothes, flat=True)
+    canvas.fill(
+        np.array([(-1.7, 2.4), (-1.25, 1.55), (-0.4, 1.3), (0.4, 1.3), (1.25, 1.55), (1.7, 2.4)]), clothes, flat=True
+    )
 
 
 def _draw_back_hair(canvas: Canvas, hair: float, generator: np.random.Generator) -> Callable[[], None]:
     """Draw the hair behind the head; the result draws what of it lies over the forehead."""
     style = generator.choice(["none", "short", "fringe", "parted", "long"], p=[0.08, 0.3, 0.2, 0.2, 0.22])
-    parting = generator.uniform(-0.5, 0.5)
+    parting, forehead = generator.uniform(-0.5, 0.5), generator.uniform(-1.35, -1.15)
+    strands = generator.uniform(-0.9, 0.9, 5)
     if style == "long":
         canvas.fill(circle((0, 0.15), (1.22, 1.65)), hair, flat=True)
     elif style != "none":
@@ -115,10 +122,14 @@ def _draw_back_hair(canvas: Canvas, hair: float, generator: np.random.Generator)
                 ]
             )
         elif style == "short":
-            edge = curve((-1.03, -0.35), (-0.85, -1.08), (0.85, -1.08), (1.03, -0.35), count=12)
+            temple = (0.98, -0.12)  # the hairline climbs steeply from the temples to a forehead of its own height
+            edge = curve((-temple[0], temple[1]), (-0.68, forehead), (0.68, forehead), temple, count=12)
         else:
             return
         canvas.fill(np.concatenate([crown, edge]), hair)
+        for strand in strands:
+            root, tip = (0.25 * strand + parting, -1.25), (0.95 * strand, -1.02 + 0.25 * strand**2)
+            canvas.stroke(curve(root, (0.8 * strand, -1.25), tip, count=6), min(1.15 * hair + 6, 250), 0.03)
 
     return draw_front_hair
 
@@ -132,20 +143,20 @@ def _draw_head(canvas: Canvas, features: Features, outline: np.ndarray) -> None:
     canvas.fill(outline, 0.86 * skin, flat=True)
     canvas.fill(outline * (0.93, 0.95), 0.94 * skin, flat=True)
     canvas.fill(outline * (0.85, 0.89), skin, flat=True)
-    canvas.soften(4)
+    canvas.soften(1.0)
     for side in SIDES:
         canvas.disc((EYE[0] * side, EYE[1] - 0.04), (0.33, 0.22), 0.9 * skin)
         canvas.disc((0.55 * side, 0.3), (0.2, 0.16), min(1.06 * skin, 250))
         canvas.fill(curve((0.08 * side, -0.2), (0.09 * side, 0.1), (0.24 * side, 0.32), (0.05 * side, 0.3)), 0.9 * skin)
     canvas.disc((0, 0.2), (0.07, 0.1), min(1.08 * skin, 250))
-    canvas.soften(4)
+    canvas.soften(1.0)
 
 
-def _draw_beard(canvas: Canvas, outline: np.ndarray, hair: float, generator: np.random.Generator) -> None:
-    if generator.random() < 0.1:
-        jaw = outline[(outline[:, 1] > 0.1)]
-        inner = jaw[::-1] * (0.72, 0.5) + (0, 0.36)
-        canvas.fill(np.concatenate([jaw, inner]), hair, flat=True)
+def _draw_beard(canvas: Canvas, outline: np.ndarray, level: float) -> None:
+    """Everything below a line from ear to ear that passes under the nose."""
+    jaw = outline[outline[:, 1] > 0.15]  # from one ear to the other, by the chin
+    cheeks = curve((-0.98, 0.15), (-0.7, 0.62), (0, 0.28), count=8)
+    canvas.fill(np.concatenate([jaw * 0.98, cheeks, cheeks[::-1] * (-1, 1)]), level)
 
 
 def _draw_glasses(canvas: Canvas, generator: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""What is wrong with a set of labelled faces: collected first, then told in one report that names every path and row."""
+"""What is wrong with a set of labelled faces: collected, then told in one report that names every place."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -3,15 +3,12 @@
 Face number ``index`` of a seed is the same whatever the number of faces drawn with it.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from fer_edge.data.faces import FaceData, FaceSet
 from fer_edge.data.portrait import draw_portrait
-from fer_edge.data.splits import SPLITS
 from fer_edge.errors import DataError
 from fer_edge.labels import EXPRESSIONS, NUM_EXPRESSIONS
 from fer_edge.runtime.images import FACE_SIZE, face_pixels
@@ -23,7 +20,6 @@ HELD_OUT_PART = 6
 
 MIN_COUNT = HELD_OUT_PART * NUM_EXPRESSIONS
 MAX_COUNT = 1_000_000
-FACES_PER_TASK = 64
 
 
 def is_sample(source: str | Path | None) -> bool:
@@ -40,24 +36,18 @@ def draw_sample(source: str = NAME, *, size: int = FACE_SIZE, seed: int = 0) -> 
     faces = draw_faces(range(count), size=size, seed=seed)
     held_out = count // HELD_OUT_PART
     ends = np.cumsum([count - 2 * held_out, held_out, held_out])
-    splits = {
-        split: faces.take(np.arange(start, end))
-        for split, start, end in zip(SPLITS, (0, *ends[:-1]), ends, strict=True)
-    }
-    return FaceData(f"{NAME}:{count}", f"{count} faces drawn by code from seed {seed}, no photos", **splits)
+    train, validation, test = (
+        faces.take(np.arange(start, end)) for start, end in zip((0, *ends[:-1]), ends, strict=True)
+    )
+    layout = f"{count} faces drawn by code from seed {seed}, no photos"
+    return FaceData(f"{NAME}:{count}", layout, train, validation, test)
 
 
 def draw_faces(indices: range, *, size: int = FACE_SIZE, seed: int = 0) -> FaceSet:
     """Draw the faces numbered ``indices``; each depends on its number and the seed alone."""
 
-    def draw(chunk: range) -> list[np.ndarray]:
-        return [draw_face(index, seed=seed) for index in chunk]
-
-    chunks = [indices[start : start + FACES_PER_TASK] for start in range(0, len(indices), FACES_PER_TASK)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        faces = [face for chunk in pool.map(draw, chunks) for face in chunk]
     return FaceSet(
-        np.stack([face_pixels(face, size) for face in faces]),
+        np.stack([face_pixels(draw_face(index, seed=seed), size) for index in indices]),
         np.array([index % NUM_EXPRESSIONS for index in indices], np.int64),
         tuple(f"{NAME}:{index}" for index in indices),
     )

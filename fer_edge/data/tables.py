@@ -62,8 +62,8 @@ def find_tables(files: Iterable[Path]) -> list[Path]:
 def read_tables(paths: list[Path], size: int, problems: ProblemList) -> tuple[dict[str, FaceSet], str]:
     """Read the rows of ``paths`` as faces, uint8 (size, size), by split, and the layout in words.
 
-    Rows that cannot be used become problems. A file without an emotion column (the competition's test.csv) has no labels
-    and is left out, which the layout says.
+    Rows that cannot be used become problems. A file without an emotion column (the competition's test.csv) has no
+    labels and is left out, which the layout says.
     """
     rows: list[Row] = []
     layouts = []
@@ -98,11 +98,14 @@ def _read_table(path: Path, problems: ProblemList, *, may_lack_labels: bool) -> 
     except OSError as error:
         problems.add(name, f"cannot be read: {error.strerror}")
         return [], path.name
-    return rows, f"CSV {path.name}; split: {'by its Usage column' if columns.usage is not None else 'all ' + columns.split}"
+    return (
+        rows,
+        f"CSV {path.name}; split: {'by its Usage column' if columns.usage is not None else 'all ' + columns.split}",
+    )
 
 
 def _numbered_rows(stream: Iterable[str], name: str, problems: ProblemList) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not empty, each with the line it starts on; what is no CSV becomes a problem that names its lines."""
+    """Rows that are not empty, each with the line it starts on; what is no CSV becomes a problem."""
     reader = csv.reader(stream, strict=True)
     while True:
         start = reader.line_num + 1
