@@ -1,10 +1,146 @@
-"""``data``: look at labelled faces, write drawn ones, fetch FER-2013."""
+"""``data``: look at labelled faces, draw some, fetch FER-2013."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Look at labelled faces, draw some, fetch FER-2013.")
+from fer_edge.cli import output
+
+if TYPE_CHECKING:
+    from fer_edge.data.inspection import Conflict, Inspection
+
+MAX_LISTED = 5
+"""Blank and conflicting faces that are named in the text; ``--json`` names all."""
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
 
 @app.callback()
 def _group() -> None:
-    """Look at labelled faces, draw some, fetch FER-2013."""
+    """Look at labelled faces, draw some, fetch FER-2013.
+
+    These layouts are read: `train/`, `validation/` (or `val/`, `valid/`) and `test/` with class folders in them; class
+    folders alone; `fer2013.csv`, `icml_face_data.csv`, or `train.csv` with `test.csv`; `sample` or `sample:N` for N
+    drawn faces.
+
+    Example: `python cli.py data inspect --data fer2013`
+    """
+
+
+@app.command()
+def inspect(
+    data: Annotated[
+        str | None, typer.Option(help="Folder or CSV of labelled faces, or 'sample'. [default: fer2013/ here]")
+    ] = None,
+    skip_bad: Annotated[bool, typer.Option(help="Exit with 0 although some files or rows cannot be used.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    picture: Annotated[Path, typer.Option(help="Where the picture of a few faces goes (PNG).")] = Path("inspect.png"),
+) -> None:
+    """Take stock of labelled faces: counts, statistics, blanks, duplicates, leaks, problems, and a picture.
+
+    Nothing is changed. The exit code is 1 where files or rows cannot be used; they are listed, the rest is inspected.
+
+    Example: `python cli.py data inspect --data fer2013 --picture faces.png`
+    """
+    from fer_edge.data.contact_sheet import draw_contact_sheet
+    from fer_edge.data.inspection import inspect_faces
+    from fer_edge.data.load import load_faces
+    from fer_edge.errors import DataError
+    from fer_edge.files import write_atomically
+
+    faces = load_faces(data, skip_bad=True)
+    findings = inspect_faces(faces)
+    if json_output:
+        output.result_json(findings.to_json())
+    else:
+        _print_findings(findings)
+    sheet = draw_contact_sheet(faces)
+    write_atomically(picture, lambda stream: sheet.save(stream, "PNG"))
+    output.wrote(picture)
+    if findings.problems and not skip_bad:
+        raise DataError(
+            f"{findings.source}: expected faces without problems, found {len(findings.problems)} (listed above); "
+            "mend them, or add --skip-bad to go on without them"
+        )
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Option(help="A new or empty folder.")] = Path("sample-faces"),
+    count: Annotated[int, typer.Option(help="How many faces, in all splits together.")] = 2100,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other faces.")] = 0,
+) -> None:
+    """Write drawn faces as PNG files in split and class folders, to try any command without photos of people.
+
+    Example: `python cli.py data sample --count 700 --out sample-faces`
+    """
+    from fer_edge.data.sample import write_sample
+
+    written = write_sample(out, count, seed=seed)
+    output.result(f"{written} drawn faces; look at them with: python cli.py data inspect --data {out}")
+    output.wrote(out)
+
+
+@app.command()
+def fetch(
+    out: Annotated[Path, typer.Option(help="A new or empty folder.")] = Path("fer2013"),
+) -> None:
+    """Get FER-2013 from Kaggle (60 MB; needs the extra 'fetch' and, at Kaggle's discretion, an account).
+
+    Example: `python cli.py data fetch --out fer2013`
+    """
+    from fer_edge.data.kaggle import fetch_fer2013
+
+    fetched = fetch_fer2013(out)
+    output.result(f"FER-2013 is in {fetched}; look at it with: python cli.py data inspect --data {fetched}")
+    output.wrote(fetched)
+
+
+def _print_findings(findings: "Inspection") -> None:
+    from fer_edge.data.problems import describe_problems
+
+    output.result(f"{findings.source}: {findings.total:,} faces\nlayout: {findings.layout}\n")
+    _print_counts(findings.counts)
+    output.result(f"pixels / 255: mean {findings.mean:.4f}, standard deviation {findings.std:.4f}")
+    _print_some("blank faces (all pixels equal)", list(findings.blank))
+    output.result("duplicates inside a split: " + _numbers(findings.duplicates))
+    output.result("leaked from an earlier split (--drop-leaks leaves them out): " + _numbers(findings.leaked))
+    _print_some("groups of equal faces with different labels", [_group_line(each) for each in findings.conflicts])
+    output.result(f"fingerprint: {findings.fingerprint}")
+    if findings.problems:
+        output.result(f"\n{describe_problems(findings.problems)}")
+
+
+def _print_counts(counts: dict[str, dict[str, int]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fer_edge.labels import EXPRESSIONS
+
+    table = Table("expression", show_footer=True)
+    table.columns[0].footer = "all"
+    columns = {**counts, "all": {name: sum(numbers[name] for numbers in counts.values()) for name in EXPRESSIONS}}
+    for split, numbers in columns.items():
+        table.add_column(split, footer=f"{sum(numbers.values()):,}", justify="right")
+    for name in EXPRESSIONS:
+        table.add_row(name, *(f"{numbers[name]:,}" for numbers in columns.values()))
+    Console().print(table)
+
+
+def _group_line(conflict: "Conflict") -> str:
+    faces = [f"{source} ({name})" for source, name in zip(conflict.sources, conflict.expressions, strict=True)]
+    more = f" = {len(faces) - MAX_LISTED} more" if len(faces) > MAX_LISTED else ""
+    return " = ".join(faces[:MAX_LISTED]) + more
+
+
+def _print_some(what: str, lines: list[str]) -> None:
+    output.result(f"{what}: {len(lines)}")
+    for line in lines[:MAX_LISTED]:
+        output.result(f"  {line}")
+    if len(lines) > MAX_LISTED:
+        output.result(f"  and {len(lines) - MAX_LISTED} more (all with --json)")
+
+
+def _numbers(by_split: dict[str, int]) -> str:
+    return ", ".join(f"{split} {number:,}" for split, number in by_split.items())

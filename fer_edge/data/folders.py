@@ -10,7 +10,8 @@ from pathlib import Path
 
 from fer_edge.data.problems import ProblemList
 from fer_edge.data.splits import SPLIT_OF_FOLDER, split_of_file_name, split_of_folder
-from fer_edge.errors import ImageError
+from fer_edge.errors import ImageError, StorageError
+from fer_edge.files import storage_errors
 from fer_edge.labels import EXPRESSIONS, expression_named, label_of
 from fer_edge.runtime.images import decode_image
 
@@ -154,6 +155,16 @@ def _check_stray_file(path: Path, problems: ProblemList) -> None:
     except ImageError:
         return
     problems.add(path, "an image outside the class folders, so without a class")
+
+
+def refuse_filled(folder: Path) -> None:
+    """Raise StorageError where ``folder`` is a file or holds anything: what is there is never overwritten."""
+    with storage_errors(folder):
+        filled = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if filled:
+        raise StorageError(
+            f"{folder}: expected a new or empty folder, found something there; choose another with --out"
+        )
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -3,13 +3,18 @@
 Face number ``index`` of a seed is the same whatever the number of faces drawn with it.
 """
 
+import io
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from fer_edge.data.faces import FaceData, FaceSet
+from fer_edge.data.folders import refuse_filled
 from fer_edge.data.portrait import draw_portrait
 from fer_edge.errors import DataError
+from fer_edge.files import make_folder, write_bytes
 from fer_edge.labels import EXPRESSIONS, NUM_EXPRESSIONS
 from fer_edge.runtime.images import FACE_SIZE, face_pixels
 
@@ -68,3 +73,29 @@ def _count_in(source: str) -> int:
             f"for a folder of that name write ./{source}"
         )
     return int(number[:9])
+
+
+def write_sample(out: Path, count: int = DEFAULT_COUNT, *, seed: int = 0) -> int:
+    """Write the faces of ``sample:count`` as PNG files in the folder layout, ``out/SPLIT/EXPRESSION/drawn_INDEX.png``.
+
+    Each file says in its metadata that it is drawn. Returns the number of files. Raises StorageError where ``out``
+    holds something already or cannot be written, DataError for a number that ``draw_sample`` refuses.
+    """
+    refuse_filled(out)
+    data = draw_sample(f"{NAME}:{count}", seed=seed)
+    for split, faces in data.splits.items():
+        for expression in EXPRESSIONS:
+            make_folder(out / split / expression)
+        for face, label, source in zip(faces.faces, faces.labels, faces.sources, strict=True):
+            index = int(source.partition(":")[2])
+            path = out / split / EXPRESSIONS[label] / f"drawn_{index:06d}.png"
+            write_bytes(path, _as_png(face, f"A face drawn by code (fer_edge, seed {seed}, number {index}); no photo"))
+    return count
+
+
+def _as_png(face: np.ndarray, description: str) -> bytes:
+    about = PngInfo()
+    about.add_text("Description", description)
+    stream = io.BytesIO()
+    Image.fromarray(face).save(stream, "PNG", pnginfo=about)
+    return stream.getvalue()
