@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from fer_edge.errors import StorageError
+from fer_edge.errors import FerEdgeError, StorageError
 
 TEMPORARY_PREFIX = ".fer-edge-"
 TEMPORARY_SUFFIX = ".part"
@@ -45,6 +45,8 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Turn an OSError inside the block (also one that a library wrapped) into a StorageError that names ``path``."""
     try:
         yield
+    except FerEdgeError:
+        raise
     except Exception as error:
         cause = _as_os_error(error)
         if cause is None:

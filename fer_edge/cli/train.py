@@ -83,6 +83,10 @@ def train(
         int, typer.Option(help="Stop after this many epochs without a better one; 0 never.", rich_help_panel="Training")
     ] = _DEFAULT.patience,
     seed: Annotated[int, typer.Option(help="Seeds everything drawn.", rich_help_panel="Training")] = _DEFAULT.seed,
+    augment_strength: Annotated[
+        float,
+        typer.Option(help="Multiplies all variations below.", rich_help_panel="Augmentation (0 is off)"),
+    ] = 1.0,
     crop: Annotated[
         int, typer.Option(help="Largest move of the crop, in pixels.", rich_help_panel="Augmentation (0 is off)")
     ] = _AUGMENT.crop,
@@ -133,7 +137,7 @@ def train(
 ) -> None:
     """Train a classifier under a one-cycle schedule and keep it in a run folder.
 
-    `python cli.py train --data sample --architecture tiny --epochs 4` takes seconds; `python cli.py train` trains
+    `python cli.py train --data sample --architecture tiny` takes seconds; `python cli.py train` trains
     ResNet18 on fer2013/. Ctrl-C saves and says how to go on. Several GPUs or machines:
     `torchrun --standalone --nproc_per_node=2 cli.py train ...`.
     """
@@ -172,7 +176,7 @@ def _config(given: dict[str, Any]) -> TrainConfig:
     """The settings among the command's parameters, which have the settings' own names."""
     augment = AugmentConfig(**{setting.name: given[setting.name] for setting in fields(AugmentConfig)})
     settings = {setting.name: given[setting.name] for setting in fields(TrainConfig) if setting.name != "augment"}
-    return TrainConfig(**settings, augment=augment)
+    return TrainConfig(**settings, augment=augment.scaled(given["augment_strength"]))
 
 
 def _refuse_settings(context: typer.Context) -> None:

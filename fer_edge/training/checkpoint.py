@@ -101,6 +101,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: expected a checkpoint, found no such file; see 'python cli.py train --help'")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
+            if (damaged := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(damaged)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise CheckpointError(
@@ -167,6 +170,13 @@ def load_classifier(path: Path | str) -> tuple[FacialExpressionClassifier, Check
         path=file,
         epoch=record.epoch,
     )
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every random generator that code in this process may draw from."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  # libraries may draw from the global generator
+    random.seed(seed)
 
 
 def random_states() -> dict[str, Any]:

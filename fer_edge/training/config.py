@@ -53,7 +53,9 @@ class AugmentConfig:
 
     def scaled(self, strength: float) -> "AugmentConfig":
         """The same variations, each ``strength`` times as strong (probabilities stop at 1, parts below 1)."""
-        _require(strength >= 0, "augmentation strength", "0 or more", strength)
+        _require(0 <= strength < float("inf"), "augment_strength", "0 or more", strength)
+        if strength == 1:
+            return self
         part = {
             name: min(getattr(self, name) * strength, 0.95) for name in ("scale", "shift", "brightness", "contrast")
         }

@@ -188,7 +188,7 @@ class OneCycle:
         verdict = torch.stack([(~finite).float(), torch.tensor(float(signals.received or 0), device=self.device)])
         is_bad, stop = self.processes.max(verdict).tolist()
         if is_bad:
-            self._refuse_step(float(loss), float(norm))
+            self._refuse_step(float(loss.detach()), float(norm))
         self.optimizer.step()
         if self.schedule.last_epoch + 1 < self.schedule.total_steps:
             self.schedule.step()

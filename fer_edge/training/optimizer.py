@@ -34,11 +34,13 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
 
 def build_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, num_steps: int) -> OneCycleLR:
     """PyTorch's OneCycleLR over ``num_steps`` optimizer steps (Smith and Topin 2017)."""
+    # OneCycleLR divides by zero when exactly one step rises; a run as short as that begins near its peak instead.
+    warmup = config.warmup if config.warmup * num_steps > 1 else 0.5 / num_steps
     return OneCycleLR(
         optimizer,
         max_lr=config.max_lr,
         total_steps=num_steps,
-        pct_start=config.warmup,
+        pct_start=warmup,
         base_momentum=MOMENTUM_RANGE[0],
         max_momentum=MOMENTUM_RANGE[1],
     )

@@ -41,14 +41,14 @@ class RunFolder:
 
     def __enter__(self) -> "RunFolder":
         make_folder(self.checkpoints)
-        try:
-            with storage_errors(self.path):
+        with storage_errors(self.path):
+            try:
                 self._lock.acquire(timeout=0)
-        except Timeout:
-            raise CheckpointError(
-                f"{self.path}: expected a run folder nobody is using, found another run training in it; "
-                "wait for it, stop it, or choose another --name"
-            ) from None
+            except Timeout:
+                raise CheckpointError(
+                    f"{self.path}: expected a run folder nobody is using, found another run training in it; "
+                    "wait for it, stop it, or choose another --name"
+                ) from None
         for folder in (self.path, self.checkpoints):
             sweep_temporary_files(folder)
         return self

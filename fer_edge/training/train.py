@@ -14,7 +14,7 @@ from fer_edge.data.load import load_faces
 from fer_edge.errors import CheckpointError, Interrupted, MissingExtraError
 from fer_edge.evaluation.figures import learning_rate_curve, training_curves
 from fer_edge.training.architectures import architecture_named
-from fer_edge.training.checkpoint import Record, classifier_from_config, read_checkpoint
+from fer_edge.training.checkpoint import Record, classifier_from_config, read_checkpoint, seed_everything
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
 from fer_edge.training.distributed import Processes, joined_processes
@@ -110,12 +110,12 @@ def build_for_training(
     processes = processes or Processes()
     mean, std = data.train.mean_and_std()
     architecture = architecture_named(config.architecture)
-    torch.manual_seed(config.seed)
+    seed_everything(config.seed)
     # The other processes take the main one's weights when DistributedDataParallel begins: one download is enough.
     weights = starting_weights(config.weights, architecture) if processes.is_main else StartingWeights(None, "")
     classifier = classifier_from_config(config, weights.state)
     if not processes.is_main:
-        torch.manual_seed(config.seed + processes.rank)  # dropout differs between processes
+        seed_everything(config.seed + processes.rank)  # dropout differs between processes
     return classifier, Record(
         config=config,
         mean=mean,

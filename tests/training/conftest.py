@@ -10,10 +10,6 @@ from fer_edge.training.hardware import resolve
 
 torch.set_num_threads(1)
 
-STILL = AugmentConfig(
-    crop=0, flip=0.0, rotation=0.0, scale=0.0, shift=0.0, brightness=0.0, contrast=0.0, erasing=0.0, erasing_area=0.0
-)
-
 
 @pytest.fixture(scope="session")
 def drawn() -> FaceData:
@@ -32,4 +28,4 @@ def tiny_config() -> TrainConfig:
 
 @pytest.fixture
 def still_config(tiny_config: TrainConfig) -> TrainConfig:
-    return replace(tiny_config, augment=STILL, label_smoothing=0.0, ema_decay=0.0)
+    return replace(tiny_config, augment=AugmentConfig().scaled(0), label_smoothing=0.0, ema_decay=0.0)

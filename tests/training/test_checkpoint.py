@@ -1,0 +1,138 @@
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fer_edge.errors import CheckpointError
+from fer_edge.training.checkpoint import (
+    load_classifier,
+    random_states,
+    read_checkpoint,
+    restore_random_states,
+    save_checkpoint,
+)
+from fer_edge.training.one_cycle import fit_one_cycle
+from fer_edge.training.run_folder import RunFolder
+from fer_edge.training.train import build_for_training
+
+
+@pytest.fixture(scope="module")
+def finished(drawn, tiny_config, tmp_path_factory):
+    """A finished run's folder."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    classifier, record = build_for_training(replace(tiny_config, epochs=1), drawn)
+    with RunFolder(folder) as run:
+        fit_one_cycle(classifier, drawn, record, run=run)
+    return folder
+
+
+class Malicious:
+    def __reduce__(self):
+        return (print, ("code ran",))
+
+
+def test_a_run_folder_and_its_file_load_alike_and_know_where_they_come_from(finished, drawn):
+    classifier, info = load_classifier(finished)
+    again, _ = load_classifier(finished / "checkpoints" / "best.pt")
+    assert not classifier.training
+    face = torch.randn(2, 1, 48, 48)
+    assert torch.equal(classifier(face), again(face))
+    assert info.architecture == "tiny"
+    assert info.image_size == 48
+    assert info.data_fingerprint == drawn.fingerprint()
+    assert (info.mean, info.std) == drawn.train.mean_and_std()
+    assert info.epoch == 1
+    assert set(info.metrics) == {"loss", "accuracy"}
+    assert info.versions["torch"]
+
+
+def test_a_checkpoint_holds_everything_that_changes(finished):
+    content = read_checkpoint(finished / "checkpoints" / "last.pt")
+    assert {"record", "model", "average", "optimizer", "schedule", "progress", "random"} <= content.keys()
+    assert content["random"].keys() == {"torch", "cuda", "numpy", "python"}
+    assert {"epoch", "position"} <= content["progress"].keys()
+
+
+def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(tmp_path, capsys):
+    torch.save({"format": "fer_edge checkpoint", "version": 1, "model": Malicious()}, tmp_path / "bad.pt")
+    with pytest.raises(
+        CheckpointError, match=r"bad.pt: expected a checkpoint, found a damaged file or one that would run code"
+    ):
+        load_classifier(tmp_path / "bad.pt")
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_another_torch_file_is_refused(tmp_path):
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match="found another torch file"):
+        load_classifier(tmp_path / "other.pt")
+
+
+def test_a_newer_version_is_refused_by_number(tmp_path):
+    torch.save({"format": "fer_edge checkpoint", "version": 99}, tmp_path / "newer.pt")
+    with pytest.raises(CheckpointError, match="expected checkpoint version 1, found 99"):
+        load_classifier(tmp_path / "newer.pt")
+
+
+@pytest.mark.parametrize("what", ["nothing", "empty", "half", "text"])
+def test_a_missing_or_damaged_file_is_refused_by_name(finished, tmp_path, what):
+    path = tmp_path / "broken.pt"
+    whole = (finished / "checkpoints" / "best.pt").read_bytes()
+    if what != "nothing":
+        path.write_bytes({"empty": b"", "half": whole[: len(whole) // 2], "text": b"hello\n" * 100}[what])
+    with pytest.raises(CheckpointError, match=r"broken.pt: expected a checkpoint, found"):
+        load_classifier(path)
+
+
+def test_damage_anywhere_in_the_weights_is_noticed(finished, tmp_path):
+    whole = bytearray((finished / "checkpoints" / "best.pt").read_bytes())
+    generator = np.random.default_rng(0)
+    original, _ = load_classifier(finished)
+    noticed = 0
+    for place in generator.integers(0, len(whole), 40).tolist():
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(generator.integers(8))
+        (tmp_path / "flipped.pt").write_bytes(damaged)
+        try:
+            loaded, _ = load_classifier(tmp_path / "flipped.pt")
+        except CheckpointError:
+            noticed += 1
+        else:  # padding between the entries of the zip: nothing that is read changed
+            state = loaded.state_dict()
+            assert all(torch.equal(value, state[name]) for name, value in original.state_dict().items())
+    assert noticed > 20
+
+
+def test_other_labels_are_refused(finished, tmp_path):
+    content = read_checkpoint(finished / "checkpoints" / "best.pt")
+    content["record"]["labels"] = list(reversed(content["record"]["labels"]))
+    torch.save(content, tmp_path / "reversed.pt")
+    with pytest.raises(CheckpointError, match=r"expected the labels angry, disgust, .* found surprise, sad"):
+        load_classifier(tmp_path / "reversed.pt")
+
+
+def test_weights_that_do_not_fit_their_architecture_are_refused_in_one_line(finished, tmp_path):
+    content = read_checkpoint(finished / "checkpoints" / "best.pt")
+    content["record"]["config"]["architecture"] = "resnet18"
+    torch.save(content, tmp_path / "mixed.pt")
+    with pytest.raises(CheckpointError, match="found one that does not fit") as caught:
+        load_classifier(tmp_path / "mixed.pt")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_a_checkpoint_says_how_to_get_one(tmp_path):
+    with pytest.raises(CheckpointError, match=r"found none; train first: python cli.py train"):
+        load_classifier(tmp_path)
+
+
+def test_every_random_generator_goes_back_to_where_it_was(tmp_path):
+    def draw():
+        return torch.rand(3).tolist(), np.random.rand(3).tolist(), random.random()  # noqa: NPY002  # libraries draw here
+
+    save_checkpoint(tmp_path / "random.pt", {"random": random_states()})
+    first = draw()
+    assert draw() != first
+    restore_random_states(read_checkpoint(tmp_path / "random.pt")["random"])
+    assert draw() == first

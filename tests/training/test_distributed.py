@@ -1,0 +1,59 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROBE = Path(__file__).with_name("distributed_probe.py")
+
+
+def run_probe(repository, folder, processes):
+    folder.mkdir()
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
+    done = subprocess.run(
+        [sys.executable, *launcher, PROBE, folder],
+        capture_output=True,
+        text=True,
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(processes)]
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains_with_the_same_global_batch(repository, tmp_path):
+    (one,), two = (run_probe(repository, tmp_path / str(count), count) for count in (1, 2))
+    assert two[0]["weights_sha256"] == two[1]["weights_sha256"]
+    assert two[0]["rows"] == two[1]["rows"]
+    for alone, shared in zip(one["rows"], two[0]["rows"], strict=True):
+        assert shared["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-4)
+        assert shared["validation_loss"] == pytest.approx(alone["validation_loss"], rel=1e-4)
+        assert shared["train_accuracy"] == pytest.approx(alone["train_accuracy"], abs=0.02)
+    assert two[0]["weights_sum"] == pytest.approx(one["weights_sum"], rel=1e-4)
+    assert (one["files"], two[0]["files"], two[1]["files"]) == (True, True, False)  # rank 0 alone writes
+
+
+@pytest.mark.slow
+def test_the_train_command_under_torchrun_stays_near_the_run_of_one(repository, tmp_path):
+    rows = []
+    for processes in (1, 2):  # batch norm sees one process's half of a batch, so the losses are near, not equal
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        command = [sys.executable, *launcher, "cli.py", "train", "--data", "sample:420", "--architecture", "tiny"]
+        command += ["--epochs", "2", "--batch-size", "64", "--weights", "none", "--precision", "fp32"]
+        done = subprocess.run(
+            [*command, "--device", "cpu", "--runs", tmp_path, "--name", f"run{processes}", "--json"],
+            capture_output=True,
+            text=True,
+            cwd=repository,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            timeout=240,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stderr.count("epoch 1/2") == 1  # rank 0 alone speaks
+        rows.append(json.loads(done.stdout)["rows"])
+    for alone, shared in zip(*rows, strict=True):
+        assert shared["train_loss"] == pytest.approx(alone["train_loss"], rel=0.05)

@@ -1,0 +1,170 @@
+import contextlib
+import multiprocessing
+import os
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from fer_edge.errors import CheckpointError, StorageError
+from fer_edge.training.checkpoint import load_classifier, read_checkpoint
+from fer_edge.training.one_cycle import OneCycle
+from fer_edge.training.run_folder import RunFolder
+from fer_edge.training.train import DataRequest, build_for_training, resume, train
+
+
+def test_a_second_run_into_one_folder_is_refused_until_the_first_lets_go(tmp_path):
+    folder = tmp_path / "run"
+    with RunFolder(folder), pytest.raises(CheckpointError, match="found another run training in it"):
+        RunFolder(folder).__enter__()
+    with RunFolder(folder):
+        pass
+
+
+def _hold(folder: Path, ready) -> None:
+    with RunFolder(folder):
+        ready.set()
+        signal.pause()
+
+
+def test_a_killed_process_lets_go_of_its_folder(tmp_path):
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    holder = context.Process(target=_hold, args=(tmp_path / "run", ready), daemon=True)
+    holder.start()
+    try:
+        assert ready.wait(20)
+        with pytest.raises(CheckpointError, match="found another run"):
+            RunFolder(tmp_path / "run").__enter__()
+    finally:
+        holder.kill()
+        holder.join()
+    with RunFolder(tmp_path / "run"):
+        pass
+
+
+def test_leftovers_of_a_killed_write_are_swept_and_nothing_else(tmp_path):
+    checkpoints = tmp_path / "run" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    leftover, own = checkpoints / ".fer-edge-abc.part", checkpoints / "notes.part"
+    leftover.write_bytes(b"half")
+    own.write_bytes(b"mine")
+    with RunFolder(tmp_path / "run"):
+        assert not leftover.exists()
+        assert own.exists()
+
+
+def test_a_finished_run_is_not_trained_over(tmp_path, tiny_config):
+    config = replace(tiny_config, epochs=1)
+    train(config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    before = (tmp_path / "run" / "checkpoints" / "best.pt").read_bytes()
+    with pytest.raises(CheckpointError, match=r"found one; go on with it: .*--resume .*or choose another --name"):
+        train(config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    assert (tmp_path / "run" / "checkpoints" / "best.pt").read_bytes() == before
+
+
+def test_a_run_leaves_settings_history_and_pictures(tmp_path, tiny_config):
+    import csv
+    import json
+
+    done = train(tiny_config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    rows = list(csv.DictReader((done.folder / "history.csv").open()))
+    lines = [json.loads(line) for line in (done.folder / "history.jsonl").read_text().splitlines()]
+    assert [float(row["validation_loss"]) for row in rows] == [row["validation_loss"] for row in lines]
+    assert [row["epoch"] for row in lines] == [1, 2]
+    assert json.loads((done.folder / "config.json").read_text())["config"]["epochs"] == 2
+    for picture in ("curves.png", "learning_rate.png"):
+        assert (done.folder / picture).read_bytes().startswith(b"\x89PNG")
+    assert not list(done.folder.rglob("*.part"))
+
+
+def test_going_on_with_other_faces_is_refused(tmp_path, tiny_config):
+    train(tiny_config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    with pytest.raises(CheckpointError, match=r"expected the faces the run began with \(fingerprint"):
+        resume(tmp_path / "run", source="sample:147", quiet=True)
+
+
+def test_going_on_with_a_finished_run_changes_nothing(tmp_path, tiny_config):
+    train(tiny_config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    before, _ = load_classifier(tmp_path / "run")
+    done = resume(tmp_path / "run", quiet=True)
+    after, _ = load_classifier(tmp_path / "run")
+    assert len(done.history.rows) == 2
+    assert all(torch.equal(v, after.state_dict()[k]) for k, v in before.state_dict().items())
+
+
+@pytest.mark.parametrize("content", [None, "not json", "[]"])
+def test_a_folder_that_holds_no_run_says_so(tmp_path, content):
+    (tmp_path / "run").mkdir()
+    if content is not None:
+        (tmp_path / "run" / "config.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"expected a run"):
+        resume(tmp_path / "run", quiet=True)
+
+
+def test_a_folder_that_is_not_there_says_where_to_look(tmp_path):
+    with pytest.raises(CheckpointError, match="expected a run folder, found none; see what is in"):
+        resume(tmp_path / "nothing", quiet=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MB of its own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def _fill(disk):
+    with (disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while filler.write(bytes(4096)) == 4096:
+            pass
+
+
+def _begun_run(drawn, tiny_config, folder):
+    classifier, record = build_for_training(replace(tiny_config, epochs=1), drawn)
+    run = RunFolder(folder)
+    run.__enter__()
+    cycle = OneCycle(classifier, drawn, record, run=run)
+    cycle.save()
+    return run, cycle
+
+
+def test_a_full_disk_is_called_full_and_the_checkpoint_before_it_stays(small_disk, drawn, tiny_config):
+    run, cycle = _begun_run(drawn, tiny_config, small_disk / "run")
+    before = run.last.read_bytes()
+    _fill(small_disk)
+    with pytest.raises(StorageError, match=r"last.pt: cannot be written: the disk is full; free some space"):
+        cycle.save()
+    assert run.last.read_bytes() == before
+    assert read_checkpoint(run.last)["progress"]["epoch"] == 0
+    assert not list(small_disk.rglob("*.part"))
+    run.__exit__(None, None, None)
+
+
+def test_a_read_only_disk_is_called_read_only_and_the_checkpoint_stays(small_disk, drawn, tiny_config):
+    run, cycle = _begun_run(drawn, tiny_config, small_disk / "run")
+    run.__exit__(None, None, None)  # an open lock file would keep the disk from becoming read-only
+    before = run.last.read_bytes()
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(StorageError, match="cannot be written: the file system is read-only; choose another folder"):
+        cycle.save()
+    with pytest.raises(StorageError, match="the file system is read-only"), RunFolder(small_disk / "other"):
+        pass
+    with pytest.raises(StorageError, match="the file system is read-only"), RunFolder(small_disk / "run"):
+        pass
+    assert run.last.read_bytes() == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_called_that(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(StorageError, match="permission denied"), RunFolder(tmp_path / "run"):
+        pass
