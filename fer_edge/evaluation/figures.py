@@ -1,0 +1,132 @@
+"""Plots of numbers: how training went, and how predictions turned out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fer_edge.evaluation.calibration import CalibrationBins
+from fer_edge.evaluation.canvas import (
+    FAINT_COLOUR,
+    INK_COLOUR,
+    RIGHT_COLOUR,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    TRAIN_COLOUR,
+    VALIDATION_COLOUR,
+    WRONG_COLOUR,
+    new_figure,
+    save_png,
+    style_plot,
+)
+from fer_edge.labels import EXPRESSIONS, NUM_EXPRESSIONS
+
+
+def training_curves(rows: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Draw loss and accuracy of training and validation after every epoch to ``path`` (PNG), marking the best epoch.
+
+    ``rows``, one an epoch and at least one, have the keys epoch, train_loss, train_accuracy, validation_loss and
+    validation_accuracy (fractions of one). The best epoch is the first with the highest validation accuracy.
+    """
+    epochs = _column(rows, "epoch")
+    validation_accuracy = _column(rows, "validation_accuracy")
+    best = int(np.argmax(np.nan_to_num(validation_accuracy, nan=-1.0)))
+    figure = new_figure(
+        10, 4, f"Best epoch {epochs[best]:.0f} of {len(rows)}: validation accuracy {validation_accuracy[best]:.2%}"
+    )
+    loss_axes, accuracy_axes = figure.subplots(1, 2)
+    for axes, quantity, scale in ((loss_axes, "loss", 1.0), (accuracy_axes, "accuracy", 100.0)):
+        for split, colour in (("train", TRAIN_COLOUR), ("validation", VALIDATION_COLOUR)):
+            values = scale * _column(rows, f"{split}_{quantity}")
+            marker = "o" if len(rows) <= 30 else ""
+            axes.plot(epochs, values, color=colour, linewidth=1.6, marker=marker, markersize=3.5, label=split)
+        best_value = scale * _column(rows, f"validation_{quantity}")[best]
+        axes.axvline(
+            epochs[best], color=FAINT_COLOUR, linewidth=1, linestyle=":", label=f"best: epoch {epochs[best]:.0f}"
+        )
+        axes.plot(epochs[best], best_value, "o", markersize=9, markerfacecolor="none", markeredgecolor=WRONG_COLOUR)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(fontsize=TEXT_SIZE, frameon=False)
+    style_plot(loss_axes, "epoch", "loss (nats)")
+    style_plot(accuracy_axes, "epoch", "accuracy (%)")
+    save_png(figure, path)
+
+
+def learning_rate_curve(learning_rates: Sequence[float], path: Path, momenta: Sequence[float] | None = None) -> None:
+    """Draw the learning rate of every optimizer step to ``path`` (PNG), and the momentum where it cycles too.
+
+    Both have one value a step, at least one; ``momenta`` is Adam's first beta where Adam is used.
+    """
+    peak = int(np.argmax(learning_rates))
+    figure = new_figure(
+        8, 3.6, f"Learning rate over {len(learning_rates)} steps: peak {learning_rates[peak]:.3g} at step {peak + 1}"
+    )
+    axes = figure.subplots()
+    steps = np.arange(1, len(learning_rates) + 1)
+    axes.plot(steps, learning_rates, color=TRAIN_COLOUR, linewidth=1.8)
+    axes.set_ylim(bottom=0)
+    style_plot(axes, "step", "learning rate")
+    if momenta is not None:
+        axes.yaxis.label.set_color(TRAIN_COLOUR)
+        other_axes = axes.twinx()
+        other_axes.plot(steps, momenta, color=VALIDATION_COLOUR, linewidth=1.4, linestyle="--")
+        style_plot(other_axes, "step", "momentum")
+        other_axes.yaxis.label.set_color(VALIDATION_COLOUR)
+        other_axes.grid(visible=False)
+    save_png(figure, path)
+
+
+def confusion_matrix_figure(confusion: np.ndarray, path: Path, title: str = "Confusion matrix") -> None:
+    """Draw counts (7, 7), rows true and columns predicted, to ``path`` (PNG); the colour is the share of the row."""
+    supports = confusion.sum(axis=1)
+    shares = confusion / np.maximum(supports, 1)[:, None]
+    figure = new_figure(7, 6.2, title)
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row in range(NUM_EXPRESSIONS):
+        for column in range(NUM_EXPRESSIONS):
+            text = f"{shares[row, column]:.0%}\n{confusion[row, column]}"
+            colour = "white" if shares[row, column] > 0.5 else INK_COLOUR
+            axes.text(column, row, text, ha="center", va="center", fontsize=SMALL_SIZE, color=colour)
+    axes.set_xticks(range(NUM_EXPRESSIONS), EXPRESSIONS)
+    names = [f"{name} ({support})" for name, support in zip(EXPRESSIONS, supports, strict=True)]
+    axes.set_yticks(range(NUM_EXPRESSIONS), names)
+    style_plot(axes, "predicted", "true (faces)")
+    axes.grid(visible=False)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8, format=lambda share, _: f"{share:.0%}")
+    bar.set_label("share of the true expression", fontsize=TEXT_SIZE, color=INK_COLOUR)
+    bar.ax.tick_params(labelsize=TEXT_SIZE, colors=INK_COLOUR, length=0)
+    bar.outline.set_visible(False)
+    save_png(figure, path)
+
+
+def reliability_diagram(bins: CalibrationBins, path: Path) -> None:
+    """Draw accuracy against confidence, and how many predictions have it, to ``path`` (PNG).
+
+    After Guo et al. 2017, figure 1: a calibrated model's bars end on the diagonal.
+    """
+    num_bins = len(bins.counts)
+    edges = np.arange(num_bins) / num_bins
+    filled = bins.counts > 0
+    figure = new_figure(5.6, 6.4, f"Calibration error {bins.expected_error:.2%}")
+    upper, lower = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
+    bar = {"width": 1 / num_bins, "align": "edge", "edgecolor": "white", "linewidth": 0.8}
+    upper.bar(edges[filled], 100 * bins.accuracy[filled], color=TRAIN_COLOUR, label="accuracy", **bar)
+    upper.plot([0, 1], [0, 100], color=FAINT_COLOUR, linestyle="--", linewidth=1.2, label="perfectly calibrated")
+    for confidence, accuracy in zip(bins.confidence[filled], bins.accuracy[filled], strict=True):
+        colour = WRONG_COLOUR if confidence > accuracy else RIGHT_COLOUR
+        upper.plot([confidence, confidence], [100 * accuracy, 100 * confidence], color=colour, linewidth=2)
+    upper.plot([], [], color=WRONG_COLOUR, linewidth=2, label="overconfident by")
+    upper.plot([], [], color=RIGHT_COLOUR, linewidth=2, label="underconfident by")
+    upper.legend(fontsize=TEXT_SIZE, frameon=False, loc="upper left")
+    upper.set_xlim(0, 1)
+    upper.set_ylim(0, 100)
+    lower.bar(edges, bins.counts, color=FAINT_COLOUR, **bar)
+    style_plot(upper, "", "accuracy (%)")
+    style_plot(lower, "confidence", "faces")
+    save_png(figure, path)
+
+
+def _column(rows: Sequence[Mapping[str, float]], key: str) -> np.ndarray:
+    """float64 (len(rows),); a value that is missing or None (nothing was measured) is NaN, which plots as a gap."""
+    return np.array([row.get(key) for row in rows], dtype=np.float64)

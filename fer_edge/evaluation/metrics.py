@@ -1,0 +1,140 @@
+"""How good a set of predictions is: figures from probabilities and labels, nothing else."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fer_edge.evaluation.calibration import CalibrationBins, calibration_bins
+from fer_edge.labels import EXPRESSIONS, NUM_EXPRESSIONS
+
+SUM_TOLERANCE = 1e-3
+"""How far a row of probabilities may be from summing to one: room for fp16 and int8 models, none for logits."""
+
+SMALLEST_PROBABILITY = 1e-15
+"""Floor under the true class's probability in the log loss, so that one confident mistake cannot make it infinite."""
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities float64 (N, C) of logits (N, C), in float64 and shifted by each row's maximum: never overflows."""
+    wide = np.asarray(logits, dtype=np.float64)
+    exponentials = np.exp(wide - wide.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class ExpressionMetrics:
+    """One expression against the other six. A ratio whose denominator is zero is 0, as scikit-learn's default."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """Number of faces that carry this label."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What one set of predictions is worth; every ratio is a fraction of one, and none is ever NaN."""
+
+    num_faces: int
+    accuracy: float
+    macro_f1: float
+    """Mean F1 over the expressions that occur among the labels or the predictions; the absent ones do not count."""
+    log_loss: float
+    """Mean negative natural logarithm of the true class's probability, in nats."""
+    expressions: tuple[ExpressionMetrics, ...]
+    """One for each of EXPRESSIONS, in that order."""
+    confusion: np.ndarray
+    """int64 (7, 7): rows are true labels, columns are predictions, in the order of EXPRESSIONS."""
+    calibration: CalibrationBins
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error (see CalibrationBins.expected_error)."""
+        return self.calibration.expected_error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same figures as plain numbers, lists and dicts, ready for JSON."""
+        return {
+            "num_faces": self.num_faces,
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "log_loss": self.log_loss,
+            "calibration_error": self.calibration_error,
+            "expressions": {
+                name: {"precision": one.precision, "recall": one.recall, "f1": one.f1, "support": one.support}
+                for name, one in zip(EXPRESSIONS, self.expressions, strict=True)
+            },
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def evaluate_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
+    """Judge ``probabilities`` (N, 7), rows summing to one, against ``labels``, integers (N,) from 0 to 6.
+
+    The prediction is the most probable class, the first of equals. Raises ValueError when N is 0, when a shape or a
+    label does not fit, or when a row is not a distribution (logits given by mistake, NaN).
+    """
+    probabilities, labels = _checked(probabilities, labels)
+    predictions = probabilities.argmax(axis=1)
+    confusion = confusion_matrix(labels, predictions)
+    expressions = tuple(_one_against_rest(confusion, index) for index in range(NUM_EXPRESSIONS))
+    present = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
+    true_probabilities = probabilities[np.arange(len(labels)), labels]
+    return Metrics(
+        num_faces=len(labels),
+        accuracy=float(np.mean(predictions == labels)),
+        macro_f1=float(np.mean([one.f1 for one, occurs in zip(expressions, present, strict=True) if occurs])),
+        log_loss=float(-np.log(np.maximum(true_probabilities, SMALLEST_PROBABILITY)).mean()),
+        expressions=expressions,
+        confusion=confusion,
+        calibration=calibration_bins(probabilities.max(axis=1), predictions == labels),
+    )
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Counts int64 (7, 7) of every pair (true label, prediction); both are integers (N,) from 0 to 6."""
+    pairs = labels * NUM_EXPRESSIONS + predictions
+    return np.bincount(pairs, minlength=NUM_EXPRESSIONS**2).reshape(NUM_EXPRESSIONS, NUM_EXPRESSIONS)
+
+
+def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, limit: int) -> np.ndarray:
+    """Indices (at most ``limit``,) of the wrong predictions, the most confident first and equals in their order."""
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
+    most_confident_first = np.argsort(-probabilities[wrong].max(axis=1), kind="stable")
+    return wrong[most_confident_first][:limit]
+
+
+def _one_against_rest(confusion: np.ndarray, index: int) -> ExpressionMetrics:
+    hits = int(confusion[index, index])
+    support = int(confusion[index].sum())
+    predicted = int(confusion[:, index].sum())
+    return ExpressionMetrics(
+        precision=_ratio(hits, predicted),
+        recall=_ratio(hits, support),
+        f1=_ratio(2 * hits, support + predicted),
+        support=support,
+    )
+
+
+def _ratio(numerator: int, denominator: int) -> float:
+    return numerator / denominator if denominator else 0.0
+
+
+def _checked(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    labels = np.asarray(labels)
+    if probabilities.ndim != 2 or probabilities.shape[1] != NUM_EXPRESSIONS:
+        raise ValueError(f"expected probabilities of shape (N, {NUM_EXPRESSIONS}), found {probabilities.shape}")
+    if labels.shape != probabilities.shape[:1]:
+        raise ValueError(f"expected one label for each of {len(probabilities)} predictions, found {labels.shape}")
+    if len(labels) == 0:
+        raise ValueError("expected at least one face to judge, found none")
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= NUM_EXPRESSIONS:
+        raise ValueError(f"expected integer labels from 0 to {NUM_EXPRESSIONS - 1}, found {np.unique(labels)[:10]}")
+    # Written so that NaN fails too: every comparison with NaN is false.
+    in_range = (probabilities >= 0) & (probabilities <= 1 + SUM_TOLERANCE)
+    if not (in_range.all() and (np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE).all()):
+        raise ValueError("expected rows of probabilities, 0 to 1 and summing to 1, found others; logits need softmax()")
+    return probabilities, labels.astype(np.int64)
