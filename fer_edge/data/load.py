@@ -1,5 +1,6 @@
 """One way in for every layout: from what the user names to faces in three splits, or one report of what is wrong."""
 
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,13 +65,17 @@ def _existing(source: str | Path | None) -> Path:
         )
     path = Path(source)
     try:
-        path.stat()
+        mode = path.stat().st_mode
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
             f"{printable(path)}: expected a folder of faces or a CSV file, found none that can be opened ({reason}); "
             "check --data, or take drawn faces with --data sample"
         ) from error
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise DataError(
+            f"{printable(path)}: expected a folder of faces or a CSV file, found a pipe, socket or device; check --data"
+        )
     return path
 
 

@@ -40,10 +40,8 @@ class ProblemList:
 
     def nothing_usable(self) -> DataError:
         """The error for a set of which nothing can be used, with every problem found on the way."""
-        first_line = f"{self.source}: expected labelled faces, found none that can be used"
-        if not self.found:
-            return DataError(f"{first_line}; see 'python cli.py data --help' for the layouts that are read")
-        return DataError(f"{first_line}\n{self.summary()}")
+        found = describe_problems(self.found) if self.found else "see 'python cli.py data --help' for what is read"
+        return DataError(f"{self.source}: expected labelled faces, found none that can be used; {found}")
 
     def summary(self) -> str:
         """One line that counts, then every path and row, those with the same problem under one heading."""

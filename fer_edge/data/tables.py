@@ -71,6 +71,10 @@ def read_tables(paths: list[Path], size: int, problems: ProblemList) -> tuple[di
         found, layout = _read_table(path, problems, may_lack_labels=len(paths) > 1)
         rows.extend(found)
         layouts.append(layout)
+    trained = {row.label for row in rows if row.split == "train"}
+    for code, expression in enumerate(CSV_EXPRESSIONS):
+        if trained and label_of_csv_code(code) not in trained:
+            problems.add(paths[0], f"no row of class {code} ({expression}) from train that can be used")
     return {split: _gather([row for row in rows if row.split == split], size) for split in SPLITS}, "; ".join(layouts)
 
 
