@@ -28,7 +28,7 @@ def draw_portrait(expression: str, generator: np.random.Generator) -> np.ndarray
     _draw_head(canvas, features, outline)
     if generator.random() < 0.12:
         _draw_beard(canvas, outline, 0.6 * hair + 0.4 * features.skin)
-    canvas.soften(1.0)
+    canvas.soften(1.2)
     draw_folds(canvas, features, units)
     canvas.soften(0.25)
     draw_nose(canvas, features, units)
@@ -149,7 +149,6 @@ def _draw_head(canvas: Canvas, features: Features, outline: np.ndarray) -> None:
         canvas.disc((0.55 * side, 0.3), (0.2, 0.16), min(1.06 * skin, 250))
         canvas.fill(curve((0.08 * side, -0.2), (0.09 * side, 0.1), (0.24 * side, 0.32), (0.05 * side, 0.3)), 0.9 * skin)
     canvas.disc((0, 0.2), (0.07, 0.1), min(1.08 * skin, 250))
-    canvas.soften(1.0)
 
 
 def _draw_beard(canvas: Canvas, outline: np.ndarray, level: float) -> None:
