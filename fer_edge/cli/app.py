@@ -2,12 +2,13 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from fer_edge.cli import data, export, info, predict, train, verify
+from fer_edge.cli import data, evaluate, export, info, predict, train, verify
 from fer_edge.errors import FerEdgeError
 
 
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 
 app.command()(train.train)
+app.command()(evaluate.evaluate)
 app.command()(export.export)
 app.command()(verify.verify)
 app.command()(predict.predict)
@@ -48,4 +50,4 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the command line."""
-    app(prog_name=os.path.basename(sys.argv[0]))
+    app(prog_name=Path(sys.argv[0]).name)

@@ -1,0 +1,105 @@
+"""``evaluate``: what a checkpoint is worth on faces it did not train on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from fer_edge.training.evaluate import Evaluation
+
+
+def evaluate(
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Run folder or checkpoint file. [default: the only run in runs/]")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Labelled faces. [default: those of the run]")] = None,
+    split: Annotated[
+        Literal["validation", "test"], typer.Option(help="Choose on validation; look at test once.")
+    ] = "validation",
+    drop_leaks: Annotated[
+        bool, typer.Option(help="Leave out faces that are byte-identical to one of an earlier split.")
+    ] = False,
+    skip_bad: Annotated[bool, typer.Option(help="Go on without files and rows that cannot be read.")] = False,
+    augmentation: Annotated[
+        Literal["none", "flip", "ten-crop"], typer.Option(help="Average over views of each face.")
+    ] = "none",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Folder for figures and pictures. [default: the run's]")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Measure accuracy, F1, confusion and calibration of a checkpoint, with and without leaked faces.
+
+    Example: `python cli.py evaluate --checkpoint runs/NAME --split validation`
+    """
+    checkpoint = checkpoint or _only_run(Path("runs"))
+
+    from fer_edge.training.evaluate import evaluate_checkpoint
+
+    done = evaluate_checkpoint(
+        checkpoint,
+        source=data,
+        split=split,
+        drop_leaks=drop_leaks,
+        skip_bad=skip_bad,
+        augmentation=augmentation,
+        device=device,
+    )
+    if not done.is_training_data_set:
+        note(f"{done.data_source} is not the data set of the training run: its train split may hold these very faces")
+    if json_output:
+        result_json(done.to_dict())
+    else:
+        _print(done)
+    folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent)
+    wrote(*done.write(folder))
+
+
+def _only_run(runs: Path) -> Path:
+    """The one run there is. Raises CheckpointError when there is none or a choice."""
+    found = sorted(path.parent for path in runs.glob("*/config.json"))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise CheckpointError(
+            f"expected a run in {runs}/, found none; train first (python cli.py train), or name one with --checkpoint"
+        )
+    names = ", ".join(str(path) for path in found)
+    raise CheckpointError(f"expected --checkpoint, found {len(found)} runs: {names}; name one of them")
+
+
+def _print(done: "Evaluation") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fer_edge.labels import EXPRESSIONS
+
+    metrics, without = done.metrics, done.metrics_without_leaks
+    views = "" if done.augmentation == "none" else f", averaged over {done.augmentation} views"
+    result(f"{done.checkpoint.path}, epoch {done.checkpoint.epoch}, on {done.split} of {done.data_source}{views}\n")
+    per_expression = Table("expression")
+    for column in ("precision", "recall", "F1", "faces"):
+        per_expression.add_column(column, justify="right")
+    for name, one in zip(EXPRESSIONS, metrics.expressions, strict=True):
+        per_expression.add_row(name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", f"{one.support}")
+    confusion = Table("true \\ predicted")
+    for name in EXPRESSIONS:
+        confusion.add_column(name, justify="right")
+    for name, row in zip(EXPRESSIONS, metrics.confusion.tolist(), strict=True):
+        confusion.add_row(name, *map(str, row))
+    console = Console()
+    console.print(per_expression)
+    console.print(confusion)
+    result(f"accuracy           {metrics.accuracy:.4f}  ({metrics.num_faces} faces)")
+    if without is None:
+        result("without leaked     every face is leaked from an earlier split")
+    elif done.num_leaked:
+        result(f"without leaked     {without.accuracy:.4f}  ({without.num_faces} faces; {done.num_leaked} leaked)")
+    else:
+        result("without leaked     the same: no face judged here is in an earlier split")
+    result(f"macro-F1           {metrics.macro_f1:.4f}")
+    result(f"calibration error  {metrics.calibration_error:.4f}")
+    result(f"log loss           {metrics.log_loss:.4f}")
