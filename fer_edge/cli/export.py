@@ -17,9 +17,7 @@ def export(
     file_format: Annotated[
         Format, typer.Option("--format", help="onnx, ort (onnxruntime's own), pt2 (torch.export) or torchscript.")
     ] = "onnx",
-    precision: Annotated[
-        ModelPrecision, typer.Option(help="fp32, fp16 (GPU, WebGPU) or int8 (CPU; needs --data).")
-    ] = "fp32",
+    precision: Annotated[ModelPrecision, typer.Option(help="fp32, fp16 (GPU, WebGPU) or int8 (CPU).")] = "fp32",
     raw: Annotated[
         bool, typer.Option("--raw", help="Take faces prepared by you, float32 (batch, 1, size, size), not pixels.")
     ] = False,
@@ -27,8 +25,12 @@ def export(
     folder: Annotated[Path, typer.Option(help="Where the model goes.")] = Path("exported"),
     data: Annotated[
         str | None,
-        typer.Option(help="Labelled faces: accuracy is compared on them, int8 is calibrated on them. Or 'sample'."),
+        typer.Option(
+            help="Labelled faces, or 'sample': accuracy is compared on them, int8 is calibrated on them. "
+            "[default for int8: those of the training]"
+        ),
     ] = None,
+    target: Annotated[str, typer.Option(help="What int8 is for: auto (this machine), x86-vnni, x86 or arm.")] = "auto",
     opset: Annotated[int, typer.Option(help="ONNX opset; 18 is the most portable one.")] = 18,
     max_drop: Annotated[
         float | None, typer.Option(help="Percentage points of accuracy that may be lost. [default: 0.5 for int8]")
@@ -47,7 +49,6 @@ def export(
         python cli.py export --checkpoint runs/NAME --precision int8 --data fer2013
     """
     from fer_edge.export.exporter import ExportRequest, export_checkpoint
-    from fer_edge.export.report import summary
 
     if file_format == "torchscript":
         note("TorchScript is deprecated in PyTorch; its successor is --format pt2")
@@ -60,13 +61,14 @@ def export(
         name=name,
         folder=folder,
         data=data,
+        target=target,
         max_drop_points=max_drop,
     )
     export = export_checkpoint(request, note)
     if json_output:
         result_json(export.to_dict())
     else:
-        result(summary(export.parity))
+        result(export.summary())
     if export.failures:
         raise CheckFailed(f"{export.candidate.card.name}: not published to {folder}: {export.failures[0]}")
     wrote(*export.paths)

@@ -16,6 +16,12 @@ def verify(
         str | None,
         typer.Option(help="Labelled faces, to compare accuracy on their validation split. [default: drawn faces]"),
     ] = None,
+    locate: Annotated[
+        bool, typer.Option("--locate", help="Compare layer by layer and name the first at which the two part.")
+    ] = False,
+    drift: Annotated[
+        bool, typer.Option("--drift", help="Also measure what mistakes in preparing faces would cost (needs --data).")
+    ] = False,
     trust: Annotated[
         bool, typer.Option("--trust", help="Load torchscript and pt2 files, which can run any code.")
     ] = False,
@@ -28,37 +34,35 @@ def verify(
 ) -> None:
     """Compare a model with its checkpoint, from image files on: exit code 0 if it answers the same, 3 if not.
 
-    Example:
+    Examples:
 
         python cli.py verify exported/NAME.onnx --checkpoint runs/NAME --data fer2013 --picture parity.png
+
+        python cli.py verify exported/NAME.onnx --checkpoint runs/NAME --locate
     """
-    from fer_edge.export.candidate import open_candidate
-    from fer_edge.export.exporter import judging_faces, load_reference
-    from fer_edge.export.parity import measure_parity
-    from fer_edge.export.report import draw_parity, parity_markdown, summary
+    from fer_edge.export.verification import VerifyRequest, verify_model
     from fer_edge.files import write_text
 
-    candidate = open_candidate(model, trust=trust)
-    reference, info = load_reference(checkpoint)
-    faces = judging_faces(info.image_size, data)
-    note(f"comparing {model} with {info.path}")
-    parity = measure_parity(
-        reference,
-        candidate,
-        faces.probes,
-        labelled=faces.labelled,
-        source=faces.source,
+    request = VerifyRequest(
+        model=model,
+        checkpoint=checkpoint,
+        data=data,
+        locate=locate,
+        drift=drift,
+        trust=trust,
         max_drop_points=max_drop,
     )
+    verification = verify_model(request, note)
     if json_output:
-        result_json(parity.to_dict())
+        result_json(verification.to_dict())
     else:
-        result(summary(parity))
+        result(verification.summary())
     if markdown is not None:
-        write_text(markdown, parity_markdown(parity))
+        write_text(markdown, verification.markdown())
         wrote(markdown)
     if picture is not None:
-        draw_parity(parity, picture)
+        verification.draw(picture)
         wrote(picture)
-    if not parity:
-        raise CheckFailed(f"{model}: differs from its checkpoint: {parity.failures[0]}")
+    if not verification.parity:
+        hint = "" if locate else "; add --locate to find the layer"
+        raise CheckFailed(f"{model}: differs from its checkpoint: {verification.parity.failures[0]}{hint}")

@@ -1,13 +1,12 @@
 """From a checkpoint to a published model: build the file, load it, compare it with the checkpoint, then name it."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from fer_edge.data.faces import FaceData, FaceSet
@@ -24,11 +23,14 @@ from fer_edge.export.formats import (
     torchscript_bytes,
 )
 from fer_edge.export.half import halve
+from fer_edge.export.instruction_sets import target_named
+from fer_edge.export.int8 import QuantisationReport, quantise_and_judge
 from fer_edge.export.network import export_network
 from fer_edge.export.parity import Parity, measure_parity
 from fer_edge.export.preprocessing import with_preprocessing
 from fer_edge.export.publish import default_name, model_path, publish
 from fer_edge.export.reference import PixelsToProbabilities
+from fer_edge.export.report import parity_summary
 from fer_edge.export.versions import OPSET, read_versions
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
 
@@ -53,7 +55,9 @@ class ExportRequest:
     """File name without suffix; None takes the run's name and what sets this file apart."""
     folder: Path = Path("exported")
     data: str | None = None
-    """Labelled faces for parity and calibration; None: drawn faces for parity."""
+    """Labelled faces for parity and calibration. None: drawn faces for parity, those of the training for int8."""
+    target: str = "auto"
+    """What processor int8 is for: a name from instruction_sets.TARGETS, or this machine's."""
     max_drop_points: float | None = None
     """Percentage points of accuracy that may be lost; None takes the precision's own bound."""
 
@@ -74,8 +78,13 @@ class Export:
     parity: Parity
     failures: tuple[str, ...]
     paths: tuple[Path, ...]
-    report: Mapping[str, Any] | None = None
-    """The quantisation report of an INT8 model."""
+    quantisation: QuantisationReport | None = None
+    """What INT8 cost and brought."""
+
+    def summary(self) -> str:
+        """The figures of every check in a few lines."""
+        parts = [self.quantisation.summary()] if self.quantisation is not None else []
+        return "\n".join([*parts, parity_summary(self.parity)])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for ``--json``."""
@@ -85,7 +94,7 @@ class Export:
             "sha256": self.candidate.sha256,
             "card": asdict(self.candidate.card),
             "parity": self.parity.to_dict(),
-            "quantisation": self.report,
+            "quantisation": self.quantisation.to_dict() if self.quantisation is not None else None,
         }
 
 
@@ -124,9 +133,11 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
     reference, info = load_reference(request.checkpoint)
     name = request.name or default_name(request.checkpoint, request.file_format, request.precision, request.raw)
     path = model_path(request.folder, name, request.file_format)
-    faces = judging_faces(info.image_size, request.data)
+    source = request.data or (info.data_source if request.precision == "int8" else None)
+    given = load_faces(source, size=info.image_size) if source else None
+    faces = judging_faces(info.image_size, given)
     note(f"exporting {info.path} as {request.file_format} {request.precision}")
-    data = _build(reference, info, request, name)
+    data, quantisation = _build(reference, info, request, name, given, note)
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / path.name
         temporary.write_bytes(data)
@@ -140,30 +151,41 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
         source=faces.source,
         max_drop_points=request.max_drop_points,
     )
-    paths = publish(path, data, candidate, parity) if parity else ()
-    return Export(candidate, parity, parity.failures, paths)
+    failures = (*(quantisation.failures if quantisation is not None else ()), *parity.failures)
+    paths = () if failures else publish(path, data, candidate, parity, quantisation)
+    return Export(candidate, parity, failures, paths, quantisation)
 
 
-def _build(reference: PixelsToProbabilities, info: CheckpointInfo, request: ExportRequest, name: str) -> bytes:
-    if request.file_format not in ONNXRUNTIME_FORMATS:
-        card = describe(info, name=name, file_format=request.file_format)
-        to_bytes = torchscript_bytes if request.file_format == "torchscript" else pt2_bytes
-        return to_bytes(reference, card)
-    network = export_network(reference.classifier, info.image_size, request.opset)
-    if request.precision == "fp16":
-        network = halve(network)
-    model = network if request.raw else with_preprocessing(network, info.image_size, info.mean, info.std)
-    return seal_graph(model, info, request, name)
-
-
-def seal_graph(
-    model: onnx.ModelProto,
+def _build(
+    reference: PixelsToProbabilities,
     info: CheckpointInfo,
     request: ExportRequest,
     name: str,
-    quantisation: Mapping[str, Any] | None = None,
-) -> bytes:
-    """The graph as the bytes of an onnx or ort file with its card, opset and IR version read back from it."""
+    faces: FaceData | None,
+    note: Note,
+) -> tuple[bytes, QuantisationReport | None]:
+    """The bytes of the file, and what quantisation came to."""
+    if request.file_format not in ONNXRUNTIME_FORMATS:
+        card = describe(info, name=name, file_format=request.file_format)
+        to_bytes = torchscript_bytes if request.file_format == "torchscript" else pt2_bytes
+        return to_bytes(reference, card), None
+    report = None
+    network = export_network(reference.classifier, info.image_size, request.opset)
+    if request.precision == "fp16":
+        network = halve(network)
+    elif request.precision == "int8" and faces is not None:
+        report = quantise_and_judge(
+            network,
+            faces,
+            image_size=info.image_size,
+            mean=info.mean,
+            std=info.std,
+            target=target_named(request.target),
+            max_drop_points=request.max_drop_points,
+            note=note,
+        )
+        network = report.quantised.network
+    model = network if request.raw else with_preprocessing(network, info.image_size, info.mean, info.std)
     card = describe(
         info,
         name=name,
@@ -171,6 +193,7 @@ def seal_graph(
         precision=request.precision,
         raw=request.raw,
         versions=read_versions(model),
-        quantisation=quantisation,
+        quantisation=report.quantised.to_dict() if report is not None else None,
+        metrics=report.metrics() if report is not None else None,
     )
-    return ort_bytes(model, card) if request.file_format == "ort" else onnx_bytes(model, card)
+    return (ort_bytes if request.file_format == "ort" else onnx_bytes)(model, card), report

@@ -3,9 +3,8 @@
 Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting".
 """
 
-from typing import Any
-
 from fer_edge.card import NORMALISED, ModelCard, TensorContract
+from fer_edge.export.int8 import QuantisationReport
 from fer_edge.export.parity import Parity
 from fer_edge.export.snippets import snippets
 from fer_edge.export.tables import markdown_table
@@ -34,7 +33,14 @@ the European Union, inferring emotions at work and in education is prohibited (R
 let people see and switch off what is inferred: games, avatars, accessibility aids, art, teaching."""
 
 
-def model_card_markdown(card: ModelCard, file_name: str, size: int, sha256: str, parity: Parity) -> str:
+def model_card_markdown(
+    card: ModelCard,
+    file_name: str,
+    size: int,
+    sha256: str,
+    parity: Parity,
+    quantisation: QuantisationReport | None = None,
+) -> str:
     """The text of ``NAME.md`` for the model ``file_name`` of ``size`` bytes."""
     sections = [
         f"# {card.name}",
@@ -47,7 +53,7 @@ def model_card_markdown(card: ModelCard, file_name: str, size: int, sha256: str,
         "## Trained on",
         _training(card),
         "## How good it is",
-        _accuracy(card, parity),
+        _accuracy(card, parity, quantisation),
         "## Limits",
         _limits(card),
         "## Misuse",
@@ -114,7 +120,7 @@ def _limits(card: ModelCard) -> str:
     return _LIMITS if _is_drawn(card) else f"{_LIMITS}\n{_PHOTOGRAPHED}"
 
 
-def _accuracy(card: ModelCard, parity: Parity) -> str:
+def _accuracy(card: ModelCard, parity: Parity, quantisation: QuantisationReport | None) -> str:
     parts = []
     rows = [
         (split, name, _figure(value))
@@ -134,23 +140,14 @@ def _accuracy(card: ModelCard, parity: Parity) -> str:
             f"On the {pair.faces} validation faces of `{pair.source}`: checkpoint {pair.checkpoint:.2%}, this file "
             f"{pair.model:.2%}; they name {pair.disagreement:.2%} of the faces differently."
         )
-    if card.quantisation is not None:
-        parts.append(_quantisation(card.quantisation))
+    if quantisation is not None:
+        parts.append(quantisation.markdown())
     parts.append(
         f"Parity with its checkpoint, from image files on: largest difference of a probability "
         f"{parity.max_probability_difference:.2g} (allowed {parity.tolerance.max_probability_difference:g}), same "
         f"expression for {parity.top1_agreement:.2%} of decided images, SQNR at least {parity.sqnr_db:.0f} dB."
     )
     return "\n\n".join(parts)
-
-
-def _quantisation(facts: Any) -> str:
-    kept = ", ".join(facts["kept_in_float"]) or "none"
-    return (
-        f"Quantised to 8 bits: {facts['method']} calibration on {facts['calibration_faces']} training faces, "
-        f"{facts['activations']} activations, {facts['weights']} weights per channel, for {facts['target']}. "
-        f"Layers left in float32: {kept}."
-    )
 
 
 def _figure(value: float) -> str:

@@ -59,11 +59,11 @@ def _pixels_to_faces(image_size: int, mean: float, std: float) -> tuple[list[onn
         return helper.make_node(operator, inputs, [output], name=output, **attributes)
 
     channel_axis = constant("channel_axis", [1], np.int64)
+    size = constant("size", [image_size, image_size], np.int64)
     resize = node(
         "Resize",
-        [PREFIX + "planes", "", "", constant("size", [image_size, image_size], np.int64)],
+        [PREFIX + "planes", "", "", PREFIX + "sizes"],
         "resized",
-        axes=[2, 3],
         mode="linear",
         antialias=1,
         coordinate_transformation_mode="half_pixel",
@@ -76,6 +76,10 @@ def _pixels_to_faces(image_size: int, mean: float, std: float) -> tuple[list[onn
         node("Slice", [IMAGE, first, last, constant("last_axis", [3], np.int64)], "colours"),  # (N, H, W, 1 or 3)
         node("Cast", [PREFIX + "colours"], "floats", to=TensorProto.FLOAT),
         node("Transpose", [PREFIX + "floats"], "planes", perm=[0, 3, 1, 2]),
+        # All four sizes rather than two and ``axes``: moving the transpose of an 8-bit model behind the resize,
+        # onnxruntime 1.28 loses the sizes of the short form and refuses the model.
+        node("Shape", [PREFIX + "planes"], "batch_and_channels", start=0, end=2),
+        node("Concat", [PREFIX + "batch_and_channels", size], "sizes", axis=0),
         resize,  # (N, 1 or 3, S, S)
         node("Mul", [PREFIX + "resized", luma], "weighed"),  # (N, 3, S, S)
         node("ReduceSum", [PREFIX + "weighed", channel_axis], "grey", keepdims=1),  # (N, 1, S, S), 0-255

@@ -7,6 +7,7 @@ from fer_edge.card import ModelCard, beside_json, card_beside
 from fer_edge.errors import ModelError
 from fer_edge.export.candidate import Candidate
 from fer_edge.export.formats import SUFFIXES
+from fer_edge.export.int8 import QuantisationReport
 from fer_edge.export.model_card import model_card_markdown
 from fer_edge.export.parity import Parity
 from fer_edge.files import make_folder, write_bytes, write_text
@@ -47,7 +48,13 @@ def model_path(folder: Path, name: str, file_format: str) -> Path:
     return path
 
 
-def publish(path: Path, data: bytes, candidate: Candidate, parity: Parity) -> tuple[Path, Path, Path]:
+def publish(
+    path: Path,
+    data: bytes,
+    candidate: Candidate,
+    parity: Parity,
+    quantisation: QuantisationReport | None = None,
+) -> tuple[Path, Path, Path]:
     """Write the model, ``NAME.json`` and ``NAME.md``, each atomically, and return their paths. Raises StorageError.
 
     Between the first two renames an older ``NAME.json`` names another hash, so a reader refuses the pair: safe.
@@ -57,5 +64,5 @@ def publish(path: Path, data: bytes, candidate: Candidate, parity: Parity) -> tu
     beside, for_people = path.with_suffix(".json"), path.with_suffix(".md")
     write_bytes(path, data)
     write_text(beside, beside_json(card, candidate.sha256))
-    write_text(for_people, model_card_markdown(card, path.name, len(data), candidate.sha256, parity))
+    write_text(for_people, model_card_markdown(card, path.name, len(data), candidate.sha256, parity, quantisation))
     return path, beside, for_people

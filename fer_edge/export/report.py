@@ -21,7 +21,7 @@ _FLOOR = 1e-9
 """Identical answers have no logarithm: they are drawn here."""
 
 
-def summary(parity: Parity) -> str:
+def parity_summary(parity: Parity) -> str:
     """The figures of a comparison in a few lines."""
     verdict = "passed" if parity else "FAILED"
     lines = [
@@ -71,7 +71,7 @@ def parity_markdown(parity: Parity) -> str:
     tolerance = parity.tolerance
     parts = [
         f"# Parity of {parity.model}",
-        f"```\n{summary(parity)}\n```",
+        f"```\n{parity_summary(parity)}\n```",
         f"Every image is a file as bytes: decoded, then given as pixels to the {parity.precision} model, and by way of "
         "the reference preprocessing (float luma, torch's antialiased bilinear resize) to the checkpoint.",
         markdown_table(header, rows, right=range(1, len(header))),

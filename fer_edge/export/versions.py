@@ -25,11 +25,12 @@ RELEASES = (
     Release("1.21", 22, 10),
     Release("1.23", 23, 11),
     Release("1.24", 25, 13),
+    Release("1.28", 26, 13),
     Release("1.32", 28, 14),
 )
 """The releases at which either limit rose, oldest first, as each release states them itself when it is handed a file of
-opset 99 or IR version 99 (measured on 1.15.1 to 1.24.4 and 1.32.0; releases between count as the older). Before 1.15
-there is no antialiased Resize, which every exported graph needs."""
+opset 99 or IR version 99 (measured on 1.15.1 to 1.24.4, 1.28.0 and 1.32.0; releases between count as the older). Before
+1.15 there is no antialiased Resize, which every exported graph needs."""
 
 
 class Versions(NamedTuple):

@@ -1,0 +1,204 @@
+"""An INT8 model from a network: the search, the two gates (accuracy, speed) and the report."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from fer_edge.data.faces import FaceData, FaceSet
+from fer_edge.evaluation.metrics import evaluate_probabilities, softmax
+from fer_edge.export.calibration import network_input, split_training_faces
+from fer_edge.export.instruction_sets import Target
+from fer_edge.export.preprocessing import with_preprocessing
+from fer_edge.export.quantise import ACCEPTABLE_DROP_POINTS, Quantised, find_best, run_network
+from fer_edge.export.tables import markdown_table
+from fer_edge.export.timing import LatencyPair, compare_latency
+from fer_edge.labels import EXPRESSIONS
+
+MAX_DROP_POINTS = 0.5
+"""Percentage points of accuracy on the validation split that INT8 may cost, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class QuantisationReport:
+    """What quantisation cost and brought; true when both gates are passed."""
+
+    quantised: Quantised
+    source: str
+    faces: int
+    accuracy_fp32: float
+    accuracy_int8: float
+    recall_fp32: Mapping[str, float]
+    """Part of each expression's faces that fp32 names right."""
+    recall_int8: Mapping[str, float]
+    disagreement: float
+    """Part of the faces that the two name differently."""
+    bytes_fp32: int
+    bytes_int8: int
+    latency: LatencyPair
+    max_drop_points: float
+
+    @property
+    def drop_points(self) -> float:
+        """Percentage points of accuracy that are lost; negative where some are gained."""
+        return 100 * (self.accuracy_fp32 - self.accuracy_int8)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What the gates say."""
+        found = []
+        if self.drop_points > self.max_drop_points:
+            found.append(
+                f"expected int8 to lose at most {self.max_drop_points:g} points of accuracy on {self.faces} validation "
+                f"faces, found {self.drop_points:.2f}; raise --max-drop, or stay with fp32"
+            )
+        if self.latency.speedup < 1:
+            found.append(
+                f"expected int8 to be no slower than fp32 on this machine, found {self.latency.int8_ms:.3f} ms against "
+                f"{self.latency.fp32_ms:.3f} ms an image; stay with fp32, or export on the machine it is for"
+            )
+        return tuple(found)
+
+    def __bool__(self) -> bool:
+        return not self.failures
+
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """What the card states: accuracy of this very model on the validation split."""
+        return {
+            "validation": {
+                "accuracy": self.accuracy_int8,
+                "accuracy_fp32": self.accuracy_fp32,
+                "faces": self.faces,
+                "measured_on": f"this model, validation split of {self.source}",
+            }
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for ``--json``."""
+        return {
+            **self.quantised.to_dict(),
+            "validation": {
+                "source": self.source,
+                "faces": self.faces,
+                "accuracy_fp32": self.accuracy_fp32,
+                "accuracy_int8": self.accuracy_int8,
+                "drop_points": self.drop_points,
+                "disagreement": self.disagreement,
+                "recall_fp32": dict(self.recall_fp32),
+                "recall_int8": dict(self.recall_int8),
+            },
+            "bytes": {"fp32": self.bytes_fp32, "int8": self.bytes_int8},
+            "latency_batch_1_one_thread": asdict(self.latency),
+            "failures": list(self.failures),
+        }
+
+    def summary(self) -> str:
+        """The figures in a few lines."""
+        recipe = self.quantised.best.recipe
+        latency = self.latency
+        lines = [
+            f"int8 {'passed' if self else 'FAILED'}: {recipe.method} calibration, {recipe.activations.name} "
+            f"activations, for {self.quantised.target.name}",
+            f"  accuracy on {self.faces} validation faces: fp32 {self.accuracy_fp32:.2%}, "
+            f"int8 {self.accuracy_int8:.2%} ({-self.drop_points:+.2f} points), "
+            f"named differently {self.disagreement:.2%}",
+            f"  size: {self.bytes_fp32 / 1e6:.2f} MB to {self.bytes_int8 / 1e6:.2f} MB "
+            f"({self.bytes_fp32 / self.bytes_int8:.1f}x smaller)",
+            f"  latency, one image, one thread: {latency.fp32_ms:.3f} ms to {latency.int8_ms:.3f} ms "
+            f"({latency.speedup:.1f}x faster)",
+            f"  layers left in float32: {', '.join(recipe.kept_in_float) or 'none'}",
+        ]
+        return "\n".join([*lines, *(f"  failed: {failure}" for failure in self.failures)])
+
+    def markdown(self) -> str:
+        """Accuracy of each expression and the trials, as Markdown tables."""
+        recalls = [
+            (name, f"{self.recall_fp32[name]:.1%}", f"{self.recall_int8[name]:.1%}")
+            for name in EXPRESSIONS
+            if name in self.recall_fp32
+        ]
+        trials = [
+            (
+                trial.recipe.method,
+                trial.recipe.activations.name,
+                ", ".join(trial.recipe.kept_in_float) or "none",
+                f"{trial.accuracy:.2%}",
+                f"{trial.agreement:.2%}",
+            )
+            for trial in self.quantised.trials
+        ]
+        return "\n\n".join(
+            [
+                f"```\n{self.summary()}\n```",
+                markdown_table(("expression", "fp32 finds", "int8 finds"), recalls, right=(1, 2)),
+                f"The recipe was chosen on {self.quantised.held_back_faces} training faces that took no part in "
+                "calibration; the validation faces above judged the result only:",
+                markdown_table(
+                    ("calibration", "activations", "layers in float32", "accuracy", "agrees with fp32"),
+                    trials,
+                    right=(3, 4),
+                ),
+            ]
+        )
+
+
+def quantise_and_judge(
+    network: onnx.ModelProto,
+    faces: FaceData,
+    *,
+    image_size: int,
+    mean: float,
+    std: float,
+    target: Target,
+    max_drop_points: float | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> QuantisationReport:
+    """Quantise ``network`` (faces to logits), calibrated on training faces, and judge it on the validation split.
+
+    Raises DataError where there are too few training faces or no validation faces.
+    """
+    validation = faces.split("validation")
+    limit = MAX_DROP_POINTS if max_drop_points is None else max_drop_points
+    quantised = find_best(
+        network,
+        split_training_faces(faces.train),
+        mean,
+        std,
+        target,
+        acceptable_drop_points=min(limit, ACCEPTABLE_DROP_POINTS),
+        note=note,
+    )
+    note(f"judging int8 on {len(validation)} validation faces")
+    inputs = network_input(validation.faces, mean, std)
+    of_fp32, of_int8 = run_network(network, inputs), run_network(quantised.network, inputs)
+    fp32, int8 = (with_preprocessing(model, image_size, mean, std) for model in (network, quantised.network))
+    return QuantisationReport(
+        quantised=quantised,
+        source=faces.source,
+        faces=len(validation),
+        accuracy_fp32=_accuracy(of_fp32, validation),
+        accuracy_int8=_accuracy(of_int8, validation),
+        recall_fp32=_recalls(of_fp32, validation),
+        recall_int8=_recalls(of_int8, validation),
+        disagreement=float((of_fp32.argmax(axis=1) != of_int8.argmax(axis=1)).mean()),
+        bytes_fp32=fp32.ByteSize(),
+        bytes_int8=int8.ByteSize(),
+        latency=compare_latency(fp32, int8, image_size),
+        max_drop_points=limit,
+    )
+
+
+def _accuracy(logits: NDArray[np.float32], labelled: FaceSet) -> float:
+    return float((logits.argmax(axis=1) == labelled.labels).mean())
+
+
+def _recalls(logits: NDArray[np.float32], labelled: FaceSet) -> dict[str, float]:
+    metrics = evaluate_probabilities(softmax(logits), labelled.labels)
+    return {
+        name: expression.recall
+        for name, expression in zip(EXPRESSIONS, metrics.expressions, strict=True)
+        if expression.support
+    }

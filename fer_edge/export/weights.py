@@ -1,0 +1,64 @@
+"""Compares the weights in a model with its checkpoint's, one by one, whatever their precision."""
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, numpy_helper
+
+_QUANTISED = "_quantized"
+_DEQUANTISED = "_DequantizeLinear_Output"
+
+_HALF_STEP = 0.5
+_SLACK = 1.02
+"""Rounding is done in float32: a weight in the middle between two steps may land on either."""
+
+
+def weight_errors(network: onnx.ModelProto, model: onnx.ModelProto) -> dict[str, float]:
+    """Per layer of ``model``, by the name of its output: the largest error of any weight over what rounding explains.
+
+    ``network`` holds the float32 weights, under the same names or, before ``_quantized``, the same stem. Rounding
+    explains half a step of the weight's own scale in int8, and of its last bit in float16 and float32.
+    """
+    originals = {tensor.name: numpy_helper.to_array(tensor) for tensor in network.graph.initializer}
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    producers = {output: node for node in model.graph.node for output in node.output}
+    found: dict[str, float] = {}
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            continue
+        for value in node.input:
+            producer = producers.get(value)
+            if producer is not None and producer.op_type == "DequantizeLinear" and producer.input[0] in tensors:
+                original = originals.get(producer.input[0].removesuffix(_QUANTISED))
+                error = _quantised_error(original, producer, tensors)
+            elif value in tensors and tensors[value].data_type in (TensorProto.FLOAT, TensorProto.FLOAT16):
+                error = _float_error(originals.get(value), numpy_helper.to_array(tensors[value]))
+            else:
+                continue
+            if error is not None:
+                layer = node.output[0].removesuffix(_DEQUANTISED)
+                found[layer] = max(found.get(layer, 0.0), error)
+    return found
+
+
+def _quantised_error(
+    original: NDArray[np.float32] | None, node: onnx.NodeProto, tensors: dict[str, onnx.TensorProto]
+) -> float | None:
+    if original is None or not all(name in tensors for name in node.input):
+        return None
+    steps, scale, *zero = (numpy_helper.to_array(tensors[name]).astype(np.float64) for name in node.input)
+    axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
+    shape = [1] * steps.ndim
+    if scale.size > 1:
+        shape[axis] = scale.size
+    scale = scale.reshape(shape)
+    restored = (steps - (zero[0].reshape(shape) if zero else 0)) * scale
+    return float(np.max(np.abs(restored - original) / (_HALF_STEP * _SLACK * scale)))
+
+
+def _float_error(original: NDArray[np.float32] | None, found: NDArray[np.floating]) -> float | None:
+    if original is None or original.shape != found.shape:
+        return None
+    # float16 has a smallest step of its own near zero, where a bit's worth of the value is less
+    spacing = np.maximum(np.spacing(np.abs(original).astype(found.dtype)), np.finfo(found.dtype).smallest_subnormal)
+    return float(np.max(np.abs(found.astype(np.float64) - original) / (spacing.astype(np.float64) * _SLACK)))

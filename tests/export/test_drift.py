@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import torch
+
+from fer_edge.export.drift import GRAIN, SCALE, make_photos, measure_drift, preparations
+
+
+@pytest.fixture(scope="module")
+def drift(tiny_run):
+    return measure_drift(tiny_run.reference, tiny_run.faces.validation, tiny_run.faces.source)
+
+
+def test_photos_are_large_coloured_and_grainy(tiny_run):
+    faces = tiny_run.faces.validation.faces[:4]
+    photos = make_photos(faces, np.random.default_rng(0))
+    assert photos.shape == (4, 48 * SCALE, 48 * SCALE, 3)
+    assert photos.dtype == np.uint8
+    assert np.abs(photos[..., 0].astype(int).mean() - photos[..., 2].astype(int).mean()) > 1
+    neighbours = np.diff(photos[..., 0].astype(float), axis=2)
+    assert neighbours.std() > GRAIN
+
+
+def test_the_right_way_comes_first_and_costs_nothing(drift):
+    assert drift.rows[0].preparation == "rightly"
+    assert drift.rows[0].cost_points == 0
+    assert drift.rows[0].agreement == 1.0
+    assert len({row.preparation for row in drift.rows}) == len(drift.rows) == 9
+
+
+def test_gross_mistakes_change_answers(drift):
+    agreement = {row.preparation: row.agreement for row in drift.rows}
+    assert agreement["no normalisation at all (0 to 255)"] < 0.6
+    assert agreement["resize to the nearest pixel"] < 1.0
+
+
+def test_each_preparation_differs_from_the_right_one(tiny_run):
+    photos = torch.from_numpy(make_photos(tiny_run.faces.validation.faces[:3], np.random.default_rng(1)))
+    faces = {name: prepare(photos) for name, prepare in preparations(tiny_run.reference).items()}
+    right = faces.pop("rightly")
+    assert all(face.shape == right.shape for face in faces.values())
+    assert all((face - right).abs().max() > 0.01 for face in faces.values())
+
+
+def test_the_table_says_what_was_done(drift):
+    text = drift.markdown()
+    assert "enlarged 4x" in text
+    assert "| BGR for RGB" in text
+    assert drift.to_dict()["faces"] == drift.faces == 70

@@ -1,0 +1,279 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from fer_edge.errors import DataError, ModelError
+from fer_edge.export import int8
+from fer_edge.export.blame import blame_layers
+from fer_edge.export.calibration import METHODS, calibrate, network_input, split_training_faces
+from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.instruction_sets import INT8_SYMMETRIC, TARGETS, UINT8, detect_target, target_named
+from fer_edge.export.int8 import quantise_and_judge
+from fer_edge.export.network import export_network
+from fer_edge.export.preprocessing import with_preprocessing
+from fer_edge.export.quantise import Recipe, find_best, quantise, run_network
+from fer_edge.export.timing import LatencyPair, compare_latency
+from fer_edge.runtime.classifier import Classifier
+
+FASTER = LatencyPair(fp32_ms=2.0, int8_ms=1.0, speedup=2.0, runs=40)
+SLOWER = LatencyPair(fp32_ms=1.0, int8_ms=2.0, speedup=0.5, runs=40)
+
+
+@pytest.fixture(scope="module")
+def network(tiny_run) -> onnx.ModelProto:
+    return export_network(tiny_run.reference.classifier, tiny_run.reference.image_size)
+
+
+@pytest.fixture(scope="module")
+def report(network, tiny_run):
+    return quantise_and_judge(
+        network,
+        tiny_run.faces,
+        image_size=48,
+        mean=tiny_run.reference.mean,
+        std=tiny_run.reference.std,
+        target=TARGETS["x86-vnni"],
+    )
+
+
+def prepared(tiny_run, faces):
+    return network_input(faces, tiny_run.reference.mean, tiny_run.reference.std)
+
+
+def test_int8_is_smaller_and_its_loss_bounded(report):
+    assert report.bytes_int8 < 0.5 * report.bytes_fp32
+    assert abs(report.drop_points) <= 3  # 70 faces: one is 1.4 points
+    assert report.disagreement <= 0.05
+    assert report.latency.fp32_ms > 0
+    assert report.latency.int8_ms > 0
+    assert set(report.recall_int8) == set(report.recall_fp32)
+
+
+def test_every_method_and_activation_type_is_tried_and_the_best_kept(report):
+    tried = {(trial.recipe.method, trial.recipe.activations.name) for trial in report.quantised.trials}
+    assert tried == {(m, a.name) for m in METHODS for a in TARGETS["x86-vnni"].activations}
+    assert report.quantised.best.accuracy == max(trial.accuracy for trial in report.quantised.trials)
+
+
+def test_weights_are_int8_per_channel_and_logits_stay_float(report):
+    graph = report.quantised.network.graph
+    weights = [t for t in graph.initializer if t.name.endswith("weight_quantized")]
+    scales = {t.name: numpy_helper.to_array(t) for t in graph.initializer if t.name.endswith("weight_scale")}
+    assert weights
+    for tensor in weights:
+        assert tensor.data_type == onnx.TensorProto.INT8
+        assert scales[tensor.name.replace("_quantized", "_scale")].shape == (tensor.dims[0],)
+    producer = {output: node for node in graph.node for output in node.output}
+    assert producer["logits"].op_type == "Gemm"
+
+
+def test_preprocessing_is_not_quantised(report):
+    graph = with_preprocessing(report.quantised.network, 48, 0.5, 0.25).graph
+    producer = {output: node for node in graph.node for output in node.output}
+    pending, before_faces = ["faces"], []
+    while pending:
+        node = producer.get(pending.pop())
+        if node is not None:
+            before_faces.append(node.op_type)
+            pending += node.input
+    assert {"Resize", "Slice", "Mul", "Sub", "Div"} <= set(before_faces)
+    assert not {"QuantizeLinear", "DequantizeLinear"} & set(before_faces)
+    assert any(node.op_type == "QuantizeLinear" and node.input[0] == "faces" for node in graph.node)
+
+
+def test_calibration_and_choice_use_different_training_faces(tiny_run):
+    parts = split_training_faces(tiny_run.faces.train)
+    calibration, held_back = set(parts.calibration.sources), set(parts.held_back.sources)
+    assert not calibration & held_back
+    assert calibration | held_back <= set(tiny_run.faces.train.sources)
+    assert not (calibration | held_back) & set(tiny_run.faces.validation.sources)
+    assert split_training_faces(tiny_run.faces.train).calibration.sources == parts.calibration.sources
+
+
+def test_too_few_training_faces_are_refused(tiny_run):
+    with pytest.raises(DataError, match="expected at least 20 training faces to calibrate int8, found 5"):
+        split_training_faces(tiny_run.faces.train.take(range(5)))
+
+
+def test_calibration_sees_the_faces_it_is_given(network, tiny_run):
+    inputs = prepared(tiny_run, tiny_run.faces.train.faces[:40])  # more than one batch
+    ranges = calibrate(network, inputs, "MinMax")["faces"].range_value
+    np.testing.assert_allclose(np.ravel(ranges), [min(inputs.min(), 0), inputs.max()], rtol=1e-5)
+    percentile = calibrate(network, inputs, "Percentile")["faces"].range_value
+    assert np.ravel(percentile)[1] <= inputs.max() + 1e-5
+
+
+def test_without_vnni_weights_keep_to_7_bits(network, tiny_run):
+    ranges = calibrate(network, prepared(tiny_run, tiny_run.faces.train.faces[:32]), "MinMax")
+    largest = {}
+    for reduce_range in (False, True):
+        model = quantise(network, ranges, Recipe("MinMax", UINT8, reduce_range))
+        weights = [numpy_helper.to_array(t) for t in model.graph.initializer if t.name.endswith("weight_quantized")]
+        largest[reduce_range] = max(int(np.abs(w.astype(int)).max()) for w in weights)
+    assert largest[False] > 100
+    assert largest[True] <= 64
+
+
+def test_signed_activations_for_arm(network, tiny_run):
+    inputs = prepared(tiny_run, tiny_run.faces.train.faces[:32])
+    model = quantise(network, calibrate(network, inputs, "MinMax"), Recipe("MinMax", INT8_SYMMETRIC, False))
+    zero_points = [t for t in model.graph.initializer if t.name == "faces_zero_point"]
+    assert [t.data_type for t in zero_points] == [onnx.TensorProto.INT8]
+    np.testing.assert_allclose(run_network(model, inputs), run_network(network, inputs), atol=1.0)
+
+
+def with_outlier_channel(network: onnx.ModelProto, factor: float) -> tuple[onnx.ModelProto, str]:
+    """The same function, written so that 8 bits cannot hold it: one channel of a value is ``factor`` times larger, and
+    the next layer's weights for it as much smaller. Returns that next layer's name."""
+    model = onnx.ModelProto()
+    model.CopyFrom(network)
+    first, second = [node for node in model.graph.node if node.op_type == "Conv"][1:3]
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+
+    def scale(name: str, index: tuple, by: float) -> None:
+        values = numpy_helper.to_array(tensors[name]).copy()
+        values[index] *= by
+        tensors[name].CopyFrom(numpy_helper.from_array(values, name))
+
+    scale(first.input[1], (0,), factor)
+    scale(first.input[2], (0,), factor)
+    scale(second.input[1], (slice(None), 0), 1 / factor)
+    return model, second.name
+
+
+def test_a_layer_to_blame_stays_in_float_and_is_named(network, tiny_run):
+    reference = tiny_run.reference
+    hard, guilty = with_outlier_channel(network, 3e4)
+    inputs = prepared(tiny_run, tiny_run.faces.train.faces[:32])
+    np.testing.assert_allclose(run_network(hard, inputs), run_network(network, inputs), atol=1e-2)
+    notes: list[str] = []
+    found = find_best(
+        hard,
+        split_training_faces(tiny_run.faces.train),
+        reference.mean,
+        reference.std,
+        TARGETS["x86-vnni"],
+        acceptable_drop_points=0.0,
+        note=notes.append,
+    )
+    kept = found.best.recipe.kept_in_float
+    assert guilty in kept
+    assert found.best.accuracy > min(trial.accuracy for trial in found.trials)
+    assert any(f"{guilty} stays in float32" in note for note in notes)
+    quantised_inputs = {n.input[0] for n in found.network.graph.node if n.op_type == "Conv" and n.name in kept}
+    assert not [name for name in quantised_inputs if name.endswith("_DequantizeLinear_Output")]
+
+
+def test_blame_puts_the_layer_that_loses_most_first(network, tiny_run):
+    hard, guilty = with_outlier_channel(network, 3e4)
+    inputs = prepared(tiny_run, tiny_run.faces.train.faces[:32])
+    quantised = quantise(hard, calibrate(hard, inputs, "MinMax"), Recipe("MinMax", UINT8, False))
+    assert blame_layers(hard, quantised, inputs)[0] == guilty
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"latency": SLOWER},
+            "expected int8 to be no slower than fp32 on this machine, found 2.000 ms against 1.000 ms",
+        ),
+        (
+            {"latency": FASTER, "accuracy_fp32": 0.6, "accuracy_int8": 0.5, "max_drop_points": 0.5},
+            "expected int8 to lose at most 0.5 points of accuracy on 70 validation faces, found 10.00",
+        ),
+    ],
+)
+def test_gates(report, change, message):
+    failed = replace(report, **change)
+    assert not failed
+    assert failed.failures[0].startswith(message)
+    assert "int8 FAILED" in failed.summary()
+    assert message in failed.summary()
+
+
+@pytest.mark.parametrize("file_format", ["onnx", "ort"])
+def test_int8_export_keeps_its_card_and_runs(tiny_run, tmp_path, monkeypatch, file_format):
+    monkeypatch.setattr(int8, "compare_latency", lambda *_: FASTER)  # a tiny network is not faster in int8
+    request = ExportRequest(
+        checkpoint=tiny_run.folder,
+        file_format=file_format,
+        precision="int8",
+        folder=tmp_path,
+        data=tiny_run.faces.source,
+        max_drop_points=5,
+    )
+    export = export_checkpoint(request)
+    assert export.failures == ()
+    model, beside, for_people = export.paths
+    card = json.loads(beside.read_text())
+    assert card["precision"] == "int8"
+    assert card["quantisation"]["method"] in METHODS
+    assert card["metrics"]["validation"]["measured_on"].startswith("this model")
+    assert "int8 finds" in for_people.read_text()
+    classifier = Classifier.load(model)
+    face = tiny_run.faces.validation.faces[0]
+    expected, _ = tiny_run.reference.answer(face[np.newaxis, :, :, np.newaxis])
+    found = list(classifier.predict(face).probabilities.values())
+    assert found == pytest.approx(expected[0].tolist(), abs=0.2)
+
+
+def test_slower_than_fp32_is_not_published(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(int8, "compare_latency", lambda *_: SLOWER)
+    request = ExportRequest(
+        checkpoint=tiny_run.folder, precision="int8", folder=tmp_path / "exported", max_drop_points=5
+    )
+    export = export_checkpoint(request)  # no --data: the faces of the training, which the checkpoint names
+    assert "no slower than fp32" in export.failures[0]
+    assert export.paths == ()
+    assert not (tmp_path / "exported").exists()
+
+
+def test_latency_is_measured_on_both_in_turns(network):
+    model = with_preprocessing(network, 48, 0.5, 0.25)
+    pair = compare_latency(model, model, 48)
+    assert pair.runs >= 40
+    assert 0.5 < pair.speedup < 2  # one model against itself
+
+
+@pytest.mark.parametrize(
+    ("machine", "cpuinfo", "name"),
+    [
+        ("x86_64", "processor : 0\nflags\t\t: fpu sse2 avx2 avx512_vnni\n", "x86-vnni"),
+        ("AMD64", "flags : avx2 avx_vnni", "x86-vnni"),
+        ("x86_64", "model name : avx512_vnni\nflags : sse2 avx2", "x86"),
+        ("x86_64", "", "x86"),
+        ("aarch64", "Features : asimd asimddp", "arm"),
+        ("arm64", "", "arm"),
+    ],
+)
+def test_preset_follows_the_instruction_set(machine, cpuinfo, name):
+    assert detect_target(machine, cpuinfo) is TARGETS[name]
+
+
+def test_only_x86_without_vnni_reduces_the_range():
+    assert {name for name, target in TARGETS.items() if target.reduce_range} == {"x86"}
+    assert target_named("arm").activations[0] is INT8_SYMMETRIC
+    with pytest.raises(ModelError, match="--target: expected auto, x86-vnni, x86, arm, found 'riscv'"):
+        target_named("riscv")
+
+
+@pytest.mark.slow
+def test_resnet18_is_faster_and_four_times_smaller(tiny_run):
+    from fer_edge.training.architectures import build_classifier
+
+    torch.manual_seed(0)
+    network = export_network(build_classifier("resnet18", {"stem": "imagenet"}), 48)
+    faces = tiny_run.faces.train.faces[:32]
+    inputs = prepared(tiny_run, faces)
+    target = target_named("auto")
+    recipe = Recipe("MinMax", target.activations[0], target.reduce_range)
+    quantised = quantise(network, calibrate(network, inputs, "MinMax"), recipe)
+    assert quantised.ByteSize() < 0.27 * network.ByteSize()
+    pair = compare_latency(with_preprocessing(network, 48, 0.5, 0.25), with_preprocessing(quantised, 48, 0.5, 0.25), 48)
+    assert pair.speedup > 1

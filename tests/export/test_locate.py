@@ -1,0 +1,106 @@
+import numpy as np
+import onnx
+import pytest
+
+from fer_edge.errors import ModelError
+from fer_edge.export.calibration import calibrate, network_input
+from fer_edge.export.half import halve
+from fer_edge.export.instruction_sets import UINT8
+from fer_edge.export.locate import compare_layers, first_parting
+from fer_edge.export.network import export_network
+from fer_edge.export.preprocessing import with_preprocessing
+from fer_edge.export.quantise import Recipe, quantise
+
+
+@pytest.fixture(scope="module")
+def network(tiny_run) -> onnx.ModelProto:
+    return export_network(tiny_run.reference.classifier, tiny_run.reference.image_size)
+
+
+@pytest.fixture(scope="module")
+def image(tiny_run) -> np.ndarray:
+    return tiny_run.faces.validation.faces[:16, :, :, np.newaxis]
+
+
+@pytest.fixture(scope="module")
+def int8_network(network, tiny_run) -> onnx.ModelProto:
+    reference = tiny_run.reference
+    inputs = network_input(tiny_run.faces.train.faces[:96], reference.mean, reference.std)
+    return quantise(network, calibrate(network, inputs, "MinMax"), Recipe("MinMax", UINT8, False))
+
+
+def pixels(tiny_run, network: onnx.ModelProto) -> onnx.ModelProto:
+    reference = tiny_run.reference
+    return with_preprocessing(network, reference.image_size, reference.mean, reference.std)
+
+
+def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    return copied
+
+
+def names_before(layers, name: str) -> list[str]:
+    names = [layer.name for layer in layers]
+    return names[: names.index(name)]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_sound_models_part_nowhere(tiny_run, network, int8_network, image, precision):
+    model = {"fp32": network, "fp16": halve(network), "int8": int8_network}[precision]
+    layers = compare_layers(tiny_run.reference, network, pixels(tiny_run, model), precision, image)
+    assert first_parting(layers) is None
+    assert layers[0].name == "faces"
+    assert layers[-1].name == "logits"
+    assert len(layers) >= 8
+
+
+def test_a_damaged_weight_is_located(tiny_run, network, image, damage):
+    damaged = copy_of(network)
+    layer = damage(damaged, by=0.5)
+    layers = compare_layers(tiny_run.reference, network, pixels(tiny_run, damaged), "fp32", image)
+    parting = first_parting(layers)
+    assert parting is not None
+    assert parting.name == layer
+    assert all(not found.parts for found in layers if found.name in names_before(layers, layer))
+    assert layers[-1].parts
+
+
+def test_a_damaged_raw_model_is_located(tiny_run, network, image, damage):
+    damaged = copy_of(network)
+    layer = damage(damaged, by=0.5)
+    parting = first_parting(compare_layers(tiny_run.reference, network, damaged, "fp32", image))
+    assert parting is not None
+    assert parting.name == layer
+
+
+@pytest.mark.parametrize("change", ["one weight", "a bias"])
+def test_a_damaged_int8_weight_is_located(tiny_run, network, int8_network, image, change):
+    damaged = copy_of(int8_network)
+    convolutions = [node for node in damaged.graph.node if node.op_type == "Conv"]
+    layer = convolutions[2]
+    dequantise = next(n for n in damaged.graph.node if n.output[0] == layer.input[1 if change == "one weight" else 2])
+    name = dequantise.input[0]
+    weights = next(tensor for tensor in damaged.graph.initializer if tensor.name == name)
+    values = onnx.numpy_helper.to_array(weights).copy()
+    values.flat[5] += -3 if values.flat[5] > 0 else 3  # three steps of 255: hardly seen in the layer's output
+    weights.CopyFrom(onnx.numpy_helper.from_array(values, name))
+    layers = compare_layers(tiny_run.reference, network, pixels(tiny_run, damaged), "int8", image)
+    parting = first_parting(layers)
+    assert parting is not None
+    assert parting.name == layer.output[0]
+    assert parting.weight_error > 1
+
+
+def test_wrong_preprocessing_is_located_before_any_layer(tiny_run, network, image):
+    reference = tiny_run.reference
+    wrong = with_preprocessing(network, reference.image_size, reference.mean + 0.1, reference.std)
+    parting = first_parting(compare_layers(reference, network, wrong, "fp32", image))
+    assert parting is not None
+    assert (parting.name, parting.kind) == ("faces", "preprocessing")
+
+
+def test_a_model_with_other_names_is_refused(tiny_run, network, image):
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["faces"], ["y"])], "g", [], [])
+    with pytest.raises(ModelError, match="expected values named after the checkpoint's layers, found none"):
+        compare_layers(tiny_run.reference, network, onnx.helper.make_model(graph), "fp32", image)
