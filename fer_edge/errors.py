@@ -42,6 +42,12 @@ class MissingExtraError(FerEdgeError):
         super().__init__(f"expected the package '{package}', found none; run: pip install 'fer-edge[{extra}]'")
 
 
+class UsageError(FerEdgeError):
+    """Options that do not go together: exit code 2, as for an unknown option."""
+
+    exit_code = 2
+
+
 class CheckFailed(FerEdgeError):
     """A check that ran and failed (parity, accuracy loss, speed): exit code 3, never a warning."""
 

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from fer_edge.cli import data, evaluate, export, info, predict, train, verify
-from fer_edge.errors import FerEdgeError
+from fer_edge.errors import FerEdgeError, Interrupted
 
 
 class _OneLineErrors(TyperGroup):
@@ -18,6 +18,9 @@ class _OneLineErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except Interrupted as error:
+            typer.echo(str(error), err=True)  # not an error: somebody asked for it
+            raise typer.Exit(error.exit_code) from error
         except FerEdgeError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error

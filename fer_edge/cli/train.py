@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.errors import UsageError
 from fer_edge.training.config import AugmentConfig, Optimizer, Precision, Stem, TrainConfig
 
 _DEFAULT = TrainConfig()
@@ -184,9 +185,7 @@ def _refuse_settings(context: typer.Context) -> None:
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
         if parameter.name not in _WITH_RESUME and source is not None and source.name == "COMMANDLINE":
-            raise typer.BadParameter(
-                f"--resume goes on with the settings the run began with; leave out {parameter.opts[0]}"
-            )
+            raise UsageError(f"--resume goes on with the settings the run began with; leave out {parameter.opts[0]}")
 
 
 def _is_main_process() -> bool:

@@ -1,0 +1,134 @@
+"""The commands as a user types them: output, exit codes, one-line errors."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+QUICK = ["--data", "sample:140", "--architecture", "tiny", "--weights", "none", "--batch-size", "32", "--threads", "1"]
+QUICK += ["--precision", "fp32", "--device", "cpu"]
+
+
+@pytest.fixture
+def cli(repository, tmp_path):
+    """Runs ``cli.py`` in an empty folder."""
+
+    def run(*arguments, **options):
+        return subprocess.run(
+            [sys.executable, repository / "cli.py", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=120,
+            **options,
+        )
+
+    return run
+
+
+def one_line(text):
+    assert len(text.strip().splitlines()) == 1, text
+    assert "Traceback" not in text
+    return text
+
+
+def test_train_then_evaluate_is_all_a_user_needs(cli, tmp_path):
+    trained = cli("train", *QUICK, "--epochs", 2, "--name", "first")
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.startswith("best validation accuracy 0.")
+    assert "epoch 2/2  train loss" in trained.stderr
+    assert "\x1b" not in trained.stderr  # plain lines when piped
+    assert "wrote runs/first/checkpoints/best.pt" in trained.stderr
+    assert "next: python cli.py evaluate --checkpoint runs/first" in trained.stderr
+
+    evaluated = cli("evaluate", "--json")  # the only run there is
+    assert evaluated.returncode == 0, evaluated.stderr
+    figures = json.loads(evaluated.stdout)
+    assert figures["split"] == "validation"
+    assert figures["num_faces"] == sum(sum(row) for row in figures["confusion"])
+    assert (tmp_path / "runs" / "first" / "confusion-validation.png").exists()
+
+    table = cli("evaluate", "--checkpoint", "runs/first", "--augmentation", "flip", "--out", "elsewhere")
+    assert "without leaked" in table.stdout
+    assert "surprise" in table.stdout
+    assert (tmp_path / "elsewhere" / "evaluation-validation.json").exists()
+
+
+def test_train_as_json_is_one_object(cli):
+    done = cli("train", *QUICK, "--epochs", 1, "--name", "first", "--json")
+    assert len(json.loads(done.stdout)["rows"]) == 1
+
+
+def test_without_data_train_says_what_to_do(cli):
+    done = cli("train")
+    assert done.returncode == 1
+    assert "--data sample" in one_line(done.stderr)
+    assert "data fetch" in done.stderr
+
+
+def test_a_bad_setting_is_one_line_and_exit_code_1_or_2(cli):
+    assert "found 0" in one_line(cli("train", *QUICK, "--epochs", 0).stderr)
+    assert cli("train", *QUICK, "--epochs", 0).returncode == 1
+    unknown = cli("train", *QUICK, "--stem", "huge")
+    assert unknown.returncode == 2
+    assert "huge" in unknown.stderr
+
+
+def test_a_second_run_of_the_same_name_is_refused_and_resume_takes_no_settings(cli):
+    cli("train", *QUICK, "--epochs", 1, "--name", "first")
+    again = cli("train", *QUICK, "--epochs", 1, "--name", "first")
+    assert again.returncode == 1
+    assert "go on with it: python cli.py train --resume runs/first" in one_line(again.stderr)
+    changed = cli("train", "--resume", "runs/first", "--max-lr", "0.1")
+    assert changed.returncode == 2
+    assert "leave out --max-lr" in one_line(changed.stderr)
+    resumed = cli("train", "--resume", "runs/first")
+    assert resumed.returncode == 0, resumed.stderr
+
+
+def test_evaluate_without_a_run_says_so(cli):
+    done = cli("evaluate")
+    assert done.returncode == 1
+    assert "expected a run in runs/, found none" in one_line(done.stderr)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(repository, tmp_path, number, code):
+    command = [sys.executable, repository / "cli.py", "train", *QUICK, "--epochs", "100000", "--name", "long"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ}
+    )
+    while "epoch " not in (line := process.stderr.readline()) or "/100000" not in line:
+        assert line, "the run ended by itself"
+    process.send_signal(number)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == code
+    last = [line for line in rest.splitlines() if line.startswith("stopped after")]
+    assert len(last) == 1
+    assert "go on with: python cli.py train --resume runs/long" in last[0]
+    assert "Traceback" not in rest
+    assert (tmp_path / "runs" / "long" / "checkpoints" / "last.pt").exists()
+
+
+def test_help_answers_quickly_and_every_command_has_an_example(cli):
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        shown = cli("--help")
+        times.append(time.perf_counter() - started)
+    assert shown.returncode == 0
+    assert min(times) < 2.0  # the figure to hold is 0.4 s on an idle machine: benchmarks/startup.py measures it
+    for command in ("train", "evaluate", "explain", "tune", "export", "verify", "predict", "info"):
+        assert command in shown.stdout
+        assert "python cli.py" in cli(command, "--help").stdout
+
+
+def test_help_imports_nothing_heavy(repository):
+    heavy = ("torch", "onnxruntime", "numpy", "matplotlib")
+    code = f"import sys, fer_edge.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository)
+    assert done.stdout.strip() == "[]"
