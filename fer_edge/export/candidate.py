@@ -1,6 +1,7 @@
 """An exported model under test: its file opened as an app would, behind one call from pixels to answers."""
 
 import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,11 +102,13 @@ def _torch_candidate(path: Path, file_format: str) -> Candidate:
     if beside.is_file() and card_beside(beside.read_bytes(), where=str(beside)) != (card, sha256):
         raise ModelError(f"{path}: expected the card and SHA-256 that {beside.name} names, found others; export again")
     try:
-        module: Any = (
-            torch.jit.load(io.BytesIO(data))
-            if file_format == "torchscript"
-            else torch.export.load(io.BytesIO(data)).module()
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that TorchScript is deprecated: 'export' says it in its own words
+            module: Any = (
+                torch.jit.load(io.BytesIO(data))
+                if file_format == "torchscript"
+                else torch.export.load(io.BytesIO(data)).module()
+            )
     except (RuntimeError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: torch cannot load it: {' '.join(str(error).split())[:300]}") from error
 

@@ -1,0 +1,102 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fer_edge.cli import app
+from fer_edge.data.load import load_faces
+from fer_edge.export import exporter
+from fer_edge.training.checkpoint import Record, classifier_from_config, save_checkpoint
+from fer_edge.training.config import TrainConfig
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory) -> Path:
+    import torch
+
+    torch.manual_seed(0)
+    config = TrainConfig(architecture="tiny")
+    folder = tmp_path_factory.mktemp("runs") / "cli-run"
+    (folder / "checkpoints").mkdir(parents=True)
+    faces = load_faces("sample:70")
+    mean, std = faces.train.mean_and_std()
+    record = Record(
+        config=config,
+        mean=mean,
+        std=std,
+        data_source=faces.source,
+        data_fingerprint=faces.fingerprint(),
+        starting_weights="none",
+    )
+    content = {"record": record.to_dict(), "model": classifier_from_config(config).state_dict(), "average": None}
+    save_checkpoint(folder / "checkpoints" / "best.pt", content)
+    return folder
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_export_prints_figures_and_ends_by_naming_its_files(run_folder, tmp_path):
+    done = run("export", "--checkpoint", run_folder, "--folder", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "parity passed: cli-run (fp32) against its checkpoint" in done.stdout
+    last_lines = done.stderr.splitlines()[-3:]
+    assert last_lines == [f"wrote {tmp_path / name}" for name in ("cli-run.onnx", "cli-run.json", "cli-run.md")]
+
+
+def test_json_holds_card_parity_and_files(run_folder, tmp_path):
+    done = run("export", "--checkpoint", run_folder, "--folder", tmp_path, "--raw", "--name", "prepared", "--json")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["published"][0] == str(tmp_path / "prepared.onnx")
+    assert report["card"]["input"]["kind"] == "normalised"
+    assert report["parity"]["passed"] is True
+    assert report["failures"] == []
+
+
+def test_torchscript_is_said_to_be_deprecated_with_its_successor(run_folder, tmp_path):
+    done = run("export", "--checkpoint", run_folder, "--folder", tmp_path, "--format", "torchscript")
+    assert done.exit_code == 0, done.output
+    assert "TorchScript is deprecated in PyTorch; its successor is --format pt2" in done.stderr
+
+
+def test_a_failed_check_exits_3_prints_the_figures_and_publishes_nothing(run_folder, tmp_path, monkeypatch):
+    build = exporter.with_preprocessing
+    # the mistake of a wrong mean: the file answers otherwise than its checkpoint
+    monkeypatch.setattr(exporter, "with_preprocessing", lambda net, size, mean, std: build(net, size, mean + 0.2, std))
+    done = run("export", "--checkpoint", run_folder, "--folder", tmp_path / "exported")
+    assert done.exit_code == 3
+    assert "parity FAILED" in done.stdout
+    assert "largest difference of a probability" in done.stdout
+    assert "error: cli-run: not published to" in done.stderr
+    assert not (tmp_path / "exported").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--format", "pt2", "--precision", "int8"), "expected --format onnx or ort with --precision int8, found pt2"),
+        (("--name", "a/b"), "--name: expected letters, digits, '.', '_' and '-', found 'a/b'"),
+        (("--precision", "int8", "--target", "riscv"), "--target: expected auto, x86-vnni, x86, arm, found 'riscv'"),
+    ],
+)
+def test_mistakes_are_one_line(run_folder, tmp_path, arguments, message):
+    done = run("export", "--checkpoint", run_folder, "--folder", tmp_path, *arguments)
+    assert done.exit_code == 1
+    assert message in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_checkpoint_is_one_line(tmp_path):
+    done = run("export", "--checkpoint", tmp_path / "none")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["export", "verify"])
+def test_help_shows_an_example(command):
+    text = run(command, "--help").stdout
+    assert f"python cli.py {command} " in text

@@ -1,0 +1,129 @@
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from fer_edge.card import CARD_KEY, ModelCard
+from fer_edge.cli import app
+from fer_edge.data.load import load_faces
+from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.formats import onnx_bytes
+from fer_edge.training.checkpoint import Record, classifier_from_config, save_checkpoint
+from fer_edge.training.config import TrainConfig
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory) -> Path:
+    torch.manual_seed(1)
+    config = TrainConfig(architecture="tiny")
+    folder = tmp_path_factory.mktemp("runs") / "cli-run"
+    (folder / "checkpoints").mkdir(parents=True)
+    faces = load_faces("sample:70")
+    mean, std = faces.train.mean_and_std()
+    record = Record(
+        config=config,
+        mean=mean,
+        std=std,
+        data_source=faces.source,
+        data_fingerprint=faces.fingerprint(),
+        starting_weights="none",
+    )
+    classifier = classifier_from_config(config)
+    for parameter in classifier.parameters():  # an untrained net says the same to every face; make it answer
+        parameter.data *= 1.8
+    content = {"record": record.to_dict(), "model": classifier.state_dict(), "average": None}
+    save_checkpoint(folder / "checkpoints" / "best.pt", content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(run_folder, tmp_path_factory) -> Path:
+    return export_checkpoint(ExportRequest(run_folder, folder=tmp_path_factory.mktemp("exported"))).paths[0]
+
+
+@pytest.fixture(scope="module")
+def damaged(model, tmp_path_factory) -> tuple[Path, str]:
+    """A sealed model with one weight of its second convolution changed, and that layer's name."""
+    graph = onnx.load(model)
+    node = [node for node in graph.graph.node if node.op_type == "Conv"][1]
+    weights = next(tensor for tensor in graph.graph.initializer if tensor.name == node.input[1])
+    values = onnx.numpy_helper.to_array(weights).copy()
+    values.flat[4] += 5
+    weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+    card = ModelCard.from_json({entry.key: entry.value for entry in graph.metadata_props}[CARD_KEY])
+    path = tmp_path_factory.mktemp("damaged") / "model.onnx"
+    path.write_bytes(onnx_bytes(graph, card))
+    return path, node.name
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_a_sound_model_passes_with_report_and_picture(model, run_folder, tmp_path):
+    report, picture = tmp_path / "parity.md", tmp_path / "parity.png"
+    done = run("verify", model, "--checkpoint", run_folder, "--markdown", report, "--picture", picture)
+    assert done.exit_code == 0, done.output
+    assert "parity passed: cli-run" in done.stdout
+    assert done.stderr.splitlines()[-2:] == [f"wrote {report}", f"wrote {picture}"]
+    assert report.read_text().startswith("# Parity of cli-run")
+    assert picture.stat().st_size > 10_000
+
+
+def test_a_changed_weight_exits_3(damaged, run_folder):
+    done = run("verify", damaged[0], "--checkpoint", run_folder)
+    assert done.exit_code == 3
+    assert "parity FAILED" in done.stdout
+    assert "differs from its checkpoint" in done.stderr
+    assert "add --locate to find the layer" in done.stderr
+
+
+def test_locate_names_the_layer(damaged, run_folder):
+    path, layer = damaged
+    done = run("verify", path, "--checkpoint", run_folder, "--locate")
+    assert done.exit_code == 3
+    assert f"Checkpoint and model part at {layer} (" in done.stdout
+    assert "add --locate" not in done.stderr
+
+
+def test_locate_of_a_sound_model_finds_nothing(model, run_folder):
+    done = run("verify", model, "--checkpoint", run_folder, "--locate", "--json")
+    assert done.exit_code == 0
+    report = json.loads(done.stdout)
+    assert report["first_parting"] is None
+    assert [layer["name"] for layer in report["layers"]][-1] == "logits"
+
+
+def test_another_checkpoint_than_the_models_fails(model, run_folder, tmp_path):
+    content = torch.load(run_folder / "checkpoints" / "best.pt", weights_only=True)
+    content["model"] = {name: value * 1.01 for name, value in content["model"].items()}
+    torch.save(content, tmp_path / "other.pt")
+    assert run("verify", model, "--checkpoint", tmp_path / "other.pt").exit_code == 3
+
+
+def test_accuracy_and_drift_on_given_data(model, run_folder):
+    done = run("verify", model, "--checkpoint", run_folder, "--data", "sample:70", "--drift", "--json")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["parity"]["accuracy"]["drop_points"] == 0
+    assert report["drift"]["rows"][0]["preparation"] == "rightly"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("model.onnx", ("--drift",), "expected --data with --drift"),
+        ("model.ort", ("--locate",), "expected an .onnx file with --locate"),
+        ("model.pt2", (), "expected --trust with a pt2 file, because loading one runs the code in it"),
+        ("model.h5", (), "expected a model file (.onnx, .ort, .torchscript, .pt2), found '.h5'"),
+        ("model.onnx", (), "no such model"),
+    ],
+)
+def test_mistakes_are_one_line(run_folder, tmp_path, name, arguments, message):
+    done = run("verify", tmp_path / name, "--checkpoint", run_folder, *arguments)
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
