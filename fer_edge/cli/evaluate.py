@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
-from fer_edge.errors import CheckpointError
+from fer_edge.cli.runs import only_run
 
 if TYPE_CHECKING:
     from fer_edge.training.evaluate import Evaluation
@@ -35,7 +35,7 @@ def evaluate(
 
     Example: `python cli.py evaluate --checkpoint runs/NAME --split validation`
     """
-    checkpoint = checkpoint or _only_run(Path("runs"))
+    checkpoint = checkpoint or only_run(Path("runs"))
 
     from fer_edge.training.evaluate import evaluate_checkpoint
 
@@ -56,19 +56,6 @@ def evaluate(
         _print(done)
     folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent)
     wrote(*done.write(folder))
-
-
-def _only_run(runs: Path) -> Path:
-    """The one run there is. Raises CheckpointError when there is none or a choice."""
-    found = sorted(path.parent for path in runs.glob("*/config.json"))
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise CheckpointError(
-            f"expected a run in {runs}/, found none; train first (python cli.py train), or name one with --checkpoint"
-        )
-    names = ", ".join(str(path) for path in found)
-    raise CheckpointError(f"expected --checkpoint, found {len(found)} runs: {names}; name one of them")
 
 
 def _print(done: "Evaluation") -> None:

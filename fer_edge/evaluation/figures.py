@@ -26,11 +26,12 @@ def training_curves(rows: Sequence[Mapping[str, float]], path: Path) -> None:
     """Draw loss and accuracy of training and validation after every epoch to ``path`` (PNG), marking the best epoch.
 
     ``rows``, one an epoch and at least one, have the keys epoch, train_loss, train_accuracy, validation_loss and
-    validation_accuracy (fractions of one). The best epoch is the first with the highest validation accuracy.
+    validation_accuracy (fractions of one). The best epoch has the highest validation accuracy, the lower loss among
+    equals.
     """
     epochs = _column(rows, "epoch")
     validation_accuracy = _column(rows, "validation_accuracy")
-    best = int(np.argmax(np.nan_to_num(validation_accuracy, nan=-1.0)))
+    best = int(np.lexsort((_column(rows, "validation_loss"), -validation_accuracy))[0])
     figure = new_figure(
         10, 4, f"Best epoch {epochs[best]:.0f} of {len(rows)}: validation accuracy {validation_accuracy[best]:.2%}"
     )
@@ -45,7 +46,7 @@ def training_curves(rows: Sequence[Mapping[str, float]], path: Path) -> None:
             epochs[best], color=FAINT_COLOUR, linewidth=1, linestyle=":", label=f"best: epoch {epochs[best]:.0f}"
         )
         axes.plot(epochs[best], best_value, "o", markersize=9, markerfacecolor="none", markeredgecolor=WRONG_COLOUR)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.legend(fontsize=TEXT_SIZE, frameon=False)
     style_plot(loss_axes, "epoch", "loss (nats)")
     style_plot(accuracy_axes, "epoch", "accuracy (%)")
@@ -80,7 +81,7 @@ def confusion_matrix_figure(confusion: np.ndarray, path: Path, title: str = "Con
     """Draw counts (7, 7), rows true and columns predicted, to ``path`` (PNG); the colour is the share of the row."""
     supports = confusion.sum(axis=1)
     shares = confusion / np.maximum(supports, 1)[:, None]
-    figure = new_figure(7, 6.2, title)
+    figure = new_figure(7.2, 5.7, title)
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row in range(NUM_EXPRESSIONS):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,12 +19,13 @@ from fer_edge.evaluation.canvas import (
 )
 from fer_edge.evaluation.metrics import worst_mistakes
 from fer_edge.labels import EXPRESSIONS
+from fer_edge.runtime.images import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LONGEST_NAME = 22
+LONGEST_NAME = 26
 """Characters of an image's name that fit under its picture."""
 
 
@@ -72,7 +73,7 @@ def first_layer_filters(weights: np.ndarray, path: Path, title: str = "First-lay
     above it. More than one input channel is summed, which is what a grey face meets.
     """
     kernels = weights.sum(axis=1)  # (out, height, width)
-    columns = min(16, math.ceil(math.sqrt(2 * len(kernels))))
+    columns = min(16, len(kernels))
     rows = math.ceil(len(kernels) / columns)
     figure = new_figure(max(0.72 * columns, 5.5), 0.85 * rows + 0.9, title)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -102,7 +103,7 @@ def activation_maps(
     """
     columns = min(7, len(faces))
     bands = math.ceil(len(faces) / columns)  # one band is a row of faces and a row of maps
-    figure = new_figure(max(1.7 * columns, 5.5), 3.9 * bands + 0.7, title)
+    figure = new_figure(max(1.7 * columns, 5.5), 3.6 * bands + 0.7, title)
     grid = figure.subplots(2 * bands, columns, squeeze=False)
     for axes in grid.ravel():
         style_image(axes)
@@ -114,14 +115,16 @@ def activation_maps(
         lower.imshow(face, cmap="gray", vmin=0, vmax=255)
         lower.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * heat, interpolation="bilinear")
         _write_below(lower, names[index])
-    _explain_below(figure, "bright: what speaks for the label above (Grad-CAM, each face on its own scale)")
+    _explain_below(figure, "bright: what speaks for the label above; each face on its own scale")
     save_png(figure, path)
 
 
 def _write_below(axes: "Axes", name: str) -> None:
     """An image's name under its picture; of a long one the end, which tells images of one folder apart."""
-    shown = name if len(name) <= LONGEST_NAME else "…" + name[-(LONGEST_NAME - 1) :]
-    axes.text(0.5, -0.03, shown, transform=axes.transAxes, ha="center", va="top", fontsize=6, color=FAINT_COLOUR)
+    text = shown(name)
+    text = text if len(text) <= LONGEST_NAME else "…" + text[-(LONGEST_NAME - 1) :]
+    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top"}
+    axes.text(0.5, -0.03, text, fontsize=6, color=FAINT_COLOUR, parse_math=False, **place)  # names may hold dollars
 
 
 def _explain_below(figure: "Figure", text: str) -> None:

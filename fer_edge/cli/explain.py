@@ -1,0 +1,44 @@
+"""``explain``: what a checkpoint has learned to see."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fer_edge.cli.output import result, result_json, wrote
+from fer_edge.cli.runs import only_run
+
+
+def explain(
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="[IMAGE]...", help="Faces to explain. [default: seven drawn ones]")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Run folder or checkpoint file. [default: the only run in runs/]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the pictures. [default: the run's]")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Draw the filters of the first layer, and where in a face the answer comes from (class activation maps).
+
+    The maps need the extra 'explain' (captum). Example: `python cli.py explain --checkpoint runs/NAME me.jpg you.png`
+    """
+    checkpoint = checkpoint or only_run(Path("runs"))
+
+    from fer_edge.training.checkpoint import load_classifier
+    from fer_edge.training.explain import drawn_examples, explain_faces, read_images, write_filters
+
+    classifier, info = load_classifier(checkpoint)
+    names, faces = read_images(images, info.image_size) if images else drawn_examples(info.image_size)
+    folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent)
+    filters = write_filters(classifier, info, folder)
+    wrote(filters)  # now, because the maps may want an extra that is not installed
+    explanation = explain_faces(classifier, info, names, faces)
+    maps = explanation.write(folder)
+    faces_told = explanation.to_dict()["faces"]
+    if json_output:
+        result_json({**explanation.to_dict(), "checkpoint": str(info.path), "files": [str(filters), str(maps)]})
+    else:
+        for face in faces_told:
+            result(f"{face['name']}  {face['label']}  {face['confidence']:.3f}")
+    wrote(maps)

@@ -1,0 +1,18 @@
+"""The run that a command means when none is named."""
+
+from pathlib import Path
+
+from fer_edge.errors import CheckpointError
+
+
+def only_run(runs: Path) -> Path:
+    """The one run there is. Raises CheckpointError when there is none or a choice."""
+    found = sorted(path.parent for path in runs.glob("*/config.json"))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise CheckpointError(
+            f"expected a run in {runs}/, found none; train first (python cli.py train), or name one with --checkpoint"
+        )
+    names = ", ".join(str(path) for path in found)
+    raise CheckpointError(f"expected --checkpoint, found {len(found)} runs: {names}; name one of them")

@@ -1,0 +1,161 @@
+"""What a classifier has learned to see: the filters of its first layer, and where in a face its answer comes from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fer_edge.data.sample import draw_faces
+from fer_edge.errors import MissingExtraError
+from fer_edge.evaluation.pictures import activation_maps, first_layer_filters
+from fer_edge.files import make_folder
+from fer_edge.labels import EXPRESSIONS
+from fer_edge.runtime.images import decode_image, face_pixels, source_name
+from fer_edge.training.augmentation import normalise
+from fer_edge.training.checkpoint import CheckpointInfo
+from fer_edge.training.classifier import FacialExpressionClassifier
+
+DRAWN_SEED = 2013
+"""Seed of the faces explained when no image is given: not the default of a run, so that none was trained on."""
+
+_BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where in each of N faces the answer comes from."""
+
+    names: tuple[str, ...]
+    """What each face is called."""
+    faces: np.ndarray
+    """uint8 (N, S, S)."""
+    probabilities: np.ndarray
+    """float32 (N, 7)."""
+    maps: np.ndarray
+    """float32 (N, S, S), from 0 to 1 where the face speaks most for its label; all 0 where nothing speaks for it."""
+    layer: str
+    """Name of the explained module in the network."""
+    map_shape: tuple[int, int]
+    """Height and width of that layer's feature map, from which the maps are enlarged."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON; the maps themselves are in the picture."""
+        return {
+            "layer": self.layer,
+            "map_shape": list(self.map_shape),
+            "faces": [
+                {
+                    "name": name,
+                    "label": EXPRESSIONS[int(row.argmax())],
+                    "confidence": float(row.max()),
+                    "probabilities": dict(zip(EXPRESSIONS, row.tolist(), strict=True)),
+                }
+                for name, row in zip(self.names, self.probabilities, strict=True)
+            ],
+        }
+
+    def write(self, folder: Path) -> Path:
+        """Draw every face with its map into ``folder``; gives the picture's path. Raises StorageError."""
+        path = make_folder(folder) / "activation-maps.png"
+        height, width = self.map_shape
+        title = f"Where the answer comes from (Grad-CAM of {self.layer}, {height}×{width})"
+        activation_maps(
+            self.faces, self.maps, self.probabilities, path, [Path(name).name for name in self.names], title=title
+        )
+        return path
+
+
+def write_filters(classifier: FacialExpressionClassifier, info: CheckpointInfo, folder: Path) -> Path:
+    """Draw the filters of the first convolution into ``folder``; gives the picture's path. Raises StorageError."""
+    path = make_folder(folder) / "filters.png"
+    first = next(module for module in classifier.modules() if isinstance(module, nn.Conv2d))
+    title = f"First-layer filters of {info.architecture}, epoch {info.epoch}"
+    first_layer_filters(first.weight.detach().cpu().numpy(), path, title=title)
+    return path
+
+
+def read_images(images: Sequence[Path], size: int) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names and faces uint8 (N, size, size) of image files. Raises ImageError for one that cannot be opened."""
+    names = tuple(source_name(image) for image in images)
+    return names, np.stack([face_pixels(decode_image(image), size) for image in images])
+
+
+def drawn_examples(size: int) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names and faces uint8 (7, size, size) of one drawn face of each expression."""
+    drawn = draw_faces(range(len(EXPRESSIONS)), size=size, seed=DRAWN_SEED)
+    return tuple(f"drawn {EXPRESSIONS[label]}" for label in drawn.labels), drawn.faces
+
+
+def explain_faces(
+    classifier: FacialExpressionClassifier, info: CheckpointInfo, names: Sequence[str], faces: np.ndarray
+) -> Explanation:
+    """Class activation maps for the most probable label of each of ``faces``, uint8 (N, S, S), N at least 1.
+
+    Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
+    ICCV 2017) by captum, on the last feature map. Raises MissingExtraError without captum.
+    """
+    try:
+        from captum.attr import LayerAttribution, LayerGradCam
+    except ImportError as error:
+        raise MissingExtraError("captum", "explain") from error
+    classifier.eval()
+    prepared = normalise(torch.from_numpy(faces), info.mean, info.std)  # (N, 1, S, S)
+    name, layer, map_shape = last_feature_map(classifier, prepared[:1])
+    grad_cam = LayerGradCam(classifier, layer)
+    logits, maps = [], []
+    for batch in prepared.split(_BATCH_SIZE):
+        with torch.no_grad():
+            logits.append(classifier(batch))
+        attribution = grad_cam.attribute(batch, target=logits[-1].argmax(dim=1), relu_attributions=True)
+        enlarged = LayerAttribution.interpolate(attribution.detach(), batch.shape[-2:], interpolate_mode="bilinear")
+        maps.append(_scaled_to_one(enlarged.squeeze(1)))
+    return Explanation(
+        names=tuple(names),
+        faces=faces,
+        probabilities=torch.cat(logits).softmax(dim=1).numpy(),
+        maps=torch.cat(maps).numpy(),
+        layer=name,
+        map_shape=map_shape,
+    )
+
+
+def last_feature_map(classifier: FacialExpressionClassifier, faces: Tensor) -> tuple[str, nn.Module, tuple[int, int]]:
+    """Name, module and (height, width) of the last feature map on the way from ``faces`` (N, 1, S, S) to the logits.
+
+    That is the last output of more than one place that a convolution, or a block with convolutions in it, gives: the
+    sum of ResNet's last block, not the branch within it. Pooling layers are no such blocks. Where every map has one
+    place only (faces as small as the network's stride), it is the last of these.
+    """
+    seen: list[tuple[str, nn.Module, tuple[int, int]]] = []
+
+    def watch(name: str, module: nn.Module) -> Any:
+        def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.ndim == 4:
+                seen.append((name, module, (output.shape[2], output.shape[3])))
+
+        return module.register_forward_hook(note)
+
+    blocks = [
+        (name, module)
+        for name, module in classifier.network.named_modules()
+        if any(isinstance(part, nn.Conv2d) for part in module.modules())
+    ]
+    hooks = [watch(name, module) for name, module in blocks]
+    try:
+        with torch.no_grad():
+            classifier(faces)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    wide = [entry for entry in seen if entry[2][0] * entry[2][1] > 1]
+    return (wide or seen)[-1]
+
+
+def _scaled_to_one(maps: Tensor) -> Tensor:
+    """Maps (N, S, S), none negative, each divided by its own maximum; a map without any signal stays 0."""
+    largest = maps.amax(dim=(1, 2), keepdim=True)
+    return maps / torch.where(largest > 0, largest, 1)
