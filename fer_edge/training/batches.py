@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from fer_edge.data.faces import FaceSet
+from fer_edge.errors import TrainingError
 from fer_edge.training.augmentation import augment, draw_variations, normalise
 from fer_edge.training.classifier import Batch
 from fer_edge.training.config import TrainConfig
@@ -25,7 +26,7 @@ class TrainingBatches:
         config: batch size over all processes, augmentation, mixup and seed.
         mean, std: of pixel / 255 over the training split.
         device: where the faces live and are augmented.
-        processes: who takes part; the batch size must divide by their number.
+        processes: who takes part. Raises TrainingError unless the batch size divides by their number.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class TrainingBatches:
         device: torch.device,
         processes: Processes,
     ) -> None:
+        _check_batch_size(config.batch_size, len(faces), processes.count)
         self._faces = torch.from_numpy(faces.faces).to(device)  # uint8 (N, S, S)
         self._labels = torch.from_numpy(faces.labels).to(device)  # int64 (N,)
         self._config, self._mean, self._std, self._device = config, mean, std, device
@@ -83,3 +85,14 @@ def validation_batches(
         Batch(normalise(images[start : start + batch_size], mean, std), labels[start : start + batch_size])
         for start in range(0, len(images), batch_size)
     ]
+
+
+def _check_batch_size(batch_size: int, num_faces: int, num_processes: int) -> None:
+    if batch_size % num_processes:
+        raise TrainingError(
+            f"--batch-size: expected a number that {num_processes} processes share equally, found {batch_size}"
+        )
+    if num_faces < 2 * num_processes:
+        raise TrainingError(
+            f"expected at least {2 * num_processes} training faces, found {num_faces}; see 'data inspect'"
+        )

@@ -4,7 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -23,49 +23,13 @@ from fer_edge.training.classifier import (
     balanced_class_weights,
 )
 from fer_edge.training.distributed import Processes
+from fer_edge.training.history import History, Progress, Row
 from fer_edge.training.optimizer import average_weights, build_optimizer, build_schedule
 from fer_edge.training.progress import Reporter
-from fer_edge.training.run_folder import Row, RunFolder
+from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.signals import StopSignals
 
 EpochCallback = Callable[[Row], None]
-
-
-@dataclass(frozen=True)
-class History:
-    """What a run did."""
-
-    rows: list[Row]
-    """One row an epoch; see RunFolder."""
-    best_epoch: int
-    """The epoch, from 1, with the highest validation accuracy (the lower loss among equals)."""
-    best_accuracy: float
-    """Validation accuracy of the best epoch's weights, the averaged ones where averaging is on."""
-    stopped_early: bool
-    """Whether patience ended the run before its last epoch."""
-
-
-@dataclass
-class Progress:
-    """How far a run has come: what a checkpoint keeps beside tensors. Plain types only."""
-
-    epoch: int = 0
-    """Epochs completed."""
-    position: int = 0
-    """Steps completed in the epoch under way."""
-    loss: float = 0.0
-    """Sum of the losses of the epoch's faces so far."""
-    correct: int = 0
-    count: int = 0
-    rows: list[Row] = field(default_factory=list)
-    best_epoch: int = 0
-    stale_epochs: int = 0
-    """Epochs since the best one."""
-
-    @property
-    def best(self) -> Row | None:
-        """The best epoch's row."""
-        return self.rows[self.best_epoch - 1] if self.best_epoch else None
 
 
 class _TrainingStep(nn.Module):
@@ -109,7 +73,6 @@ class OneCycle:
         self.reporter = reporter or Reporter(quiet=True)
         self.on_epoch_end = on_epoch_end
         self.device = torch.device(config.device)
-        _check_batch_size(config.batch_size, len(data.train), self.processes.count)
         placement: dict[str, Any] = {"mean": record.mean, "std": record.std, "device": self.device}
         self.batches = TrainingBatches(data.train, config, processes=self.processes, **placement)
         self.validation = validation_batches(data.split("validation"), processes=self.processes, **placement)
@@ -341,17 +304,6 @@ def fit_one_cycle(
     elif run is not None:
         cycle.save()
     return cycle.fit()
-
-
-def _check_batch_size(batch_size: int, num_faces: int, num_processes: int) -> None:
-    if batch_size % num_processes:
-        raise TrainingError(
-            f"--batch-size: expected a number that {num_processes} processes share equally, found {batch_size}"
-        )
-    if num_faces < 2 * num_processes:
-        raise TrainingError(
-            f"expected at least {2 * num_processes} training faces, found {num_faces}; see 'data inspect'"
-        )
 
 
 def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

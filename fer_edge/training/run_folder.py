@@ -13,10 +13,7 @@ from filelock import FileLock, Timeout
 from fer_edge.errors import CheckpointError
 from fer_edge.files import make_folder, storage_errors, sweep_temporary_files, write_text
 from fer_edge.training.checkpoint import BEST, LAST
-
-Row = dict[str, float]
-"""One epoch of the history: epoch, steps, train_loss, train_accuracy, validation_loss, validation_accuracy, lr,
-images_per_second, seconds."""
+from fer_edge.training.history import Row
 
 
 class RunFolder:

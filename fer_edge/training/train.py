@@ -19,10 +19,11 @@ from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
 from fer_edge.training.distributed import Processes, joined_processes
 from fer_edge.training.hardware import choose_device, describe_machine, resolve
-from fer_edge.training.one_cycle import EpochCallback, History, fit_one_cycle
+from fer_edge.training.history import History, Row
+from fer_edge.training.one_cycle import EpochCallback, fit_one_cycle
 from fer_edge.training.optimizer import one_cycle
 from fer_edge.training.progress import Reporter
-from fer_edge.training.run_folder import Row, RunFolder
+from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.weights import StartingWeights, starting_weights
 
 _SMALLEST_STD = 1e-3  # faces that are all one grey must not divide by zero
