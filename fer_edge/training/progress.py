@@ -36,7 +36,7 @@ class Reporter:
     def line(self, text: str) -> None:
         """Print one line."""
         self._close()
-        self._console.print(text, markup=False)
+        self._console.print(text, markup=False, highlight=False)
 
     def start_epoch(self, epoch: int, epochs: int, position: int, num_steps: int) -> None:
         """Begin showing ``epoch`` (from 1) of ``epochs``, ``position`` of its ``num_steps`` steps being done."""
