@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from fer_edge.cli import data, evaluate, explain, export, info, predict, train, verify
+from fer_edge.cli import data, evaluate, explain, export, info, predict, train, tune, verify
 from fer_edge.errors import FerEdgeError, Interrupted
 
 
@@ -45,6 +45,7 @@ app = typer.Typer(
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(explain.explain)
+app.command()(tune.tune)
 app.command()(export.export)
 app.command()(verify.verify)
 app.command()(predict.predict)

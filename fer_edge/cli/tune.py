@@ -1,0 +1,95 @@
+"""``tune``: a small search over settings."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.training.config import Optimizer, Stem, TrainConfig
+
+if TYPE_CHECKING:
+    from fer_edge.training.tune import SearchResult
+
+_DEFAULT = TrainConfig()
+_SEARCHED = ("max_lr", "weight_decay", "batch_size", "augment_strength")
+
+
+def tune(
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder or CSV of labelled faces, or 'sample' for drawn ones. [default: fer2013/ here]"),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Finished trials in all; earlier sessions' count.")] = 20,
+    epochs: Annotated[int, typer.Option(help="Passes over the faces in each trial.")] = 4,
+    storage: Annotated[Path, typer.Option(help="SQLite file that keeps every trial.")] = Path("runs/tune.db"),
+    study: Annotated[
+        str | None, typer.Option(help="Name of the search; one that exists is gone on with. [default: architecture]")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(min=0, help="Minutes after which no trial begins.")] = None,
+    architecture: Annotated[
+        str, typer.Option(help="resnet18, vgg, inception, mobilenet_v3_small or tiny.")
+    ] = _DEFAULT.architecture,
+    stem: Annotated[Stem, typer.Option(help="ResNet18's first layers.")] = _DEFAULT.stem,
+    weights: Annotated[str, typer.Option(help="auto, imagenet, none, or a torchvision state dict.")] = _DEFAULT.weights,
+    optimizer: Annotated[Optimizer, typer.Option(help="Sets the range of learning rates too.")] = _DEFAULT.optimizer,
+    drop_leaks: Annotated[
+        bool, typer.Option(help="Leave out validation faces that are byte-identical to a training face.")
+    ] = False,
+    skip_bad: Annotated[bool, typer.Option(help="Go on without files and rows that cannot be read.")] = False,
+    seed: Annotated[int, typer.Option(help="Seeds the search and every trial.")] = _DEFAULT.seed,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULT.device,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 is torch's choice.")] = _DEFAULT.threads,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Search learning rate, weight decay, batch size and augmentation strength by short runs, judged on validation.
+
+    Needs the extra 'tune' (optuna). Ctrl-C keeps what is finished; the same command goes on.
+    Example: `python cli.py tune --data sample --architecture tiny --trials 10`
+    """
+    config = TrainConfig(
+        architecture=architecture,
+        stem=stem,
+        weights=weights,
+        optimizer=optimizer,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+        threads=threads,
+    )
+
+    from fer_edge.training.train import DataRequest
+    from fer_edge.training.tune import Search, search
+
+    request = DataRequest(data, skip_bad=skip_bad, drop_leaks=drop_leaks)
+    done = search(Search(config, request, storage, study or architecture, trials, timeout), note)
+    if json_output:
+        result_json({**asdict(done), "storage": str(storage)})
+    else:
+        _print(done)
+    wrote(storage)
+
+
+def _print(done: "SearchResult") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("trial", "state")
+    for column in ("accuracy", "max lr", "weight decay", "batch size", "augmentation", "seconds"):
+        table.add_column(column, justify="right")
+    for trial in done.trials:
+        settings = trial.settings
+        table.add_row(
+            f"{trial.number}{' (best)' if trial == done.best else ''}",
+            trial.state,
+            "" if trial.accuracy is None else f"{trial.accuracy:.4f}",
+            *(f"{settings[name]:.3g}" if name in settings else "" for name in _SEARCHED),
+            "" if trial.seconds is None else f"{trial.seconds:.0f}",
+        )
+    Console().print(table)
+    if done.best is None:
+        result("no trial completed; give the search more with --trials")
+    else:
+        result(f"best validation accuracy {done.best.accuracy:.4f} (trial {done.best.number}); train with it:")
+        result(f"  {done.train_command}")

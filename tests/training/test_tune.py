@@ -1,0 +1,199 @@
+import builtins
+import shlex
+import shutil
+from dataclasses import replace
+
+import optuna
+import pytest
+
+from fer_edge.errors import CheckpointError, Interrupted, MissingExtraError, TrainingError
+from fer_edge.training import tune as module
+from fer_edge.training.config import AugmentConfig
+from fer_edge.training.train import DataRequest
+from fer_edge.training.tune import BATCH_SIZES, LEARNING_RATES, Search, search
+
+SEARCHED = ["max_lr", "weight_decay", "batch_size", "augment_strength"]
+
+
+@pytest.fixture(scope="module")
+def empty_storage(tmp_path_factory):
+    """A file without any study: making its tables takes longer than all else here."""
+    path = tmp_path_factory.mktemp("storage") / "empty.db"
+    optuna.storages.RDBStorage(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def wanted(tiny_config, tmp_path, empty_storage) -> Search:
+    """Two trials of one epoch."""
+    storage = tmp_path / "tune.db"
+    shutil.copyfile(empty_storage, storage)
+    return Search(replace(tiny_config, epochs=1), DataRequest("sample:84"), storage, "study", trials=2)
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    return []
+
+
+def run(wanted, lines=None):
+    return search(wanted, (lines if lines is not None else []).append, quiet=True)
+
+
+def test_a_resumed_search_counts_what_is_finished_and_draws_other_settings(wanted, lines):
+    first = run(wanted, lines)
+    assert [trial.number for trial in first.trials] == [1, 2]
+    assert len(lines) == 2
+    assert lines[1].startswith("trial 2 (2/2 finished)")
+
+    more = run(replace(wanted, trials=4), lines)
+    assert [trial.number for trial in more.trials] == [1, 2, 3, 4]
+    assert more.trials[:2] == first.trials
+    assert len({tuple(trial.settings.values()) for trial in more.trials}) == 4
+    assert lines[3].startswith("trial 4 (4/4 finished)")
+
+    again = run(wanted, lines)  # already there: nothing is trained
+    assert again.trials == more.trials
+    assert len(lines) == 4
+
+
+def test_settings_are_in_range_and_the_same_seed_searches_the_same(wanted, tmp_path):
+    result = run(wanted)
+    low, high = LEARNING_RATES["sgd"]
+    for trial in result.trials:
+        assert list(trial.settings) == SEARCHED
+        assert low <= trial.settings["max_lr"] <= high
+        assert trial.settings["batch_size"] in BATCH_SIZES
+        assert trial.settings["batch_size"] <= 56  # the training faces of sample:84
+        assert 0 <= trial.settings["augment_strength"] <= 1.5
+    other = run(replace(wanted, storage=tmp_path / "new" / "other.db"))
+    assert [(t.settings, t.accuracy) for t in other.trials] == [(t.settings, t.accuracy) for t in result.trials]
+
+
+def fake_training(monkeypatch, accuracies, on_run=None):
+    """Replaces training by a history with the given validation accuracies for each trial; keeps the settings used."""
+    used = []
+
+    def fit(_classifier, data, record, *, reporter, on_epoch_end):
+        used.append(record.config)
+        if on_run:
+            on_run(len(used))
+        rows = [
+            {"epoch": epoch, "validation_accuracy": value} for epoch, value in enumerate(accuracies[len(used) - 1], 1)
+        ]
+        for row in rows:
+            on_epoch_end(row)
+        best = max(row["validation_accuracy"] for row in rows)
+        return type("History", (), {"best_accuracy": best})
+
+    monkeypatch.setattr(module, "fit_one_cycle", fit)
+    return used
+
+
+def test_the_best_trial_becomes_a_train_command_with_the_settings_it_ran_with(wanted, monkeypatch):
+    used = fake_training(monkeypatch, [[0.2], [0.5], [0.4]])
+    result = run(replace(wanted, trials=3))
+    assert result.best.number == 2
+    assert result.best.accuracy == 0.5
+    words = shlex.split(result.train_command)
+    assert words[:5] == ["python", "cli.py", "train", "--data", "sample:84"]
+    assert words[words.index("--architecture") + 1] == "tiny"
+    assert float(words[words.index("--max-lr") + 1]) == pytest.approx(used[1].max_lr, rel=1e-3)
+    assert int(words[words.index("--batch-size") + 1]) == used[1].batch_size
+    strength = float(words[words.index("--augment-strength") + 1])
+    assert used[1].augment.rotation == pytest.approx(AugmentConfig().rotation * strength, rel=1e-3)
+    assert "--epochs" not in words
+
+
+def test_a_trial_worse_than_the_median_is_pruned_and_never_the_best(wanted, monkeypatch):
+    fake_training(monkeypatch, [[0.5, 0.5, 0.6]] * 5 + [[0.1, 0.1, 0.9]])
+    result = run(replace(wanted, trials=6))
+    assert [trial.state for trial in result.trials] == ["complete"] * 5 + ["pruned"]
+    assert result.trials[5].accuracy is None
+    assert result.best.number == 1
+
+
+def test_a_diverging_trial_is_pruned_and_the_search_goes_on(wanted, monkeypatch):
+    def diverge(number):
+        if number == 1:
+            raise TrainingError("expected a finite loss, found nan")
+
+    fake_training(monkeypatch, [[0.1], [0.3]], on_run=diverge)
+    result = run(wanted)
+    assert [trial.state for trial in result.trials] == ["pruned", "complete"]
+    assert result.best.number == 2
+
+
+def test_without_a_completed_trial_there_is_no_best(wanted, monkeypatch):
+    def diverge(number):
+        raise TrainingError("expected a finite loss, found nan")
+
+    fake_training(monkeypatch, [], on_run=diverge)
+    result = run(wanted)
+    assert result.best is None
+    assert result.train_command is None
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"),
+    [(Interrupted("stopped after step 3", 15), 143), (KeyboardInterrupt(), 130)],
+)
+def test_an_interrupted_search_keeps_what_is_finished_and_says_how_to_go_on(wanted, monkeypatch, stop, code):
+    def interrupt(number):
+        if number == 2:
+            raise stop
+
+    used = fake_training(monkeypatch, [[0.1], [0.2], [0.3]], on_run=interrupt)
+    with pytest.raises(Interrupted, match=r"1 of 2 trials are kept in .*tune\.db; .* --study study goes on") as raised:
+        run(wanted)
+    assert raised.value.exit_code == code
+    result = run(wanted)
+    assert [trial.state for trial in result.trials] == ["complete", "failed", "complete"]
+    assert len(used) == 3
+
+
+def test_a_trial_whose_process_was_killed_does_not_block_or_count(wanted):
+    run(replace(wanted, trials=1))
+    study = optuna.load_study(study_name="study", storage=f"sqlite:///{wanted.storage}")
+    study.ask()  # begins a trial, as a process does that is killed before its end
+    result = run(wanted)
+    assert [trial.state for trial in result.trials] == ["complete", "failed", "complete"]
+    assert result.trials[1].settings == {}
+
+
+def test_a_study_of_other_data_or_settings_is_refused(wanted):
+    run(replace(wanted, trials=1))
+    with pytest.raises(CheckpointError, match=r"expected the data it began with, found another.*choose another --study"):
+        run(replace(wanted, data=DataRequest("sample:126")))
+    with pytest.raises(CheckpointError, match="expected the epochs it began with"):
+        run(replace(wanted, config=replace(wanted.config, epochs=2)))
+    assert len(run(replace(wanted, study="second", data=DataRequest("sample:126"), trials=1)).trials) == 1
+
+
+def test_a_file_in_use_is_refused(wanted):
+    with module._held(wanted.storage), pytest.raises(CheckpointError, match="found another search in it"):
+        run(wanted)
+
+
+def test_a_file_that_is_no_study_is_refused_and_left_alone(wanted):
+    wanted.storage.write_bytes(b"precious" * 200)
+    with pytest.raises(CheckpointError, match="expected an SQLite file of searches"):
+        run(wanted)
+    assert wanted.storage.read_bytes() == b"precious" * 200
+
+
+def test_no_trial_begins_after_the_timeout(wanted):
+    assert run(replace(wanted, timeout_minutes=0)).trials == ()
+
+
+def test_without_optuna_the_extra_is_named(wanted, monkeypatch):
+    real_import = builtins.__import__
+
+    def no_optuna(name, *arguments, **options):
+        if name.startswith("optuna"):
+            raise ImportError(name)
+        return real_import(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", no_optuna)
+    with pytest.raises(MissingExtraError, match=r"pip install 'fer-edge\[tune\]'"):
+        run(wanted)
