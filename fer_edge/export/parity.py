@@ -58,7 +58,7 @@ TOLERANCES = {
         "with room for deeper nets",
     ),
     "int8": Tolerance(
-        0.5,
+        0.25,
         0.1,
         0.95,
         0.5,

@@ -1,6 +1,7 @@
 """Static 8-bit quantisation of a network by onnxruntime's QDQ quantiser, and the search for the best recipe."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,12 +45,7 @@ class Trial:
     agreement: float
     """Part of the faces that fp32 and int8 name alike."""
     logit_error: float
-    """Mean absolute difference of the logits from fp32's: breaks ties of accuracy and agreement."""
-
-    @property
-    def rank(self) -> tuple[float, float, float]:
-        """Higher is better."""
-        return self.accuracy, self.agreement, -self.logit_error
+    """Mean absolute difference of the logits from fp32's."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types."""
@@ -124,8 +120,9 @@ def find_best(
 ) -> Quantised:
     """Try each calibration method with each of the target's activation types on ``network`` (faces to logits).
 
-    The best by accuracy on the held-back faces wins. If even it loses more than ``acceptable_drop_points`` there, the
-    layers that quantisation harms most (see blame_layers) go back to float32, one at a time, until it does not.
+    The best by accuracy on the held-back faces wins (see choose). If even it loses more than ``acceptable_drop_points``
+    there, the layers that quantisation harms most (see blame_layers) go back to float32, one at a time, until it
+    does not.
     """
     inputs = network_input(faces.calibration.faces, mean, std)
     judge = _make_judge(network, faces.held_back, mean, std)
@@ -138,7 +135,7 @@ def find_best(
         for activations in target.activations:
             recipe = Recipe(method, activations, target.reduce_range)
             trials.append(judge.try_out(quantise(network, ranges[method], recipe), recipe))
-    best = max(trials, key=lambda trial: trial.rank)
+    best = choose(trials, len(faces.held_back))
     best_network = quantise(network, ranges[best.recipe.method], best.recipe)
     suspects: Sequence[str] = ()
     while 100 * (float_accuracy - best.accuracy) > acceptable_drop_points:
@@ -157,6 +154,17 @@ def find_best(
     return Quantised(
         best_network, best, float_accuracy, tuple(trials), target, len(faces.calibration), len(faces.held_back)
     )
+
+
+def choose(trials: Sequence[Trial], faces: int) -> Trial:
+    """The best of ``trials`` by accuracy on ``faces`` held-back faces; among equals, the one nearest to fp32's logits.
+
+    Equal is what a standard error cannot tell apart: answers differ on a share d of the faces, so two accuracies differ
+    by chance by about sqrt(d / faces).
+    """
+    highest = max(trial.accuracy for trial in trials)
+    equals = [trial for trial in trials if highest - trial.accuracy <= math.sqrt(max(1 - trial.agreement, 0) / faces)]
+    return min(equals, key=lambda trial: trial.logit_error)
 
 
 def quantise(network: onnx.ModelProto, ranges: Any, recipe: Recipe) -> onnx.ModelProto:

@@ -6,7 +6,7 @@ import numpy as np
 
 from fer_edge.evaluation.canvas import (
     INK_COLOUR,
-    SMALL_SIZE,
+    TEXT_SIZE,
     TRAIN_COLOUR,
     VALIDATION_COLOUR,
     WRONG_COLOUR,
@@ -104,9 +104,13 @@ def draw_parity(parity: Parity, path: Path) -> None:
     bars.barh(places, np.maximum(worst, _FLOOR), height=0.6, color=colours, label="largest")
     bars.plot(np.maximum(mean, _FLOOR), places, "o", color=VALIDATION_COLOUR, markersize=5, label="mean")
     bars.axvline(allowed, color=INK_COLOUR, linestyle="--", linewidth=1.2, label=f"allowed: {allowed:g}")
-    bars.set(xscale="log", xlim=(_FLOOR, 1.5 * max(*worst, allowed)), yticks=places, yticklabels=names)
+    bars.set(
+        xscale="log", xlim=(max(_FLOOR, min(mean) / 10), 1.5 * max(*worst, allowed)), yticks=places, yticklabels=names
+    )
     bars.invert_yaxis()
-    bars.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=3, fontsize=SMALL_SIZE, frameon=False)
+    figure.legend(
+        *bars.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=TEXT_SIZE, frameon=False
+    )
     style_plot(spread, "largest difference of an image", "images")
     largest = np.maximum(parity.differences.max(axis=1), _FLOOR)  # (images,)
     spread.hist(

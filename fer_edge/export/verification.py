@@ -124,13 +124,10 @@ def _layer_verdict(layers: tuple[LayerDifference, ...]) -> str:
     parting = first_parting(layers)
     if parting is None:
         return "Checkpoint and model agree in every layer, within the precision of the model."
-    if parting.weight_error > 1:
-        reason = f"a weight is {parting.weight_error:.3g} times further off"
-    else:
-        reason = f"its noise is {parting.worst_channel_db:.1f} dB below the signal, nearer"
+    weight = "a weight is not the checkpoint's, and " if parting.weight_error > 1 else ""
     return (
-        f"Checkpoint and model part at {parting.name} ({parting.kind}), the first layer that differs: {reason} than "
-        "rounding to the model's precision explains."
+        f"Checkpoint and model part at {parting.name} ({parting.kind}), the first layer that differs by more than "
+        f"rounding to the model's precision: {weight}its noise is {parting.worst_channel_db:.1f} dB below its signal."
     )
 
 

@@ -16,7 +16,7 @@ from fer_edge.export.instruction_sets import INT8_SYMMETRIC, TARGETS, UINT8, det
 from fer_edge.export.int8 import quantise_and_judge
 from fer_edge.export.network import export_network
 from fer_edge.export.preprocessing import with_preprocessing
-from fer_edge.export.quantise import Recipe, find_best, quantise, run_network
+from fer_edge.export.quantise import Recipe, Trial, choose, find_best, quantise, run_network
 from fer_edge.export.timing import LatencyPair, compare_latency
 from fer_edge.runtime.classifier import Classifier
 
@@ -57,7 +57,17 @@ def test_int8_is_smaller_and_its_loss_bounded(report):
 def test_every_method_and_activation_type_is_tried_and_the_best_kept(report):
     tried = {(trial.recipe.method, trial.recipe.activations.name) for trial in report.quantised.trials}
     assert tried == {(m, a.name) for m in METHODS for a in TARGETS["x86-vnni"].activations}
-    assert report.quantised.best.accuracy == max(trial.accuracy for trial in report.quantised.trials)
+    assert report.quantised.best == choose(report.quantised.trials, report.quantised.held_back_faces)
+
+
+def test_the_best_is_chosen_by_accuracy_and_among_equals_by_the_logits():
+    recipe = Recipe("MinMax", UINT8, False)
+    clearly_best = Trial(recipe, accuracy=0.60, agreement=0.99, logit_error=0.5)
+    near = Trial(recipe, accuracy=0.599, agreement=0.99, logit_error=0.2)  # 0.1 points: within chance on 2000 faces
+    worse = Trial(recipe, accuracy=0.55, agreement=0.99, logit_error=0.1)
+    assert choose([clearly_best, near, worse], 2000) is near
+    assert choose([clearly_best, worse], 2000) is clearly_best
+    assert choose([clearly_best, near, worse], 200_000) is clearly_best
 
 
 def test_weights_are_int8_per_channel_and_logits_stay_float(report):
@@ -190,11 +200,17 @@ def test_blame_puts_the_layer_that_loses_most_first(network, tiny_run):
     ],
 )
 def test_gates(report, change, message):
-    failed = replace(report, **change)
+    failed = replace(report, **{"max_drop_points": 5, "on_target": True, **change})
     assert not failed
     assert failed.failures[0].startswith(message)
     assert "int8 FAILED" in failed.summary()
     assert message in failed.summary()
+
+
+def test_speed_is_no_gate_for_a_model_that_is_for_another_machine(report):
+    elsewhere = replace(report, latency=SLOWER, on_target=False, max_drop_points=5)
+    assert elsewhere
+    assert "on another machine than x86-vnni: no gate" in elsewhere.summary()
 
 
 @pytest.mark.parametrize("file_format", ["onnx", "ort"])

@@ -11,7 +11,7 @@ from fer_edge.export.candidate import open_candidate
 from fer_edge.export.formats import onnx_bytes, torchscript_bytes
 from fer_edge.export.parity import SQNR_CEILING_DB, TOLERANCES, measure_parity, sqnr_db
 from fer_edge.export.probes import make_probes
-from fer_edge.export.report import draw_parity, parity_markdown, summary
+from fer_edge.export.report import draw_parity, parity_markdown, parity_summary
 
 
 def card_of(model: onnx.ModelProto) -> ModelCard:
@@ -38,7 +38,7 @@ def test_parity_holds_every_figure(exported_tiny, tiny_run):
     )
     assert parity
     assert parity.failures == ()
-    assert parity.max_probability_difference < 1e-5
+    assert 0 < parity.max_probability_difference < 1e-4
     assert parity.top1_agreement == 1.0
     assert parity.sqnr_db > 80
     assert parity.accuracy is not None
@@ -52,7 +52,7 @@ def test_parity_fails_when_one_weight_is_changed(damaged, tiny_run):
     parity = measure_parity(tiny_run.reference, open_candidate(damaged), tiny_run.faces.validation.faces)
     assert not parity
     assert any("expected probabilities within 0.0001" in failure for failure in parity.failures)
-    assert "parity FAILED" in summary(parity)
+    assert "parity FAILED" in parity_summary(parity)
 
 
 def test_loss_of_accuracy_fails_on_its_own(damaged, tiny_run):
