@@ -7,6 +7,7 @@ import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run
+from fer_edge.cli.tables import result_table
 
 if TYPE_CHECKING:
     from fer_edge.training.evaluate import Evaluation
@@ -59,7 +60,6 @@ def evaluate(
 
 
 def _print(done: "Evaluation") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from fer_edge.labels import EXPRESSIONS
@@ -77,9 +77,10 @@ def _print(done: "Evaluation") -> None:
         confusion.add_column(name, justify="right")
     for name, row in zip(EXPRESSIONS, metrics.confusion.tolist(), strict=True):
         confusion.add_row(name, *map(str, row))
-    console = Console()
-    console.print(per_expression)
-    console.print(confusion)
+    result_table(per_expression)
+    result("")
+    result_table(confusion)
+    result("")
     result(f"accuracy           {metrics.accuracy:.4f}  ({metrics.num_faces} faces)")
     if without is None:
         result("without leaked     every face is leaked from an earlier split")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.cli.tables import result_table
 from fer_edge.training.config import Optimizer, Stem, TrainConfig
 
 if TYPE_CHECKING:
@@ -72,11 +73,10 @@ def tune(
 
 
 def _print(done: "SearchResult") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("trial", "state")
-    for column in ("accuracy", "max lr", "weight decay", "batch size", "augmentation", "seconds"):
+    for column in ("accuracy", "max lr", "decay", "batch", "augment", "s"):
         table.add_column(column, justify="right")
     for trial in done.trials:
         settings = trial.settings
@@ -87,7 +87,7 @@ def _print(done: "SearchResult") -> None:
             *(f"{settings[name]:.3g}" if name in settings else "" for name in _SEARCHED),
             "" if trial.seconds is None else f"{trial.seconds:.0f}",
         )
-    Console().print(table)
+    result_table(table)
     if done.best is None:
         result("no trial completed; give the search more with --trials")
     else:

@@ -1,4 +1,5 @@
 import builtins
+import functools
 import shlex
 import shutil
 from dataclasses import replace
@@ -6,6 +7,7 @@ from dataclasses import replace
 import optuna
 import pytest
 
+from fer_edge.data.load import load_faces
 from fer_edge.errors import CheckpointError, Interrupted, MissingExtraError, TrainingError
 from fer_edge.training import tune as module
 from fer_edge.training.config import AugmentConfig
@@ -21,6 +23,15 @@ def empty_storage(tmp_path_factory):
     path = tmp_path_factory.mktemp("storage") / "empty.db"
     optuna.storages.RDBStorage(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture(autouse=True)
+def draw_once(monkeypatch):
+    """Every search here reads the same few drawn faces."""
+    monkeypatch.setattr(DataRequest, "load", lambda request, _config: cached_faces(request.source))
+
+
+cached_faces = functools.cache(load_faces)
 
 
 @pytest.fixture
@@ -163,7 +174,7 @@ def test_a_trial_whose_process_was_killed_does_not_block_or_count(wanted):
 
 def test_a_study_of_other_data_or_settings_is_refused(wanted):
     run(replace(wanted, trials=1))
-    with pytest.raises(CheckpointError, match=r"expected the data it began with, found another.*choose another --study"):
+    with pytest.raises(CheckpointError, match=r"expected the data it began with, found.*choose another --study"):
         run(replace(wanted, data=DataRequest("sample:126")))
     with pytest.raises(CheckpointError, match="expected the epochs it began with"):
         run(replace(wanted, config=replace(wanted.config, epochs=2)))
