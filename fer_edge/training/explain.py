@@ -60,9 +60,9 @@ class Explanation:
 
     def write(self, folder: Path) -> Path:
         """Draw every face with its map into ``folder``; gives the picture's path. Raises StorageError."""
-        path = make_folder(folder) / "activation-maps.png"
+        path = make_folder(folder) / "activation_maps.png"
         height, width = self.map_shape
-        title = f"Where the answer comes from (Grad-CAM of layer {self.layer}, {height}×{width})"
+        title = f"Where the answer comes from (Grad-CAM of '{self.layer}', {height}×{width})"
         activation_maps(
             self.faces, self.maps, self.probabilities, path, [Path(name).name for name in self.names], title=title
         )

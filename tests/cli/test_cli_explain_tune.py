@@ -40,7 +40,7 @@ def test_a_search_ends_in_a_command_that_trains_a_run_that_can_be_explained(cli,
     assert explained.exit_code == 0, explained.stderr
     assert len(explained.stdout.splitlines()) == 7
     assert explained.stdout.startswith("drawn angry  ")
-    for name in ("filters.png", "activation-maps.png"):
+    for name in ("filters.png", "activation_maps.png"):
         assert f"wrote runs/best/{name}" in explained.stderr
         with Image.open(tmp_path / "runs" / "best" / name) as picture:
             assert picture.format == "PNG"

@@ -123,7 +123,7 @@ def test_both_pictures_are_drawn(run, info, tmp_path):
     names, faces = drawn_examples(48)
     filters = write_filters(classifier, info, tmp_path / "out")
     maps = explain_faces(classifier, info, names, faces).write(tmp_path / "out")
-    assert (filters.name, maps.name) == ("filters.png", "activation-maps.png")
+    assert (filters.name, maps.name) == ("filters.png", "activation_maps.png")
     for path in (filters, maps):
         with Image.open(path) as picture:
             assert picture.convert("L").getextrema() == (0, 255)
