@@ -113,9 +113,9 @@ def _print_findings(findings: "Inspection") -> None:
 
 
 def _print_counts(counts: dict[str, dict[str, int]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from fer_edge.cli.tables import result_table
     from fer_edge.labels import EXPRESSIONS
 
     table = Table("expression", show_footer=True)
@@ -125,7 +125,7 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
         table.add_column(split, footer=f"{sum(numbers.values()):,}", justify="right")
     for name in EXPRESSIONS:
         table.add_row(name, *(f"{numbers[name]:,}" for numbers in columns.values()))
-    Console().print(table)
+    result_table(table)
 
 
 def _group_line(conflict: "Conflict") -> str:
