@@ -175,7 +175,7 @@ def _parsed(text: str | bytes, where: str) -> Mapping[str, Any]:
     return raw
 
 
-class _Expected(Exception):  # noqa: N818  # not an error of its own: it carries what was expected to _Fields.read
+class _Expected(Exception):  # not an error of its own: it carries what was expected to _Fields.read
     pass
 
 

@@ -35,7 +35,7 @@ def label_of(expression: str) -> int:
 
 
 def label_of_csv_code(code: int) -> int:
-    """Index in EXPRESSIONS of class number ``code`` of ``fer2013.csv``, mapped by name. Raises IndexError outside 0-6."""
+    """Index in EXPRESSIONS of class ``code`` of ``fer2013.csv``, mapped by name. Raises IndexError outside 0-6."""
     if not 0 <= code < len(CSV_EXPRESSIONS):
         raise IndexError(code)
     return label_of(CSV_EXPRESSIONS[code])

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from fer_edge.cli import data, evaluate, explain, export, info, predict, train, tune, verify
+from fer_edge.cli.output import is_main_process
 from fer_edge.errors import FerEdgeError, Interrupted
 
 
@@ -18,11 +19,10 @@ class _OneLineErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except Interrupted as error:
-            typer.echo(str(error), err=True)  # not an error: somebody asked for it
-            raise typer.Exit(error.exit_code) from error
         except FerEdgeError as error:
-            typer.echo(f"error: {error}", err=True)
+            if is_main_process():
+                # an interruption is no error: somebody asked for it
+                typer.echo(str(error) if isinstance(error, Interrupted) else f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt:
             typer.echo("interrupted; nothing more was written", err=True)

@@ -55,8 +55,14 @@ def evaluate(
         result_json(done.to_dict())
     else:
         _print(done)
-    folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent)
-    wrote(*done.write(folder))
+    wrote(*done.write(out or _run_of(checkpoint)))
+
+
+def _run_of(checkpoint: Path) -> Path:
+    """The run folder that a checkpoint is in, or the folder of one that is in no run."""
+    if checkpoint.is_dir():
+        return checkpoint
+    return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
 
 
 def _print(done: "Evaluation") -> None:

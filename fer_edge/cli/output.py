@@ -1,10 +1,16 @@
 """Where the command line prints: results to stdout, everything else to stderr."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import typer
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that speaks: the only one, or torchrun's first."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def result(text: str) -> None:

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.cli.output import is_main_process, note, result, result_json, wrote
 from fer_edge.errors import UsageError
 from fer_edge.training.config import AugmentConfig, Optimizer, Precision, Stem, TrainConfig
 
 _DEFAULT = TrainConfig()
 _AUGMENT = AugmentConfig()
-_WITH_RESUME = {"resume", "data", "json_output"}
+_WITH_RESUME = {"resume", "data", "device", "json_output"}
 
 
 def train(
@@ -153,11 +153,11 @@ def train(
     from fer_edge.training.train import train as train_run
 
     if resume is not None:
-        done = resume_run(resume, source=data)
+        done = resume_run(resume, source=data, device=device if _is_given(context, "device") else None)
     else:
         name = name or f"{architecture}-{datetime.now():%Y%m%d-%H%M%S}"
         done = train_run(config, DataRequest(data, skip_bad, drop_leaks), runs / name)
-    if not _is_main_process():
+    if not is_main_process():
         return
     history = done.history
     if json_output:
@@ -183,12 +183,11 @@ def _config(given: dict[str, Any]) -> TrainConfig:
 def _refuse_settings(context: typer.Context) -> None:
     """A resumed run keeps its settings: anything else on the command line is a mistake to hear about."""
     for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if parameter.name not in _WITH_RESUME and source is not None and source.name == "COMMANDLINE":
+        if parameter.name not in _WITH_RESUME and _is_given(context, parameter.name or ""):
             raise UsageError(f"--resume goes on with the settings the run began with; leave out {parameter.opts[0]}")
 
 
-def _is_main_process() -> bool:
-    import os
-
-    return os.environ.get("RANK", "0") == "0"
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether a parameter was typed, rather than left at its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -89,7 +89,7 @@ def _read(path: Path, size: int, skip_bad: bool) -> FaceData:
         raise problems.nothing_usable()
     if not skip_bad:
         problems.raise_if_any()
-    return FaceData(printable(path), layout, **splits, problems=tuple(problems.found))
+    return FaceData(printable(path.absolute()), layout, **splits, problems=tuple(problems.found))
 
 
 def _read_folder(path: Path, size: int, problems: ProblemList) -> tuple[dict[str, FaceSet], str]:

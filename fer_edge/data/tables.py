@@ -161,7 +161,7 @@ def _read_row(fields: list[str], columns: Columns, where: str, problems: Problem
 def _read_label(text: str) -> int | str:
     """Index in EXPRESSIONS of a class number, or what is wrong with it."""
     try:
-        return label_of_csv_code(int(text))
+        return label_of_csv_code(int(text) if _is_plain(text) else -1)
     except (ValueError, IndexError):
         return f"expected an emotion from 0 to {len(CSV_EXPRESSIONS) - 1}, found {_shortened(text)}"
 
@@ -172,10 +172,21 @@ def _read_pixels(text: str) -> np.ndarray | str:
     if len(levels) != NUM_PIXELS:
         return f"expected {NUM_PIXELS} pixels, found {len(levels)}"
     try:
-        return np.frombuffer(bytes(map(int, levels)), np.uint8).reshape(FACE_SIZE, FACE_SIZE)
+        return np.frombuffer(bytes(map(int, levels) if _is_plain(text) else [-1]), np.uint8).reshape(
+            FACE_SIZE, FACE_SIZE
+        )
     except ValueError:  # from int() for other text, from bytes() outside 0-255
-        wrong = next(level for level in levels if not (level.isdecimal() and len(level) <= 3 and int(level) <= 255))
+        wrong = next(level for level in levels if not (_is_digits(level) and len(level) <= 3 and int(level) <= 255))
         return f"expected pixels that are whole numbers from 0 to 255, found {_shortened(wrong)}"
+
+
+def _is_plain(text: str) -> bool:
+    """Whether ``text`` has none of what int() takes beside digits: signs, underscores, other scripts' digits."""
+    return text.isascii() and not any(sign in text for sign in "+-_")
+
+
+def _is_digits(level: str) -> bool:
+    return level.isascii() and level.isdecimal()
 
 
 def _shortened(text: str) -> str:

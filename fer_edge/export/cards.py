@@ -4,6 +4,7 @@ import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import fer_edge
@@ -51,7 +52,7 @@ def describe(
         image_size=info.image_size,
         mean=info.mean,
         std=info.std,
-        training_data=TrainingData(source=info.data_source, fingerprint=info.data_fingerprint),
+        training_data=TrainingData(source=Path(info.data_source).name, fingerprint=info.data_fingerprint),
         metrics=metrics if metrics is not None else checkpoint_metrics(info),
         versions=_package_versions(),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

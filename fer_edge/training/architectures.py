@@ -156,7 +156,9 @@ def tiny(settings: Mapping[str, Any], weights: StateDict | None) -> FacialExpres
         layers += [nn.Conv2d(inputs, outputs, 3, stride=1 if is_first else 2, padding=1, bias=False)]
         layers += [nn.BatchNorm2d(outputs), nn.ReLU()] + [nn.MaxPool2d(2)] * is_first
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], NUM_EXPRESSIONS)]
-    return FacialExpressionClassifier(nn.Sequential(*layers))
+    network = nn.Sequential(*layers)
+    _load(network, weights)
+    return FacialExpressionClassifier(network)
 
 
 def _load(network: nn.Module, weights: StateDict | None) -> None:
@@ -171,6 +173,7 @@ def _load(network: nn.Module, weights: StateDict | None) -> None:
         wrong = sorted(key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key))
         raise TrainingError(
             f"weights: expected a torchvision state dict of {type(network).__name__}, "
-            f"found {len(wrong)} entries that are missing, extra or of another shape (first: '{wrong[0]}')"
+            f"found {len(wrong)} entries that are missing, extra or of another shape (first: '{wrong[0]}'); "
+            "name a file that fits, or --weights none"
         )
     network.load_state_dict(dict(weights), strict=False)

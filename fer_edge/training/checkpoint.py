@@ -35,9 +35,14 @@ class Record:
     std: float
     """Standard deviation of pixel / 255 over the training faces."""
     data_source: str
+    """Absolute path of the training data, or ``sample:N``."""
     data_fingerprint: str
     starting_weights: str
     """Where the first weights came from, in words."""
+    skip_bad: bool = False
+    """Whether files and rows that cannot be read were left out."""
+    drop_leaks: bool = False
+    """Whether validation and test faces that are in an earlier split were left out."""
     versions: dict[str, str] = field(default_factory=dict)
     machine: str = ""
     labels: tuple[str, ...] = EXPRESSIONS
@@ -70,6 +75,7 @@ class CheckpointInfo:
     metrics: dict[str, float]
     data_fingerprint: str
     data_source: str
+    skip_bad: bool
     config: dict[str, Any]
     starting_weights: str
     versions: dict[str, str]
@@ -122,14 +128,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def checkpoint_path(path: Path | str) -> Path:
-    """The checkpoint file that ``path`` means: itself, or a run folder's best (its last where there is no best yet)."""
+    """The checkpoint file that ``path`` means: itself, or a run folder's best. Raises CheckpointError without one."""
     path = Path(path)
     if not path.is_dir():
         return path
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-    for name in (BEST, LAST):
-        if (folder / name).is_file():
-            return folder / name
+    if (folder / BEST).is_file():
+        return folder / BEST
+    if (folder / LAST).is_file():
+        raise CheckpointError(
+            f"{path}: expected a run with a finished epoch, found one without; "
+            f"go on with it: python cli.py train --resume {path}"
+        )
     raise CheckpointError(
         f"{path}: expected a run folder with checkpoints/{BEST}, found none; train first: python cli.py train"
     )
@@ -163,6 +173,7 @@ def load_classifier(path: Path | str) -> tuple[FacialExpressionClassifier, Check
         metrics=dict(record.metrics),
         data_fingerprint=record.data_fingerprint,
         data_source=record.data_source,
+        skip_bad=record.skip_bad,
         config=config.to_dict(),
         starting_weights=record.starting_weights,
         versions=dict(record.versions),

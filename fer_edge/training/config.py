@@ -102,15 +102,15 @@ class TrainConfig:
     ema_decay: float = 0.998
     """Decay per step of the moving average of weights that is validated and saved; 0 is off."""
     mixup: float = 0.0
-    """Alpha of mixup's Beta distribution (Zhang et al. 2018); 0 is off."""
+    """Alpha of mixup's Beta distribution (Zhang et al. 2018), pairing faces within a process; 0 is off."""
     class_weights: bool = False
-    """Weigh the loss by the inverse of each class's share."""
+    """Weigh the loss by the inverse of each class's share, normalised over each process's part of a batch."""
     precision: Precision = "auto"
     """Arithmetic of the forward pass: bf16 mixed precision, fp32, or bf16 where the hardware has it."""
     channels_last: bool = True
     """Keep activations in NHWC order, which convolutions prefer on CPU and on tensor cores."""
     patience: int = 0
-    """Stop after this many epochs without a better validation accuracy; 0 never stops early."""
+    """Stop after this many epochs without a better one (accuracy, then loss, on validation); 0 never stops early."""
     seed: int = 0
     """Seeds the initial weights, the order of faces and their augmentation."""
     threads: int = 0
@@ -118,7 +118,7 @@ class TrainConfig:
     device: str = "auto"
     """'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'. Asking for CUDA without one is an error."""
     save_interval: float = 60.0
-    """Seconds between two saved checkpoints, within an epoch too; 0 saves after every step."""
+    """Seconds between two checkpoints within an epoch, beside the one at its end; 0 saves after every step."""
     tensorboard: bool = False
     """Also write a TensorBoard log (extra 'tensorboard')."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -141,9 +141,11 @@ class TrainConfig:
         for name in ("label_smoothing", "ema_decay"):
             value = getattr(self, name)
             _require(0 <= value < 1, name, "0 up to below 1", value)
-        for name in ("patience", "seed", "threads"):
+        for name, largest in (("patience", 2**31), ("seed", 2**32 - 1), ("threads", 4096)):
             value = getattr(self, name)
-            _require(value >= 0, name, "0 or more", value)
+            _require(0 <= value <= largest, name, f"0 to {largest}", value)
+        crop = self.augment.crop
+        _require(crop < self.image_size, "crop", f"less than the image size, {self.image_size} pixels", crop)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON and checkpoints; ``from_dict`` reads it back."""

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from fer_edge.errors import TrainingError
+from fer_edge.errors import FerEdgeError, TrainingError
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,27 @@ class Processes:
             dist.all_reduce(values, op=dist.ReduceOp.MAX)
         return values
 
-    def wait(self) -> None:
-        """Go on when every process has come here."""
+    def take_from_main(self, values: Tensor) -> None:
+        """Overwrite ``values`` with the main process's."""
         if self.count > 1:
-            dist.barrier()
+            dist.broadcast(values, src=0)
+
+    @contextmanager
+    def together(self, device: str) -> Iterator[None]:
+        """Leave the block with all others or not at all: where one process is refused, every process raises.
+
+        Without it the others would wait for the one that has gone, and end in a traceback of their own.
+        """
+        refusal: FerEdgeError | None = None
+        try:
+            yield
+        except FerEdgeError as error:
+            refusal = error
+        any_refused = bool(self.max(torch.tensor(float(refusal is not None), device=device)))
+        if refusal is not None:
+            raise refusal
+        if any_refused:
+            raise TrainingError("another process was refused; see its line")
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import torch
 from fer_edge.data.faces import FaceSet
 from fer_edge.data.leaks import leaked, without_leaks
 from fer_edge.data.load import load_faces
-from fer_edge.errors import CheckpointError
+from fer_edge.data.sample import is_sample
+from fer_edge.errors import CheckpointError, DataError
 from fer_edge.evaluation.figures import confusion_matrix_figure, reliability_diagram
 from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities, softmax
 from fer_edge.evaluation.pictures import mistakes_figure
@@ -101,11 +102,16 @@ def evaluate_checkpoint(
     place = choose_device(device)
     # The seed is the run's: it decides which training faces are validation where the data has no split of its own.
     data = load_faces(
-        source or _recorded_source(info), size=info.image_size, skip_bad=skip_bad, seed=int(info.config["seed"])
+        source or _recorded_source(info),
+        size=info.image_size,
+        skip_bad=skip_bad or (source is None and info.skip_bad),
+        seed=int(info.config["seed"]),
     )
     faces = data.split(split)
     is_leaked = leaked(data, split)
     if drop_leaks:
+        if is_leaked.all():
+            raise DataError(f"{data.source}: every face of {split} is in an earlier split too; leave out --drop-leaks")
         faces, is_leaked = faces.take(~is_leaked), np.zeros(int((~is_leaked).sum()), bool)
     logits = predict_logits(classifier.to(place), faces.faces, mean=info.mean, std=info.std, augmentation=augmentation)
     probabilities = softmax(logits)
@@ -131,7 +137,7 @@ def _metrics_of(probabilities: np.ndarray, faces: FaceSet, chosen: np.ndarray) -
 
 def _recorded_source(info: CheckpointInfo) -> str:
     source = info.data_source
-    if not source.startswith("sample") and not Path(source).exists():
+    if not is_sample(source) and not Path(source).exists():
         raise CheckpointError(
             f"{info.path}: expected its training data at {source}, found nothing; name it with --data"
         )

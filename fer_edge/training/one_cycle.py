@@ -95,6 +95,7 @@ class OneCycle:
         self.progress = Progress()
         self._best_weights: dict[str, Tensor] | None = None  # of the best epoch, until they are written
         self._saved_at = time.monotonic()
+        self._saved_step = ""
 
     def fit(self) -> History:
         """Train to the end of the schedule, or until patience runs out.
@@ -169,7 +170,7 @@ class OneCycle:
         return norm
 
     def _refuse_step(self, loss: float, norm: float) -> None:
-        kept = f"{self.run.last} holds the last good step" if self.run else "no step was taken with it"
+        kept = f"{self.run.last} holds step {self._saved_step}" if self.run else "no step was taken with it"
         raise TrainingError(
             f"epoch {self.progress.epoch + 1}, step {self.progress.position + 1}: expected a finite loss and gradient, "
             f"found loss {loss:g} and gradient norm {norm:g}; {kept}; start a new run with a lower --max-lr"
@@ -178,6 +179,12 @@ class OneCycle:
     def _end_epoch(self) -> None:
         progress = self.progress
         validated = self.validate()
+        if not math.isfinite(validated.loss):
+            kept = f"; {self.run.last} holds step {self._saved_step}" if self.run else ""
+            raise TrainingError(
+                f"epoch {progress.epoch + 1}: expected a finite validation loss, found {validated.loss:g}{kept}; "
+                "start a new run with a lower --max-lr"
+            )
         row: Row = {
             "epoch": progress.epoch + 1,
             "steps": self.batches.num_steps,
@@ -204,8 +211,7 @@ class OneCycle:
         if self.run and self.processes.is_main:
             self.run.write_history(progress.rows)
         self.reporter.line(self.classifier.epoch_end(progress.epoch, self.config.epochs, row))
-        if time.monotonic() - self._saved_at >= self.config.save_interval:
-            self.save()
+        self.save()
         if self.on_epoch_end:
             self.on_epoch_end(row)
 
@@ -213,6 +219,8 @@ class OneCycle:
         """Loss and accuracy of the averaged weights (the live ones without averaging) on validation, in fp32."""
         model = self._evaluated
         model.eval()
+        for buffer in model.buffers():
+            self.processes.take_from_main(buffer)  # batch norm's statistics differ; the main process's are saved
         steps = [model.validation_step(batch) for batch in self.validation]
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         for step in steps:
@@ -228,17 +236,22 @@ class OneCycle:
     def _stop(self, signal_number: int) -> None:
         self.save()
         where = f"step {self.progress.position} of epoch {self.progress.epoch + 1}"
+        count = self.processes.count
+        launcher = "python" if count == 1 else f"torchrun --standalone --nproc_per_node={count}"
         if self.run is None:
             raise Interrupted(f"stopped after {where}; nothing was saved", signal_number)
         raise Interrupted(
             f"stopped after {where}, saved in {self.run.last}; "
-            f"go on with: python cli.py train --resume {self.run.path}",
+            f"go on with: {launcher} cli.py train --resume {self.run.path}",
             signal_number,
         )
 
     def save(self) -> None:
-        """Write the best weights, if new, then everything needed to go on. In this order a kill between them loses
-        nothing: a run that goes on from the older ``last`` finds the same best again."""
+        """Write the best weights, if new, then everything needed to go on.
+
+        In this order a kill between them loses nothing: a run that goes on from the older ``last`` finds the same best
+        again. Raises StorageError; the checkpoints before stay.
+        """
         if self.run is not None and self.processes.is_main:
             if self._best_weights is not None:
                 best = self.progress.best
@@ -248,6 +261,7 @@ class OneCycle:
                 save_checkpoint(self.run.best, {"record": record.to_dict(), "model": self._best_weights})
                 self._best_weights = None
             save_checkpoint(self.run.last, self.state())
+        self._saved_step = f"{self.progress.position} of epoch {self.progress.epoch + 1}"
         self._saved_at = time.monotonic()
 
     def state(self) -> dict[str, Any]:

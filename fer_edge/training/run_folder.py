@@ -57,8 +57,8 @@ class RunFolder:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a run has written its settings here."""
-        return self.config.is_file()
+        """Whether a run has a checkpoint here: a refused or killed start leaves settings at most."""
+        return self.last.is_file()
 
     def write_config(self, values: dict[str, Any]) -> None:
         """Write the run's settings and origin as JSON. Raises StorageError."""

@@ -2,19 +2,26 @@
 
 import signal
 import threading
+import time
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+IMPATIENT_AFTER_S = 1.0
+"""Seconds after the first signal from which on a second SIGINT is a person who will not wait."""
+
 
 class StopSignals:
-    """While open, SIGINT and SIGTERM are only noted; a second SIGINT interrupts at once.
+    """While open, SIGINT and SIGTERM are only noted; a second SIGINT, a while later, interrupts at once.
+
+    Not sooner: torchrun passes on a Ctrl-C that its processes had from the terminal already.
 
     Outside the main thread Python cannot install handlers; there nothing is noted and signals act as before.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._received_at = 0.0
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "StopSignals":
@@ -28,6 +35,8 @@ class StopSignals:
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself gave back
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self.received is not None and number == signal.SIGINT:
+        now = time.monotonic()
+        if self.received is None:
+            self.received, self._received_at = number, now
+        elif number == signal.SIGINT and now - self._received_at > IMPATIENT_AFTER_S:
             raise KeyboardInterrupt
-        self.received = number

@@ -11,7 +11,7 @@ import torch
 
 from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces
-from fer_edge.errors import CheckpointError, Interrupted, MissingExtraError
+from fer_edge.errors import CheckpointError, FerEdgeError, Interrupted, MissingExtraError, TrainingError
 from fer_edge.evaluation.figures import learning_rate_curve, training_curves
 from fer_edge.training.architectures import architecture_named
 from fer_edge.training.checkpoint import Record, classifier_from_config, read_checkpoint, seed_everything
@@ -63,58 +63,89 @@ def train(config: TrainConfig, request: DataRequest, folder: Path, *, quiet: boo
     cannot be used, and what ``fit_one_cycle`` raises.
     """
     with _together(config) as (config, processes):
+        with processes.together(config.device):
+            _refuse_begun(folder)  # before the data is read, which takes longer
         data = request.load(config)
-        with _held(folder, processes) as run:
-            if run is not None and run.has_begun:
-                raise CheckpointError(
-                    f"{folder}: expected a folder without a run, found one; "
-                    f"go on with it: python cli.py train --resume {folder}, or choose another --name"
-                )
+        with _held(folder, config, processes) as run:
+            with processes.together(config.device):
+                if run is not None:
+                    _refuse_begun(folder)  # another one may have begun meanwhile
             return _begin(config, request, data, folder, run, processes, quiet=quiet)
 
 
-def resume(folder: Path, *, source: str | None = None, quiet: bool = False) -> TrainResult:
+def resume(folder: Path, *, source: str | None = None, device: str | None = None, quiet: bool = False) -> TrainResult:
     """Go on with the run in ``folder`` to its end, bit for bit as if it had not stopped (on the same kind of CPU).
 
-    ``source`` says where the data is when it has moved; it must be the same faces. Raises CheckpointError when there is
-    no run, another process holds it or the data differs, and what ``fit_one_cycle`` raises.
+    ``source`` says where the data is when it has moved; it must be the same faces. ``device`` replaces the one the run
+    began on, for a run that goes on elsewhere. Raises CheckpointError when there is no run, another process holds it or
+    the data differs, and what ``fit_one_cycle`` raises.
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: expected a run folder, found none; see what is in {folder.parent}/")
-    written = RunFolder(folder).read_config()
-    config = TrainConfig.from_dict(written["config"])
-    request = DataRequest(**written["data"])
-    if source is not None:
-        request = replace(request, source=source)
-    with _together(config) as (config, processes), _held(folder, processes) as run:
-        last = RunFolder(folder).last
-        state = read_checkpoint(last) if last.is_file() else None
+    files = RunFolder(folder)
+    state = read_checkpoint(files.last) if files.has_begun else None
+    config, request = _settings(files, state)
+    request = replace(request, source=source or request.source)
+    config = replace(config, device=device or config.device)
+    with _together(config) as (config, processes):
         data = request.load(config)
-        if state is None:  # stopped before its first checkpoint: nothing to go on from but the settings
-            return _begin(config, request, data, folder, run, processes, quiet=quiet)
-        record = replace(Record.from_dict(state["record"]), config=config)
-        if data.fingerprint() != record.data_fingerprint:
-            raise CheckpointError(
-                f"{folder}: expected the faces the run began with (fingerprint {record.data_fingerprint[:12]}), "
-                f"found others in {data.source}; name the right ones with --data"
-            )
-        reporter = Reporter(quiet=quiet or not processes.is_main)
-        reporter.line(f"going on with {folder} after {state['progress']['epoch']} of {config.epochs} epochs")
-        classifier = classifier_from_config(config)
-        return _fit(classifier, data, record, folder, run, processes, reporter, state)
+        with _held(folder, config, processes) as run:
+            if state is None:  # stopped before its first checkpoint: nothing to go on from but the settings
+                return _begin(config, request, data, folder, run, processes, quiet=quiet)
+            if files.has_begun:  # read again: another process may have trained on until this one got hold of the folder
+                state = read_checkpoint(files.last)
+            record = replace(Record.from_dict(state["record"]), config=config)
+            if data.fingerprint() != record.data_fingerprint:
+                raise CheckpointError(
+                    f"{folder}: expected the faces the run began with (fingerprint {record.data_fingerprint[:12]}), "
+                    f"found others in {data.source}; name the right ones with --data"
+                )
+            reporter = Reporter(quiet=quiet or not processes.is_main)
+            reporter.line(f"going on with {folder} after {state['progress']['epoch']} of {config.epochs} epochs")
+            classifier = classifier_from_config(config)
+            return _fit(classifier, data, record, folder, run, processes, reporter, state)
+
+
+def _refuse_begun(folder: Path) -> None:
+    if RunFolder(folder).has_begun:
+        raise CheckpointError(
+            f"{folder}: expected a folder without a run, found one; "
+            f"go on with it: python cli.py train --resume {folder}, or choose another --name"
+        )
+
+
+def _settings(files: RunFolder, state: Mapping[str, Any] | None) -> tuple[TrainConfig, DataRequest]:
+    """Settings and data of a run: from its last checkpoint, or from its config.json where it has none yet."""
+    try:
+        if state is not None:
+            record = Record.from_dict(state["record"])
+            return record.config, DataRequest(record.data_source, record.skip_bad, record.drop_leaks)
+        written = files.read_config()
+        return TrainConfig.from_dict(written["config"]), DataRequest(**written["data"])
+    except (KeyError, TypeError, AttributeError, TrainingError) as error:
+        raise CheckpointError(
+            f"{files.path}: expected the settings of a run, found others ({error}); start a new run"
+        ) from error
 
 
 def build_for_training(
-    config: TrainConfig, data: FaceData, processes: Processes | None = None
+    config: TrainConfig,
+    data: FaceData,
+    processes: Processes | None = None,
+    request: DataRequest | None = None,
 ) -> tuple[FacialExpressionClassifier, Record]:
-    """A seeded classifier with its starting weights, and the record of where it comes from. ``config`` is resolved."""
-    processes = processes or Processes()
+    """A seeded classifier with its starting weights, and the record of where it comes from. ``config`` is resolved.
+
+    Raises TrainingError when the weights do not fit the architecture, or the architecture the size of the faces.
+    """
+    processes, request = processes or Processes(), request or DataRequest()
     mean, std = data.train.mean_and_std()
     architecture = architecture_named(config.architecture)
     seed_everything(config.seed)
     # The other processes take the main one's weights when DistributedDataParallel begins: one download is enough.
     weights = starting_weights(config.weights, architecture) if processes.is_main else StartingWeights(None, "")
     classifier = classifier_from_config(config, weights.state)
+    _check_image_size(classifier, config)
     if not processes.is_main:
         seed_everything(config.seed + processes.rank)  # dropout differs between processes
     return classifier, Record(
@@ -123,6 +154,8 @@ def build_for_training(
         std=max(std, _SMALLEST_STD),
         data_source=data.source,
         data_fingerprint=data.fingerprint(),
+        skip_bad=request.skip_bad,
+        drop_leaks=request.drop_leaks,
         starting_weights=weights.description,
         versions={package: version(package) for package in ("fer-edge", "torch", "torchvision", "numpy")},
         machine=describe_machine(config.device),
@@ -139,13 +172,27 @@ def _together(config: TrainConfig) -> Iterator[tuple[TrainConfig, Processes]]:
 
 
 @contextlib.contextmanager
-def _held(folder: Path, processes: Processes) -> Iterator[RunFolder | None]:
+def _held(folder: Path, config: TrainConfig, processes: Processes) -> Iterator[RunFolder | None]:
     """The run folder, held by the main process; None for the others, who write nothing."""
-    if not processes.is_main:
-        yield None
-        return
-    with RunFolder(folder) as run:
+    with contextlib.ExitStack() as held:
+        run = None
+        with processes.together(config.device):
+            if processes.is_main:
+                run = held.enter_context(RunFolder(folder))
         yield run
+
+
+def _check_image_size(classifier: FacialExpressionClassifier, config: TrainConfig) -> None:
+    """Try one blank face: deep networks halve a small one until nothing is left."""
+    classifier.eval()
+    try:
+        with torch.inference_mode():
+            classifier(torch.zeros(1, 1, config.image_size, config.image_size))
+    except RuntimeError as error:
+        raise TrainingError(
+            f"--image-size: expected a size that {config.architecture} can take, found {config.image_size}; "
+            "choose a larger one or another --architecture"
+        ) from error
 
 
 def _begin(
@@ -159,11 +206,11 @@ def _begin(
     quiet: bool,
 ) -> TrainResult:
     data.split("train"), data.split("validation")  # an empty one is refused before anything is written
-    classifier, record = build_for_training(config, data, processes)
+    with processes.together(config.device):
+        classifier, record = build_for_training(config, data, processes, request)
+        if run is not None:
+            run.write_config({"config": config.to_dict(), "data": asdict(replace(request, source=data.source))})
     reporter = Reporter(quiet=quiet or not processes.is_main)
-    if run is not None:
-        source = data.source if data.source.startswith("sample") else str(Path(data.source).resolve())
-        run.write_config({"config": config.to_dict(), "data": asdict(replace(request, source=source))})
     size = sum(p.numel() for p in classifier.parameters()) / 1e6
     reporter.line(f"{config.architecture}, {size:.2f} M weights, {record.starting_weights}")
     left_out = f", {len(data.problems)} bad files or rows left out" if data.problems else ""
@@ -201,20 +248,22 @@ def _fit(
         )
     except Interrupted:
         if run is not None:
-            _draw(run, record, data)
+            with contextlib.suppress(FerEdgeError):  # how to go on matters more than the pictures
+                _draw(run)
         raise
     if run is not None:
-        _draw(run, record, data)
+        _draw(run)
     return TrainResult(folder, history, record, len(data.train), len(data.validation))
 
 
-def _draw(run: RunFolder, record: Record, data: FaceData) -> None:
+def _draw(run: RunFolder) -> None:
     """Draw the pictures of the run from what it has saved."""
-    rows = read_checkpoint(run.last)["progress"]["rows"]
+    saved = read_checkpoint(run.last)
+    rows = saved["progress"]["rows"]
     if rows:
         training_curves(rows, run.curves)
-    steps = record.config.epochs * max(len(data.train) // min(record.config.batch_size, len(data.train)), 1)
-    learning_rates, momenta = one_cycle(record.config, steps)
+    config = TrainConfig.from_dict(saved["record"]["config"])
+    learning_rates, momenta = one_cycle(config, saved["schedule"]["total_steps"])
     learning_rate_curve(learning_rates, run.learning_rate, momenta)
 
 

@@ -91,9 +91,13 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # damaged zip, pickle with code, not a torch file: torch raises many kinds
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise TrainingError(f"{path}: expected a torchvision state dict, found something else: {reason}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    is_names_to_tensors = isinstance(state, dict) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    )
+    if not is_names_to_tensors:
         raise TrainingError(
-            f"{path}: expected a torchvision state dict (names to tensors), found {type(state).__name__}"
+            f"{path}: expected a torchvision state dict (names to tensors), found other content; "
+            "to go on with a run use --resume, to start from scratch --weights none"
         )
     return state
 

@@ -134,7 +134,7 @@ def test_the_working_directory_is_searched_when_nothing_is_named(
     monkeypatch.chdir(tmp_path)
     write_folders(tmp_path / "fer2013", ("train", "validation"))
     data = load_faces()
-    assert data.source == "fer2013"
+    assert data.source == str(tmp_path / "fer2013")
     assert sizes(data) == (21, 21, 0)
 
 

@@ -23,7 +23,9 @@ def test_settings_survive_their_dictionary():
         ("ema_decay", -0.1, "0 up to below 1"),
         ("warmup", 1.0, "between 0 and 1"),
         ("image_size", 8, "16 pixels or more"),
-        ("patience", -1, "0 or more"),
+        ("patience", -1, "0 to 2147483648"),
+        ("seed", 2**32, "0 to 4294967295"),
+        ("threads", 10**9, "0 to 4096"),
         ("clip_norm", -1.0, "0 or more"),
     ],
 )

@@ -62,6 +62,13 @@ def test_leaked_faces_are_counted_and_left_out_of_the_second_accuracy(run, drawn
     assert dropped.num_leaked == 0
 
 
+def test_a_split_of_nothing_but_leaks_is_not_judged(run, drawn, monkeypatch):
+    monkeypatch.setattr(module, "load_faces", lambda *_, **__: replace(drawn, validation=drawn.train))
+    assert evaluate_checkpoint(run, device="cpu").metrics_without_leaks is None
+    with pytest.raises(DataError, match="every face of validation is in an earlier split too; leave out --drop-leaks"):
+        evaluate_checkpoint(run, device="cpu", drop_leaks=True)
+
+
 def test_figures_and_pictures_are_written(run, tmp_path):
     import json
 

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from fer_edge.errors import CheckpointError, StorageError
+from fer_edge.data.sample import write_sample
+from fer_edge.errors import CheckpointError, StorageError, TrainingError
 from fer_edge.training.checkpoint import load_classifier, read_checkpoint
-from fer_edge.training.one_cycle import OneCycle
+from fer_edge.training.classifier import EpochMeans
+from fer_edge.training.evaluate import evaluate_checkpoint
+from fer_edge.training.one_cycle import OneCycle, fit_one_cycle
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.train import DataRequest, build_for_training, resume, train
 
@@ -96,18 +99,84 @@ def test_going_on_with_a_finished_run_changes_nothing(tmp_path, tiny_config):
     assert all(torch.equal(v, after.state_dict()[k]) for k, v in before.state_dict().items())
 
 
-@pytest.mark.parametrize("content", [None, "not json", "[]"])
+@pytest.mark.parametrize(
+    "content", [None, "not json", "[]", '{"config": {}}', '{"config": {"epochs": "x"}, "data": {}}']
+)
 def test_a_folder_that_holds_no_run_says_so(tmp_path, content):
     (tmp_path / "run").mkdir()
     if content is not None:
         (tmp_path / "run" / "config.json").write_text(content)
-    with pytest.raises(CheckpointError, match=r"expected a run"):
+    with pytest.raises(CheckpointError, match=r"expected (a run|the settings of a run)"):
         resume(tmp_path / "run", quiet=True)
 
 
 def test_a_folder_that_is_not_there_says_where_to_look(tmp_path):
     with pytest.raises(CheckpointError, match="expected a run folder, found none; see what is in"):
         resume(tmp_path / "nothing", quiet=True)
+
+
+def test_every_epoch_leaves_a_checkpoint_however_long_the_save_interval(tmp_path, drawn, tiny_config):
+    class StopHereError(Exception):
+        pass
+
+    def stop_after_the_second(row):
+        if row["epoch"] == 2:
+            raise StopHereError
+
+    classifier, record = build_for_training(replace(tiny_config, epochs=5, save_interval=1e6), drawn)
+    with RunFolder(tmp_path / "run") as run:
+        with pytest.raises(StopHereError):
+            fit_one_cycle(classifier, drawn, record, run=run, on_epoch_end=stop_after_the_second)
+        assert read_checkpoint(run.last)["progress"]["epoch"] == 2
+        assert run.best.is_file()
+
+
+def test_a_run_without_a_finished_epoch_has_nothing_to_judge(tmp_path, drawn, tiny_config):
+    run, _ = _begun_run(drawn, tiny_config, tmp_path / "run")
+    run.__exit__(None, None, None)
+    with pytest.raises(CheckpointError, match="expected a run with a finished epoch, found one without; go on with it"):
+        load_classifier(tmp_path / "run")
+
+
+def test_a_validation_loss_that_is_not_finite_ends_the_run_and_is_never_best(tmp_path, drawn, tiny_config):
+    classifier, record = build_for_training(tiny_config, drawn)
+    classifier.validation_epoch_end = lambda steps: EpochMeans(float("nan"), 0.5)
+    with RunFolder(tmp_path / "run") as run:
+        with pytest.raises(
+            TrainingError, match="epoch 1: expected a finite validation loss, found nan; .*last.pt holds"
+        ):
+            fit_one_cycle(classifier, drawn, replace(record, config=replace(tiny_config, ema_decay=0.0)), run=run)
+        assert not run.best.exists()
+
+
+def test_a_refused_start_does_not_use_up_the_runs_name(tmp_path, tiny_config):
+    with pytest.raises(TrainingError, match="--batch-size"):
+        train(replace(tiny_config, batch_size=1), DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    train(tiny_config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
+
+
+def test_faces_too_small_for_a_deep_network_are_refused_before_anything_is_written(tmp_path, tiny_config):
+    config = replace(tiny_config, architecture="vgg", image_size=16)
+    with pytest.raises(TrainingError, match="--image-size: expected a size that vgg can take, found 16"):
+        train(config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_folder_of_faces_is_found_again_from_anywhere(tmp_path, tiny_config, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    write_sample(Path("sample"), 84, seed=5)  # a folder that is called as the built-in faces are
+    train(replace(tiny_config, epochs=1), DataRequest("./sample"), Path("run"), quiet=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert evaluate_checkpoint(Path("../run"), device="cpu").data_source == str(tmp_path / "sample")
+    assert len(resume(Path("../run"), device="cpu", quiet=True).history.rows) == 1
+
+
+def test_settings_that_somebody_changed_do_not_change_a_run_that_has_begun(tmp_path, tiny_config):
+    train(tiny_config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    config = tmp_path / "run" / "config.json"
+    config.write_text(config.read_text().replace('"epochs": 2', '"epochs": 4'))
+    assert len(resume(tmp_path / "run", quiet=True).history.rows) == 2
 
 
 @pytest.fixture

@@ -110,13 +110,15 @@ class Malicious:
         return (print, ("code ran",))
 
 
-@pytest.mark.parametrize("content", ["missing", "text", "list", "code"])
+@pytest.mark.parametrize("content", ["missing", "text", "list", "code", "numbers"])
 def test_a_file_that_is_no_state_dict_is_refused_and_runs_nothing(tmp_path, content, capsys):
     path = tmp_path / "weights.pth"
     if content == "text":
         path.write_text("hello")
     elif content == "list":
         torch.save([1, 2], path)
+    elif content == "numbers":
+        torch.save({0: torch.zeros(1)}, path)
     elif content == "code":
         torch.save(Malicious(), path)
     with pytest.raises(TrainingError, match=r"weights.pth"):
