@@ -143,7 +143,7 @@ def test_a_validation_loss_that_is_not_finite_ends_the_run_and_is_never_best(tmp
     classifier.validation_epoch_end = lambda steps: EpochMeans(float("nan"), 0.5)
     with RunFolder(tmp_path / "run") as run:
         with pytest.raises(
-            TrainingError, match="epoch 1: expected a finite validation loss, found nan; .*last.pt holds"
+            TrainingError, match=r"epoch 1: expected a finite validation loss, found nan; .*last.pt holds"
         ):
             fit_one_cycle(classifier, drawn, replace(record, config=replace(tiny_config, ema_decay=0.0)), run=run)
         assert not run.best.exists()
