@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.errors import ImageError
+from fer_edge.errors import ImageError, ModelError
+from fer_edge.runtime.images import shown
 
 MAX_BATCH_PIXELS = 2**23
 """8 megapixels: as floats in the graph about 100 MB for RGB. Larger images make smaller batches, down to one."""
@@ -21,10 +22,13 @@ WINDOW_BATCHES = 4
 
 Key = TypeVar("Key")
 
+_Waiting: TypeAlias = tuple[int, Key, NDArray[np.uint8]]
+"""One image's place in the stream, its key, and its pixels (H, W, C)."""
+
 
 @dataclass(frozen=True)
 class Decoded(Generic[Key]):
-    """One image on its way: its pixels (H, W, C), or the error that opening it ended with."""
+    """One image on its way: its pixels (H, W, C), or the error that opening it ended with. Errors name ``key``."""
 
     key: Key
     pixels: NDArray[np.uint8] | ImageError
@@ -40,13 +44,14 @@ class Scored(Generic[Key]):
 
 
 Score = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Pixels (N, H, W, C) to probabilities (N, 7)."""
+"""Pixels (N, H, W, C) to probabilities (N, 7). Raises ModelError for pixels that the model cannot take."""
 
 
 def score_in_batches(images: Iterable[Decoded[Key]], score: Score, batch_size: int) -> Iterator[Scored[Key]]:
     """Yield a Scored for each image, in order. Images of equal (H, W, C) share a batch of up to ``batch_size``.
 
-    With ``batch_size`` 1 every result comes as soon as its image went in, as a camera needs it.
+    With ``batch_size`` 1 every result comes as soon as its image went in, as a camera needs it. One image that the
+    model cannot take comes as its own ImageError: the others of its batch are scored without it.
     """
     if batch_size < 1:
         raise ValueError(f"expected a batch size of at least 1, found {batch_size}")
@@ -61,7 +66,7 @@ class _Batcher(Generic[Key]):
     def __init__(self, score: Score, batch_size: int) -> None:
         self._score = score
         self._batch_size = batch_size
-        self._waiting: dict[tuple[int, ...], list[tuple[int, Key, NDArray[np.uint8]]]] = {}
+        self._waiting: dict[tuple[int, ...], list[_Waiting[Key]]] = {}
         self._held_pixels = 0
         self._done: dict[int, Scored[Key]] = {}
         self._next = 0
@@ -93,11 +98,26 @@ class _Batcher(Generic[Key]):
     def _score_group(self, shape: tuple[int, ...]) -> None:
         group = self._waiting.pop(shape)
         self._held_pixels -= len(group) * shape[0] * shape[1]
+        try:
+            self._score_together(group)
+        except ModelError:
+            self._score_one_by_one(group)
+
+    def _score_together(self, group: list[_Waiting[Key]]) -> None:
         start = time.perf_counter()
         probabilities = self._score(np.stack([pixels for _, _, pixels in group]))  # (n, H, W, C) -> (n, 7)
         latency_ms = (time.perf_counter() - start) * 1e3 / len(group)
         for (index, key, _), row in zip(group, probabilities, strict=True):
             self._done[index] = Scored(key, row, latency_ms)
+
+    def _score_one_by_one(self, group: list[_Waiting[Key]]) -> None:
+        """What failed together may not have failed by every image, and a smaller batch also takes less memory."""
+        for image in group:
+            try:
+                self._score_together([image])
+            except ModelError as error:
+                index, key, _ = image
+                self._done[index] = Scored(key, ImageError(f"{shown(str(key))}: the model cannot take it: {error}"))
 
     def _ready(self) -> Iterator[Scored[Key]]:
         while self._next in self._done:

@@ -16,7 +16,7 @@ from fer_edge.runtime.images import ImageSource, decode_image, face_pixels, sour
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.runtime.providers import ProviderChoice, choose_provider
-from fer_edge.runtime.session import onnxruntime_errors, open_session
+from fer_edge.runtime.session import onnxruntime_errors, open_session, run_options
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -153,7 +153,7 @@ class Classifier:
         feed = pixels if contract.kind == PIXELS else self._normalised(pixels)
         names = [output.name for output in self.card.outputs]
         with onnxruntime_errors(self.path):
-            found = dict(zip(names, self._session.run(names, {contract.name: feed}), strict=True))
+            found = dict(zip(names, self._session.run(names, {contract.name: feed}, run_options()), strict=True))
         logits = np.asarray(found["logits"], dtype=np.float32)
         probabilities = found["probabilities"] if "probabilities" in found else _softmax(logits)
         return np.asarray(probabilities, dtype=np.float32), logits

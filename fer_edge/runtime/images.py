@@ -27,6 +27,9 @@ SUFFIXES = frozenset(
 MAX_PIXELS = 2**30 // 4 // 3
 """Pillow's own bound (89 megapixels, 256 MB as RGB): above it an image is more likely a decompression bomb."""
 
+MAX_SIDE = 2**16 - 1
+"""The most that a JPEG can have. Far above it, integers in onnxruntime's antialiased Resize overflow."""
+
 MAX_FILE_BYTES = 2**30
 
 BACKGROUND = 255
@@ -55,7 +58,7 @@ def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.
     and of an animation the first frame counts. ``name`` is what an error calls the image (default: its path).
 
     Raises ImageError, one line that names the image, for anything else: no such file, a URL, bytes of another format,
-    a truncated or damaged file, more than MAX_PIXELS, an array of another shape or type.
+    a truncated or damaged file, more than MAX_PIXELS, a side above MAX_SIDE, an array of another shape or type.
     """
     name = shown(name or source_name(source))
     try:
@@ -134,15 +137,23 @@ def _decode_stream(stream: IO[bytes], name: str) -> NDArray[np.uint8]:
         return _pixels_of(image, name)
 
 
+def _check_size(width: int, height: int, name: str) -> None:
+    if width * height > MAX_PIXELS:
+        raise _too_large(name)
+    if max(width, height) > MAX_SIDE:
+        raise ImageError(
+            f"{name}: expected sides of at most {MAX_SIDE} pixels, found {width}x{height}; make the image smaller"
+        )
+    if width == 0 or height == 0:
+        raise ImageError(f"{name}: expected pixels, found an image of {width}x{height}")
+
+
 def _too_large(name: str) -> ImageError:
     return ImageError(f"{name}: expected at most {MAX_PIXELS} pixels, found more; make the image smaller")
 
 
 def _pixels_of(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(name)
-    if image.width == 0 or image.height == 0:
-        raise ImageError(f"{name}: expected pixels, found an image of {image.width}x{image.height}")
+    _check_size(image.width, image.height, name)
     image.load()
     upright = _upright(image)
     if upright.mode.startswith("I") or upright.mode == "F":
@@ -190,8 +201,7 @@ def _scaled_to_8_bit(values: NDArray[np.generic], name: str) -> NDArray[np.uint8
 def _pixels_of_array(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or array.size == 0:
         raise ImageError(f"{name}: expected an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), found {array.shape}")
-    if array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise _too_large(name)
+    _check_size(array.shape[1], array.shape[0], name)
     if array.dtype == np.uint16:
         array = _scaled_to_8_bit(array, name)
     if array.dtype != np.uint8:

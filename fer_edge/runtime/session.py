@@ -20,7 +20,7 @@ from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
 MIN_CUDA_NODE_SHARE = 0.5
 """Below it, "runs on CUDA" would mislead: onnxruntime keeps a few shape computations on the CPU, not half of all."""
 
-_ERRORS_ONLY = 3  # onnxruntime's log severity
+_ERRORS_ONLY, _FATAL_ONLY = 3, 4  # onnxruntime's log severities
 _DTYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)", "float16": "tensor(float16)"}
 
 
@@ -64,6 +64,13 @@ def session_options(threads: int = 0) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads
+    return options
+
+
+def run_options() -> onnxruntime.RunOptions:
+    """Options of one run: what fails is raised, so onnxruntime need not also write it to stderr in colours."""
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = _FATAL_ONLY
     return options
 
 

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from fer_edge.errors import ImageError
+from fer_edge.errors import ImageError, ModelError
 from fer_edge.runtime import batching
 from fer_edge.runtime.batching import WINDOW_BATCHES, Decoded, score_in_batches
 from fer_edge.runtime.folder import decode_ahead
@@ -43,6 +43,21 @@ def test_errors_keep_their_place() -> None:
     error = ImageError("bad")
     images = [image(0), Decoded(1, error), image(2)]
     assert [one.result is error for one in score_in_batches(images, Recorder(), 8)] == [False, True, False]
+
+
+def test_an_image_that_the_model_cannot_take_stops_no_other() -> None:
+    score = Recorder()
+
+    def picky(pixels: np.ndarray) -> np.ndarray:
+        if (pixels == 2).any():
+            raise ModelError("m.onnx: onnxruntime cannot run it")
+        return score(pixels)
+
+    scored = list(score_in_batches((image(value) for value in range(6)), picky, 4))
+    assert [one.key for one in scored] == list(range(6))
+    assert [one.key for one in scored if isinstance(one.result, ImageError)] == [2]
+    assert str(scored[2].result) == "2: the model cannot take it: m.onnx: onnxruntime cannot run it"
+    assert [batch[0] for batch in score.batches] == [1, 1, 1, 2]  # the batch with the bad one singly, the rest together
 
 
 def test_lonely_size_waits_no_longer_than_the_window() -> None:

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from fer_edge import EXPRESSIONS, Classifier, Prediction
-from fer_edge.errors import ImageError
-from fer_edge.runtime.images import decode_image
+from fer_edge.errors import ImageError, ModelError
+from fer_edge.runtime.images import MAX_SIDE, decode_image
 
 RNG = np.random.default_rng(11)
 
@@ -186,6 +186,34 @@ def test_folder_is_streamed_by_name_and_one_bad_file_stops_nothing(classifier: C
         assert outcome.prediction.source == outcome.source
         alone = classifier.predict(outcome.source)
         assert outcome.prediction.confidence == pytest.approx(alone.confidence, abs=1e-5)
+
+
+EXTREMES = [(1, MAX_SIDE), (MAX_SIDE, 1), (2, MAX_SIDE), (MAX_SIDE, 3), (1, 1), (7, 20_000), (20_000, 7), (3000, 3000)]
+
+
+def test_images_of_any_allowed_shape_are_scored(classifier: Classifier) -> None:
+    for height, width in EXTREMES:
+        for channels in (1, 3, 4):
+            found = classifier.probabilities(np.zeros((1, height, width, channels), np.uint8))
+            assert found.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_an_enormous_side_among_good_images_is_one_error(classifier: Classifier, folder: Path) -> None:
+    Image.new("L", (80_000_000, 1)).save(folder / "a-long.png")
+    outcomes = list(classifier.predict_folder(folder))
+    assert len(outcomes) == 14
+    assert next(str(one.error) for one in outcomes if one.error).endswith(
+        "a-long.png: expected sides of at most 65535 pixels, found 80000000x1; make the image smaller"
+    )
+    assert sum(one.prediction is not None for one in outcomes) == 12
+
+
+def test_what_onnxruntime_raises_is_not_also_written_to_stderr(
+    classifier: Classifier, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ModelError, match=r"cannot run it: .*Resize node"):
+        classifier.probabilities(np.zeros((1, 1, 80_000_000, 1), np.uint8))
+    assert capfd.readouterr().err == ""
 
 
 def test_folder_may_be_left_early(classifier: Classifier, folder: Path) -> None:

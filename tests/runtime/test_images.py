@@ -196,6 +196,16 @@ def test_decompression_bomb_is_refused_before_decoding(monkeypatch: pytest.Monke
             decode_image(source)
 
 
+@pytest.mark.parametrize("size", [(80_000_000, 1), (1, 80_000_000), (65_536, 2)])
+def test_a_side_that_the_model_could_not_take_is_refused_before_decoding(size: tuple[int, int]) -> None:
+    width, height = size
+    blank = Image.new("L", size)
+    for source in (blank, np.zeros((height, width), np.uint8), encoded(blank, "PNG")):
+        with pytest.raises(ImageError, match=f": expected sides of at most 65535 pixels, found {width}x{height}; make"):
+            decode_image(source)
+    assert decode_image(np.zeros((1, images.MAX_SIDE), np.uint8)).shape == (1, 65535, 1)
+
+
 def test_arrays_keep_their_values() -> None:
     grey = RNG.integers(0, 256, (5, 6), dtype=np.uint8)
     assert np.array_equal(decode_image(grey)[:, :, 0], grey)
