@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.data.faces import FaceSet
+from fer_edge.errors import ModelError
+from fer_edge.evaluation.metrics import softmax
 from fer_edge.export.candidate import Answer, Candidate
 from fer_edge.export.probes import Probe, make_probes
 from fer_edge.export.reference import PixelsToProbabilities
+from fer_edge.export.tolerance import TOLERANCES, Tolerance
 
 BATCHES = (1, 5, 64)
 """Batch sizes that are checked: the one of a live camera, an odd one, and a large one."""
@@ -20,53 +23,6 @@ SQNR_CEILING_DB = 200.0
 """Stands for identical answers, whose ratio is infinite."""
 
 _ACCURACY_BATCH = 64
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How far a model of one precision may be from its checkpoint. Each bound has its reason."""
-
-    max_probability_difference: float
-    """No probability of any image may differ by more."""
-    tie_margin: float
-    """Images whose two best probabilities are closer than this may go either way."""
-    min_top1_agreement: float
-    """Part of the other images that must get the same expression."""
-    max_drop_points: float
-    """Percentage points of accuracy that may be lost on labelled faces."""
-    faces_only: bool
-    """Judge by images of faces alone; the others are measured and shown."""
-    reason: str
-
-
-TOLERANCES = {
-    "fp32": Tolerance(
-        1e-4,
-        1e-3,
-        1.0,
-        0.05,
-        faces_only=False,
-        reason="the same arithmetic in another order: rounding alone, about 1e-6, with room for deeper nets",
-    ),
-    "fp16": Tolerance(
-        1e-2,
-        2e-2,
-        1.0,
-        0.2,
-        faces_only=False,
-        reason="float16 keeps 11 bits, 5e-4 relative an operation, which some twenty layers add up to 1e-3, "
-        "with room for deeper nets",
-    ),
-    "int8": Tolerance(
-        0.25,
-        0.1,
-        0.95,
-        0.5,
-        faces_only=True,
-        reason="8 bits a value: single answers move, so accuracy on labelled faces judges; "
-        "noise lies outside the ranges that calibration on faces has seen",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -81,6 +37,8 @@ class ParityRow:
     mean_probability_difference: float
     sqnr_db: float
     """Power of the checkpoint's logits over the power of the difference, in decibels."""
+    max_softmax_difference: float
+    """Largest difference between the model's probabilities and the softmax of its own logits."""
     cosine: float
     """Smallest cosine between the two logit vectors of an image."""
     decided: int
@@ -135,14 +93,19 @@ class Parity:
         return min(row.sqnr_db for row in self.rows if row.judged)
 
     @property
+    def max_softmax_difference(self) -> float:
+        """The model's probabilities against the softmax of its own logits: the largest difference of a judged row."""
+        return max(row.max_softmax_difference for row in self.rows if row.judged)
+
+    @property
     def top1_agreement(self) -> float:
         """Part of the decided, judged images that get the same expression; 1.0 where none is decided."""
         decided = sum(row.decided for row in self.rows if row.judged)
         return sum(row.agreeing for row in self.rows if row.judged) / decided if decided else 1.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for ``--json``."""
-        return {
+        """Plain types for ``--json``; a figure that is no number is None, as JSON has no NaN."""
+        figures = {
             "model": self.model,
             "passed": bool(self),
             "failures": list(self.failures),
@@ -150,10 +113,19 @@ class Parity:
             "max_probability_difference": self.max_probability_difference,
             "top1_agreement": self.top1_agreement,
             "sqnr_db": self.sqnr_db,
+            "max_softmax_difference": self.max_softmax_difference,
             "accuracy": {**asdict(self.accuracy), "drop_points": self.accuracy.drop_points} if self.accuracy else None,
             "tolerance": asdict(self.tolerance),
-            "rows": [asdict(row) for row in self.rows],
+            "rows": [_finite(asdict(row)) for row in self.rows],
         }
+        return _finite(figures)
+
+
+def _finite(figures: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in figures.items()
+    }
 
 
 def measure_parity(
@@ -168,6 +140,8 @@ def measure_parity(
     """Compare ``candidate`` with its checkpoint's ``reference`` on probes of ``faces`` (uint8 (N, S, S)) and of noise.
 
     ``labelled`` faces (from ``source``) add the accuracy of both sides. ``max_drop_points`` overrides the tolerance's.
+    Raises ModelError when the model cannot run, or takes no image that could judge it: what was not compared is not
+    equal.
     """
     tolerance = TOLERANCES[candidate.card.precision]
     allowed_drop = tolerance.max_drop_points if max_drop_points is None else max_drop_points
@@ -184,6 +158,11 @@ def measure_parity(
             rows.append(_row(probe.name, batch, _first(expected, batch), found, tolerance, judged))
         if judged:
             differences.append(np.abs(expected.probabilities[:batch] - found.probabilities))
+    if not differences:
+        raise ModelError(
+            f"{candidate.card.name}: expected a model of 1 or 3 channels to compare with its checkpoint, found "
+            f"{', '.join(map(str, candidate.card.input.channels)) or 'none'}; export it again"
+        )
     accuracy = measure_accuracy(reference, candidate, labelled, source) if labelled is not None else None
     return Parity(
         model=candidate.card.name,
@@ -243,6 +222,7 @@ def _row(probe: str, batch: int, expected: Answer, found: Answer, tolerance: Tol
         max_probability_difference=float(probability_difference.max()),
         mean_probability_difference=float(probability_difference.mean()),
         sqnr_db=sqnr_db(expected.logits, found.logits),
+        max_softmax_difference=float(np.abs(softmax(found.logits) - found.probabilities).max()),
         cosine=float(_cosines(expected.logits, found.logits).min()),
         decided=int(decided.sum()),
         agreeing=int((agreeing & decided).sum()),
@@ -276,13 +256,23 @@ def _failures(
                 f"{row.probe}, batch {row.batch}: expected probabilities within "
                 f"{tolerance.max_probability_difference:g}, found a difference of {row.max_probability_difference:.3g}"
             )
+        if not row.sqnr_db >= tolerance.min_sqnr_db:
+            yield (
+                f"{row.probe}, batch {row.batch}: expected logits at least {tolerance.min_sqnr_db:g} dB above their "
+                f"difference from the checkpoint's, found {row.sqnr_db:.1f} dB"
+            )
+        if not row.max_softmax_difference <= tolerance.max_softmax_difference:
+            yield (
+                f"{row.probe}, batch {row.batch}: expected probabilities within {tolerance.max_softmax_difference:g} "
+                f"of the softmax of the model's own logits, found {row.max_softmax_difference:.3g}"
+            )
     decided, agreeing = sum(row.decided for row in judged), sum(row.agreeing for row in judged)
-    if agreeing < tolerance.min_top1_agreement * decided:
+    if not agreeing >= tolerance.min_top1_agreement * decided:
         yield (
             f"expected the same expression for {tolerance.min_top1_agreement:.0%} of {decided} decided images, "
             f"found {agreeing / decided:.1%}"
         )
-    if accuracy is not None and accuracy.drop_points > allowed_drop:
+    if accuracy is not None and not accuracy.drop_points <= allowed_drop:
         yield (
             f"expected to lose at most {allowed_drop:g} points of accuracy on {accuracy.faces} faces, "
             f"found {accuracy.drop_points:.2f}"

@@ -30,7 +30,10 @@ def parity_summary(parity: Parity) -> str:
         f"  (allowed {parity.tolerance.max_probability_difference:g})",
         f"  same expression, decided images      {parity.top1_agreement:.2%}"
         f"  (at least {parity.tolerance.min_top1_agreement:.0%})",
-        f"  smallest SQNR of the logits          {parity.sqnr_db:.1f} dB",
+        f"  smallest SQNR of the logits          {parity.sqnr_db:.1f} dB"
+        f"  (at least {parity.tolerance.min_sqnr_db:g} dB)",
+        f"  probabilities against own logits     {parity.max_softmax_difference:.3g}"
+        f"  (allowed {parity.tolerance.max_softmax_difference:g})",
     ]
     if parity.accuracy is not None:
         pair = parity.accuracy

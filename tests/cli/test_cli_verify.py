@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -79,6 +80,23 @@ def test_a_changed_weight_exits_3(damaged, run_folder):
     assert "parity FAILED" in done.stdout
     assert "differs from its checkpoint" in done.stderr
     assert "add --locate to find the layer" in done.stderr
+
+
+def test_other_logits_beside_right_probabilities_exit_3(model, run_folder, tmp_path):
+    graph = onnx.load(model)
+    name = next(output.name for output in graph.graph.output if output.name == "logits")
+    graph.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(-3), "factor"))
+    for node in graph.graph.node:
+        node.input[:] = ["own_logits" if value == name else value for value in node.input]
+        node.output[:] = ["own_logits" if value == name else value for value in node.output]
+    graph.graph.node.append(onnx.helper.make_node("Mul", ["own_logits", "factor"], [name]))
+    card = ModelCard.from_json({entry.key: entry.value for entry in graph.metadata_props}[CARD_KEY])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx_bytes(graph, card))
+    done = run("verify", path, "--checkpoint", run_folder, "--json")
+    assert done.exit_code == 3
+    assert json.loads(done.stdout)["parity"]["max_probability_difference"] < 1e-4
+    assert "expected logits at least 80 dB above their difference from the checkpoint's, found -12.0 dB" in done.stderr
 
 
 def test_locate_names_the_layer(damaged, run_folder):

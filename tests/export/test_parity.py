@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -9,9 +10,10 @@ from fer_edge.card import CARD_KEY, ModelCard
 from fer_edge.errors import ModelError
 from fer_edge.export.candidate import open_candidate
 from fer_edge.export.formats import onnx_bytes, torchscript_bytes
-from fer_edge.export.parity import SQNR_CEILING_DB, TOLERANCES, measure_parity, sqnr_db
+from fer_edge.export.parity import SQNR_CEILING_DB, measure_parity, sqnr_db
 from fer_edge.export.probes import make_probes
 from fer_edge.export.report import draw_parity, parity_markdown, parity_summary
+from fer_edge.export.tolerance import TOLERANCES
 
 
 def card_of(model: onnx.ModelProto) -> ModelCard:
@@ -98,7 +100,36 @@ def test_answers_that_are_not_numbers_fail(exported_tiny, tiny_run):
     candidate = open_candidate(exported_tiny)
     run = candidate._run
     candidate._run = lambda values: {name: np.full_like(output, np.nan) for name, output in run(values).items()}
-    assert not measure_parity(tiny_run.reference, candidate, tiny_run.faces.train.faces[:5])
+    parity = measure_parity(tiny_run.reference, candidate, tiny_run.faces.train.faces[:5])
+    assert not parity
+    assert json.loads(json.dumps(parity.to_dict(), allow_nan=False))["max_probability_difference"] is None
+
+
+def test_logits_are_judged_too(exported_tiny, tiny_run):
+    candidate = open_candidate(exported_tiny)
+    run = candidate._run
+
+    def with_logits_times(factor):
+        return lambda values: {**run(values), "logits": factor * run(values)["logits"]}
+
+    for factor in (-3, 1.01, np.float32("nan")):
+        candidate._run = with_logits_times(factor)
+        parity = measure_parity(tiny_run.reference, candidate, tiny_run.faces.train.faces[:5])
+        assert parity.max_probability_difference < 1e-4
+        assert any("expected logits at least 80 dB above their difference from the" in one for one in parity.failures)
+    assert any(
+        "expected probabilities within 0.0001 of the softmax of the model's own" in one for one in parity.failures
+    )
+    candidate._run = run
+    assert measure_parity(tiny_run.reference, candidate, tiny_run.faces.train.faces[:5])
+
+
+def test_what_cannot_be_compared_does_not_pass(exported_tiny, tiny_run):
+    candidate = open_candidate(exported_tiny)
+    for channels, shown in (((7,), "7"), ((), "none")):
+        candidate.card = replace(candidate.card, input=replace(candidate.card.input, channels=channels))
+        with pytest.raises(ModelError, match=f"tiny-run: expected a model of 1 or 3 channels .* found {shown}; export"):
+            measure_parity(tiny_run.reference, candidate, tiny_run.faces.train.faces[:5])
 
 
 def test_every_tolerance_has_its_reason():
