@@ -9,7 +9,6 @@ import numpy as np
 
 from fer_edge.evaluation.canvas import (
     FAINT_COLOUR,
-    RIGHT_COLOUR,
     SMALL_SIZE,
     TEXT_SIZE,
     WRONG_COLOUR,
@@ -111,7 +110,7 @@ def activation_maps(
         upper, lower = grid[2 * (index // columns) :, index % columns][:2]
         top = int(row.argmax())
         upper.imshow(face, cmap="gray", vmin=0, vmax=255)
-        style_image(upper, f"{EXPRESSIONS[top]} {row[top]:.0%}", RIGHT_COLOUR)
+        style_image(upper, f"{EXPRESSIONS[top]} {row[top]:.0%}")  # the truth is not known: neither right nor wrong
         lower.imshow(face, cmap="gray", vmin=0, vmax=255)
         lower.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * heat, interpolation="bilinear")
         _write_below(lower, names[index])

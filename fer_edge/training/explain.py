@@ -1,5 +1,7 @@
 """What a classifier has learned to see: the filters of its first layer, and where in a face its answer comes from."""
 
+import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,24 +97,16 @@ def explain_faces(
 ) -> Explanation:
     """Class activation maps for the most probable label of each of ``faces``, uint8 (N, S, S), N at least 1.
 
-    Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
-    ICCV 2017) by captum, on the last feature map. Raises MissingExtraError without captum.
+    On the last feature map; see ``class_activation_maps``. Raises MissingExtraError without captum.
     """
-    try:
-        from captum.attr import LayerAttribution, LayerGradCam
-    except ImportError as error:
-        raise MissingExtraError("captum", "explain") from error
     classifier.eval()
     prepared = normalise(torch.from_numpy(faces), info.mean, info.std)  # (N, 1, S, S)
     name, layer, map_shape = last_feature_map(classifier, prepared[:1])
-    grad_cam = LayerGradCam(classifier, layer)
     logits, maps = [], []
     for batch in prepared.split(_BATCH_SIZE):
         with torch.no_grad():
             logits.append(classifier(batch))
-        attribution = grad_cam.attribute(batch, target=logits[-1].argmax(dim=1), relu_attributions=True)
-        enlarged = LayerAttribution.interpolate(attribution.detach(), batch.shape[-2:], interpolate_mode="bilinear")
-        maps.append(_scaled_to_one(enlarged.squeeze(1)))
+        maps.append(class_activation_maps(classifier, layer, batch, logits[-1].argmax(dim=1)))
     return Explanation(
         names=tuple(names),
         faces=faces,
@@ -123,12 +117,30 @@ def explain_faces(
     )
 
 
+def class_activation_maps(
+    classifier: FacialExpressionClassifier, layer: nn.Module, faces: Tensor, labels: Tensor
+) -> Tensor:
+    """Where in ``faces`` (N, 1, S, S), normalised, ``layer`` finds what speaks for ``labels`` (N,): (N, S, S), 0 to 1.
+
+    Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
+    ICCV 2017) by captum. Raises MissingExtraError without captum.
+    """
+    try:
+        from captum.attr import LayerAttribution, LayerGradCam
+    except ImportError as error:
+        raise MissingExtraError("captum", "explain") from error
+    attribution = LayerGradCam(classifier, layer).attribute(faces, target=labels, relu_attributions=True)
+    enlarged = LayerAttribution.interpolate(attribution.detach(), faces.shape[-2:], interpolate_mode="bilinear")
+    return _scaled_to_one(enlarged.squeeze(1))
+
+
 def last_feature_map(classifier: FacialExpressionClassifier, faces: Tensor) -> tuple[str, nn.Module, tuple[int, int]]:
     """Name, module and (height, width) of the last feature map on the way from ``faces`` (N, 1, S, S) to the logits.
 
-    That is the last output of more than one place that a convolution, or a block with convolutions in it, gives: the
-    sum of ResNet's last block, not the branch within it. Pooling layers are no such blocks. Where every map has one
-    place only (faces as small as the network's stride), it is the last of these.
+    That is the last convolution's output of more than one place, followed through what comes after it for as long as
+    height and width stay: norm and activation (Grad-CAM weighs activations; before a batch norm any constant could be
+    added to them), and the sum or concatenation of the block. Where every map has one place only (faces as small as
+    the network's stride), it begins at the last convolution. Auxiliary heads do not run in eval mode.
     """
     seen: list[tuple[str, nn.Module, tuple[int, int]]] = []
 
@@ -139,20 +151,20 @@ def last_feature_map(classifier: FacialExpressionClassifier, faces: Tensor) -> t
 
         return module.register_forward_hook(note)
 
-    blocks = [
-        (name, module)
-        for name, module in classifier.network.named_modules()
-        if any(isinstance(part, nn.Conv2d) for part in module.modules())
-    ]
-    hooks = [watch(name, module) for name, module in blocks]
+    hooks = [watch(name, module) for name, module in classifier.network.named_modules()]
     try:
         with torch.no_grad():
             classifier(faces)
     finally:
         for hook in hooks:
             hook.remove()
-    wide = [entry for entry in seen if entry[2][0] * entry[2][1] > 1]
-    return (wide or seen)[-1]
+    convolutions = [index for index, (_, module, _) in enumerate(seen) if isinstance(module, nn.Conv2d)]
+    wide = [index for index in convolutions if seen[index][2] != (1, 1)]
+    last = (wide or convolutions)[-1]
+    times_run = Counter(name for name, _, _ in seen)
+    same_size = itertools.takewhile(lambda entry: entry[2] == seen[last][2], seen[last:])
+    # A block may run one ReLU twice, and then its two outputs cannot be told apart by module.
+    return [entry for entry in same_size if times_run[entry[0]] == 1][-1]
 
 
 def _scaled_to_one(maps: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
 import builtins
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from fer_edge.training.architectures import ARCHITECTURES, build_classifier
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.explain import (
+    class_activation_maps,
     drawn_examples,
     explain_faces,
     last_feature_map,
@@ -69,6 +71,31 @@ def test_a_map_is_bright_where_the_answer_comes_from(info):
         np.testing.assert_allclose(heat, face / 255, atol=1e-6)
 
 
+def test_one_face_has_another_map_for_another_label():
+    torch.manual_seed(0)
+    classifier = build_classifier("tiny").eval()
+    face = torch.rand(1, 1, 48, 48).expand(7, 1, 48, 48)
+    _, layer, _ = last_feature_map(classifier, face[:1])
+    maps = class_activation_maps(classifier, layer, face, torch.arange(7))
+    telling = [heat for heat in maps if heat.any()]  # for some labels nothing in a face may speak
+    assert len(telling) >= 2
+    for first, second in itertools.combinations(telling, 2):
+        assert (first - second).abs().max() > 0.01
+
+
+def test_maps_do_not_change_with_a_constant_that_batch_norm_takes_away():
+    torch.manual_seed(0)
+    classifier = build_classifier("tiny").eval()
+    faces = torch.rand(3, 1, 48, 48)
+    labels = torch.tensor([0, 3, 6])
+    _, layer, _ = last_feature_map(classifier, faces[:1])
+    before = class_activation_maps(classifier, layer, faces, labels)
+    convolution, norm = classifier.network[10], classifier.network[11]
+    convolution.bias = nn.Parameter(torch.ones(64))
+    norm.running_mean += 1
+    assert torch.allclose(class_activation_maps(classifier, layer, faces, labels), before, atol=1e-5)
+
+
 def test_a_face_that_says_nothing_has_an_empty_map_and_no_nan(info):
     plain = replace(info, mean=0.0, std=1.0)
     dark = np.zeros((1, 48, 48), np.uint8)
@@ -81,10 +108,10 @@ def test_a_face_that_says_nothing_has_an_empty_map_and_no_nan(info):
     [
         ("resnet18", {"stem": "imagenet"}, "layer4", (2, 2)),
         ("resnet18", {"stem": "small"}, "layer4", (6, 6)),
-        ("vgg", {}, "features.25", (3, 3)),
+        ("vgg", {}, "features.27", (3, 3)),
         ("inception", {}, "inception5b", (2, 2)),
         ("mobilenet_v3_small", {}, "features", (2, 2)),
-        ("tiny", {}, "10", (3, 3)),
+        ("tiny", {}, "12", (3, 3)),
     ],
 )
 def test_the_last_feature_map_is_found_in_every_architecture(architecture, settings, layer, shape):
