@@ -2,24 +2,24 @@
 
 import shlex
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from filelock import FileLock, Timeout
 
-from fer_edge.data.faces import FaceData
-from fer_edge.errors import CheckpointError, Interrupted, MissingExtraError, TrainingError
-from fer_edge.files import make_folder, storage_errors
+from fer_edge.data.faces import FaceData, empty_face_set
+from fer_edge.errors import Interrupted, MissingExtraError, TrainingError
+from fer_edge.training.architectures import architecture_named
 from fer_edge.training.config import Optimizer, TrainConfig
 from fer_edge.training.hardware import resolve
 from fer_edge.training.history import Row
 from fer_edge.training.one_cycle import fit_one_cycle
-from fer_edge.training.progress import Reporter
+from fer_edge.training.signals import StopSignals
+from fer_edge.training.study_file import held_study_file, open_study
 from fer_edge.training.train import DataRequest, build_for_training
+from fer_edge.training.weights import starting_weights
 
 if TYPE_CHECKING:
     import optuna
@@ -36,7 +36,8 @@ AUGMENT_STRENGTHS = (0.0, 1.5)
 STARTUP_TRIALS = 5
 """Trials drawn at random before the sampler models them, and completed before the pruner compares with them."""
 
-_IDENTITY = "identity"
+_DIVERGED = "diverged"
+"""Attribute of a trial that holds why its numbers were not finite."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Trial:
 
     number: int
     state: str
-    """'complete', 'pruned' (stopped as worse than the median, or its loss diverged) or 'failed' (killed, stopped)."""
+    """'complete', 'pruned' (worse than the median), 'diverged' (not finite) or 'failed' (interrupted or killed)."""
     accuracy: float | None
     """Validation accuracy of its best epoch; None where it did not complete."""
     settings: dict[str, float]
@@ -83,7 +84,7 @@ class SearchResult:
     """The command line that trains with the best settings and the default number of epochs."""
 
 
-def search(wanted: Search, report: Callable[[str], None], *, quiet: bool = False) -> SearchResult:
+def search(wanted: Search, report: Callable[[str], None]) -> SearchResult:
     """Train short runs until the study has as many finished trials as wanted; ``report`` hears a line after each.
 
     Trials are chosen by a tree-structured Parzen estimator (Bergstra et al., "Algorithms for Hyper-Parameter
@@ -97,27 +98,48 @@ def search(wanted: Search, report: Callable[[str], None], *, quiet: bool = False
         import optuna
     except ImportError as error:
         raise MissingExtraError("optuna", "tune") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    wanted = replace(wanted, config=_with_known_weights(wanted.config, report))
     config = resolve(wanted.config)
     torch.set_num_threads(config.threads)
     data = wanted.data.load(config)
+    data = replace(data, test=empty_face_set(config.image_size))  # nothing below can look at it
     data.split("train"), data.split("validation")  # an empty one is refused before the file is made
-    with _held(wanted.storage):
-        study = _open_study(wanted, _identity(config, data))
+    with held_study_file(wanted.storage):
+        study = open_study(wanted.storage, wanted.study, _identity(config, data))
         for left in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
             study.tell(left.number, state=optuna.trial.TrialState.FAIL)  # the file is ours: its process was killed
+        # With the same seed again, a resumed study would repeat the random draws it began with.
+        seed = config.seed + len(study.get_trials(deepcopy=False))
+        study.sampler = optuna.samplers.TPESampler(n_startup_trials=STARTUP_TRIALS, seed=seed)
+        study.pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1)
+        _run_trials(study, wanted, config, data, report)
+        return _result(wanted, data, study)
 
-        def objective(trial: "optuna.Trial") -> float:
-            return _accuracy(trial, config, data, Reporter(quiet=quiet))
+
+def _run_trials(
+    study: "optuna.Study", wanted: Search, config: TrainConfig, data: FaceData, report: Callable[[str], None]
+) -> None:
+    """Train until ``study`` has as many finished trials as wanted, or the time is over. Raises Interrupted."""
+    missing = wanted.trials - _num_finished(study)
+    if missing <= 0:
+        return
+    timeout_s = wanted.timeout_minutes * 60 if wanted.timeout_minutes is not None else None
+
+    with StopSignals() as signals:
 
         def tell(study: "optuna.Study", _trial: object) -> None:
             report(_line(_trials_of(study)[-1], _num_finished(study), wanted.trials))
+            if signals.received:
+                raise Interrupted("between two trials", signals.received)
 
-        missing = wanted.trials - _num_finished(study)
-        timeout_s = wanted.timeout_minutes * 60 if wanted.timeout_minutes is not None else None
         try:
-            if missing > 0:
-                study.optimize(objective, n_trials=missing, timeout=timeout_s, callbacks=[tell])
+            study.optimize(
+                lambda trial: _accuracy(trial, config, data, signals),
+                n_trials=missing,
+                timeout=timeout_s,
+                callbacks=[tell],
+            )
         except (Interrupted, KeyboardInterrupt) as stop:
             code = stop.exit_code if isinstance(stop, Interrupted) else 128 + signal.SIGINT
             raise Interrupted(
@@ -125,11 +147,13 @@ def search(wanted: Search, report: Callable[[str], None], *, quiet: bool = False
                 f"the same command with --study {shlex.quote(wanted.study)} goes on",
                 code - 128,
             ) from stop
-        return _result(wanted, config, data, study)
 
 
-def _accuracy(trial: "optuna.Trial", base: TrainConfig, data: FaceData, reporter: Reporter) -> float:
-    """Train one short run with the settings that ``trial`` suggests; gives its best validation accuracy."""
+def _accuracy(trial: "optuna.Trial", base: TrainConfig, data: FaceData, signals: StopSignals) -> float:
+    """Train one short run with the settings that ``trial`` suggests; gives its best validation accuracy.
+
+    Raises TrialPruned where it is worse than others or diverges, and Interrupted after a signal.
+    """
     import optuna
 
     low, high = LEARNING_RATES[base.optimizer]
@@ -144,66 +168,35 @@ def _accuracy(trial: "optuna.Trial", base: TrainConfig, data: FaceData, reporter
     )
 
     def compare(row: Row) -> None:
+        signals.received = signals.received or _noted_while_training()
+        is_last = row["epoch"] >= base.epochs
+        if signals.received and not is_last:
+            raise Interrupted("between two epochs", signals.received)
         trial.report(row["validation_accuracy"], int(row["epoch"]))
-        if trial.should_prune():
+        if not is_last and trial.should_prune():
             raise optuna.TrialPruned
 
     classifier, record = build_for_training(config, data)
     try:
-        return fit_one_cycle(classifier, data, record, reporter=reporter, on_epoch_end=compare).best_accuracy
-    except TrainingError as error:  # a loss that is not finite tells the sampler to stay away from here
-        reporter.line(str(error))
-        raise optuna.TrialPruned from error
+        return fit_one_cycle(classifier, data, record, on_epoch_end=compare).best_accuracy
+    except TrainingError as error:
+        trial.set_user_attr(_DIVERGED, str(error))
+        raise optuna.TrialPruned from error  # ranks below every complete trial: the sampler stays away from here
 
 
-@contextmanager
-def _held(storage: Path) -> Iterator[None]:
-    """Hold the file against other searches, so that a trial still marked as running is known to be dead."""
-    make_folder(storage.parent)
-    lock = FileLock(storage.with_name(storage.name + ".lock"))
-    with storage_errors(storage):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise CheckpointError(
-                f"{storage}: expected a file nobody is using, found another search in it; "
-                "wait for it, stop it, or choose another --storage"
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+def _noted_while_training() -> int | None:
+    """The signal that training noted: it listens in place of the search, and obeys none after its last step."""
+    listener = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
+    return listener.received if isinstance(listener, StopSignals) else None
 
 
-def _open_study(wanted: Search, identity: dict[str, Any]) -> "optuna.Study":
-    """The study, new or gone on with. Raises CheckpointError when it is another than ``identity`` says."""
-    import optuna
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{wanted.storage}")
-        study = optuna.create_study(storage=storage, study_name=wanted.study, direction="maximize", load_if_exists=True)
-    except (SQLAlchemyError, RuntimeError) as error:  # RuntimeError: written by another version of optuna
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"{wanted.storage}: expected an SQLite file of searches, found one that cannot be opened ({reason}); "
-            "choose another --storage"
-        ) from error
-    if _IDENTITY not in study.user_attrs:
-        study.set_user_attr(_IDENTITY, identity)
-    known = study.user_attrs[_IDENTITY]
-    differing = [name for name, value in identity.items() if known.get(name) != value]
-    if differing:
-        raise CheckpointError(
-            f"study '{wanted.study}' in {wanted.storage}: expected the {', '.join(differing)} it began with, "
-            "found another, so that accuracies could not be compared; choose another --study"
-        )
-    # With the same seed again, a resumed study would repeat the random draws it began with.
-    study.sampler = optuna.samplers.TPESampler(
-        n_startup_trials=STARTUP_TRIALS, seed=wanted.config.seed + len(study.get_trials(deepcopy=False))
-    )
-    study.pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1)
-    return study
+def _with_known_weights(config: TrainConfig, report: Callable[[str], None]) -> TrainConfig:
+    """``config`` with 'auto' weights replaced by what they are here, so that all trials of a study begin alike."""
+    if config.weights != "auto":
+        return config
+    found = starting_weights("auto", architecture_named(config.architecture))
+    report(f"starting weights of every trial: {found.description}")
+    return replace(config, weights="none" if found.state is None else "imagenet")
 
 
 def _identity(config: TrainConfig, data: FaceData) -> dict[str, Any]:
@@ -213,7 +206,7 @@ def _identity(config: TrainConfig, data: FaceData) -> dict[str, Any]:
 
 
 def _num_finished(study: "optuna.Study") -> int:
-    return sum(trial.state in ("complete", "pruned") for trial in _trials_of(study))
+    return sum(trial.state != "failed" for trial in _trials_of(study))
 
 
 def _trials_of(study: "optuna.Study") -> tuple[Trial, ...]:
@@ -221,7 +214,7 @@ def _trials_of(study: "optuna.Study") -> tuple[Trial, ...]:
     return tuple(
         Trial(
             number=trial.number + 1,
-            state=words[trial.state.name],
+            state="diverged" if _DIVERGED in trial.user_attrs else words[trial.state.name],
             accuracy=trial.value if trial.state.name == "COMPLETE" else None,
             settings=dict(trial.params),
             seconds=trial.duration.total_seconds() if trial.duration else None,
@@ -237,7 +230,7 @@ def _line(trial: Trial, finished: int, wanted: int) -> str:
     return f"trial {trial.number} ({finished}/{wanted} finished)  {outcome}  {settings}  {trial.seconds or 0:.0f} s"
 
 
-def _result(wanted: Search, config: TrainConfig, data: FaceData, study: "optuna.Study") -> SearchResult:
+def _result(wanted: Search, data: FaceData, study: "optuna.Study") -> SearchResult:
     trials = _trials_of(study)
     completed = [trial for trial in trials if trial.accuracy is not None]
     best = max(completed, key=lambda trial: trial.accuracy or 0.0, default=None)

@@ -1,16 +1,21 @@
 import builtins
 import functools
+import os
 import shlex
 import shutil
+import signal
+import sqlite3
 from dataclasses import replace
 
 import optuna
 import pytest
 
 from fer_edge.data.load import load_faces
-from fer_edge.errors import CheckpointError, Interrupted, MissingExtraError, TrainingError
+from fer_edge.errors import CheckpointError, Interrupted, MissingExtraError, StorageError, TrainingError
 from fer_edge.training import tune as module
 from fer_edge.training.config import AugmentConfig
+from fer_edge.training.one_cycle import OneCycle
+from fer_edge.training.study_file import held_study_file
 from fer_edge.training.train import DataRequest
 from fer_edge.training.tune import BATCH_SIZES, LEARNING_RATES, Search, search
 
@@ -48,7 +53,7 @@ def lines() -> list[str]:
 
 
 def run(wanted, lines=None):
-    return search(wanted, (lines if lines is not None else []).append, quiet=True)
+    return search(wanted, (lines if lines is not None else []).append)
 
 
 def test_a_resumed_search_counts_what_is_finished_and_draws_other_settings(wanted, lines):
@@ -85,7 +90,7 @@ def fake_training(monkeypatch, accuracies, on_run=None):
     """Replaces training by a history with the given validation accuracies for each trial; keeps the settings used."""
     used = []
 
-    def fit(_classifier, data, record, *, reporter, on_epoch_end):
+    def fit(_classifier, data, record, *, on_epoch_end):
         used.append(record.config)
         if on_run:
             on_run(len(used))
@@ -118,20 +123,20 @@ def test_the_best_trial_becomes_a_train_command_with_the_settings_it_ran_with(wa
 
 def test_a_trial_worse_than_the_median_is_pruned_and_never_the_best(wanted, monkeypatch):
     fake_training(monkeypatch, [[0.5, 0.5, 0.6]] * 5 + [[0.1, 0.1, 0.9]])
-    result = run(replace(wanted, trials=6))
+    result = run(replace(wanted, config=replace(wanted.config, epochs=3), trials=6))
     assert [trial.state for trial in result.trials] == ["complete"] * 5 + ["pruned"]
     assert result.trials[5].accuracy is None
     assert result.best.number == 1
 
 
-def test_a_diverging_trial_is_pruned_and_the_search_goes_on(wanted, monkeypatch):
+def test_a_diverging_trial_counts_and_the_search_goes_on(wanted, monkeypatch):
     def diverge(number):
         if number == 1:
             raise TrainingError("expected a finite loss, found nan")
 
     fake_training(monkeypatch, [[0.1], [0.3]], on_run=diverge)
     result = run(wanted)
-    assert [trial.state for trial in result.trials] == ["pruned", "complete"]
+    assert [trial.state for trial in result.trials] == ["diverged", "complete"]
     assert result.best.number == 2
 
 
@@ -174,15 +179,15 @@ def test_a_trial_whose_process_was_killed_does_not_block_or_count(wanted):
 
 def test_a_study_of_other_data_or_settings_is_refused(wanted):
     run(replace(wanted, trials=1))
-    with pytest.raises(CheckpointError, match=r"expected the data it began with, found.*choose another --study"):
+    with pytest.raises(CheckpointError, match=r"expected what it began with \(data \w{12}….*choose another --study"):
         run(replace(wanted, data=DataRequest("sample:126")))
-    with pytest.raises(CheckpointError, match="expected the epochs it began with"):
+    with pytest.raises(CheckpointError, match=r"expected what it began with \(epochs 1\), found epochs 2;"):
         run(replace(wanted, config=replace(wanted.config, epochs=2)))
     assert len(run(replace(wanted, study="second", data=DataRequest("sample:126"), trials=1)).trials) == 1
 
 
 def test_a_file_in_use_is_refused(wanted):
-    with module._held(wanted.storage), pytest.raises(CheckpointError, match="found another search in it"):
+    with held_study_file(wanted.storage), pytest.raises(CheckpointError, match="found another search in it"):
         run(wanted)
 
 
@@ -191,6 +196,102 @@ def test_a_file_that_is_no_study_is_refused_and_left_alone(wanted):
     with pytest.raises(CheckpointError, match="expected an SQLite file of searches"):
         run(wanted)
     assert wanted.storage.read_bytes() == b"precious" * 200
+
+
+def test_a_database_of_another_program_is_refused_and_left_alone(wanted):
+    wanted.storage.unlink()
+    with sqlite3.connect(wanted.storage) as other:
+        other.execute("CREATE TABLE customers (name TEXT)")
+    other.close()
+    before = wanted.storage.read_bytes()
+    with pytest.raises(CheckpointError, match=r"found one of another program \(its tables: customers\)"):
+        run(wanted)
+    assert wanted.storage.read_bytes() == before
+
+
+def test_a_damaged_file_is_refused_in_one_line(wanted):
+    whole = wanted.storage.read_bytes()
+    wanted.storage.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match=r"tune\.db: expected an SQLite file of searches, found") as raised:
+        run(wanted)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_in_place_of_the_file_is_refused(wanted, tmp_path):
+    with pytest.raises(CheckpointError, match="expected an SQLite file of searches, found a folder"):
+        run(replace(wanted, storage=tmp_path))
+
+
+def test_a_file_that_cannot_be_written_any_more_is_said_so(wanted, monkeypatch):
+    def fill_disk(_number):
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise optuna.exceptions.StorageInternalError("An exception is raised during the commit.") from error
+
+    fake_training(monkeypatch, [[0.1]], on_run=fill_disk)
+    with pytest.raises(StorageError, match=r"tune\.db: cannot be written: the disk is full"):
+        run(wanted)
+
+
+def test_a_file_name_is_taken_as_it_is(wanted, tmp_path):
+    odd = tmp_path / "a?b %20#.db"
+    wanted.storage.rename(odd)
+    run(replace(wanted, storage=odd, trials=1))
+    assert {path.name for path in tmp_path.iterdir()} == {odd.name, f"{odd.name}.lock"}
+
+
+class _Poison:
+    """A test split that must not be looked at."""
+
+    def __getattribute__(self, name):
+        raise AssertionError(f"the search looked at the test split ({name})")
+
+
+def test_the_test_split_is_never_looked_at(wanted, monkeypatch):
+    poisoned = replace(cached_faces("sample:84"), test=_Poison())
+    monkeypatch.setattr(DataRequest, "load", lambda _request, _config: poisoned)
+    assert len(run(wanted).trials) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_last_validation_ends_the_search_after_the_trial(wanted, monkeypatch, number):
+    validate = OneCycle.validate
+
+    def validate_then_signal(cycle):
+        os.kill(os.getpid(), number)
+        return validate(cycle)
+
+    monkeypatch.setattr(OneCycle, "validate", validate_then_signal)
+    with pytest.raises(Interrupted, match="1 of 2 trials are kept") as raised:
+        run(wanted)  # trials of one epoch: training itself looks no more for signals
+    assert raised.value.exit_code == 128 + number
+
+
+def test_a_signal_between_two_trials_ends_the_search(wanted):
+    with pytest.raises(Interrupted, match="1 of 2 trials are kept") as raised:
+        search(wanted, lambda _line: os.kill(os.getpid(), signal.SIGTERM))
+    assert raised.value.exit_code == 143
+    assert len(run(wanted).trials) == 2
+
+
+def test_a_signal_while_training_ends_the_search_in_the_trial(wanted, monkeypatch):
+    long = replace(wanted, config=replace(wanted.config, epochs=10_000))
+    validate = OneCycle.validate
+
+    def validate_then_signal(cycle):
+        os.kill(os.getpid(), signal.SIGINT)
+        return validate(cycle)
+
+    monkeypatch.setattr(OneCycle, "validate", validate_then_signal)
+    with pytest.raises(Interrupted, match="0 of 2 trials are kept"):
+        run(long)
+
+
+def test_weights_that_depend_on_the_machine_are_settled_once(wanted, lines):
+    result = run(replace(wanted, config=replace(wanted.config, weights="auto")), lines)
+    assert lines[0].startswith("starting weights of every trial: from scratch")
+    assert "--weights none" in result.train_command
+    assert len(run(wanted).trials) == 2  # the same study: --weights none
 
 
 def test_no_trial_begins_after_the_timeout(wanted):
