@@ -19,10 +19,20 @@ FORMAT_VERSION = 1
 UNSEALED = "0" * 64
 """The digits of ``content_sha256`` before the file is sealed (see fer_edge/runtime/seal.py)."""
 
-FORMATS = ("onnx", "ort", "torchscript", "pt2")
+SUFFIXES = {"onnx": ".onnx", "ort": ".ort", "torchscript": ".torchscript", "pt2": ".pt2"}
+"""Format to the end of a file's name."""
+
+FORMATS = tuple(SUFFIXES)
 PRECISIONS = ("fp32", "fp16", "int8")
 PIXELS, NORMALISED = "pixels", "normalised"
 INPUT_KINDS = (PIXELS, NORMALISED)
+CHANNELS = (1, 3, 4)
+"""Grey, RGB, RGBA."""
+
+MAX_IMAGE_SIZE = 4096
+_MAX_DEPTH = 32
+"""Of objects within objects; a card needs four."""
+_MAX_VERSION_LENGTH = 20
 
 Dimension = str | int
 _Value = TypeVar("_Value")
@@ -133,7 +143,7 @@ class ModelCard:
             precision=fields.read("precision", _one_of(PRECISIONS)),
             input=_input_contract(fields.within("input")),
             outputs=tuple(_tensor_contract(output) for output in fields.each("outputs")),
-            image_size=fields.read("image_size", _positive_integer),
+            image_size=fields.read("image_size", _image_size),
             mean=fields.read("mean", _number),
             std=fields.read("std", _positive_number),
             training_data=_training_data(fields.within("training_data")),
@@ -166,13 +176,39 @@ def card_beside(text: str | bytes, *, where: str) -> tuple[ModelCard, str]:
 
 
 def _parsed(text: str | bytes, where: str) -> Mapping[str, Any]:
+    """Numbers that JSON or a float cannot hold (NaN, 1e999) are refused, and nesting that nothing could print."""
     try:
-        raw = json.loads(text)
+        raw = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float)
+        if not isinstance(raw, dict):
+            raise ModelError(f"{where}: expected a card in JSON, found a {type(raw).__name__}; export again")
+        _check_depth(raw)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{where}: expected a card in JSON, found something else ({error}); export again") from error
-    if not isinstance(raw, dict):
-        raise ModelError(f"{where}: expected a card in JSON, found a {type(raw).__name__}; export again")
     return raw
+
+
+def _refuse_constant(constant: str) -> float:
+    raise ValueError(f"the number {constant}")
+
+
+def _finite_float(digits: str) -> float:
+    if not math.isfinite(value := float(digits)):
+        raise ValueError(f"the number {digits[:20]}")
+    return value
+
+
+def _check_depth(raw: dict[str, Any]) -> None:
+    layer: list[Any] = [raw]
+    for _ in range(_MAX_DEPTH):
+        layer = [
+            inner
+            for value in layer
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not layer:
+            return
+    raise ValueError("objects nested too deeply")
 
 
 class _Expected(Exception):  # not an error of its own: it carries what was expected to _Fields.read
@@ -216,10 +252,14 @@ def _tensor_contract(fields: _Fields) -> TensorContract:
 
 
 def _input_contract(fields: _Fields) -> InputContract:
+    tensor = _tensor_contract(fields)
+    kind = fields.read("kind", _one_of(INPUT_KINDS))
+    if (kind == PIXELS) != (tensor.dtype == "uint8"):
+        raise fields.wrong("dtype", "uint8" if kind == PIXELS else "a float", tensor.dtype)
     return InputContract(
-        **asdict(_tensor_contract(fields)),
-        kind=fields.read("kind", _one_of(INPUT_KINDS)),
-        channels=fields.read("channels", _positive_integers),
+        **asdict(tensor),
+        kind=kind,
+        channels=fields.read("channels", _channels),
         colour=fields.read("colour", _text),
     )
 
@@ -265,10 +305,22 @@ def _positive_integer(value: Any) -> int:
     return value
 
 
+def _image_size(value: Any) -> int:
+    if _positive_integer(value) > MAX_IMAGE_SIZE:
+        raise _Expected(f"an integer from 1 to {MAX_IMAGE_SIZE}")
+    return int(value)
+
+
 def _number(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, int | float) or isinstance(value, bool):
         raise _Expected("a finite number")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer that no float can hold
+        raise _Expected("a finite number") from None
+    if not math.isfinite(number):
+        raise _Expected("a finite number")
+    return number
 
 
 def _positive_number(value: Any) -> float:
@@ -287,8 +339,11 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(item) for item in _list(value))
 
 
-def _positive_integers(value: Any) -> tuple[int, ...]:
-    return tuple(_positive_integer(item) for item in _list(value))
+def _channels(value: Any) -> tuple[int, ...]:
+    channels = tuple(_positive_integer(item) for item in _list(value))
+    if not channels or not set(channels) <= set(CHANNELS):
+        raise _Expected(f"one or more of {', '.join(map(str, CHANNELS))}")
+    return channels
 
 
 def _shape(value: Any) -> tuple[Dimension, ...]:
@@ -318,7 +373,8 @@ def _date(value: Any) -> str:
 
 
 def _version(value: Any) -> str:
-    if not isinstance(value, str) or not all(part.isdecimal() for part in value.split(".")):
+    is_short = isinstance(value, str) and len(value) <= _MAX_VERSION_LENGTH
+    if not is_short or not all(part.isdecimal() for part in value.split(".")):
         raise _Expected("a version such as 1.18")
     return value
 

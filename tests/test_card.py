@@ -53,6 +53,9 @@ def raw(**changes: Any) -> dict[str, Any]:
     return {**json.loads(CARD.to_json()), **changes}
 
 
+INPUT = raw()["input"]
+
+
 def test_card_survives_json() -> None:
     assert ModelCard.from_json(CARD.to_json()) == CARD
     assert ModelCard.from_json(CARD.to_json(indent=2).encode()) == CARD
@@ -95,6 +98,13 @@ def test_unknown_keys_are_ignored() -> None:
         ({"metrics": {"test": 0.7}}, "'metrics': expected an object"),
         ({"versions": {"torch": 2}}, "'versions': expected text"),
         ({"training_data": {"source": "x"}}, "'training_data.fingerprint': expected a value, found none"),
+        ({"mean": 10**400}, "'mean': expected a finite number, found 1000"),
+        ({"image_size": 10**9}, "'image_size': expected an integer from 1 to 4096, found 1000000000"),
+        ({"minimum_onnxruntime": "9" * 5000}, "'minimum_onnxruntime': expected a version such as 1.18"),
+        ({"input": {**INPUT, "channels": [7]}}, "'input.channels': expected one or more of 1, 3, 4, found [7]"),
+        ({"input": {**INPUT, "channels": []}}, "'input.channels': expected one or more of 1, 3, 4, found []"),
+        ({"input": {**INPUT, "dtype": "float32"}}, "'input.dtype': expected uint8, found float32"),
+        ({"input": {**INPUT, "kind": "normalised"}}, "'input.dtype': expected a float, found uint8"),
         ({"outputs": []}, "'outputs': expected a list of objects, found []"),
         ({"outputs": [{"name": "a", "dtype": "float32"}]}, "'outputs[0].shape': expected a value, found none"),
     ],
@@ -128,6 +138,21 @@ def test_any_value_anywhere_is_read_or_refused_in_one_short_line(key: str, value
     else:
         assert f"card field '{key}" in refusal
         assert len(refusal) < 400
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("NaN", "the number NaN"),
+        ("-Infinity", "the number -Infinity"),
+        ("1e999", "the number 1e999"),
+        ("[" * 500 + "]" * 500, "objects nested too deeply"),
+    ],
+)
+def test_what_could_not_be_written_again_is_refused(value: str, found: str) -> None:
+    text = CARD.to_json().replace('"small"', value)
+    with pytest.raises(ModelError, match=rf"expected a card in JSON, found something else \({found}\); export again"):
+        ModelCard.from_json(text)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, b"\xff\xfe"])

@@ -29,6 +29,8 @@ def info(
 
 
 def _lines(description: "ModelDescription") -> list[str]:
+    from fer_edge.runtime.images import shown  # a card may hold terminal codes and what is no UTF-8
+
     card = description.card
     rows: list[tuple[str, object]] = [
         ("file", f"{description.path} ({description.size_bytes:,} bytes), intact"),
@@ -55,7 +57,7 @@ def _lines(description: "ModelDescription") -> list[str]:
     ]
     if card.opset is None:
         rows = [row for row in rows if row[0] != "opset"]
-    return [f"{title:<13}{value}" for title, value in rows if value]
+    return [f"{title:<13}{shown(str(value))}" for title, value in rows if value]
 
 
 def _pairs(values: object) -> str:

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fer_edge.card import PIXELS, ModelCard, card_beside
+from fer_edge.card import PIXELS, SUFFIXES, ModelCard
 from fer_edge.errors import ModelError
 from fer_edge.evaluation.metrics import softmax
-from fer_edge.export.formats import ONNXRUNTIME_FORMATS, SUFFIXES
+from fer_edge.export.formats import ONNXRUNTIME_FORMATS
 from fer_edge.export.network import LOGITS
 from fer_edge.export.preprocessing import PROBABILITIES
 from fer_edge.export.reference import PixelsToProbabilities
-from fer_edge.runtime.model_file import read_model, read_model_bytes
+from fer_edge.runtime.claims import check_format
+from fer_edge.runtime.model_file import check_beside, read_model, read_model_bytes
 from fer_edge.runtime.providers import choose_provider
 from fer_edge.runtime.seal import file_sha256, verify_zip_seal
 from fer_edge.runtime.session import onnxruntime_errors, open_session
@@ -97,10 +98,9 @@ def _onnxruntime_candidate(path: Path, threads: int) -> Candidate:
 def _torch_candidate(path: Path, file_format: str) -> Candidate:
     data = read_model_bytes(path)
     card = ModelCard.from_json(verify_zip_seal(data, str(path)), where=str(path))
+    check_format(path, card)
     sha256 = file_sha256(data)
-    beside = path.with_suffix(".json")
-    if beside.is_file() and card_beside(beside.read_bytes(), where=str(beside)) != (card, sha256):
-        raise ModelError(f"{path}: expected the card and SHA-256 that {beside.name} names, found others; export again")
+    check_beside(path, card, sha256)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that TorchScript is deprecated: 'export' says it in its own words

@@ -14,7 +14,6 @@ from fer_edge.card import CARD_KEY, ModelCard
 from fer_edge.errors import ModelError
 from fer_edge.runtime.seal import content_hash_of_zip, seal, verify_zip_seal
 
-SUFFIXES = {"onnx": ".onnx", "ort": ".ort", "torchscript": ".torchscript", "pt2": ".pt2"}
 ONNXRUNTIME_FORMATS = ("onnx", "ort")
 """Formats that onnxruntime runs; the others need torch, and loading them runs code."""
 

@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-from fer_edge.card import ModelCard, beside_json, card_beside
+from fer_edge.card import SUFFIXES, ModelCard, beside_json, card_beside
 from fer_edge.errors import ModelError
 from fer_edge.export.candidate import Candidate
-from fer_edge.export.formats import SUFFIXES
 from fer_edge.export.int8 import QuantisationReport
 from fer_edge.export.model_card import model_card_markdown
 from fer_edge.export.parity import Parity

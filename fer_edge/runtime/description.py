@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.card import ModelCard
+from fer_edge.runtime.claims import check_format
 from fer_edge.runtime.model_file import check_beside, is_archive, read_model, read_model_bytes
 from fer_edge.runtime.providers import ProviderChoice, missing_for_cuda
 from fer_edge.runtime.seal import file_sha256, verify_zip_seal
@@ -62,6 +63,7 @@ def describe_model(path: str | Path) -> ModelDescription:
 
 def _describe_archive(path: Path, data: bytes) -> ModelDescription:
     card = ModelCard.from_json(verify_zip_seal(data, str(path)), where=str(path))
+    check_format(path, card)
     sha256 = file_sha256(data)
     check_beside(path, card, sha256)
     return ModelDescription(

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from fer_edge.card import CARD_KEY, ModelCard, card_beside
 from fer_edge.errors import ModelError
+from fer_edge.runtime.claims import check_format, check_graph
 from fer_edge.runtime.onnx_file import OnnxFile, read_onnx
 from fer_edge.runtime.seal import file_sha256, verify_seal
-
-MODEL_SUFFIXES = (".onnx", ".ort")
 
 _ARCHIVE_MAGIC = b"PK\x03\x04"
 _ORT_MAGIC = b"ORTM"  # the flatbuffer's file identifier, at byte 4
@@ -33,8 +32,8 @@ def read_model(path: str | Path) -> ModelFile:
     """Read and check an ``.onnx`` or ``.ort`` file.
 
     Raises ModelError, in one line, when the file is missing, runs code (TorchScript, pt2, checkpoints), differs from
-    its content hash, has no card or one that is malformed or lists other labels, keeps weights in another file, or
-    disagrees with the ``NAME.json`` beside it.
+    its content hash, has no card or one that is malformed, lists other labels or claims what the file is not, keeps
+    weights in another file, or disagrees with the ``NAME.json`` beside it.
     """
     path = Path(path)
     data = read_model_bytes(path)
@@ -54,6 +53,9 @@ def read_model(path: str | Path) -> ModelFile:
         _expect_card_key(onnx, path)
     verify_seal(data, str(path))
     card = _card_of_ort(data, path) if onnx is None else ModelCard.from_json(_card_text(onnx), where=str(path))
+    check_format(path, card, "ort" if onnx is None else "onnx")
+    if onnx is not None:
+        check_graph(path, card, onnx)
     sha256 = file_sha256(data)
     check_beside(path, card, sha256)
     return ModelFile(path, data, card, sha256, onnx)
@@ -117,11 +119,12 @@ def _card_text(onnx: OnnxFile) -> str:
 def _card_of_ort(data: bytes, path: Path) -> ModelCard:
     """The card of an ort file, a flatbuffer: its strings are plain bytes, so the card is read where it lies."""
     start = data.find(_CARD_START)
+    text = data[max(start, 0) :].decode("latin-1")
     try:
-        raw, _ = json.JSONDecoder().raw_decode(data[max(start, 0) :].decode("latin-1"))
+        _, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: expected a card in JSON, found something else ({error}); export again") from error
-    return ModelCard.from_mapping(raw, where=str(path))
+    return ModelCard.from_json(text[:end], where=str(path))
 
 
 def check_beside(path: Path, card: ModelCard, sha256: str) -> None:

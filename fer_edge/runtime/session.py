@@ -81,7 +81,8 @@ def executed_nodes(model: ModelFile) -> list[ExecutedNode]:
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
         session = _create(model, options, ProviderChoice("cpu", ""))
-        return _profiled_nodes(session, model.card)
+        with onnxruntime_errors(model.path):
+            return _profiled_nodes(session, model.card)
 
 
 @contextmanager
@@ -152,7 +153,8 @@ def _line(name: str, dtype: str, shape: Any) -> str:
 
 
 def _cuda_node_share(session: onnxruntime.InferenceSession, model: ModelFile) -> float:
-    providers = Counter(node.provider for node in _profiled_nodes(session, model.card))
+    with onnxruntime_errors(model.path):
+        providers = Counter(node.provider for node in _profiled_nodes(session, model.card))
     share = providers[CUDA_PROVIDER] / max(providers.total(), 1)
     if share < MIN_CUDA_NODE_SHARE:
         raise ProviderError(
@@ -164,7 +166,7 @@ def _cuda_node_share(session: onnxruntime.InferenceSession, model: ModelFile) ->
 
 def _profiled_nodes(session: onnxruntime.InferenceSession, card: ModelCard) -> list[ExecutedNode]:
     """Run one blank image under onnxruntime's profiler, stop the profiler, and read which kernels ran where."""
-    session.run(None, {card.input.name: blank_batch(card)})
+    session.run(None, {card.input.name: blank_batch(card)}, run_options())
     events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     return [
         ExecutedNode(event["args"]["op_name"], event["args"]["provider"])

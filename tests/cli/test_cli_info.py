@@ -7,13 +7,14 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 from typer.testing import CliRunner
 
 from fer_edge.card import UNSEALED, ModelCard
 from fer_edge.cli import app
 from fer_edge.runtime.model_file import read_model
-from fer_edge.runtime.seal import content_hash_of_zip
+from fer_edge.runtime.seal import content_hash_of_zip, seal
 
 
 @pytest.fixture
@@ -85,6 +86,45 @@ def test_torchscript_is_described_without_running_it(model: Path, tmp_path: Path
     refused = CliRunner().invoke(app, ["info", str(path)])
     assert refused.exit_code == 1
     assert "expected the content hash" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"mean": 0.5', '"mean": 1' + "0" * 400, "card field 'mean': expected a finite number, found 1000"),
+        ('"mean": 0.5', '"mean": 1' + "0" * 5000, "expected a card in JSON, found something else (Exceeds the limit"),
+        ('"mean": 0.5', '"mean": NaN', "expected a card in JSON, found something else (the number NaN)"),
+        ('"settings": {', '"settings": {"a": 1e999, ', "found something else (the number 1e999)"),
+        ('"settings": {', '"settings": {"a": ' + "[" * 900 + "]" * 900 + ", ", "objects nested too deeply"),
+        ('"image_size": 48', '"image_size": 1' + "0" * 30, "card field 'image_size': expected an integer from 1 to"),
+    ],
+)
+def test_hostile_cards_are_one_line(model: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
+    graph = onnx.load(model)
+    for entry in graph.metadata_props:
+        card = replace(ModelCard.from_json(entry.value), settings={"a b": 1}, content_sha256=UNSEALED).to_json()
+        assert old in card
+        entry.value = card.replace(old, new)
+    path = tmp_path / "hostile.onnx"
+    path.write_bytes(seal(graph.SerializeToString()))
+    for option in ([], ["--json"]):
+        done = CliRunner().invoke(app, ["info", str(path), *option])
+        assert done.exit_code == 1
+        assert done.stdout == ""
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_text_in_a_card_cannot_command_the_terminal(model: Path, tmp_path: Path) -> None:
+    graph = onnx.load(model)
+    for entry in graph.metadata_props:
+        card = ModelCard.from_json(entry.value)
+        entry.value = replace(card, license="\x1b[2J\ud800", content_sha256=UNSEALED).to_json()
+    path = tmp_path / "m.onnx"
+    path.write_bytes(seal(graph.SerializeToString()))
+    done = CliRunner().invoke(app, ["info", str(path)])
+    assert done.exit_code == 0, done.output
+    assert "license      \\x1b[2J" in done.stdout
 
 
 def test_info_needs_neither_torch_nor_onnx(repository: Path, model: Path) -> None:

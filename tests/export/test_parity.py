@@ -140,7 +140,7 @@ def test_every_tolerance_has_its_reason():
 
 
 def test_files_that_run_code_need_trust(tiny_run, exported_tiny, tmp_path):
-    card = card_of(onnx.load(exported_tiny))
+    card = replace(card_of(onnx.load(exported_tiny)), format="torchscript")
     path = tmp_path / "model.torchscript"
     path.write_bytes(torchscript_bytes(tiny_run.reference, card))
     with pytest.raises(ModelError, match="expected --trust with a torchscript file, because loading one runs the code"):

@@ -155,12 +155,14 @@ def test_json_beside_the_model_must_agree(copied: Path) -> None:
         read_model(copied)
 
 
-def as_ort(model: Path, target: Path) -> Path:
+def as_ort(model: Path, target: Path, edit: Callable[[str], str] = lambda card: card) -> Path:
+    content = onnx.load(model)
+    edit_card(lambda card: edit(card.replace('"format": "onnx"', '"format": "ort"')))(content)
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(target)
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.add_session_config_entry("session.save_model_format", "ORT")
-    onnxruntime.InferenceSession(model, options)
+    onnxruntime.InferenceSession(content.SerializeToString(), options)
     target.write_bytes(seal(target.read_bytes()))
     return target
 
@@ -170,6 +172,44 @@ def test_ort_model_keeps_its_card_and_answers_alike(tmp_path: Path, tiny_model: 
     pixels = np.random.default_rng(0).integers(0, 256, (3, 60, 50, 3), dtype=np.uint8)
     assert loaded.card.name == "tiny"
     assert np.allclose(loaded.probabilities(pixels), classifier.probabilities(pixels), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda card: card.replace('"format": "onnx"', '"format": "ort"'), "'format': expected onnx, as the file has"),
+        (lambda card: card.replace('"opset": 18', '"opset": 17'), "'opset': expected 18, as the file has it, found 17"),
+        (lambda card: card.replace('"opset": 18', '"opset": null'), "'opset': expected 18, as the file has it,"),
+        (lambda card: card.replace('"ir_version": 8', '"ir_version": 9'), "'ir_version': expected 8, as the file"),
+        (
+            lambda card: card.replace('"precision": "fp32"', '"precision": "int8"'),
+            "'precision': expected fp32 or fp16 (nothing in the graph quantises), as the file has it, found",
+        ),
+    ],
+)
+def test_claims_that_the_file_does_not_bear_out_are_refused(
+    edit: Callable[[str], str], message: str, changed_model: ChangedModel
+) -> None:
+    path = changed_model(edit_card(edit))
+    with pytest.raises(ModelError) as raised:
+        read_model(path)
+    assert str(raised.value).startswith(f"{path}: card field {message}")
+
+
+def test_a_graph_that_quantises_is_int8(changed_model: ChangedModel) -> None:
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.node.append(onnx.helper.make_node("DequantizeLinear", ["x", "scale"], ["y"]))
+
+    with pytest.raises(ModelError, match=r"expected int8 \(the graph quantises\), as the file has it, found fp32"):
+        read_model(changed_model(change))
+
+
+def test_name_of_another_format_is_refused(tmp_path: Path, tiny_model: Path) -> None:
+    shutil.copy(tiny_model, tmp_path / "tiny.ort")
+    with pytest.raises(ModelError, match=r"tiny\.ort: card field 'format': expected ort, as the file has it"):
+        read_model(tmp_path / "tiny.ort")
+    shutil.copy(tiny_model, tmp_path / "tiny.bin")
+    assert read_model(tmp_path / "tiny.bin").card.format == "onnx"
 
 
 def test_damaged_ort_model_is_refused(tmp_path: Path, tiny_model: Path) -> None:
