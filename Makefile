@@ -21,7 +21,7 @@ lint: install
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The main job, end to end in about a minute, on faces drawn by code: train, evaluate, export, verify, predict.
 demo: install
