@@ -36,7 +36,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print results and errors as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV row for each image that was scored.")] = False,
     provider: Annotated[str, typer.Option(help="cpu, cuda, or auto: the best there is.")] = "cpu",
-    threads: Annotated[int, typer.Option(min=0, help="Threads inside an operator; 0: as many as cores.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, max=256, help="Threads inside an operator; 0: as many as cores.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Images of one size that are scored together.")] = 32,
 ) -> None:
     """Name the expression in images. Exit code 1 if one could not be opened; the others are scored all the same.

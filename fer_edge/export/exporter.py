@@ -31,6 +31,7 @@ from fer_edge.export.preprocessing import with_preprocessing
 from fer_edge.export.publish import default_name, model_path, publish
 from fer_edge.export.reference import PixelsToProbabilities
 from fer_edge.export.report import parity_summary
+from fer_edge.export.tolerance import check_max_drop
 from fer_edge.export.versions import OPSET, read_versions
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
 
@@ -62,8 +63,9 @@ class ExportRequest:
     """Percentage points of accuracy that may be lost; None takes the precision's own bound."""
 
     def __post_init__(self) -> None:
-        """Refuse combinations that no file can hold. Raises ModelError."""
+        """Refuse combinations that no file can hold (ModelError), and a loss that nothing measures (UsageError)."""
         refuse_precision(self.file_format, self.precision)
+        check_max_drop(self.max_drop_points, has_labels=self.data is not None or self.precision == "int8")
         if self.raw and self.file_format not in ONNXRUNTIME_FORMATS:
             raise ModelError(
                 f"expected --format {' or '.join(ONNXRUNTIME_FORMATS)} with --raw, found {self.file_format}"

@@ -53,7 +53,7 @@ class QuantisationReport:
     def failures(self) -> tuple[str, ...]:
         """What the gates say."""
         found = []
-        if self.drop_points > self.max_drop_points:
+        if not self.drop_points <= self.max_drop_points:
             found.append(
                 f"expected int8 to lose at most {self.max_drop_points:g} points of accuracy on {self.faces} validation "
                 f"faces, found {self.drop_points:.2f}; raise --max-drop, or stay with fp32"

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from fer_edge.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -59,3 +61,13 @@ TOLERANCES = {
         "those of the same net; noise lies outside the ranges that calibration on faces has seen",
     ),
 }
+
+
+def check_max_drop(max_drop_points: float | None, *, has_labels: bool) -> None:
+    """Refuse (UsageError) a loss of accuracy that is no percentage, or that nothing could be held against."""
+    if max_drop_points is None:
+        return
+    if not 0 <= max_drop_points <= 100:  # written so that NaN is refused too
+        raise UsageError(f"--max-drop: expected percentage points from 0 to 100, found {max_drop_points:g}")
+    if not has_labels:
+        raise UsageError("expected --data with --max-drop: accuracy is measured on labelled faces; add --data PATH")

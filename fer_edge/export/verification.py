@@ -17,6 +17,7 @@ from fer_edge.export.parity import Parity, measure_parity
 from fer_edge.export.reference import PixelsToProbabilities
 from fer_edge.export.report import draw_parity, parity_markdown, parity_summary
 from fer_edge.export.tables import markdown_table
+from fer_edge.export.tolerance import check_max_drop
 
 _LAYER_FACES = 16
 """Faces that layers are compared on: every value between layers is held in memory, on both sides."""
@@ -35,7 +36,8 @@ class VerifyRequest:
     max_drop_points: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be measured. Raises ModelError."""
+        """Refuse what cannot be measured. Raises ModelError or UsageError."""
+        check_max_drop(self.max_drop_points, has_labels=self.data is not None)
         if self.drift and self.data is None:
             raise ModelError("expected --data with --drift: what a mistake costs is measured on labelled faces")
         if self.locate and format_of(self.model) != "onnx":

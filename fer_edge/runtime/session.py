@@ -20,6 +20,9 @@ from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
 MIN_CUDA_NODE_SHARE = 0.5
 """Below it, "runs on CUDA" would mislead: onnxruntime keeps a few shape computations on the CPU, not half of all."""
 
+MAX_THREADS = 256
+"""More than any processor this is for has; onnxruntime starts each of them at once, whether there is work or not."""
+
 _ERRORS_ONLY, _FATAL_ONLY = 3, 4  # onnxruntime's log severities
 _DTYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)", "float16": "tensor(float16)"}
 
@@ -39,10 +42,10 @@ def open_session(
 
     ``threads`` are those inside an operator; 0 leaves their number to onnxruntime (one a physical core).
     Raises ModelError when onnxruntime refuses the model or it differs from its card, and ProviderError when another
-    provider than the chosen one would run it.
+    provider than the chosen one would run it, or for another number of threads than 0 to MAX_THREADS.
     """
-    if threads < 0:
-        raise ProviderError(f"expected 0 (onnxruntime's choice) or more threads, found {threads}")
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 0 <= threads <= MAX_THREADS:
+        raise ProviderError(f"expected threads from 0 (onnxruntime's choice) to {MAX_THREADS}, found {threads!r:.40}")
     _check_version(model)
     options = session_options(threads)
     if choice.name == "cuda":

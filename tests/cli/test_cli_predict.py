@@ -136,6 +136,7 @@ def test_usage_errors_exit_with_2(repository: Path, photos: Path) -> None:
     done = run(repository, "a.png", "--json", "--csv", cwd=photos)
     assert done.returncode == 2
     assert "expected one of --json and --csv" in done.stderr
+    assert run(repository, "a.png", "--threads", "257", cwd=photos).returncode == 2
 
 
 def test_help_has_an_example(repository: Path, photos: Path) -> None:

@@ -145,3 +145,21 @@ def test_mistakes_are_one_line(run_folder, tmp_path, name, arguments, message):
     assert done.exit_code == 1
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["verify", "export"])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("nan", "--max-drop: expected percentage points from 0 to 100, found nan"),
+        ("inf", "--max-drop: expected percentage points from 0 to 100, found inf"),
+        ("-1", "--max-drop: expected percentage points from 0 to 100, found -1"),
+        ("1e9", "--max-drop: expected percentage points from 0 to 100, found 1e+09"),
+        ("0.5", "expected --data with --max-drop: accuracy is measured on labelled faces; add --data PATH"),
+    ],
+)
+def test_a_loss_that_cannot_be_judged_is_refused(command, value, message, model, run_folder):
+    arguments = ("verify", model) if command == "verify" else ("export",)
+    done = run(*arguments, "--checkpoint", run_folder, "--max-drop", value)
+    assert done.exit_code == 2
+    assert done.stderr == f"error: {message}\n"
