@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from PIL.Image import Image
 
 from fer_edge.card import PIXELS, ModelCard
 from fer_edge.errors import ImageError, ProviderError
@@ -94,8 +95,15 @@ class Classifier:
         """One Prediction for each image of a list or generator, in order, as they are scored.
 
         Sizes may differ: images of equal height, width and channels are scored together, up to ``batch_size``. The
-        iterable is read a few batches ahead, never whole. Raises ImageError when it is an unreadable image's turn.
+        iterable is read a few batches ahead, never whole. Raises ImageError when it is an unreadable image's turn, and
+        at once for a single image.
         """
+        is_single_array = isinstance(images, np.ndarray) and images.ndim <= 2
+        if isinstance(images, str | Path | bytes | bytearray | memoryview | Image) or is_single_array:
+            raise ImageError("expected several images, found one; use predict")
+        return self._predict_all(images, batch_size)
+
+    def _predict_all(self, images: Iterable[ImageSource], batch_size: int) -> Iterator[Prediction]:
         decoded = (decode(source_name(image), image) for image in images)
         for scored in score_in_batches(decoded, self.probabilities, batch_size):
             if isinstance(scored.result, ImageError):

@@ -4,6 +4,7 @@ import pickle
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,6 +187,16 @@ def test_folder_is_streamed_by_name_and_one_bad_file_stops_nothing(classifier: C
         assert outcome.prediction.source == outcome.source
         alone = classifier.predict(outcome.source)
         assert outcome.prediction.confidence == pytest.approx(alone.confidence, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "one",
+    ["face.jpg", Path("face.jpg"), as_png(photo()), Image.new("L", (9, 9)), photo()[:, :, 0]],
+    ids=["str", "Path", "bytes", "PIL", "array"],
+)
+def test_one_image_where_several_belong_is_refused_at_once(classifier: Classifier, one: Any) -> None:
+    with pytest.raises(ImageError, match=r"^expected several images, found one; use predict$"):
+        classifier.predict_many(one)
 
 
 EXTREMES = [(1, MAX_SIDE), (MAX_SIDE, 1), (2, MAX_SIDE), (MAX_SIDE, 3), (1, 1), (7, 20_000), (20_000, 7), (3000, 3000)]

@@ -206,6 +206,23 @@ def test_a_side_that_the_model_could_not_take_is_refused_before_decoding(size: t
     assert decode_image(np.zeros((1, images.MAX_SIDE), np.uint8)).shape == (1, 65535, 1)
 
 
+def test_wide_integers_in_memory_that_may_be_8_bit_are_refused() -> None:
+    narrow = np.array([[0, 255]], dtype=np.uint16)
+    for source in (narrow, narrow.astype(">u2"), Image.fromarray(narrow.astype(np.int32)), Image.fromarray(narrow)):
+        with pytest.raises(ImageError, match=r"^<.*>: expected 16-bit values, found only 0-255: convert to uint8$"):
+            decode_image(source)
+    file = encoded(Image.fromarray(narrow), "PNG")  # a file says that it has 16 bits: dark it is
+    assert decode_image(file)[0, :, 0].tolist() == [0, 1]
+    with Image.open(io.BytesIO(file)) as opened:
+        assert decode_image(opened)[0, :, 0].tolist() == [0, 1]
+
+
+def test_arrays_of_either_byte_order_are_the_same_image() -> None:
+    ramp = np.array([[0, 257, 32896, 65535]])
+    for dtype in ("<u2", ">u2"):
+        assert decode_image(ramp.astype(dtype))[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
 def test_arrays_keep_their_values() -> None:
     grey = RNG.integers(0, 256, (5, 6), dtype=np.uint8)
     assert np.array_equal(decode_image(grey)[:, :, 0], grey)
