@@ -1,6 +1,5 @@
 """The typer app: every command in one place, and project errors as one line with their exit code."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from fer_edge.cli import data, evaluate, explain, export, info, predict, train, tune, verify
-from fer_edge.cli.output import is_main_process
+from fer_edge.cli.output import discard_stdout, is_main_process
 from fer_edge.errors import FerEdgeError, Interrupted
 
 
@@ -29,7 +28,7 @@ class _OneLineErrors(TyperGroup):
             raise typer.Exit(130) from None
         except BrokenPipeError:
             # The reader (head, less) closed the pipe: stop quietly, and keep Python from flushing into it at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard_stdout()
             raise typer.Exit(1) from None
 
 

@@ -2,10 +2,15 @@
 
 import json
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import typer
+
+from fer_edge.files import storage_error
 
 
 def is_main_process() -> bool:
@@ -13,14 +18,35 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+@contextmanager
+def stdout_errors() -> Iterator[None]:
+    """Turn what goes wrong with stdout inside the block, e.g. a full disk behind it, into a StorageError.
+
+    A closed pipe stays a BrokenPipeError: its reader has had enough, which is no error.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_stdout()
+        raise storage_error(Path("standard output"), error) from error
+
+
+def discard_stdout() -> None:
+    """Keep Python from flushing at its exit into what cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def result(text: str) -> None:
-    """Print a result for people or programs on stdout."""
-    typer.echo(text)
+    """Print a result for people or programs on stdout. Raises StorageError."""
+    with stdout_errors():
+        typer.echo(text)
 
 
 def result_json(value: Any) -> None:
-    """Print a result as JSON on stdout: one object, keys in the order given, no NaN."""
-    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+    """Print a result as JSON on stdout: one object, keys in the order given, no NaN. Raises StorageError."""
+    result(json.dumps(value, indent=2, allow_nan=False))
 
 
 def note(text: str) -> None:

@@ -45,6 +45,8 @@ def predict(
     """
     if as_json and as_csv:
         raise typer.BadParameter("expected one of --json and --csv, found both")
+    if images.count("-") > 1:
+        raise typer.BadParameter("expected - once: standard input is one image, found it named again")
     from fer_edge.runtime.classifier import Classifier
     from fer_edge.runtime.model_file import newest_model
 
@@ -137,7 +139,8 @@ def _print_lines(outcomes: "Iterator[Outcome]", *, as_csv: bool) -> tuple[int, l
             values = [f"{value:.6f}" for value in (one.confidence, *one.probabilities.values())]
             _print_csv_row([one.source, one.label, *values, f"{one.latency_ms:.4f}"])
         else:
-            _print_chart(outcome.prediction)
+            with output.stdout_errors():
+                _print_chart(outcome.prediction)
     return num_images, errors
 
 

@@ -137,6 +137,27 @@ def test_usage_errors_exit_with_2(repository: Path, photos: Path) -> None:
     assert done.returncode == 2
     assert "expected one of --json and --csv" in done.stderr
     assert run(repository, "a.png", "--threads", "257", cwd=photos).returncode == 2
+    done = run(repository, "-", "a.png", "-", cwd=photos)
+    assert done.returncode == 2
+    assert "expected - once: standard input is one image" in " ".join(done.stderr.split())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("output", ["--json", "--csv", "--chart"])
+def test_a_full_disk_behind_stdout_is_one_line(repository: Path, model: str, photos: Path, output: str) -> None:
+    options = ["--model", model] if output == "--chart" else ["--model", model, output]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, repository / "cli.py", "predict", ".", *options],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=photos,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1:] == [
+        "error: standard output: cannot be written: the disk is full; free some space"
+    ]
 
 
 def test_help_has_an_example(repository: Path, photos: Path) -> None:
