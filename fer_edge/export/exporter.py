@@ -134,7 +134,7 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
     """
     reference, info = load_reference(request.checkpoint)
     name = request.name or default_name(request.checkpoint, request.file_format, request.precision, request.raw)
-    path = model_path(request.folder, name, request.file_format)
+    path = model_path(request.folder, name, request.file_format, note)
     source = request.data or (info.data_source if request.precision == "int8" else None)
     given = load_faces(source, size=info.image_size) if source else None
     faces = judging_faces(info.image_size, given)

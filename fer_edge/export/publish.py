@@ -1,6 +1,8 @@
 """Puts a model that passed its checks under its name: the file, its card as JSON, and its card for people."""
 
 import re
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from fer_edge.card import SUFFIXES, ModelCard, beside_json, card_beside
@@ -9,7 +11,7 @@ from fer_edge.export.candidate import Candidate
 from fer_edge.export.int8 import QuantisationReport
 from fer_edge.export.model_card import model_card_markdown
 from fer_edge.export.parity import Parity
-from fer_edge.files import make_folder, write_bytes, write_text
+from fer_edge.files import TEMPORARY_PREFIX, make_folder, storage_errors, write_bytes, write_text
 from fer_edge.training.checkpoint import BEST, LAST
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -30,21 +32,39 @@ def default_name(checkpoint: Path, file_format: str, precision: str, raw: bool) 
     return "-".join(parts)
 
 
-def model_path(folder: Path, name: str, file_format: str) -> Path:
-    """Where a model of this name goes. Raises ModelError for a name that is no plain file name, or that is taken by a
-    model of another format."""
+def model_path(folder: Path, name: str, file_format: str, note: Callable[[str], None] = lambda _: None) -> Path:
+    """Where a model of this name goes. A model that was exported there may be replaced, and ``note`` hears of it.
+
+    Raises ModelError for a name that is no plain file name, or that is taken by a model of another format or by a file
+    that is no exported model's.
+    """
     if not _NAME.fullmatch(name):
         raise ModelError(f"--name: expected letters, digits, '.', '_' and '-', found {name!r}")
     path = folder / f"{name}{SUFFIXES[file_format]}"
-    beside = path.with_suffix(".json")
-    if beside.is_file():
+    beside, for_people = path.with_suffix(".json"), path.with_suffix(".md")
+    if not beside.exists():
+        for other in (path, for_people):
+            if other.exists():
+                raise _not_ours(other, f"one without its card {beside.name}")
+        return path
+    try:
         card, _ = card_beside(beside.read_bytes(), where=str(beside))
-        if card.format != file_format and beside.with_suffix(SUFFIXES[card.format]).is_file():
-            raise ModelError(
-                f"{beside}: expected to be free for {path.name}, found the card of {name}{SUFFIXES[card.format]}; "
-                f"choose another --name"
-            )
+    except (OSError, ModelError) as error:
+        raise _not_ours(beside, "another file") from error
+    if card.format != file_format and beside.with_suffix(SUFFIXES[card.format]).is_file():
+        raise ModelError(
+            f"{beside}: expected to be free for {path.name}, found the card of {name}{SUFFIXES[card.format]}; "
+            f"choose another --name"
+        )
+    note(f"{path} will be replaced: exported {card.created} as {card.format} {card.precision}")
     return path
+
+
+def _not_ours(path: Path, found: str) -> ModelError:
+    return ModelError(
+        f"{path}: expected no file, or a model exported with its card, found {found}; move it away or choose another "
+        "--name"
+    )
 
 
 def publish(
@@ -54,14 +74,21 @@ def publish(
     parity: Parity,
     quantisation: QuantisationReport | None = None,
 ) -> tuple[Path, Path, Path]:
-    """Write the model, ``NAME.json`` and ``NAME.md``, each atomically, and return their paths. Raises StorageError.
+    """Write the model, ``NAME.json`` and ``NAME.md``, and return their paths. Raises StorageError.
 
-    Between the first two renames an older ``NAME.json`` names another hash, so a reader refuses the pair: safe.
+    All three are written whole and flushed before the first gets its name, and the model gets its name last: a full
+    disk changes nothing, and after a crash in between, the new card names another hash than an older model has, so
+    that a reader refuses the pair.
     """
     card: ModelCard = candidate.card
     make_folder(path.parent)
     beside, for_people = path.with_suffix(".json"), path.with_suffix(".md")
-    write_bytes(path, data)
-    write_text(beside, beside_json(card, candidate.sha256))
-    write_text(for_people, model_card_markdown(card, path.name, len(data), candidate.sha256, parity, quantisation))
+    text = model_card_markdown(card, path.name, len(data), candidate.sha256, parity, quantisation)
+    with storage_errors(path), tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path.parent) as name:
+        stage = Path(name)
+        write_text(stage / for_people.name, text)
+        write_text(stage / beside.name, beside_json(card, candidate.sha256))
+        write_bytes(stage / path.name, data)
+        for target in (for_people, beside, path):
+            (stage / target.name).replace(target)
     return path, beside, for_people

@@ -2,17 +2,20 @@ import json
 import shutil
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
-from fer_edge.card import CARD_KEY
+from fer_edge.card import CARD_KEY, UNSEALED
 from fer_edge.errors import ModelError
 from fer_edge.export import exporter
 from fer_edge.export.candidate import open_candidate
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.formats import onnx_bytes
 from fer_edge.export.parity import measure_parity
+from fer_edge.export.publish import publish
 from fer_edge.runtime.classifier import Classifier
 
 
@@ -139,3 +142,64 @@ def test_a_name_that_a_model_of_another_format_has_is_refused(tiny_run, tmp_path
     request = ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path, name="tiny-run", file_format="ort")
     with pytest.raises(ModelError, match=r"found the card of tiny-run\.onnx; choose another --name"):
         export_checkpoint(request)
+
+
+def test_an_earlier_export_is_replaced_with_a_note(tiny_run, tmp_path, exported_tiny):
+    for source in exported_tiny.parent.iterdir():
+        shutil.copy(source, tmp_path)
+    notes: list[str] = []
+    export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path), notes.append)
+    assert notes[0].startswith(f"{tmp_path / 'tiny-run.onnx'} will be replaced: exported 2")
+    assert notes[0].endswith("as onnx fp32")
+    assert Classifier.load(tmp_path / "tiny-run.onnx").card.name == "tiny-run"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny-run.json", "tiny-run.md", "tiny-run.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("tiny-run.md", "one without its card tiny-run.json"),
+        ("tiny-run.onnx", "one without its card tiny-run.json"),
+        ("tiny-run.json", "another file"),
+    ],
+)
+def test_a_file_that_is_no_export_is_left_alone(tiny_run, tmp_path, name, found):
+    (tmp_path / name).write_text("written by hand")
+    with pytest.raises(ModelError, match=rf"{name}: expected no file, or .* found {found}; move it away or choose"):
+        export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["written by hand"]
+
+
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_a_crash_while_publishing_leaves_no_pair_that_loads_and_does_not_match(
+    tiny_run, tmp_path, exported_tiny, monkeypatch, renamed
+):
+    for source in exported_tiny.parent.iterdir():
+        shutil.copy(source, tmp_path)
+    before = (tmp_path / "tiny-run.onnx").read_bytes()
+    rename, done = Path.replace, []
+
+    def crash(self, target):
+        if self.parent != tmp_path and Path(target).parent == tmp_path:  # from the stage to its place
+            if len(done) == renamed:
+                raise KeyboardInterrupt
+            done.append(target)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", crash)
+    candidate = open_candidate(exported_tiny)
+    other = replace(candidate.card, created="2030-01-01")
+    data = onnx_bytes(onnx.load(exported_tiny), replace(other, content_sha256=UNSEALED))
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "tiny-run.onnx").write_bytes(data)
+    candidate = open_candidate(tmp_path / "new" / "tiny-run.onnx")
+    parity = measure_parity(tiny_run.reference, candidate, faces_of(tiny_run)[:1])
+    with pytest.raises(KeyboardInterrupt):
+        publish(tmp_path / "tiny-run.onnx", data, candidate, parity)
+    assert (tmp_path / "tiny-run.onnx").read_bytes() == before
+    if renamed < 2:  # the cards for programs are still the old model's
+        assert Classifier.load(tmp_path / "tiny-run.onnx").card.created != "2030-01-01"
+    else:
+        with pytest.raises(ModelError, match="expected the SHA-256"):
+            Classifier.load(tmp_path / "tiny-run.onnx")
+    assert not list(tmp_path.glob(".fer-edge-*"))
