@@ -41,7 +41,7 @@ def verify(
         python cli.py verify exported/NAME.onnx --checkpoint runs/NAME --locate
     """
     from fer_edge.export.verification import VerifyRequest, verify_model
-    from fer_edge.files import write_text
+    from fer_edge.files import make_folder, write_text
 
     request = VerifyRequest(
         model=model,
@@ -52,6 +52,9 @@ def verify(
         trust=trust,
         max_drop_points=max_drop,
     )
+    for path in (markdown, picture):  # before minutes of measuring, not after
+        if path is not None:
+            make_folder(path.parent)
     verification = verify_model(request, note)
     if json_output:
         result_json(verification.to_dict())

@@ -14,7 +14,7 @@ from fer_edge.export.calibration import network_input, split_training_faces
 from fer_edge.export.instruction_sets import Target, target_named
 from fer_edge.export.preprocessing import with_preprocessing
 from fer_edge.export.quantise import ACCEPTABLE_DROP_POINTS, Quantised, find_best, run_network
-from fer_edge.export.tables import markdown_table
+from fer_edge.export.tables import markdown_table, signed
 from fer_edge.export.timing import LatencyPair, compare_latency
 from fer_edge.labels import EXPRESSIONS
 
@@ -107,7 +107,7 @@ class QuantisationReport:
             f"int8 {'passed' if self else 'FAILED'}: {recipe.method} calibration, {recipe.activations.name} "
             f"activations, for {self.quantised.target.name}",
             f"  accuracy on {self.faces} validation faces: fp32 {self.accuracy_fp32:.2%}, "
-            f"int8 {self.accuracy_int8:.2%} ({-self.drop_points:+.2f} points), "
+            f"int8 {self.accuracy_int8:.2%} ({signed(-self.drop_points)} points), "
             f"named differently {self.disagreement:.2%}",
             f"  size: {self.bytes_fp32 / 1e6:.2f} MB to {self.bytes_int8 / 1e6:.2f} MB "
             f"({self.bytes_fp32 / self.bytes_int8:.1f}x smaller)",

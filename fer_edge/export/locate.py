@@ -14,14 +14,13 @@ from fer_edge.export.network import FACES, LOGITS
 from fer_edge.export.parity import SQNR_CEILING_DB, sqnr_db
 from fer_edge.export.preprocessing import is_raw
 from fer_edge.export.reference import PixelsToProbabilities
-from fer_edge.export.weights import weight_errors
+from fer_edge.export.weights import DEQUANTISED, weight_errors
 from fer_edge.runtime.session import session_options
 
 PARTING_DB = {"fp32": 80.0, "fp16": 35.0, "int8": 10.0}
 """A layer parts when the noise in its worst channel is above this many decibels below the layer's mean signal. Rounding
 alone leaves 110 dB and more in float32, 50 and more in float16, and 20 and more in int8, whose steps add up."""
 
-_DEQUANTISED = "_DequantizeLinear_Output"
 """What onnxruntime's quantiser appends to the name of a value that comes back from 8 bits."""
 
 
@@ -105,7 +104,7 @@ def _outputs_of_modules(classifier: nn.Module, faces: torch.Tensor) -> dict[str,
 
 
 def _value_named(name: str, names: set[str]) -> str | None:
-    dequantised = name + _DEQUANTISED
+    dequantised = name + DEQUANTISED
     return dequantised if dequantised in names else name if name in names else None
 
 

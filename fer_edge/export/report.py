@@ -15,7 +15,7 @@ from fer_edge.evaluation.canvas import (
     style_plot,
 )
 from fer_edge.export.parity import Parity
-from fer_edge.export.tables import markdown_table
+from fer_edge.export.tables import markdown_table, signed
 
 _FLOOR = 1e-9
 """Identical answers have no logarithm: they are drawn here."""
@@ -39,7 +39,7 @@ def parity_summary(parity: Parity) -> str:
         pair = parity.accuracy
         lines.append(
             f"  accuracy on {pair.faces} faces: checkpoint {pair.checkpoint:.2%}, model {pair.model:.2%} "
-            f"({-pair.drop_points:+.2f} points), named differently {pair.disagreement:.2%}"
+            f"({signed(-pair.drop_points)} points), named differently {pair.disagreement:.2%}"
         )
     return "\n".join([*lines, *(f"  failed: {failure}" for failure in parity.failures)])
 

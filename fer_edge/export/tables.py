@@ -1,4 +1,4 @@
-"""Markdown tables."""
+"""Markdown tables, and how numbers stand in text."""
 
 from collections.abc import Iterable, Sequence
 
@@ -18,3 +18,9 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]], righ
 
     rule = ["-" * (width - 1) + ":" if column in right else "-" * width for column, width in enumerate(widths)]
     return "\n".join([line(cells[0]), line(rule), *(line(row) for row in cells[1:])])
+
+
+def signed(points: float) -> str:
+    """Percentage points with their sign and two decimals; what rounds to nothing is ``0.00``."""
+    rounded = round(points, 2)
+    return f"{rounded:+.2f}" if rounded else "0.00"

@@ -5,8 +5,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-_QUANTISED = "_quantized"
-_DEQUANTISED = "_DequantizeLinear_Output"
+QUANTISED, DEQUANTISED = "_quantized", "_DequantizeLinear_Output"
+"""What onnxruntime's quantiser appends to the name of a weight, and of a value after its own rounding."""
 
 _HALF_STEP = 0.5
 _SLACK = 1.02
@@ -29,14 +29,14 @@ def weight_errors(network: onnx.ModelProto, model: onnx.ModelProto) -> dict[str,
         for value in node.input:
             producer = producers.get(value)
             if producer is not None and producer.op_type == "DequantizeLinear" and producer.input[0] in tensors:
-                original = originals.get(producer.input[0].removesuffix(_QUANTISED))
+                original = originals.get(producer.input[0].removesuffix(QUANTISED))
                 error = _quantised_error(original, producer, tensors)
             elif value in tensors and tensors[value].data_type in (TensorProto.FLOAT, TensorProto.FLOAT16):
                 error = _float_error(originals.get(value), numpy_helper.to_array(tensors[value]))
             else:
                 continue
             if error is not None:
-                layer = node.output[0].removesuffix(_DEQUANTISED)
+                layer = node.output[0].removesuffix(DEQUANTISED)
                 found[layer] = max(found.get(layer, 0.0), error)
     return found
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fer_edge.card import CARD_KEY, ModelCard, card_beside
+from fer_edge.card import CARD_KEY, SUFFIXES, ModelCard, card_beside
 from fer_edge.errors import ModelError
 from fer_edge.runtime.claims import check_format, check_graph
 from fer_edge.runtime.onnx_file import OnnxFile, read_onnx
@@ -38,9 +38,11 @@ def read_model(path: str | Path) -> ModelFile:
     path = Path(path)
     data = read_model_bytes(path)
     if is_archive(data):
+        own_suffixes = (SUFFIXES["torchscript"], SUFFIXES["pt2"])
+        renamed = "" if path.suffix in own_suffixes else f", after renaming it to {' or '.join(own_suffixes)} again"
         raise ModelError(
             f"{path}: expected an .onnx or .ort model, found a PyTorch archive, which needs torch and can run code; "
-            f"use the .onnx, or compare it by 'python cli.py verify {path} --trust'"
+            f"use the .onnx, or compare it by 'python cli.py verify MODEL --trust'{renamed}"
         )
     is_ort = data[4:8] == _ORT_MAGIC
     onnx = None if is_ort else read_onnx(data, str(path))

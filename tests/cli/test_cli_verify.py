@@ -65,13 +65,22 @@ def run(*arguments: object):
 
 
 def test_a_sound_model_passes_with_report_and_picture(model, run_folder, tmp_path):
-    report, picture = tmp_path / "parity.md", tmp_path / "parity.png"
+    report, picture = tmp_path / "new" / "parity.md", tmp_path / "parity.png"
     done = run("verify", model, "--checkpoint", run_folder, "--markdown", report, "--picture", picture)
     assert done.exit_code == 0, done.output
     assert "parity passed: cli-run" in done.stdout
     assert done.stderr.splitlines()[-2:] == [f"wrote {report}", f"wrote {picture}"]
     assert report.read_text().startswith("# Parity of cli-run")
     assert picture.stat().st_size > 10_000
+
+
+def test_folders_for_the_report_are_made_or_refused_before_measuring(model, run_folder, tmp_path):
+    (tmp_path / "file").touch()
+    done = run("verify", model, "--checkpoint", run_folder, "--markdown", tmp_path / "file" / "parity.md")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"error: {tmp_path / 'file'}: cannot be written: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
 
 
 def test_a_changed_weight_exits_3(damaged, run_folder):

@@ -13,6 +13,7 @@ from fer_edge.export.formats import onnx_bytes, torchscript_bytes
 from fer_edge.export.parity import SQNR_CEILING_DB, measure_parity, sqnr_db
 from fer_edge.export.probes import make_probes
 from fer_edge.export.report import draw_parity, parity_markdown, parity_summary
+from fer_edge.export.tables import signed
 from fer_edge.export.tolerance import TOLERANCES
 
 
@@ -172,3 +173,7 @@ def test_a_name_of_no_known_format_is_refused(tmp_path):
         ModelError, match=r"expected a model file \(\.onnx, \.ort, \.torchscript, \.pt2\), found '\.h5'"
     ):
         open_candidate(tmp_path / "model.h5")
+
+
+def test_no_change_has_no_sign():
+    assert [signed(value) for value in (-0.0, 0.0, -0.004, 0.004, -0.25, 1.5)] == ["0.00"] * 4 + ["-0.25", "+1.50"]
