@@ -28,8 +28,9 @@ def test_inspect_prints_the_findings_and_draws_a_picture(faces: Path) -> None:
     code, out, err = inspect(faces)
     assert code == 0, err
     assert f"{faces}: 42 faces\n" in out
-    assert "expression ┃ train ┃ validation ┃ test ┃ all" in out
-    assert "│ surprise   │     4 │          1 │    1 │   6 │" in out
+    rows = [line.split() for line in out.splitlines()]  # plain columns where there is no terminal
+    assert ["expression", "train", "validation", "test", "all"] in rows
+    assert ["surprise", "4", "1", "1", "6"] in rows
     assert "duplicates inside a split: train 0, validation 0, test 0" in out
     assert err.splitlines()[-1] == f"wrote {faces.parent / 'inspect.png'}"
     with Image.open(faces.parent / "inspect.png") as picture:
