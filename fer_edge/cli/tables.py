@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from fer_edge.cli.output import stdout_errors
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -16,4 +18,5 @@ def result_table(table: "Table") -> None:
     if not console.is_terminal:
         console.width = _PIPED_WIDTH
         table.box = None
-    console.print(table)
+    with stdout_errors():
+        console.print(table)

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,10 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
     path = model_path(request.folder, name, request.file_format, note)
     source = request.data or (info.data_source if request.precision == "int8" else None)
     given = load_faces(source, size=info.image_size) if source else None
+    if given is not None:
+        given = replace(
+            given, source=Path(given.source).name
+        )  # a card travels: it must not tell this machine's folders
     faces = judging_faces(info.image_size, given)
     note(f"exporting {info.path} as {request.file_format} {request.precision}")
     data, quantisation = _build(reference, info, request, name, given, note)

@@ -4,6 +4,7 @@ Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting".
 """
 
 from fer_edge.card import NORMALISED, ModelCard, TensorContract
+from fer_edge.data.sample import is_sample
 from fer_edge.export.int8 import QuantisationReport
 from fer_edge.export.parity import Parity
 from fer_edge.export.snippets import snippets
@@ -113,7 +114,7 @@ def _training(card: ModelCard) -> str:
 
 
 def _is_drawn(card: ModelCard) -> bool:
-    return card.training_data.source.startswith("sample")
+    return is_sample(card.training_data.source)
 
 
 def _limits(card: ModelCard) -> str:
