@@ -107,8 +107,7 @@ class OneCycle:
         with StopSignals() as signals, self.reporter:
             while self.progress.epoch < self.config.epochs and not self._is_stale:
                 self._train_epoch(signals)
-                self._end_epoch()
-            self.save()
+                self._end_epoch()  # which saves
         best = self.progress.best
         assert best is not None
         return History(self.progress.rows, self.progress.best_epoch, best["validation_accuracy"], self._is_stale)
