@@ -47,6 +47,9 @@ def train(
         int, typer.Option(help="Side of a face in pixels.", rich_help_panel="Model")
     ] = _DEFAULT.image_size,
     epochs: Annotated[int, typer.Option(help="Passes over the faces.", rich_help_panel="Training")] = _DEFAULT.epochs,
+    progression: Annotated[
+        str, typer.Option(help="Smaller faces first, e.g. 32:14,40:16 (SIDE:EPOCHS).", rich_help_panel="Training")
+    ] = _DEFAULT.progression,
     batch_size: Annotated[
         int, typer.Option(help="Faces a step, over all processes.", rich_help_panel="Training")
     ] = _DEFAULT.batch_size,

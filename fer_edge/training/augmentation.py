@@ -1,6 +1,7 @@
 """Augmentation of a whole batch at a time, on the device that trains, each face varied on its own.
 
-Crop, flip, rotation, scale and shift are one affine map and one bilinear sampling, so that a face is interpolated once.
+Crop, flip, rotation, scale and shift are one affine map and one bilinear sampling, so that a face is interpolated once
+(and once more where it is shrunk for an early epoch).
 Own code rather than kornia's because it was measured clearly faster: benchmarks/augmentation.py and its results.
 """
 
@@ -71,8 +72,8 @@ def normalise(faces: Tensor, mean: float, std: float) -> Tensor:
     return faces.unsqueeze(1).float().mul_(1.0 / (255.0 * std)).sub_(mean / std)
 
 
-def augment(faces: Tensor, variations: Variations, mean: float, std: float) -> Tensor:
-    """Varied and normalised faces: uint8 (N, S, S) to float32 (N, 1, S, S), on the faces' device.
+def augment(faces: Tensor, variations: Variations, mean: float, std: float, side: int | None = None) -> Tensor:
+    """Varied and normalised faces: uint8 (N, S, S) to float32 (N, 1, side, side), on the faces' device; side is S if None.
 
     Outside the face the picture is reflected. An erased rectangle gets the mean grey, which is 0 after normalising.
     """
@@ -83,7 +84,10 @@ def augment(faces: Tensor, variations: Variations, mean: float, std: float) -> T
     varied = torch.addcmul(
         centre * (1.0 - variations.contrast) + variations.brightness / std, varied, variations.contrast
     )
-    return varied.mul_(_kept(variations.erased, faces.shape[-1]))
+    varied.mul_(_kept(variations.erased, faces.shape[-1]))
+    if side in (None, faces.shape[-1]):
+        return varied
+    return F.interpolate(varied, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
 
 
 def _sampling_grid(affine: Tensor, size: int) -> Tensor:

@@ -58,7 +58,9 @@ class TrainingBatches:
         rows = self._epoch_order(epoch)[position * self.batch_size : (position + 1) * self.batch_size][self._part]
         indices = torch.from_numpy(rows).to(self._device, non_blocking=True)
         labels = self._labels[indices]
-        faces = augment(self._faces[indices], variations.part(self._part, self._device), self._mean, self._std)
+        variations = variations.part(self._part, self._device)
+        side = self._config.side_of(epoch)
+        faces = augment(self._faces[indices], variations, self._mean, self._std, side)
         if self._config.channels_last:
             faces = faces.contiguous(memory_format=torch.channels_last)
         if self._config.mixup == 0:

@@ -83,6 +83,10 @@ class TrainConfig:
     """Side of a face in pixels."""
     epochs: int = 12
     """Passes over the training faces."""
+    progression: str = ""
+    """Smaller faces for the first epochs, as SIDE:EPOCHS pairs: '32:14,40:16' shrinks them to 32 pixels for 14 epochs,
+    to 40 for 16 more, and takes the rest at ``image_size`` (progressive resizing: fewer operations while little is
+    known). Validation is always at ``image_size``."""
     batch_size: int = 128
     """Faces per optimizer step, over all processes together."""
     max_lr: float = 0.05
@@ -144,8 +148,34 @@ class TrainConfig:
         for name, largest in (("patience", 2**31), ("seed", 2**32 - 1), ("threads", 4096)):
             value = getattr(self, name)
             _require(0 <= value <= largest, name, f"0 to {largest}", value)
+        _require(
+            sum(epochs for _, epochs in self.phases) < self.epochs,
+            "progression",
+            f"SIDE:EPOCHS pairs of fewer than {self.epochs} epochs in all, the last being at the full size",
+            self.progression,
+        )
         crop = self.augment.crop
         _require(crop < self.image_size, "crop", f"less than the image size, {self.image_size} pixels", crop)
+
+    @property
+    def phases(self) -> tuple[tuple[int, int], ...]:
+        """(side in pixels, epochs) of each pair of ``progression``. Raises TrainingError for what is no such pair."""
+        pairs = [pair.split(":") for pair in self.progression.split(",") if pair]
+        expected = f"SIDE:EPOCHS pairs with a side from 16 to {self.image_size} pixels, such as 32:14,40:16"
+        for pair in pairs:
+            are_numbers = len(pair) == 2 and all(part.isascii() and part.isdecimal() for part in pair)
+            _require(are_numbers, "progression", expected, self.progression)
+            _require(16 <= int(pair[0]) <= self.image_size and int(pair[1]) > 0, "progression", expected, ":".join(pair))
+        return tuple((int(side), int(epochs)) for side, epochs in pairs)
+
+    def side_of(self, epoch: int) -> int:
+        """Side in pixels of the training faces in ``epoch``, from 0."""
+        first = 0
+        for side, epochs in self.phases:
+            first += epochs
+            if epoch < first:
+                return side
+        return self.image_size
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON and checkpoints; ``from_dict`` reads it back."""
