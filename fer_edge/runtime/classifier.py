@@ -157,14 +157,17 @@ class Classifier:
 
     def probabilities_and_logits(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As ``probabilities``, with the logits (N, 7), float32, beside them."""
-        contract = self.card.input
-        feed = pixels if contract.kind == PIXELS else self._normalised(pixels)
+        feed = {self.card.input.name: self.feed(pixels)}
         names = [output.name for output in self.card.outputs]
         with onnxruntime_errors(self.path):
-            found = dict(zip(names, self._session.run(names, {contract.name: feed}, run_options()), strict=True))
+            found = dict(zip(names, self._session.run(names, feed, run_options()), strict=True))
         logits = np.asarray(found["logits"], dtype=np.float32)
         probabilities = found["probabilities"] if "probabilities" in found else _softmax(logits)
         return np.asarray(probabilities, dtype=np.float32), logits
+
+    def feed(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """What the model's input is given for images (N, H, W, C): these pixels, or faces prepared for a raw model."""
+        return pixels if self.card.input.kind == PIXELS else self._normalised(pixels)
 
     def _normalised(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
         """Images (N, H, W, C) to what a raw model wants: (N, 1, size, size), pixel/255 less the mean over the std."""
