@@ -90,10 +90,10 @@ def resume(folder: Path, *, source: str | None = None, device: str | None = None
     with _together(config) as (config, processes):
         data = request.load(config)
         with _held(folder, config, processes) as run:
+            if files.has_begun:  # read again: another process may have begun it, or trained on, until this one held it
+                state = read_checkpoint(files.last)
             if state is None:  # stopped before its first checkpoint: nothing to go on from but the settings
                 return _begin(config, request, data, folder, run, processes, quiet=quiet)
-            if files.has_begun:  # read again: another process may have trained on until this one got hold of the folder
-                state = read_checkpoint(files.last)
             record = replace(Record.from_dict(state["record"]), config=config)
             if data.fingerprint() != record.data_fingerprint:
                 raise CheckpointError(
