@@ -32,7 +32,10 @@ def train(
     ] = False,
     skip_bad: Annotated[bool, typer.Option(help="Go on without files and rows that cannot be read.")] = False,
     architecture: Annotated[
-        str, typer.Option(help="resnet18, vgg, inception, mobilenet_v3_small or tiny.", rich_help_panel="Model")
+        str,
+        typer.Option(
+            help="resnet18, resnet10_half, vgg, inception, mobilenet_v3_small or tiny.", rich_help_panel="Model"
+        ),
     ] = _DEFAULT.architecture,
     stem: Annotated[
         Stem,
@@ -80,6 +83,15 @@ def train(
     mixup: Annotated[
         float, typer.Option(help="Alpha of mixup; 0 is off.", rich_help_panel="Training")
     ] = _DEFAULT.mixup,
+    teacher: Annotated[
+        str, typer.Option(help="Runs or checkpoints to learn from as well, with commas.", rich_help_panel="Training")
+    ] = _DEFAULT.teacher,
+    distillation: Annotated[
+        float, typer.Option(help="Weight of the teachers in the loss.", rich_help_panel="Training")
+    ] = _DEFAULT.distillation,
+    temperature: Annotated[
+        float, typer.Option(help="Softens the teachers' answers.", rich_help_panel="Training")
+    ] = _DEFAULT.temperature,
     class_weights: Annotated[
         bool, typer.Option(help="Let every class count alike in the loss.", rich_help_panel="Training")
     ] = _DEFAULT.class_weights,
