@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.evaluation.canvas import FAINT_COLOUR, INK_COLOUR, SMALL_SIZE, TRAIN_COLOUR, new_figure, save
+from fer_edge.evaluation.canvas import INK_COLOUR, SMALL_SIZE, TRAIN_COLOUR, new_figure, save_png, style_plot
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
 from fer_edge.export.tables import markdown_table
 from fer_edge.export.timing import time_in_turns
@@ -132,9 +132,8 @@ def draw(candidates: list[Candidate], path: Path) -> None:
         )
     axes.set_xscale("log")
     axes.margins(x=0.25, y=0.3)
-    axes.set_xlabel("milliseconds a face, one thread (log scale)", color=FAINT_COLOUR)
-    axes.set_ylabel("accuracy on PublicTest, %", color=FAINT_COLOUR)
-    save(figure, path)
+    style_plot(axes, "milliseconds a face, one thread (log scale)", "accuracy on PublicTest, %")
+    save_png(figure, path)
 
 
 def main() -> None:
