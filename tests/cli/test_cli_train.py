@@ -90,6 +90,20 @@ def test_a_second_run_of_the_same_name_is_refused_and_resume_takes_no_settings(c
     assert resumed.returncode == 0, resumed.stderr
 
 
+def test_evaluate_judges_an_exported_model_and_writes_only_when_asked(cli, repository, tmp_path):
+    model = repository / "tests" / "fixtures" / "tiny.onnx"
+    judged = cli("evaluate", "--model", model, "--data", "sample:140", "--json")
+    assert judged.returncode == 0, judged.stderr
+    assert json.loads(judged.stdout)["model"] == str(model)
+    assert list(tmp_path.iterdir()) == []
+    kept = cli("evaluate", "--model", model, "--data", "sample:140", "--out", "kept")
+    assert "on validation of sample:140" in kept.stdout
+    assert (tmp_path / "kept" / "evaluation-validation.json").exists()
+    both = cli("evaluate", "--model", model, "--checkpoint", "runs/x")
+    assert both.returncode == 2
+    assert "expected --checkpoint or --model, found both" in one_line(both.stderr)
+
+
 def test_evaluate_without_a_run_says_so(cli):
     done = cli("evaluate")
     assert done.returncode == 1
