@@ -88,17 +88,21 @@ class ResNet18(FacialExpressionClassifier):
     """torchvision's resnet18 for one grey channel and seven expressions.
 
     ``stem``: 'imagenet' keeps 7x7 stride 2 with max-pool (a 48-pixel face ends as 2x2), 'no_pool' leaves the pool out
-    (3x3), 'small' has 3x3 stride 1 and no pool (6x6), whose first convolution ImageNet weights do not fit.
+    (3x3), 'small' has 3x3 stride 1 and no pool (6x6); of ImageNet weights its first convolution takes the centre.
     """
 
     def __init__(self, stem: str = "imagenet", weights: StateDict | None = None) -> None:
         network = models.resnet18(weights=None)
         _load(network, weights)
+        folded = fold_to_one_channel(network.conv1)
         if stem == "small":
-            network.conv1 = nn.Conv2d(1, network.conv1.out_channels, 3, stride=1, padding=1, bias=False)
+            network.conv1 = nn.Conv2d(1, folded.out_channels, 3, stride=1, padding=1, bias=False)
             nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+            if weights is not None:
+                with torch.no_grad():
+                    network.conv1.weight.copy_(folded.weight[:, :, 2:5, 2:5])  # of 7x7
         else:
-            network.conv1 = fold_to_one_channel(network.conv1)
+            network.conv1 = folded
         if stem != "imagenet":
             network.maxpool = nn.Identity()
         network.fc = nn.Linear(network.fc.in_features, NUM_EXPRESSIONS)

@@ -94,6 +94,12 @@ def test_imagenet_weights_answer_for_a_grey_face_as_on_three_equal_channels():
         torch.testing.assert_close(features[1](grey), features[0](grey.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-5)
 
 
+def test_the_small_stem_takes_the_centre_of_imagenets_first_convolution():
+    original = models.resnet18(weights=None)
+    centre = original.conv1.weight[:, :, 2:5, 2:5].sum(dim=1, keepdim=True)
+    torch.testing.assert_close(ResNet18("small", original.state_dict()).network.conv1.weight, centre)
+
+
 @pytest.mark.parametrize(("stem", "side"), [("imagenet", 2), ("no_pool", 3), ("small", 6)])
 def test_the_stem_decides_how_much_of_a_face_is_left_for_the_last_layer(stem, side):
     network = build_classifier("resnet18", {"stem": stem}).network
