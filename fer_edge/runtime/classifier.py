@@ -18,6 +18,7 @@ from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.runtime.providers import ProviderChoice, choose_provider
 from fer_edge.runtime.session import onnxruntime_errors, open_session, run_options
+from fer_edge.runtime.shipped import default_model
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -25,7 +26,7 @@ DEFAULT_BATCH_SIZE = 32
 class Classifier:
     """An exported model in an onnxruntime session. Make one with ``Classifier.load``; it may be used from many threads.
 
-    >>> Classifier.load("model.onnx").predict("face.jpg").label
+    >>> Classifier.load().predict("face.jpg").label
     'happy'
     """
 
@@ -51,15 +52,17 @@ class Classifier:
         """Share (0-1) of the graph's nodes that CUDA ran for the first image; None on the CPU."""
 
     @classmethod
-    def load(cls, path: str | Path, *, provider: str = "cpu", threads: int = 0) -> "Classifier":
+    def load(cls, path: str | Path | None = None, *, provider: str = "cpu", threads: int = 0) -> "Classifier":
         """Read an ``.onnx`` or ``.ort`` model, check it, and open it on ``cpu``, ``cuda`` or ``auto`` (the best here).
+
+        Without ``path`` it is the model that this package ships, ``shipped.DEFAULT_MODEL``.
 
         ``threads`` are those inside an operator; 0 leaves the choice to onnxruntime. Raises ModelError when the model
         is missing, damaged, without a valid card or refused for another reason, and ProviderError when the provider
         is not there: never another one silently.
         """
         choice = choose_provider(provider)
-        model = read_model(path)
+        model = read_model(path if path is not None else default_model())
         try:
             session, cuda_node_share = open_session(model, choice, threads=threads)
         except ProviderError as error:

@@ -24,6 +24,7 @@ from fer_edge.training.one_cycle import EpochCallback, fit_one_cycle
 from fer_edge.training.optimizer import one_cycle
 from fer_edge.training.progress import Reporter
 from fer_edge.training.run_folder import RunFolder
+from fer_edge.training.teachers import taught_probabilities
 from fer_edge.training.weights import StartingWeights, starting_weights
 
 _SMALLEST_STD = 1e-3  # faces that are all one grey must not divide by zero
@@ -235,6 +236,8 @@ def _fit(
     on_epoch_end = None
     if run is not None and config.tensorboard:
         on_epoch_end = _tensorboard_log(run.tensorboard, state["progress"]["epoch"] if state else 0)
+    kept = run.taught if run is not None else None
+    taught = taught_probabilities(data.train, config, processes, reporter, kept=kept, resumes=state is not None)
     try:
         history = fit_one_cycle(
             classifier,
@@ -244,6 +247,7 @@ def _fit(
             processes=processes,
             reporter=reporter,
             on_epoch_end=on_epoch_end,
+            taught=taught,
             state=state,
         )
     except Interrupted:
