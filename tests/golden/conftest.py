@@ -17,6 +17,7 @@ import pytest
 from languages import FIXTURES, INSTALL_TIMEOUT_S, need, npm, run
 
 from fer_edge.golden.kit import write_kit
+from fer_edge.runtime.model_file import newest_model
 
 BROWSER_PROJECT = Path(__file__).parent / "browser"
 
@@ -38,6 +39,18 @@ def tiny_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_raw_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The kit of tests/fixtures/tiny_raw.onnx, which takes normalised faces; do not write into it."""
     return write_kit(FIXTURES / "tiny_raw.onnx", tmp_path_factory.mktemp("kits") / "raw-golden").folder
+
+
+@pytest.fixture(scope="session")
+def shipped_model(repository: Path) -> Path:
+    """The model in exported/ that was made last."""
+    return newest_model(repository / "exported")
+
+
+@pytest.fixture(scope="session")
+def shipped_kit(shipped_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped model's kit."""
+    return write_kit(shipped_model, tmp_path_factory.mktemp("kits") / "shipped-golden").folder
 
 
 @pytest.fixture(scope="session")

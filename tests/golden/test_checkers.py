@@ -86,6 +86,12 @@ def test_a_sound_model_passes_with_one_line_of_figures(check, kind, request):
     assert 0 < float(figures[2]) < 1e-5
 
 
+@pytest.mark.parametrize("check", ["python", "node", "wasm", "cpp"], indirect=True)
+def test_the_shipped_model_passes(check, shipped_model, shipped_kit):
+    done = check(shipped_kit, shipped_model)
+    assert done.returncode == 0, done.stderr
+
+
 def test_one_changed_weight_is_named_by_the_first_vector_and_its_difference(check, tiny_kit, tmp_path):
     def grow(weights: np.ndarray) -> np.ndarray:
         weights[20, 3] += 1

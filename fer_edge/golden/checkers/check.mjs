@@ -144,8 +144,8 @@ async function main() {
   console.log(await checkKit(ort, new Uint8Array(await readFile(model)), read));
 }
 
-if (typeof process !== "undefined" && process.argv?.[1] && import.meta.url.endsWith("/check.mjs") &&
-    /check\.mjs$/.test(process.argv[1])) {
+const nameOf = (path) => path.split(/[\\/]/).pop();
+if (typeof process !== "undefined" && process.argv?.[1] && nameOf(process.argv[1]) === nameOf(import.meta.url)) {
   main().catch((error) => {
     console.error(`FAILED: ${oneLine(error)}`);
     process.exit(1);
