@@ -81,6 +81,14 @@ def test_colours_differ_so_that_their_order_shows(tiny_kit):
         assert np.abs(logits - vector["logits"]).max() > 2 * manifest["tolerance"]["max_logit_difference"]
 
 
+def test_the_shipped_model_tells_blue_for_red_from_rounding(shipped_kit, shipped_model):
+    manifest = manifest_of(shipped_kit)
+    (vector,) = (vector for vector in manifest["vectors"] if vector["name"] == "rgb-faces")
+    pixels = np.fromfile(shipped_kit / vector["file"], np.uint8).reshape(vector["shape"])
+    _, logits = Classifier.load(shipped_model).probabilities_and_logits(np.ascontiguousarray(pixels[..., ::-1]))
+    assert np.abs(logits - vector["logits"]).max() > 2 * manifest["tolerance"]["max_logit_difference"]
+
+
 def test_a_raw_models_vectors_are_prepared_faces(tiny_raw_kit):
     manifest = manifest_of(tiny_raw_kit)
     assert manifest["model"]["dtype"] == "float32"
