@@ -97,6 +97,8 @@ class WorkerClient:
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Send a command and wait for its answer. Raises as ``__init__`` does."""
         assert self._process.stdin is not None
+        if self._stop():
+            raise Stopped
         try:
             self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self._process.stdin.flush()

@@ -43,8 +43,6 @@ class BoundEngine:
         self.cuda_node_share = cuda_node_share
         self._outputs = [output.name for output in card.outputs]
         self._binding = session.io_binding()
-        for name in self._outputs:
-            self._binding.bind_output(name, device)
         self._bound: Any = None
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
@@ -57,7 +55,11 @@ class BoundEngine:
     def upload(self, feed: NDArray[Any]) -> None:
         """Copy to the device, into the memory that is bound; a new shape gets new memory."""
         if self._bound is None or list(self._bound.shape()) != list(feed.shape):
-            self._bound = onnxruntime.OrtValue.ortvalue_from_numpy(feed, self._device, 0)
+            self._binding.clear_binding_outputs()  # outputs keep the shape of the first run
+            for name in self._outputs:
+                self._binding.bind_output(name, self._device)
+            # A copy: on the CPU an OrtValue would borrow the array's own memory, which the next upload writes into.
+            self._bound = onnxruntime.OrtValue.ortvalue_from_numpy(np.array(feed), self._device, 0)
             self._binding.bind_ortvalue_input(self._card.input.name, self._bound)
         else:
             self._bound.update_inplace(np.ascontiguousarray(feed))

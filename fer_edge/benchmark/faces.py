@@ -1,6 +1,6 @@
 """The faces that rows are timed on and judged by."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,7 @@ def judging_faces(request: BenchmarkRequest, size: int) -> JudgingFaces:
     chosen = data.split(request.split)
     faces = _some(chosen, request.num_faces)
     of_all = f" of {len(chosen)}" if len(faces) < len(chosen) else ""
-    name = replace(data, source=Path(data.source).name).source  # results travel: they tell no machine's folders
+    name = Path(data.source).name  # results travel: they tell no machine's folders
     return JudgingFaces(faces.faces, faces.labels, f"{len(faces)}{of_all} faces, {request.split} split of {name}")
 
 

@@ -158,7 +158,7 @@ class Benchmark:
             "rows": [row.to_dict() for row in self.rows],
         }
         text = json.dumps(values, indent=1, allow_nan=False)
-        return re.sub(r"\[[-0-9.eE,\s]+\]", lambda found: " ".join(found.group().split()), text) + "\n"
+        return re.sub(r"\[[-0-9.eE,\s]+\]", _on_one_line, text) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> "Benchmark":
@@ -174,6 +174,10 @@ class Benchmark:
             raise ModelError(
                 f"{path}: expected the JSON of 'python cli.py benchmark', found something else ({str(error)[:80]})"
             ) from error
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    return f"[{', '.join(found.group()[1:-1].replace(',', ' ').split())}]"
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float] | None:
