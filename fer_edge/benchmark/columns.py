@@ -1,6 +1,6 @@
 """The columns of the tables: one definition for the terminal, Markdown and CSV."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,7 @@ def _seconds(milliseconds: float) -> str:
     return f"{milliseconds / 1000:.2f}"
 
 
-def _from(part: str, values: Callable[[RowResult], dict[str, float]]) -> Callable[[RowResult], float | None]:
+def _from(part: str, values: Callable[[RowResult], Mapping[str, float | None]]) -> Callable[[RowResult], float | None]:
     return lambda one: values(one).get(part)
 
 
@@ -106,8 +106,3 @@ ALL = (
     *(*PHOTO_PARTS, SHA256),
 )
 """For CSV."""
-
-
-def without_constant(columns: Sequence[Column], rows: Sequence[RowResult], keep: Sequence[Column]) -> list[Column]:
-    """Columns that tell rows apart or that are in ``keep``; those with nothing in any row go too."""
-    return [column for column in columns if column in keep or len({column.cell(row) for row in rows}) > 1]

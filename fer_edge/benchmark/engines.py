@@ -64,7 +64,7 @@ def _import_onnxruntime(provider: str) -> Callable[[EngineSpec], Engine]:
         classifier = Classifier.load(spec.path, provider=spec.provider, threads=spec.threads)
         if classifier.provider != spec.provider:
             raise ProviderError(f"{spec.path}: expected the provider {spec.provider}, found {classifier.provider}")
-        return ClassifierEngine(classifier.probabilities, Path(spec.path), spec.threads)
+        return ClassifierEngine(classifier.probabilities, Path(spec.path))
 
     return open_classifier
 
@@ -90,19 +90,16 @@ class HostEngine:
 class ClassifierEngine(HostEngine):
     """onnxruntime on the CPU, as an app meets it: ``Classifier.probabilities``."""
 
-    def __init__(
-        self, probabilities: Callable[[NDArray[np.uint8]], NDArray[np.float32]], path: Path, threads: int
-    ) -> None:
+    def __init__(self, probabilities: Callable[[NDArray[np.uint8]], NDArray[np.float32]], path: Path) -> None:
         self._probabilities = probabilities
         self._path = path
-        self._threads = threads
 
     def run(self, feed: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (N, 7)."""
         return self._probabilities(feed)
 
-    def preprocessing_share(self, pixels: NDArray[np.uint8]) -> float | None:
+    def preprocessing_share(self, pixels: NDArray[np.uint8], threads: int) -> float | None:
         """Part (0-1) of the nodes' time that the graph's own preprocessing takes; None for a model without it."""
         from fer_edge.benchmark.profile import preprocessing_share
 
-        return preprocessing_share(self._path, pixels, self._threads)
+        return preprocessing_share(self._path, pixels, threads)

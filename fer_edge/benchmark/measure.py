@@ -18,8 +18,8 @@ from fer_edge.benchmark.statistics import interleaved_order
 from fer_edge.errors import ProviderError
 from fer_edge.evaluation.metrics import evaluate_probabilities
 
-BYTES_A_WORKER = 600 * 2**20
-"""What a torch process of a ResNet18 holds at the most, and more than any other."""
+BYTES_A_WORKER, BYTES_A_TORCH_WORKER = 300 * 2**20, 600 * 2**20
+"""What a process of a ResNet18 holds at the most."""
 
 MAX_IDLE_SHARE = 0.05
 """Part of the time between its turns that a worker may compute without being said to have disturbed the others."""
@@ -107,17 +107,18 @@ class Measurement:
 
     def _blocks(self) -> list[list[Planned]]:
         """Rows whose processes are alive together: as many as half of the free memory holds, by batch and threads."""
-        room = max(2, (self._memory_bytes or 4 * BYTES_A_WORKER) // 2 // BYTES_A_WORKER)
+        room = (self._memory_bytes or 4 * BYTES_A_TORCH_WORKER) // 2
         groups: dict[tuple[int, int], list[Planned]] = {}
         for one in self._planned:
             groups.setdefault((one.row.batch, one.row.threads), []).append(one)
         blocks: list[list[Planned]] = [[]]
         for _, group in sorted(groups.items()):
-            for start in range(0, len(group), room):
-                part = group[start : start + room]
-                if len(blocks[-1]) + len(part) > room:
+            if _bytes_of(blocks[-1]) + _bytes_of(group) > room:
+                blocks.append([])
+            for one in group:  # a group that is too large for one block takes several
+                if blocks[-1] and _bytes_of([*blocks[-1], one]) > room:
                     blocks.append([])
-                blocks[-1] += part
+                blocks[-1].append(one)
         return [block for block in blocks if block]
 
     def _time(self, block: list[Planned]) -> None:
@@ -186,6 +187,7 @@ class Measurement:
     def _judge(self, judging: Callable[[int], JudgingFaces]) -> None:
         answers: dict[tuple[str, str, str, str], np.ndarray] = {}
         engines = [one for one in self._one_an_engine() if one.row not in self.left_out]
+        engines.sort(key=lambda one: reference_of(one, engines) is not one)  # references first
         for one in engines:
             faces = judging(one.subject.image_size)
             self._progress.step(f"accuracy of {one.row.title}", self._judging_s(one.row))
@@ -197,11 +199,10 @@ class Measurement:
                 metrics = evaluate_probabilities(probabilities, faces.labels)
                 for result in self._results_of(one):
                     result.accuracy, result.macro_f1 = metrics.accuracy, metrics.macro_f1
-        for one in engines:
             reference = reference_of(one, engines)
-            if reference is None or not {one.row.engine, reference.row.engine} <= set(answers):
+            if reference is None or reference.row.engine not in answers:
                 continue
-            same = answers[one.row.engine].argmax(axis=1) == answers[reference.row.engine].argmax(axis=1)
+            same = probabilities.argmax(axis=1) == answers[reference.row.engine].argmax(axis=1)
             for result in self._results_of(one):
                 result.agreement = float(same.mean())
 
@@ -218,21 +219,13 @@ class Measurement:
         with client:
             try:
                 client.ask("answer", faces=str(given), out=str(out))
+                share = client.ask("profile", threads=min(self._request.threads))["preprocessing_share"]
             except WorkerError as error:
                 self.notes.append(f"{one.row.title}: accuracy could not be measured: {error}")
                 return None
-        self._profile(one)
+        for result in self._results_of(one):
+            result.preprocessing_share = share if result.row.batch == 1 else None
         return np.asarray(np.load(out))
-
-    def _profile(self, one: Planned) -> None:
-        if one.row.runtime != ONNXRUNTIME or one.row.provider != "cpu":
-            return
-        client = self._open(one, one.spec(batch=1, threads=min(self._request.threads)))
-        if client is not None:
-            with client:
-                share = client.ask("profile")["preprocessing_share"]
-            for result in self._results_of(one):
-                result.preprocessing_share = share if result.row.batch == 1 else None
 
     # Workers
 
@@ -279,7 +272,7 @@ class Measurement:
         return sum(self._turn_s(one.row) for one in self._planned)
 
     def _judging_s(self, row: Row) -> float:
-        return 2 * _open_s(row) + (4.0 if row.precision == "int8" else 15.0)
+        return _open_s(row) + (4.0 if row.precision == "int8" else 15.0)
 
     def _expected_s(self) -> float:
         engines = [one.row for one in self._one_an_engine()]
@@ -298,6 +291,10 @@ def reference_of(one: Planned, engines: list[Planned]) -> Planned | None:
     eager = [other for other in kin if other.row.runtime == EAGER]
     fp32 = [other for other in kin if other.row.runtime == ONNXRUNTIME and other.row.precision == "fp32"]
     return next(iter(eager or fp32), None)
+
+
+def _bytes_of(planned: list[Planned]) -> int:
+    return sum(BYTES_A_TORCH_WORKER if one.row.runtime in TORCH_RUNTIMES else BYTES_A_WORKER for one in planned)
 
 
 def _open_s(row: Row) -> float:

@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fer_edge.benchmark.results import RowResult
 from fer_edge.benchmark.rows import COMPILE, EAGER, ONNXRUNTIME, OPENVINO, PT2, TORCHSCRIPT
 from fer_edge.evaluation.canvas import FAINT_COLOUR, INK_COLOUR, SMALL_SIZE, new_figure, save_png, style_plot
@@ -39,7 +37,7 @@ def draw_latency_against_accuracy(results: Sequence[RowResult], path: Path) -> s
     caption = f"Latency against accuracy, batch {batch}, {_threads(threads)}"
     figure = new_figure(9, 4.8, caption)
     axes = figure.subplots()
-    for one in shown:
+    for one in sorted(shown, key=lambda one: one.p50_ms):
         p50, interval = one.p50_ms, one.interval_ms
         axes.errorbar(
             p50,
@@ -81,6 +79,7 @@ def draw_throughput(results: Sequence[RowResult], path: Path) -> str | None:
                 lines.setdefault(one.row.engine, []).append(one)
         for line in lines.values():
             line.sort(key=lambda one: one.row.batch)
+        for line in sorted(lines.values(), key=lambda line: -line[-1].images_per_s):
             axes.plot(
                 [one.row.batch for one in line],
                 [one.images_per_s for one in line],
@@ -115,12 +114,8 @@ def _log_scale(set_scale: Callable[[str], None], axis: object) -> None:
 
 
 def _legend_beside(axes: "Axes") -> None:
-    """To the right of the plot, sorted as the curves lie, where it covers no point."""
-    handles, labels = axes.get_legend_handles_labels()
-    order = np.arange(len(labels))
+    """To the right of the plot, where it covers no point, in the order of drawing: from the best to the worst."""
     axes.legend(
-        [handles[place] for place in order],
-        [labels[place] for place in order],
         fontsize=SMALL_SIZE + 0.5,
         frameon=False,
         loc="center left",

@@ -86,8 +86,8 @@ def _tables(rows: Sequence[RowResult], names: list[Column]) -> list[tuple[str, s
             (
                 "From JPEG bytes to the answer, one 48x48 face",
                 _table([*names_and_threads, *c.PHOTO_PARTS, c.PREPROCESSING], photos)
-                + "\n\nWhat a graph prepares by itself is in *preprocess* where onnxruntime's profiler tells it "
-                "(*prep. in graph*: its part of the model's own time), and in *run* elsewhere.",
+                + "\n\nWhere a runtime does not tell preprocessing from the network, it is in *run*; for "
+                "onnxruntime its profiler tells (*prep. in graph*: the part of the model's own time).",
             )
         )
     engines = list({one.row.engine: one for one in reversed(rows)}.values())[::-1]

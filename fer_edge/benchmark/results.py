@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_edge.benchmark.rows import Row
+from fer_edge.benchmark.rows import COMPILE, EAGER, Row
 from fer_edge.benchmark.statistics import Interval, median_interval, percentiles
 from fer_edge.errors import ModelError
 
@@ -84,17 +84,19 @@ class RowResult:
         parts = {part: float(np.median([one[part] for one in self.cold_starts_ms])) for part in COLD_START_PARTS}
         return {**parts, "total": float(np.median([sum(one.values()) for one in self.cold_starts_ms]))}
 
-    def photo_ms(self) -> dict[str, float]:
+    def photo_ms(self) -> dict[str, float | None]:
         """Medians from JPEG bytes to the answer: decode, preprocess, run, total; empty where it was not measured.
 
-        ``preprocess`` is what the host does and what the graph does by itself; a runtime that does not tell has the
-        latter in ``run``.
+        ``preprocess`` is what the host does and what the graph does by itself. It is None, and all of it in ``run``,
+        where the runtime does not tell the two apart.
         """
         if not self.photos_ms.get("run"):
             return {}
         decode, prepare, run = (float(np.median(self.photos_ms[part])) for part in PHOTO_PARTS)
-        inside = run * (self.preprocessing_share or 0.0)
         total = float(np.median(np.sum([self.photos_ms[part] for part in PHOTO_PARTS], axis=0)))
+        if self.preprocessing_share is None and self.row.runtime not in (EAGER, COMPILE):
+            return {"decode": decode, "preprocess": None, "run": prepare + run, "total": total}
+        inside = run * (self.preprocessing_share or 0.0)
         return {"decode": decode, "preprocess": prepare + inside, "run": run - inside, "total": total}
 
     def to_dict(self) -> dict[str, Any]:
@@ -180,8 +182,8 @@ def _on_one_line(found: re.Match[str]) -> str:
     return f"[{', '.join(found.group()[1:-1].replace(',', ' ').split())}]"
 
 
-def _rounded(values: dict[str, float]) -> dict[str, float] | None:
-    return {key: round(value, 4) for key, value in values.items()} or None
+def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None] | None:
+    return {key: None if value is None else round(value, 4) for key, value in values.items()} or None
 
 
 def by_setting(rows: Sequence[RowResult]) -> dict[tuple[int, int], list[RowResult]]:

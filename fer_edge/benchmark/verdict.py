@@ -30,13 +30,23 @@ _GOALS = (
 
 
 def ties(results: Sequence[RowResult]) -> list[str]:
-    """A line for each two neighbours by latency, at one batch size and number of threads, whose intervals overlap."""
+    """A line for each batch size and number of threads at which neighbours by latency have intervals that overlap."""
     found = []
-    for group in by_setting(results).values():
-        for faster, slower in pairwise(group):
-            if faster.interval_ms.overlaps(slower.interval_ms):
-                found.append(f"no significant difference: {faster.row.title} and {slower.row.title}")
+    for (batch, threads), group in by_setting(results).items():
+        several = len({one.row.network for one in group}) > 1
+        pairs = [
+            f"{_short(faster, several)} and {_short(slower, several)}"
+            for faster, slower in pairwise(group)
+            if faster.interval_ms.overlaps(slower.interval_ms)
+        ]
+        if pairs:
+            where = f"batch {batch}, {threads} thread{'s' if threads > 1 else ''}"
+            found.append(f"no significant difference at {where} between {'; '.join(pairs)}")
     return found
+
+
+def _short(one: RowResult, with_network: bool) -> str:
+    return f"{one.row.network + ' ' if with_network else ''}{one.row.label} {one.row.precision}"
 
 
 def width_notes(results: Sequence[RowResult]) -> list[str]:

@@ -123,10 +123,10 @@ class Worker:
         np.save(command["out"], np.concatenate(rows))
         return {"faces": len(faces)}
 
-    def _profile(self, _command: dict[str, Any]) -> dict[str, Any]:
-        """What part of the time in nodes the graph's own preprocessing takes, where the engine can tell."""
+    def _profile(self, command: dict[str, Any]) -> dict[str, Any]:
+        """What part of the nodes' time the graph's preprocessing takes for one face, where the engine can tell."""
         measure = getattr(self._engine, "preprocessing_share", None)
-        return {"preprocessing_share": measure(self._pixels) if measure is not None else None}
+        return {"preprocessing_share": None if measure is None else measure(self._pixels[:1], command["threads"])}
 
     def _settle(self) -> None:
         """Wait until no thread of this process computes: thread pools spin a while in the hope of more work."""

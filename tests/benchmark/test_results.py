@@ -44,9 +44,11 @@ def test_cold_start_is_the_median_of_each_part_and_of_the_totals():
 
 def test_what_the_graph_prepares_moves_from_run_to_preprocess():
     photos = {"decode": [1.0, 1.0], "prepare": [0.5, 0.5], "run": [10.0, 10.0]}
-    outside = made_result(made_row(), 1.0, photos_ms=photos).photo_ms()
+    outside = made_result(made_row("torch-eager"), 1.0, photos_ms=photos).photo_ms()
+    unknown = made_result(made_row("openvino"), 1.0, photos_ms=photos).photo_ms()
     inside = made_result(made_row(), 1.0, photos_ms=photos, preprocessing_share=0.1).photo_ms()
     assert outside == {"decode": 1.0, "preprocess": 0.5, "run": 10.0, "total": 11.5}
+    assert unknown == {"decode": 1.0, "preprocess": None, "run": 10.5, "total": 11.5}
     assert inside == {"decode": 1.0, "preprocess": 1.5, "run": 9.0, "total": 11.5}
 
 

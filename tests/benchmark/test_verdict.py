@@ -5,9 +5,7 @@ from fer_edge.benchmark.verdict import recommend, ties, width_notes
 
 def test_neighbours_whose_intervals_overlap_are_said_not_to_differ():
     close = [made_result(made_row("openvino"), 1.0), made_result(made_row(), 1.005), made_result(made_row("pt2"), 2.0)]
-    assert ties(close) == [
-        "no significant difference: net openvino fp32, batch 1, 1 thread and net onnxruntime fp32, batch 1, 1 thread"
-    ]
+    assert ties(close) == ["no significant difference at batch 1, 1 thread between openvino fp32 and onnxruntime fp32"]
 
 
 def test_rows_of_different_settings_are_not_called_equal():
