@@ -43,7 +43,7 @@ class RowChange:
         if self.is_regression:
             return "REGRESSION"
         if not self.is_significant:
-            return "no significant difference"
+            return "within noise"
         return "slower" if self.ratio > 1 else "faster"
 
     def to_dict(self) -> dict[str, Any]:

@@ -105,26 +105,37 @@ def _table(columns: Sequence[Column], rows: Sequence[RowResult]) -> str:
     return markdown_table([column.title for column in columns], cells, right)
 
 
+_SETTING_HEADER = ("batch", "thr", "runtime", "prec")
+_RATIO_HEADER = ("then ms", "now ms", "ratio", "95%", "verdict")
+
+
 def comparison_markdown(comparison: Comparison) -> str:
     """The table of ratios."""
-    header = ("row", "then ms", "now ms", "ratio", "95% interval", "")
-    table = markdown_table(header, comparison_cells(comparison), right=(1, 2, 3, 4))
-    return "## Against the other benchmark\n\n" + "\n\n".join([table, *comparison.notes])
+    header, cells = comparison_table(comparison)
+    right = [place for place, title in enumerate(header) if is_number(title)]
+    parts = [markdown_table(header, cells, right), *comparison.notes]
+    return "## Against the other benchmark\n\n" + "\n\n".join(parts)
 
 
-def comparison_cells(comparison: Comparison) -> list[list[str]]:
-    """Row, latency then and now, ratio, its interval, and the verdict."""
-    return [
+def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Header, and cells of each row: latency then and now, the ratio and its interval; networks where they differ."""
+    several = len({one.row.network for one in comparison.changes}) > 1
+    cells = [
         [
-            one.row.title,
-            c.digits(one.old_p50_ms),
-            c.digits(one.new_p50_ms),
-            f"{one.ratio:.2f}",
+            *([one.row.network] if several else []),
+            *(str(one.row.batch), str(one.row.threads), one.row.label, one.row.precision),
+            *(c.digits(one.old_p50_ms), c.digits(one.new_p50_ms), f"{one.ratio:.2f}"),
             f"{one.interval.low:.2f}–{one.interval.high:.2f}",
             one.verdict,
         ]
         for one in comparison.changes
     ]
+    return [*(["network"] if several else []), *_SETTING_HEADER, *_RATIO_HEADER], cells
+
+
+def is_number(title: str) -> bool:
+    """Whether a column of the comparison holds numbers."""
+    return title not in ("network", "runtime", "prec", "verdict")
 
 
 def environment_lines(environment: dict[str, Any]) -> list[tuple[str, str]]:

@@ -32,17 +32,15 @@ def print_table(done: "Benchmark") -> None:
 
 def print_comparison(comparison: "Comparison") -> None:
     """The ratios to an earlier benchmark, on stdout."""
-    from rich.table import Table
+    from fer_edge.benchmark.report import comparison_table, is_number
 
-    from fer_edge.benchmark.report import comparison_cells
-
-    table = Table("row", title="against the other benchmark", title_justify="left")
-    for column in ("then ms", "now ms", "ratio", "95% interval"):
-        table.add_column(column, justify="right")
-    table.add_column("")
-    for cells in comparison_cells(comparison):
+    header, rows = comparison_table(comparison)
+    table = _empty_table()
+    for title in header:
+        table.add_column(title, justify="right" if is_number(title) else "left", no_wrap=True)
+    for cells in rows:
         table.add_row(*cells)
-    result("")
+    result("\nagainst the other benchmark:")
     result_table(table)
     for line in comparison.notes:
         result(line)
@@ -52,11 +50,11 @@ def _table(rows: "Sequence[RowResult]") -> "Table":
     """As wide as fits: columns that matter least go first. A pipe gets them all."""
     from rich.console import Console
 
-    console = Console()
-    columns = _columns(rows)
+    columns, console = _columns(rows), Console()
     if console.is_terminal:
+        unbounded = Console(width=10_000)  # a console never measures a table as wider than itself
         for column in _least_important_first():
-            if console.measure(_drawn(columns, rows)).maximum <= console.width:
+            if unbounded.measure(_drawn(columns, rows)).maximum <= console.width:
                 break
             columns = [one for one in columns if one is not column]
     return _drawn(columns, rows)
@@ -80,15 +78,19 @@ def _least_important_first() -> "list[Column]":
 
 
 def _drawn(columns: "Sequence[Column]", rows: "Sequence[RowResult]") -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     from fer_edge.benchmark.results import by_setting
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = _empty_table()
     for column in columns:
         table.add_column(column.title, justify="left" if column.is_text else "right", no_wrap=True)
     for group in by_setting(rows).values():
         for one in group:
             table.add_row(*(column.cell(one) for column in columns), end_section=one is group[-1])
     return table
+
+
+def _empty_table() -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)

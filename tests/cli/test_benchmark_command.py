@@ -62,7 +62,7 @@ def test_a_table_with_accuracy_beside_speed_and_a_file_of_each_kind(measured):
         next(line.split() for line in done.stdout.splitlines() if line.strip().startswith(start))
         for start in ("batch ", "1 ")
     )
-    assert header[:3] == ["batch", "threads", "runtime"]
+    assert header[:3] == ["batch", "thr", "runtime"]
     assert row[:4] == ["1", "1", "onnxruntime", "fp32"]
     assert "acc %" in done.stdout
     assert "cold s" in done.stdout
