@@ -6,8 +6,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from fer_edge.benchmark.engines import EngineSpec
-from fer_edge.card import NORMALISED, ModelCard
+from fer_edge.benchmark.engines import EngineSpec, model_input
+from fer_edge.card import ModelCard
 from fer_edge.evaluation.metrics import softmax
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.providers import choose_provider
@@ -47,10 +47,7 @@ class BoundEngine:
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         """The pixels, or for a raw model the normalised faces (N, 1, S, S)."""
-        if self._card.input.kind != NORMALISED:
-            return pixels
-        faces = pixels.transpose(0, 3, 1, 2) / np.float32(255)
-        return ((faces - np.float32(self._card.mean)) / np.float32(self._card.std)).astype(self._card.input.dtype)
+        return model_input(pixels, self._card)
 
     def upload(self, feed: NDArray[Any]) -> None:
         """Copy to the device, into the memory that is bound; a new shape gets new memory."""

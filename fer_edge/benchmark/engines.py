@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fer_edge.benchmark.rows import COMPILE, EAGER, ONNXRUNTIME, OPENVINO, PT2, TORCHSCRIPT
 from fer_edge.benchmark.turn import Engine
+from fer_edge.card import NORMALISED, ModelCard
 from fer_edge.errors import ProviderError
 
 
@@ -67,6 +68,14 @@ def _import_onnxruntime(provider: str) -> Callable[[EngineSpec], Engine]:
         return ClassifierEngine(classifier.probabilities, Path(spec.path))
 
     return open_classifier
+
+
+def model_input(pixels: NDArray[np.uint8], card: ModelCard) -> NDArray[Any]:
+    """What an ONNX model takes, of grey faces uint8 (N, S, S, 1): these, or normalised faces (N, 1, S, S) if raw."""
+    if card.input.kind != NORMALISED:
+        return pixels
+    faces = pixels.transpose(0, 3, 1, 2) / np.float32(255)
+    return ((faces - np.float32(card.mean)) / np.float32(card.std)).astype(card.input.dtype)
 
 
 class HostEngine:

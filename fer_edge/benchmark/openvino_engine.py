@@ -10,7 +10,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from fer_edge.benchmark.engines import EngineSpec, HostEngine
+from fer_edge.benchmark.engines import EngineSpec, HostEngine, model_input
 from fer_edge.card import NORMALISED, ModelCard
 from fer_edge.errors import ModelError
 from fer_edge.evaluation.metrics import softmax
@@ -54,10 +54,7 @@ class OpenVinoEngine(HostEngine):
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         """The pixels, or for a raw model the normalised faces (N, 1, S, S)."""
-        if self._card.input.kind != NORMALISED:
-            return pixels
-        faces = pixels.transpose(0, 3, 1, 2) / np.float32(255)
-        return ((faces - np.float32(self._card.mean)) / np.float32(self._card.std)).astype(self._card.input.dtype)
+        return model_input(pixels, self._card)
 
     def run(self, feed: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities (N, 7)."""

@@ -63,7 +63,14 @@ def open_session(
 
 
 def session_options(threads: int = 0) -> onnxruntime.SessionOptions:
-    """Options that all sessions of this project share: errors only in the log, a set number of threads."""
+    """Options that all sessions of this project share: errors only in the log, a set number of threads.
+
+    The rest stays as onnxruntime has it, which is what measured best (benchmarks/session_settings.py, its result in
+    benchmarks/results/session_settings.json): every optimisation of the graph (an INT8 ResNet18 without the extended
+    level took three times as long or more), weights packed when loading, nodes one after the other. The memory arena,
+    memory patterns and denormals made no difference to tell. Threads that spin between calls cost a paced app, such
+    as a camera's, processor time and no answer; whoever minds takes one thread.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads
