@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from fer_edge.runtime.machine import available_cores, processor_name
+
 PACKAGES = ("fer-edge", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "torchvision", "onnx")
 
 FLAGS_THAT_MATTER = (
