@@ -104,13 +104,15 @@ def draw_throughput(results: Sequence[RowResult], path: Path) -> str | None:
 def _log_scale(set_scale: Callable[[str], None], axis: object) -> None:
     """A logarithmic axis with ordinary numbers at it."""
     from matplotlib.axis import Axis
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     assert isinstance(axis, Axis)
     set_scale("log")
-    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    low, high = axis.get_view_interval()
+    is_narrow = high < 10 * low
+    axis.set_major_locator(LogLocator(base=10, subs=(1, 1.5, 2, 3, 4, 5, 6, 8) if is_narrow else (1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _legend_beside(axes: "Axes") -> None:
