@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 
 
 class BuildWithModels(build_py):
-    """``exported/fer-*-int8.*`` goes into ``fer_edge/models``: package data cannot name files outside the package."""
+    """``exported/*-int8.*`` goes into ``fer_edge/models``: package data cannot name files outside the package."""
 
     def run(self) -> None:
         """Build the package and copy the models, unless it is installed in place, where they are found as they lie."""
@@ -18,7 +18,7 @@ class BuildWithModels(build_py):
             return
         folder = Path(self.build_lib) / "fer_edge" / "models"
         self.mkpath(str(folder))
-        for path in sorted((HERE / "exported").glob("fer-*-int8.*")):
+        for path in sorted((HERE / "exported").glob("*-int8.*")):
             self.copy_file(str(path), str(folder / path.name))
 
 

@@ -27,7 +27,7 @@ def train(
     runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
     preset: Annotated[
         str | None,
-        typer.Option(help="Settings of a shipped model: fer-resnet18 or fer-tiny. Other options change them."),
+        typer.Option(help="fer-resnet18 or fer-tiny: settings to begin with. Other options change them."),
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run folder, with the settings it began with.")
@@ -160,7 +160,7 @@ def train(
 
     `python cli.py train --data sample --architecture tiny` takes seconds; `python cli.py train` trains
     ResNet18 on fer2013/. Ctrl-C saves and says how to go on. Several GPUs or machines:
-    `torchrun --standalone --nproc_per_node=2 cli.py train ...`. The shipped model:
+    `torchrun --standalone --nproc_per_node=2 cli.py train ...`. A longer recipe:
     `python cli.py train --data fer2013 --preset fer-resnet18`.
     """
     if resume is not None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fer_edge.errors import ModelError
 
-DEFAULT_MODEL = "fer-resnet18-int8.onnx"
+DEFAULT_MODEL = "resnet18-fer2013-int8.onnx"
 """What apps and commands use unless they are told otherwise."""
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -15,7 +15,7 @@ FOLDERS = (_PACKAGE / "models", _PACKAGE.parent / "exported")
 def shipped_models() -> tuple[Path, ...]:
     """Paths of the ``.onnx`` models that this installation came with, by name."""
     for folder in FOLDERS:
-        if found := sorted(folder.glob("fer-*.onnx")):
+        if found := sorted(folder.glob("*-int8.onnx")):
             return tuple(found)
     return ()
 
