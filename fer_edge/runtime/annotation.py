@@ -1,17 +1,21 @@
 """Draws what was found on a photo: a box round each face, its expression and its confidence."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from fer_edge import files
+from fer_edge.errors import UsageError
 from fer_edge.runtime.detector import Box
 from fer_edge.runtime.photos import FacePrediction
 
 COLOURS = {
-    "angry": "#ff7043",
+    "angry": "#ff8a65",
     "disgust": "#26c6a2",
     "fear": "#d59bf6",
     "happy": "#ffd54f",
@@ -19,7 +23,7 @@ COLOURS = {
     "sad": "#64b5f6",
     "surprise": "#ffa8c5",
 }
-"""Each light enough for dark text (contrast of 7 and more), and apart from each other for most colour-blind readers;
+"""Each light enough for dark text (a contrast of 7 and more), and apart from each other for most colour-blind readers;
 the words say it again."""
 
 INK, NOTE_COLOUR = "#16181d", "#ffffff"
@@ -32,6 +36,11 @@ TEXT_OF_PICTURE = 1 / 42
 
 MIN_TEXT_OF_PICTURE = 1 / 60
 """The least height of letters over the longer side: 11 pixels in 640, still readable."""
+
+PICTURE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+"""What pictures are written as, by the end of the file's name."""
+
+QUALITY = 92
 
 _Area = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels of the picture."""
@@ -85,6 +94,21 @@ def annotate(pixels: NDArray[np.uint8], faces: Sequence[FacePrediction], *, note
         tag = _tag("no face found", NOTE_COLOUR, longer * TEXT_OF_PICTURE)
         _draw_tag(draw, tag, 0, image.height - tag.height)
     return np.array(image, dtype=np.uint8)
+
+
+def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write a picture uint8 RGB (H, W, 3), as the suffix of ``path`` says, atomically. Raises UsageError for another
+    suffix than those of PICTURE_FORMATS and a size that the format cannot hold, and StorageError."""
+    file_format = PICTURE_FORMATS.get(path.suffix.lower())
+    if file_format is None:
+        raise UsageError(f"{path}: expected a picture that ends in {', '.join(PICTURE_FORMATS)}, found {path.suffix!r}")
+    stream = io.BytesIO()
+    try:
+        Image.fromarray(picture).save(stream, file_format, quality=QUALITY)
+    except (OSError, ValueError) as error:  # WebP ends at 16383 pixels a side
+        height, width = picture.shape[:2]
+        raise UsageError(f"{path}: a picture of {width}x{height} pixels cannot be {file_format}; write .png") from error
+    files.write_bytes(path, stream.getvalue())
 
 
 def _area(box: Box, factor: int) -> _Area:
