@@ -9,7 +9,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 # Tests run side by side: one thread each keeps them from slowing each other tenfold. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,6 +26,10 @@ ASTRONAUT_SHA256 = "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea
 
 PARTY_FACES = {f"package/demo/sample{number}.jpg": faces for number, faces in enumerate((3, 3, 3, 4, 5, 4), start=1)}
 """How many faces a person counts in each photo."""
+
+
+NUM_FRAMES, FRAMES_PER_S = 12, 10.0
+"""Of the video that tests make."""
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +51,22 @@ def party_photos() -> dict[Path, int]:
     """The sample photos (1920 pixels wide) of the npm package @vladmandic/face-api, each with its number of faces."""
     photos = _members(["npm", "pack", "--silent", "@vladmandic/face-api@1.7.15"], "*.tgz", list(PARTY_FACES))
     return dict(zip(photos, PARTY_FACES.values(), strict=True))
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory, astronaut: Path) -> Path:
+    """A video of the portrait, slowly panned: 12 frames of 318x256 at 10 a second, the last two without a face."""
+    cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is in the extra video")
+    photo = np.asarray(Image.open(astronaut).convert("RGB"))
+    path = tmp_path_factory.mktemp("video") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"MJPG"), FRAMES_PER_S, (318, 256))
+    assert writer.isOpened()
+    for number in range(NUM_FRAMES):
+        left = 60 + 3 * number
+        frame = photo[:256, left : left + 318, ::-1]
+        writer.write(np.ascontiguousarray(frame) if number < NUM_FRAMES - 2 else np.full_like(frame, 120))
+    writer.release()
+    return path
 
 
 def _members(download: list[str], package: str, members: list[str]) -> list[Path]:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -123,11 +124,16 @@ def _text_size(text: str, longer: int, available: float) -> float:
 
 
 def _tag(text: str, colour: str, size: float) -> _Tag:
-    font = ImageFont.load_default(size)
+    font = _font(round(size, 1))
     padding = max(2, round(size * 0.3))
     left, _, right, _ = font.getbbox(text)
     ascent_and_descent = round(size * 1.25)
     return _Tag(text, colour, font, padding, round(right - left) + 2 * padding, ascent_and_descent + padding)
+
+
+@lru_cache(maxsize=32)  # a video asks for the same ones frame by frame
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
 
 
 def _place(
