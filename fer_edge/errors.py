@@ -15,6 +15,10 @@ class ImageError(FerEdgeError):
     """One image that cannot be opened; the text names it."""
 
 
+class VideoError(FerEdgeError):
+    """A camera, video file or window that cannot be used; the text names it."""
+
+
 class CheckpointError(FerEdgeError):
     """A checkpoint or run folder that is missing, damaged, in use or of another kind."""
 

@@ -1,0 +1,163 @@
+"""Finds the faces in a photo: YuNet in onnxruntime, on a photo of bounded size.
+
+How a photo becomes the detector's input, so that another language can do the same:
+
+1. The photo is uint8 RGB, upright; grey is repeated three times.
+2. With ``scale = min(1, max_side / max(width, height))`` it is resized to ``w = max(1, floor(width * scale + 0.5))`` by
+   ``h = max(1, floor(height * scale + 0.5))``, by Pillow's bilinear filter (antialiased: a triangle as wide as the
+   scale asks for, rounded to uint8). A photo within ``max_side`` keeps its pixels: nothing is ever enlarged.
+3. Zeros (black) are put right of it and below it until both sides are multiples of 32.
+4. The channels go from RGB to BGR and to (1, 3, height, width) float32, 0-255, not normalised.
+
+The outputs are read as fer_edge/runtime/yunet.py says; x and widths are then multiplied by ``width / w``, y and heights
+by ``height / h``. Boxes are not clipped: a face at the border may reach beyond it.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from PIL import Image
+
+from fer_edge.errors import UsageError
+from fer_edge.runtime.providers import CPU_PROVIDER
+from fer_edge.runtime.session import onnxruntime_errors, run_options, session_options
+from fer_edge.runtime.yunet import CELL_MULTIPLE, OUTPUTS, Candidates, decode, suppress
+
+WEIGHTS = Path(__file__).parent / "assets" / "yunet.onnx"
+"""Beside it lies where it came from, and its licence."""
+
+DEFAULT_MAX_SIDE = 640
+"""Pixels: finds every face of the photos in benchmarks/results/face_detector.json, which also says what smaller and
+larger sides find and cost."""
+
+SIDE_LIMITS = (CELL_MULTIPLE, 4096)
+"""Memory grows with the square of the side: 1.6 GB at 4096 (measured)."""
+
+LANDMARKS = ("right_eye", "left_eye", "nose_tip", "mouth_right", "mouth_left")
+"""Right and left are the person's own, so the right eye is on the left of a photo."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels of the photo; (0, 0) is the outer corner of its first pixel."""
+
+    x: float
+    """Left edge; negative where a face reaches beyond the border."""
+    y: float
+    width: float
+    height: float
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Its middle: x, y."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain values for JSON, to a hundredth of a pixel."""
+        return {name: round(getattr(self, name), 2) for name in ("x", "y", "width", "height")}
+
+
+@dataclass(frozen=True)
+class Face:
+    """Where one face is in a photo."""
+
+    box: Box
+    landmarks: tuple[tuple[float, float], ...]
+    """x, y in pixels of the photo for each of LANDMARKS."""
+    score: float
+    """How sure the detector is that this is a face, 0-1; says nothing about the expression."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "box": self.box.as_dict(),
+            "landmarks": {
+                name: [round(x, 2), round(y, 2)] for name, (x, y) in zip(LANDMARKS, self.landmarks, strict=True)
+            },
+            "detection_score": round(self.score, 4),
+        }
+
+
+@dataclass(frozen=True)
+class FaceDetector:
+    """YuNet, ready to search photos. Making one costs nothing: the session is opened by the first search.
+
+    It may be used from many threads.
+
+    >>> FaceDetector().detect(decode_image("party.jpg"))[0].box
+    Box(x=178.2, y=62.9, width=89.9, height=113.3)
+    """
+
+    min_score: float = 0.7
+    """Faces of a lower score are left out. At 0.6 patterns and hands begin to come in."""
+    max_overlap: float = 0.3
+    """Of two boxes that overlap by more (intersection over union), the one of the lower score is left out."""
+    max_side: int = DEFAULT_MAX_SIDE
+    """Pixels: a larger photo is made smaller before it is searched."""
+    threads: int = 0
+    """Inside an operator; 0 leaves the choice to onnxruntime."""
+
+    def __post_init__(self) -> None:
+        for name in ("min_score", "max_overlap"):
+            if not 0 < getattr(self, name) <= 1:
+                raise UsageError(f"expected {name} above 0 and up to 1, found {getattr(self, name)}")
+        low, high = SIDE_LIMITS
+        if not low <= self.max_side <= high:
+            raise UsageError(f"expected max_side from {low} to {high} pixels, found {self.max_side}")
+
+    def detect(self, pixels: NDArray[np.uint8]) -> tuple[Face, ...]:
+        """The faces in a photo, uint8 (H, W, 1 | 3), the surest first; none is an answer. Raises ModelError."""
+        height, width = pixels.shape[:2]
+        image = _within(pixels, self.max_side)
+        found = self.candidates(np.asarray(image))
+        x_scale, y_scale = width / image.width, height / image.height
+        return tuple(_face(found, index, x_scale, y_scale) for index in range(len(found.scores)))
+
+    def candidates(self, pixels: NDArray[np.uint8]) -> Candidates:
+        """Steps 3 and 4 and the decoding alone: faces in an RGB image uint8 (h, w, 3) that is searched as it is."""
+        outputs = self._session.run(list(OUTPUTS), {"input": _blob(pixels)}, run_options())
+        return suppress(
+            decode(dict(zip(OUTPUTS, outputs, strict=True)), _padded(pixels.shape[1]), self.min_score), self.max_overlap
+        )
+
+    @cached_property
+    def _session(self) -> onnxruntime.InferenceSession:
+        with onnxruntime_errors(WEIGHTS):
+            return onnxruntime.InferenceSession(
+                WEIGHTS.read_bytes(), session_options(self.threads), providers=[CPU_PROVIDER]
+            )
+
+
+def _within(pixels: NDArray[np.uint8], max_side: int) -> Image.Image:
+    """Steps 1 and 2: an RGB image of at most ``max_side``."""
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    scale = min(1.0, max_side / max(image.size))
+    size = (max(1, math.floor(image.width * scale + 0.5)), max(1, math.floor(image.height * scale + 0.5)))
+    if size != image.size:
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    return image.convert("RGB")
+
+
+def _padded(side: int) -> int:
+    return -(-side // CELL_MULTIPLE) * CELL_MULTIPLE
+
+
+def _blob(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Steps 3 and 4: uint8 RGB (h, w, 3) to float32 BGR (1, 3, height, width), black to the right and below."""
+    height, width = pixels.shape[:2]
+    blob = np.zeros((1, 3, _padded(height), _padded(width)), dtype=np.float32)
+    blob[0, :, :height, :width] = pixels[:, :, ::-1].transpose(2, 0, 1)
+    return blob
+
+
+def _face(found: Candidates, index: int, x_scale: float, y_scale: float) -> Face:
+    x, y, width, height = found.boxes[index].tolist()
+    landmarks = tuple((x * x_scale, y * y_scale) for x, y in found.landmarks[index].tolist())
+    box = Box(x * x_scale, y * y_scale, width * x_scale, height * y_scale)
+    return Face(box, landmarks, float(found.scores[index]))

@@ -1,0 +1,58 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_edge.errors import StorageError, UsageError
+from fer_edge.video.recording import TABLE_COLUMNS, TableFile, VideoFile
+from fer_edge.video.source import Frame, VideoSource
+
+PICTURE = np.full((65, 97, 3), (200, 60, 30), dtype=np.uint8)
+
+
+def test_a_video_plays_as_fast_as_what_it_shows(tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    video = VideoFile(tmp_path / "slow.mp4", 10.0)
+    for time_s in (0.0, 0.1, 0.52, 0.55, 0.6):  # a stall after the second, and two in one frame's time
+        video.write(PICTURE, time_s)
+    assert list(tmp_path.glob("slow.mp4")) == []  # not before it is finished
+    video.finish()
+    with VideoSource(tmp_path / "slow.mp4") as source:
+        frames = list(source)
+    assert len(frames) == 7
+    assert frames[0].pixels.shape == (64, 96, 3)
+    np.testing.assert_allclose(frames[3].pixels.mean(axis=(0, 1)), (200, 60, 30), atol=6)
+    assert [path.name for path in tmp_path.iterdir()] == ["slow.mp4"]
+
+
+def test_what_is_discarded_leaves_nothing_and_the_old_file(tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    (tmp_path / "old.mp4").write_bytes(b"old")
+    video = VideoFile(tmp_path / "old.mp4", 10.0)
+    video.write(PICTURE, 0.0)
+    video.discard()
+    table = TableFile(tmp_path / "old.csv")
+    table.discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["old.mp4"]
+    assert (tmp_path / "old.mp4").read_bytes() == b"old"
+
+
+def test_files_that_cannot_be_written_are_said_at_once(tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    with pytest.raises(UsageError, match=r"x\.avi: expected a video that ends in \.mp4, found '\.avi'"):
+        VideoFile(tmp_path / "x.avi", 10.0)
+    (tmp_path / "file").write_text("")
+    for make in (lambda path: VideoFile(path, 10.0), TableFile):
+        with pytest.raises(StorageError, match=r"cannot be written: .*"):
+            make(tmp_path / "file" / "x.mp4")
+
+
+def test_a_frame_without_a_face_has_a_row(tmp_path: Path) -> None:
+    table = TableFile(tmp_path / "new" / "faces.csv")
+    table.write(Frame(0, 0.0, PICTURE), ())
+    table.finish()
+    with (tmp_path / "new" / "faces.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert list(row) == list(TABLE_COLUMNS)
+    assert [name for name, value in row.items() if value] == ["frame", "time_s"]
