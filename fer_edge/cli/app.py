@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from fer_edge.cli import data, evaluate, explain, export, info, predict, train, tune, verify
+from fer_edge.cli import data, evaluate, explain, export, info, predict, train, tune, verify, web
 from fer_edge.cli.output import discard_stdout, is_main_process
 from fer_edge.errors import FerEdgeError, Interrupted
 
@@ -49,6 +49,7 @@ app.command()(export.export)
 app.command()(verify.verify)
 app.command()(predict.predict)
 app.command()(info.info)
+app.command()(web.web)
 app.add_typer(data.app, name="data")
 
 
