@@ -170,7 +170,12 @@ def _manifest(models: Mapping[str, ModelFile], files: list[SiteFile]) -> SiteFil
     manifest = {
         "expressions": EXPRESSIONS,
         "models": [
-            {"provider": provider, "model": described[_model_path(model)], "card": _card_path(model)}
+            {
+                "provider": provider,
+                "precision": model.card.precision,
+                "model": described[_model_path(model)],
+                "card": _card_path(model),
+            }
             for provider, model in models.items()
         ],
         "detector": described[f"{_MODELS}/{detector.WEIGHTS.name}"],

@@ -1,8 +1,9 @@
-/** Starts the system's Chromium on the page and keeps a record of what it does. */
+/** Opens the page in the system's Chromium and keeps a record of what it does. */
 
 import { chromium } from "playwright-core";
 
-export const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const EXECUTABLE = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const PATIENCE_MS = 90_000;
 
 const FLAGS = [
   "--no-sandbox", // containers run as root
@@ -15,42 +16,68 @@ const FLAGS = [
 ];
 
 /**
- * @typedef {{
- *   requests: string[], problems: string[], workers: number,
- * }} Record `requests`: every URL asked for; `problems`: console errors, exceptions and policy violations
+ * @param {string} url
+ * @param {{
+ *   camera?: string, size?: {width: number, height: number}, dark?: boolean, reducedMotion?: boolean, flags?: string[],
+ * }} [options] `camera`: an .mjpeg file that plays the part of one; without it the camera is refused
  */
-
-/**
- * @param {{camera?: string, size?: {width: number, height: number}, dark?: boolean, flags?: string[]}} [options]
- *   `camera`: an .mjpeg file that plays the part of one; without it the camera is refused
- */
-export async function launch({ camera, size = { width: 1280, height: 860 }, dark = false, flags = [] } = {}) {
-  const fake = camera
-    ? ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", `--use-file-for-fake-video-capture=${camera}`]
-    : [];
-  const browser = await chromium.launch({ executablePath: EXECUTABLE, args: [...FLAGS, ...fake, ...flags] });
-  const context = await browser.newContext({ viewport: size, colorScheme: dark ? "dark" : "light" });
+export async function visit(url, { camera, size = { width: 1280, height: 860 }, dark, reducedMotion, flags = [] } = {}) {
+  const fakes = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"];
+  const args = [...FLAGS, ...flags, ...(camera ? [...fakes, `--use-file-for-fake-video-capture=${camera}`] : [])];
+  const browser = await chromium.launch({ executablePath: EXECUTABLE, args });
+  const context = await browser.newContext({
+    viewport: size,
+    colorScheme: dark ? "dark" : "light",
+    reducedMotion: reducedMotion ? "reduce" : "no-preference",
+  });
   const page = await context.newPage();
-  const record = { requests: [], problems: [] };
-  context.on("request", (request) => record.requests.push(request.url())); // the worker's requests come here too
-  page.on("pageerror", (error) => record.problems.push(String(error)));
+  /** @type {string[]} */
+  const requests = [];
+  /** @type {string[]} */
+  const problems = [];
+  context.on("request", (request) => requests.push(request.url())); // the worker's, too
+  page.on("pageerror", (error) => problems.push(String(error)));
   page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) record.problems.push(message.text());
+    if (["error", "warning"].includes(message.type())) problems.push(message.text());
   });
-  await page.addInitScript(() => {
-    globalThis.seen = { analyses: [], violations: [] };
-    document.addEventListener("analysis", (event) => globalThis.seen.analyses.push(event.detail));
-    document.addEventListener("securitypolicyviolation", (event) => globalThis.seen.violations.push(event.blockedURI));
-  });
-  return { browser, page, record };
+  await page.addInitScript(watch);
+  await page.goto(url);
+  /** End the visit; what the browser did in it: URLs, console errors, violations of the content-security policy. */
+  const close = async () => {
+    const violations = await page.evaluate(() => globalThis.seen.violations);
+    await browser.close();
+    return { requests, problems, violations };
+  };
+  return { page, close };
 }
 
 /**
- * Wait until the page has read `count` pictures since it was opened.
+ * Wait until the page has read `count` pictures since it was opened; all it found.
  * @param {import("playwright-core").Page} page
  * @param {number} count
  */
 export async function waitForAnalyses(page, count) {
-  await page.waitForFunction((wanted) => globalThis.seen.analyses.length >= wanted, count, { timeout: 60_000 });
+  await page.waitForFunction((wanted) => globalThis.seen.analyses.length >= wanted, count, { timeout: PATIENCE_MS });
   return page.evaluate(() => globalThis.seen.analyses);
+}
+
+/**
+ * Wait for what moves to stand still.
+ * @param {import("playwright-core").Page} page
+ */
+export async function settled(page) {
+  await page.waitForTimeout(400);
+}
+
+/** In the page, before its own scripts: note what it reads, says and is refused. */
+function watch() {
+  const seen = { analyses: [], violations: [], said: [] };
+  globalThis.seen = seen;
+  document.addEventListener("analysis", (event) => seen.analyses.push(event.detail));
+  document.addEventListener("securitypolicyviolation", (event) => seen.violations.push(event.violatedDirective));
+  document.addEventListener("DOMContentLoaded", () => {
+    const announcer = document.getElementById("announcer");
+    const note = () => seen.said.push({ text: announcer.textContent, at: performance.now() });
+    new MutationObserver(note).observe(announcer, { childList: true, characterData: true, subtree: true });
+  });
 }

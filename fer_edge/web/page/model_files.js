@@ -2,7 +2,9 @@
  * Fetches the files that the page runs on, says how far it is, and refuses what cannot be trusted.
  *
  * @typedef {{path: string, bytes: number, sha256: string}} SiteFile
- * @typedef {{provider: "wasm" | "webgpu", model: SiteFile, card: string}} ModelChoice `card`: path of the JSON beside it
+ * @typedef {{
+ *   provider: "wasm" | "webgpu", precision: string, model: SiteFile, card: string,
+ * }} ModelChoice `card`: path of the JSON beside the model
  * @typedef {{
  *   minScore: number, maxOverlap: number, photoSide: number, cameraSide: number, margin: number,
  *   maxCropSide: number, maxAutoCropSide: number, squareTolerance: number, smoothing: number,

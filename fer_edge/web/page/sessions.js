@@ -11,6 +11,9 @@
 
 import { PageError, fetchBytes, fetchChecked, fetchModel } from "./model_files.js";
 
+/** onnxruntime-web's WebGPU has no antialiased resize. fer_edge/export/preprocessing.py gives the node its name. */
+const KEPT_ON_CPU = ["preprocessing.resized"];
+
 /**
  * Fetch, check and open everything, on WebGPU where the site has a model for it and the browser an adapter.
  * @param {Site} site
@@ -66,18 +69,21 @@ async function warmUp(ort, detector, expression, inputName) {
  */
 async function chooseModel(site) {
   const onGpu = site.models.find((choice) => choice.provider === "webgpu");
-  if (onGpu && (await hasWebGpu())) return onGpu;
+  if (onGpu && (await hasWebGpu(onGpu.precision))) return onGpu;
   const onWasm = site.models.find((choice) => choice.provider === "wasm");
   if (!onWasm) throw new PageError("site.json: expected a model for WebAssembly, found none; write the page again");
   return onWasm;
 }
 
-/** Whether there is an adapter that computes in half precision: an fp16 model needs it, and any newer GPU has it. */
-async function hasWebGpu() {
+/**
+ * Whether there is an adapter, for fp16 one that computes in half precision.
+ * @param {string} precision of the model
+ */
+async function hasWebGpu(precision) {
   /** @type {{requestAdapter(): Promise<{features: Set<string>} | null>} | undefined} */
   const gpu = /** @type {any} */ (navigator).gpu; // no types for WebGPU in TypeScript's own library
   const adapter = await gpu?.requestAdapter().catch(() => null);
-  return adapter?.features.has("shader-f16") ?? false;
+  return adapter ? precision !== "fp16" || adapter.features.has("shader-f16") : false;
 }
 
 /**
@@ -89,7 +95,8 @@ async function hasWebGpu() {
  */
 async function open(ort, bytes, provider, path) {
   try {
-    return await ort.InferenceSession.create(bytes, { executionProviders: [provider] });
+    const executionProvider = provider === "webgpu" ? { name: "webgpu", forceCpuNodeNames: KEPT_ON_CPU } : provider;
+    return await ort.InferenceSession.create(bytes, { executionProviders: [executionProvider] });
   } catch (error) {
     const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
     throw new PageError(`${path}: expected a model that onnxruntime-web opens on ${provider}, found: ${reason}`);
