@@ -1,5 +1,6 @@
-"""``predict``: the expression in images, from files, folders, globs or standard input."""
+"""``predict``: the expression of every face in images from files, folders, globs or standard input."""
 
+import glob
 import os
 import sys
 import warnings
@@ -10,20 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_edge.cli import output
-from fer_edge.errors import ImageError
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.cli import answers, output
+from fer_edge.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from fer_edge.runtime.classifier import Classifier
-    from fer_edge.runtime.folder import Outcome
     from fer_edge.runtime.images import ImageSource
-    from fer_edge.runtime.prediction import Prediction
+    from fer_edge.runtime.photos import FaceSearch, PhotoOutcome
 
 EXPORTED = Path("exported")
 
 _STDIN = "<stdin>"
-_BAR_WIDTH = 40
 
 
 def predict(
@@ -33,13 +31,36 @@ def predict(
     model: Annotated[
         Path | None, typer.Option(help="An .onnx or .ort model; default: the newest in exported/.", show_default=False)
     ] = None,
+    faces: Annotated[
+        str,
+        typer.Option(
+            help="crop: an image is one face. detect: search it. auto: squares of up to 200 pixels are crops, all else "
+            "is searched."
+        ),
+    ] = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Picture to draw the faces on (.jpg, .png, .webp); for several images a folder."),
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(min=0.5, max=3.0, help="Side of a face's crop over the longer side of its box.")
+    ] = 1.05,
+    align: Annotated[bool, typer.Option("--align", help="Turn each found face until its eyes are level.")] = False,
+    max_side: Annotated[
+        int, typer.Option(min=32, max=4096, help="Search larger photos at this many pixels; more finds smaller faces.")
+    ] = 640,
+    min_score: Annotated[float, typer.Option(min=0.01, max=1.0, help="Leave out faces found less surely.")] = 0.7,
     as_json: Annotated[bool, typer.Option("--json", help="Print results and errors as JSON.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV row for each image that was scored.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV row for each face.")] = False,
     provider: Annotated[str, typer.Option(help="cpu, cuda, or auto: the best there is.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, max=256, help="Threads inside an operator; 0: as many as cores.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images of one size that are scored together.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, help="Faces of one size that are scored together.")] = 32,
 ) -> None:
-    """Name the expression in images. Exit code 1 if one could not be opened; the others are scored all the same.
+    """Name the expression of every face in images; a photo without a face is an answer, too.
+
+    Exit code 1 if an image could not be opened; the others are scored all the same.
+
+    Example: `python cli.py predict party.jpg --out annotated.jpg`
 
     Example: `python cli.py predict photos/ 'more/*.jpg' --csv > expressions.csv`
     """
@@ -48,20 +69,79 @@ def predict(
     if images.count("-") > 1:
         raise typer.BadParameter("expected - once: standard input is one image, found it named again")
     from fer_edge.runtime.classifier import Classifier
+    from fer_edge.runtime.crops import Framing
+    from fer_edge.runtime.detector import FaceDetector
     from fer_edge.runtime.model_file import newest_model
+    from fer_edge.runtime.photos import FaceSearch
 
+    detector = FaceDetector(min_score=min_score, max_side=max_side, threads=threads)
+    search = FaceSearch(faces, Framing(margin=margin, align=align), detector)
+    pictures = None if out is None else _Pictures(out, images)
     classifier = Classifier.load(model or newest_model(EXPORTED), provider=provider, threads=threads)
     output.note(f"model {classifier.path} on {classifier.provider}")
     if classifier.provider_note:
         output.note(classifier.provider_note)
+    tally = answers.Tally()
     with _libraries_silenced():
-        outcomes = _outcomes(classifier, images, batch_size)
+        printer: answers.Printer
         if as_json:
-            num_images, errors = _print_json(classifier, outcomes)
+            printer = answers.JsonPrinter(str(classifier.path), classifier.provider)
         else:
-            num_images, errors = _print_lines(outcomes, as_csv=as_csv)
-    if errors:
-        raise ImageError(f"{len(errors)} of {num_images} could not be scored (named above); the others were")
+            printer = answers.CsvPrinter() if as_csv else answers.ChartPrinter()
+        for outcome in _outcomes(classifier, images, search, 1 if pictures else batch_size, keep_pixels=bool(pictures)):
+            tally.add(outcome)
+            printer.show(outcome)
+            if pictures:
+                pictures.write(outcome)
+        printer.finish(tally)
+    if summary := tally.summary():
+        output.note(summary)
+    if pictures:
+        output.wrote(*pictures.written)
+    if tally.errors:
+        raise ImageError(
+            f"{len(tally.errors)} of {tally.num_images} could not be scored (named above); the others were"
+        )
+
+
+class _Pictures:
+    """Where annotated pictures go: the file that was named, or one file for each image in a folder."""
+
+    def __init__(self, out: Path, arguments: list[str]) -> None:
+        from fer_edge.runtime.annotation import PICTURE_FORMATS
+
+        self._out = out
+        self._is_folder = out.is_dir() or not out.suffix
+        self.written: list[Path] = []
+        if self._is_folder:
+            return
+        if out.suffix.lower() not in PICTURE_FORMATS:
+            raise UsageError(f"--out {out}: expected a folder or a name that ends in {', '.join(PICTURE_FORMATS)}")
+        argument = arguments[0]
+        may_be_several = Path(argument).is_dir() or (glob.has_magic(argument) and not Path(argument).exists())
+        if len(arguments) > 1 or may_be_several:
+            raise UsageError(f"--out {out}: expected a folder, because there may be several images, found a file")
+
+    def write(self, outcome: "PhotoOutcome") -> None:
+        """Draw one image's faces and write the picture. Raises UsageError rather than write over the image itself."""
+        if outcome.photo is None or outcome.pixels is None:
+            return
+        from fer_edge.files import make_folder
+        from fer_edge.runtime.annotation import annotate, write_picture
+
+        path = self._path(outcome.source)
+        if path.exists() and Path(outcome.source).exists() and path.samefile(outcome.source):
+            raise UsageError(f"--out {path}: expected another file than the image itself; choose another name")
+        make_folder(path.parent)
+        write_picture(path, annotate(outcome.pixels, outcome.photo.faces))
+        self.written.append(path)
+
+    def _path(self, source: str) -> Path:
+        if not self._is_folder:
+            return self._out
+        stem = f"{'stdin' if source == _STDIN else Path(source).stem}-faces"
+        names = (f"{stem}{f'-{number}' if number > 1 else ''}.jpg" for number in range(1, len(self.written) + 2))
+        return next(self._out / name for name in names if self._out / name not in self.written)
 
 
 @contextmanager
@@ -90,10 +170,13 @@ def _libraries_silenced() -> Iterator[None]:
             os.close(silence)
 
 
-def _outcomes(classifier: "Classifier", arguments: list[str], batch_size: int) -> "Iterator[Outcome]":
-    from fer_edge.runtime.folder import Outcome, images_named
+def _outcomes(
+    classifier: "Classifier", arguments: list[str], search: "FaceSearch", batch_size: int, *, keep_pixels: bool
+) -> "Iterator[PhotoOutcome]":
+    from fer_edge.runtime.folder import images_named
+    from fer_edge.runtime.photos import PhotoOutcome
 
-    unusable: list[Outcome] = []
+    unusable: list[PhotoOutcome] = []
 
     def named() -> "Iterator[tuple[str, ImageSource]]":
         for argument in arguments:
@@ -104,69 +187,7 @@ def _outcomes(classifier: "Classifier", arguments: list[str], batch_size: int) -
                 for path in images_named(argument):
                     yield str(path), path
             except ImageError as error:
-                unusable.append(Outcome(argument, None, error))
+                unusable.append(PhotoOutcome(argument, None, error))
 
-    yield from classifier.predict_named(named(), batch_size=batch_size)
+    yield from classifier.predict_photos(named(), search=search, batch_size=batch_size, keep_pixels=keep_pixels)
     yield from unusable
-
-
-def _print_json(classifier: "Classifier", outcomes: "Iterator[Outcome]") -> tuple[int, list[str]]:
-    results, errors = [], []
-    for outcome in outcomes:
-        if outcome.prediction is not None:
-            results.append(outcome.prediction.as_dict())
-        else:
-            errors.append({"source": outcome.source, "error": str(outcome.error)})
-    output.result_json(
-        {"model": str(classifier.path), "provider": classifier.provider, "results": results, "errors": errors}
-    )
-    for error in errors:
-        output.note(error["error"])
-    return len(results) + len(errors), [error["error"] for error in errors]
-
-
-def _print_lines(outcomes: "Iterator[Outcome]", *, as_csv: bool) -> tuple[int, list[str]]:
-    """Print results as they come: CSV rows or charts. Returns the number of images and the errors."""
-    num_images, errors = 0, []
-    if as_csv:
-        _print_csv_row(["source", "label", "confidence", *EXPRESSIONS, "latency_ms"])
-    for num_images, outcome in enumerate(outcomes, start=1):  # noqa: B007  # the last number is the count
-        if outcome.prediction is None:
-            errors.append(str(outcome.error))
-            output.note(errors[-1])
-        elif as_csv:
-            one = outcome.prediction
-            values = [f"{value:.6f}" for value in (one.confidence, *one.probabilities.values())]
-            _print_csv_row([one.source, one.label, *values, f"{one.latency_ms:.4f}"])
-        else:
-            with output.stdout_errors():
-                _print_chart(outcome.prediction)
-    return num_images, errors
-
-
-def _print_csv_row(values: list[str]) -> None:
-    import csv
-    import io
-
-    from fer_edge.runtime.images import shown
-
-    row = io.StringIO()
-    csv.writer(row, lineterminator="").writerow([shown(value) for value in values])
-    output.result(row.getvalue())
-
-
-def _print_chart(prediction: "Prediction") -> None:
-    """The seven probabilities as bars: coloured blocks in a terminal, plain characters in a pipe or file."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from fer_edge.runtime.images import shown
-
-    console = Console(highlight=False, soft_wrap=True)
-    in_colour = console.is_terminal and console.encoding.startswith("utf")
-    block = "█" if in_colour else "#"
-    console.print(Text(f"{shown(prediction.source)}: {prediction.label} {prediction.confidence:.1%}", style="bold"))
-    for label, probability in prediction.probabilities.items():
-        bar = block * round(probability * _BAR_WIDTH)
-        style = "green" if label == prediction.label else "dim"
-        console.print(Text(f"  {label:<9}").append(f"{bar:<{_BAR_WIDTH}}", style=style).append(f" {probability:6.1%}"))

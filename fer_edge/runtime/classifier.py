@@ -15,6 +15,7 @@ from fer_edge.runtime.batching import score_in_batches
 from fer_edge.runtime.folder import Outcome, count_images, decode, decode_ahead, images_in
 from fer_edge.runtime.images import ImageSource, decode_image, face_pixels, source_name
 from fer_edge.runtime.model_file import read_model
+from fer_edge.runtime.photos import DEFAULT_SEARCH, FaceSearch, PhotoOutcome, PhotoPrediction, score_photos
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.runtime.providers import ProviderChoice, choose_provider
 from fer_edge.runtime.session import onnxruntime_errors, open_session, run_options
@@ -150,6 +151,34 @@ class Classifier:
         report = None if progress is None else lambda done: progress(done, total)
         named = ((str(path), path) for path in images_in(folder))
         return self.predict_named(named, batch_size=batch_size, decoders=decoders, progress=report)
+
+    def predict_faces(self, photo: ImageSource, *, search: FaceSearch = DEFAULT_SEARCH) -> PhotoPrediction:
+        """The expression of every face in one photo, the surest face first; a photo without a face has none.
+
+        A small square (see ``FaceSearch``) is taken as one face. For more than one photo use ``predict_photos``. Raises
+        ImageError, which names the photo, when it cannot be opened.
+
+        >>> [(one.label, one.face.box) for one in classifier.predict_faces("party.jpg").faces]
+        [('happy', Box(x=178.2, y=62.9, width=89.9, height=113.3))]
+        """
+        (outcome,) = score_photos([decode(source_name(photo), photo)], search, self.probabilities, 1)
+        if outcome.photo is None:
+            raise outcome.error or ImageError(f"{outcome.source}: cannot be scored")
+        return outcome.photo
+
+    def predict_photos(
+        self,
+        photos: Iterable[tuple[str, ImageSource]],
+        *,
+        search: FaceSearch = DEFAULT_SEARCH,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        decoders: int = 2,
+        keep_pixels: bool = False,
+    ) -> Iterator[PhotoOutcome]:
+        """As predict_named, for every face of every (name, photo). ``keep_pixels`` hands the photos out with their
+        faces, to draw on; take ``batch_size`` 1 then, which keeps one photo at a time."""
+        decoded = decode_ahead(photos, threads=decoders, ahead=2 * batch_size)
+        return score_photos(decoded, search, self.probabilities, batch_size, keep_pixels=keep_pixels)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities (N, 7), float32, of images uint8 (N, H, W, C) with C one of 1, 3, 4. Raises ModelError."""

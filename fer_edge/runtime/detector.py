@@ -80,7 +80,7 @@ class Face:
             "landmarks": {
                 name: [round(x, 2), round(y, 2)] for name, (x, y) in zip(LANDMARKS, self.landmarks, strict=True)
             },
-            "score": round(self.score, 4),
+            "detection_score": round(self.score, 4),
         }
 
 

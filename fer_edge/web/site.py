@@ -10,7 +10,7 @@ from fer_edge.card import PIXELS, beside_json
 from fer_edge.errors import StorageError, WebError
 from fer_edge.files import make_folder, storage_errors, write_bytes
 from fer_edge.labels import EXPRESSIONS
-from fer_edge.runtime import crops, detector
+from fer_edge.runtime import crops, detector, photos
 from fer_edge.runtime.model_file import ModelFile, read_model
 from fer_edge.runtime.seal import file_sha256
 from fer_edge.web.onnxruntime_web import FILES, WASM, WEBGPU, runtime_files
@@ -26,9 +26,6 @@ CAMERA_SIDE = 320
 
 SMOOTHING = 0.4
 """Share of the newest camera frame in the bars that are shown (0-1); photos are shown as measured."""
-
-MAX_AUTO_CROP_SIDE, SQUARE_TOLERANCE = 200, 0.1
-"""A picture no larger, in pixels, and square but for this share of its longer side is taken as one face."""
 
 POLICY: Mapping[str, str] = {
     "default-src": "'none'",
@@ -187,8 +184,8 @@ def _manifest(models: Mapping[str, ModelFile], files: list[SiteFile]) -> SiteFil
             "cameraSide": CAMERA_SIDE,
             "margin": framing.margin,
             "maxCropSide": crops.MAX_CROP_SIDE,
-            "maxAutoCropSide": MAX_AUTO_CROP_SIDE,
-            "squareTolerance": SQUARE_TOLERANCE,
+            "maxAutoCropSide": photos.MAX_AUTO_CROP_SIDE,
+            "squareTolerance": photos.SQUARE_TOLERANCE,
             "smoothing": SMOOTHING,
         },
     }

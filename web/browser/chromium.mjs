@@ -7,7 +7,6 @@ const PATIENCE_MS = 90_000;
 
 const FLAGS = [
   "--no-sandbox", // containers run as root
-  "--disable-gpu",
   "--disable-quic",
   "--no-first-run",
   "--disable-background-networking",
@@ -19,11 +18,16 @@ const FLAGS = [
  * @param {string} url
  * @param {{
  *   camera?: string, size?: {width: number, height: number}, dark?: boolean, reducedMotion?: boolean, flags?: string[],
- * }} [options] `camera`: an .mjpeg file that plays the part of one; without it the camera is refused
+ *   hasGpu?: boolean,
+ * }} [options] `camera`: an .mjpeg file that plays the part of one; without it there is none
  */
-export async function visit(url, { camera, size = { width: 1280, height: 860 }, dark, reducedMotion, flags = [] } = {}) {
-  const fakes = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"];
-  const args = [...FLAGS, ...flags, ...(camera ? [...fakes, `--use-file-for-fake-video-capture=${camera}`] : [])];
+export async function visit(url, options = {}) {
+  const { camera, size = { width: 1280, height: 860 }, dark, reducedMotion, flags = [], hasGpu } = options;
+  const args = [...FLAGS, ...flags, ...(hasGpu ? [] : ["--disable-gpu"])];
+  if (camera) {
+    args.push("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream");
+    args.push(`--use-file-for-fake-video-capture=${camera}`);
+  }
   const browser = await chromium.launch({ executablePath: EXECUTABLE, args });
   const context = await browser.newContext({
     viewport: size,
@@ -42,23 +46,31 @@ export async function visit(url, { camera, size = { width: 1280, height: 860 }, 
   });
   await page.addInitScript(watch);
   await page.goto(url);
-  /** End the visit; what the browser did in it: URLs, console errors, violations of the content-security policy. */
+  /** What the browser did so far: URLs, console errors, violations of the content-security policy. */
+  const record = async () => ({
+    requests: [...requests],
+    problems: [...problems],
+    violations: await page.evaluate(() => seen.violations),
+  });
   const close = async () => {
-    const violations = await page.evaluate(() => globalThis.seen.violations);
+    const facts = await record();
     await browser.close();
-    return { requests, problems, violations };
+    return facts;
   };
-  return { page, close };
+  return { page, record, close };
 }
 
 /**
- * Wait until the page has read `count` pictures since it was opened; all it found.
+ * Wait until the page has read `count` pictures since it was opened; all it found. Throws what the page says it lacks.
  * @param {import("playwright-core").Page} page
  * @param {number} count
  */
 export async function waitForAnalyses(page, count) {
-  await page.waitForFunction((wanted) => globalThis.seen.analyses.length >= wanted, count, { timeout: PATIENCE_MS });
-  return page.evaluate(() => globalThis.seen.analyses);
+  const hasEnough = (wanted) => seen.analyses.length >= wanted || document.body.dataset.state === "failed";
+  await page.waitForFunction(hasEnough, count, { timeout: PATIENCE_MS });
+  const analyses = await page.evaluate(() => seen.analyses);
+  if (analyses.length < count) throw new Error(await page.textContent("#message"));
+  return analyses;
 }
 
 /**

@@ -5,11 +5,11 @@ import { settled, visit, waitForAnalyses } from "./chromium.mjs";
 const PHONE = { width: 390, height: 844 };
 
 /**
- * Choose files one after the other; then drop the last one, and paste it.
+ * Choose files one after the other, drop the example and paste it; then try what the page's policy forbids.
  * @param {{url: string, files: string[]}} options
  */
 export async function photos({ url, files }) {
-  const { page, close } = await visit(url);
+  const { page, record, close } = await visit(url);
   await waitForAnalyses(page, 1);
   const shown = [];
   for (const [index, file] of files.entries()) {
@@ -21,19 +21,9 @@ export async function photos({ url, files }) {
   await waitForAnalyses(page, files.length + 2);
   await page.evaluate(handIn, "paste");
   const analyses = await waitForAnalyses(page, files.length + 3);
-  return { example: analyses[0], shown, dropped: analyses.at(-2), pasted: analyses.at(-1), ...(await close()) };
-}
-
-/** A picture that is none, then one that is: the message comes and goes. */
-export async function notPictures({ url, file }) {
-  const { page, close } = await visit(url);
-  await waitForAnalyses(page, 1);
-  await page.setInputFiles("#file", { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("no picture") });
-  await page.waitForSelector("#message:not([hidden])");
-  const message = await page.textContent("#message");
-  await page.setInputFiles("#file", file);
-  await waitForAnalyses(page, 2);
-  return { message, isGone: await page.isHidden("#message"), ...(await close()) };
+  const facts = { example: analyses[0], shown, dropped: analyses.at(-2), pasted: analyses.at(-1), ...(await record()) };
+  const sent = await page.evaluate(sendAway); // after the record, which is of what the page does by itself
+  return { ...facts, forbidden: { sent, violations: (await close()).violations } };
 }
 
 /**
@@ -48,29 +38,33 @@ export async function camera({ url, video, warmUpFrames, frames, screenshot }) {
   await page.click("#camera");
   await waitForAnalyses(page, 1 + warmUpFrames);
   const start = Date.now();
-  const first = (await page.evaluate(() => globalThis.seen.analyses.length)) - 1;
+  const first = (await page.evaluate(() => seen.analyses.length)) - 1;
   await waitForAnalyses(page, 1 + first + frames);
-  const analyses = (await page.evaluate(() => globalThis.seen.analyses)).slice(1 + first);
+  const analyses = (await page.evaluate(() => seen.analyses)).slice(1 + first);
   const seconds = (Date.now() - start) / 1000;
   if (screenshot) await page.screenshot({ path: screenshot });
   const rateShown = await page.textContent("#frame-rate");
-  const said = await page.evaluate(() => globalThis.seen.said);
+  const said = await page.evaluate(() => seen.said);
   await page.click("#camera");
   await page.waitForSelector("#example:not([hidden])");
   const isOff = await page.evaluate(() => document.getElementById("video").srcObject === null);
   return { isHiddenBefore, isOff, analyses, seconds, rateShown, said, ...(await close()) };
 }
 
-/** No permission for the camera: said, and photos go on working. */
-export async function refusedCamera({ url, file }) {
-  const { page, close } = await visit(url);
+/** What does not work is explained, and photos still do: a camera that is refused, a file that is no picture. */
+export async function refusals({ url, file }) {
+  const { page, close } = await visit(url, { flags: ["--use-fake-device-for-media-stream"] });
   await waitForAnalyses(page, 1);
   await page.click("#camera");
   await page.waitForSelector("#message:not([hidden])");
-  const message = await page.textContent("#message");
+  const aboutCamera = await page.textContent("#message");
+  const button = await page.textContent("#camera");
+  await page.setInputFiles("#file", { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("no picture") });
+  await page.waitForFunction(() => document.getElementById("message").textContent.startsWith("notes.txt"));
+  const aboutFile = await page.textContent("#message");
   await page.setInputFiles("#file", file);
   await waitForAnalyses(page, 2);
-  return { message, button: await page.textContent("#camera"), ...(await close()) };
+  return { aboutCamera, button, aboutFile, isMessageGone: await page.isHidden("#message"), ...(await close()) };
 }
 
 /** A page that cannot open its model. */
@@ -78,12 +72,12 @@ export async function failure({ url }) {
   const { page, close } = await visit(url);
   await page.waitForSelector("body[data-state=failed]", { timeout: 60_000 });
   const facts = { message: await page.textContent("#message"), note: await page.textContent("#verdict-note") };
-  return { ...facts, analyses: await page.evaluate(() => globalThis.seen.analyses.length), ...(await close()) };
+  return { ...facts, analyses: await page.evaluate(() => seen.analyses.length), ...(await close()) };
 }
 
 /**
  * By keyboard on a phone-sized screen, in the dark, without motion: every stop of the Tab key, and the other face chosen.
- * @param {{url: string, file: string, screenshot?: string}} options `file`: a picture of two faces
+ * @param {{url: string, file: string}} options `file`: a picture of two faces
  */
 export async function keyboard({ url, file }) {
   const { page, close } = await visit(url, { size: PHONE, dark: true, reducedMotion: true });
@@ -111,21 +105,13 @@ export async function keyboard({ url, file }) {
   return { stops, chosen, layout, unnamed: await page.evaluate(unnamedControls), ...(await close()) };
 }
 
-/** The policy at work: what a page must not do is refused, by the document and by the worker's own headers. */
-export async function forbidden({ url }) {
-  const { page, close } = await visit(url);
-  await waitForAnalyses(page, 1);
-  const outcome = await page.evaluate(async () => {
-    const fetched = await fetch("http://127.0.0.2:9/", { mode: "no-cors" }).then(() => "sent", () => "refused");
-    let evaluated = "ran";
-    try {
-      new Function("return 1")();
-    } catch {
-      evaluated = "refused";
-    }
-    return { fetched, evaluated };
-  });
-  return { ...outcome, ...(await close()) };
+/** The example, read by the model for WebGPU, on a GPU that Chromium computes in software. */
+export async function webGpu({ url }) {
+  const flags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
+  const { page, close } = await visit(url, { flags: [...flags, "--use-vulkan=swiftshader"], hasGpu: true });
+  const hasAdapter = await page.evaluate(async () => Boolean(await navigator.gpu?.requestAdapter()));
+  const [analysis] = await waitForAnalyses(page, 1);
+  return { hasAdapter, analysis, card: await page.textContent("#card"), ...(await close()) };
 }
 
 /**
@@ -172,6 +158,10 @@ async function handIn(how) {
       ? new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true })
       : new ClipboardEvent("paste", { clipboardData: data, bubbles: true });
   document.body.dispatchEvent(event);
+}
+
+async function sendAway() {
+  return fetch("http://127.0.0.2:9/", { mode: "no-cors" }).then(() => true, () => false);
 }
 
 function focused() {

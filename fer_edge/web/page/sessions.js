@@ -40,7 +40,6 @@ export async function openModels(site, onProgress) {
   ort.env.wasm.wasmPaths = { mjs: beside(glue.path), wasm: beside(wasmFile.path) };
   ort.env.wasm.wasmBinary = wasm; // fetched above, where its bytes count towards the progress
   ort.env.wasm.numThreads = 1; // more need cross-origin isolation, which few static hosts offer
-  ort.env.logLevel = "error";
 
   // The detector's input changes its size from picture to picture, which suits WASM; only the net is worth a GPU.
   const detector = await open(ort, detectorBytes, "wasm", site.detector.path);
@@ -96,7 +95,10 @@ async function hasWebGpu(precision) {
 async function open(ort, bytes, provider, path) {
   try {
     const executionProvider = provider === "webgpu" ? { name: "webgpu", forceCpuNodeNames: KEPT_ON_CPU } : provider;
-    return await ort.InferenceSession.create(bytes, { executionProviders: [executionProvider] });
+    return await ort.InferenceSession.create(bytes, {
+      executionProviders: [executionProvider],
+      logSeverityLevel: 3, // errors: what WebGPU leaves to the CPU is meant
+    });
   } catch (error) {
     const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
     throw new PageError(`${path}: expected a model that onnxruntime-web opens on ${provider}, found: ${reason}`);

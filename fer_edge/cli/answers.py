@@ -1,0 +1,187 @@
+"""How ``predict`` prints what it found: charts for people, CSV rows and JSON for programs."""
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fer_edge.cli import output
+from fer_edge.labels import EXPRESSIONS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from fer_edge.runtime.photos import FacePrediction, PhotoOutcome, PhotoPrediction
+
+CSV_COLUMNS = (
+    *("source", "label", "confidence", *EXPRESSIONS, "latency_ms"),
+    *("face", "x", "y", "width", "height", "detection_score"),
+)
+"""A row for each face; an image without one has a row in which only the source is filled."""
+
+_BAR_WIDTH = 40
+
+
+@dataclass
+class Tally:
+    """What was done with the images so far."""
+
+    num_crops: int = 0
+    num_searched: int = 0
+    num_faces: int = 0
+    """Found in the images that were searched."""
+    errors: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def num_images(self) -> int:
+        """All of them, those that could not be opened too."""
+        return self.num_crops + self.num_searched + len(self.errors)
+
+    def add(self, outcome: "PhotoOutcome") -> None:
+        """Count one image."""
+        if outcome.photo is None:
+            self.errors.append({"source": outcome.source, "error": str(outcome.error)})
+        elif outcome.photo.was_searched:
+            self.num_searched += 1
+            self.num_faces += len(outcome.photo.faces)
+        else:
+            self.num_crops += 1
+
+    def summary(self) -> str:
+        """Which images were taken as crops and which were searched, in a line; empty when none was scored."""
+        parts = []
+        if self.num_crops:
+            parts.append(f"{_count(self.num_crops, 'image')} taken as face crop{'s' * (self.num_crops > 1)}")
+        if self.num_searched:
+            faces = _count(self.num_faces, "face") if self.num_faces else "no face"
+            parts.append(f"{_count(self.num_searched, 'image')} searched: {faces} found")
+        return ", ".join(parts)
+
+
+class Printer(Protocol):
+    """Prints outcomes as they come."""
+
+    def show(self, outcome: "PhotoOutcome") -> None:
+        """Print one image's faces, or note its error."""
+
+    def finish(self, tally: Tally) -> None:
+        """Print what comes after the last."""
+
+
+class JsonPrinter:
+    """One object at the end: a result for each face, a line for each image, the errors."""
+
+    def __init__(self, model: str, provider: str) -> None:
+        self._head = {"model": model, "provider": provider}
+        self._results: list[dict[str, Any]] = []
+        self._images: list[dict[str, Any]] = []
+
+    def show(self, outcome: "PhotoOutcome") -> None:
+        """Keep one image's faces for the end."""
+        if outcome.photo is not None:
+            self._results.extend(face.as_dict() for face in outcome.photo.faces)
+            self._images.append(outcome.photo.as_dict())
+
+    def finish(self, tally: Tally) -> None:
+        """Print the object, then the errors on stderr."""
+        output.result_json(
+            {**self._head, "results": self._results, "images": self._images, "errors": tally.errors},
+        )
+        for error in tally.errors:
+            output.note(error["error"])
+
+
+class CsvPrinter:
+    """A header and a row for each face."""
+
+    def __init__(self) -> None:
+        _print_row(CSV_COLUMNS)
+
+    def show(self, outcome: "PhotoOutcome") -> None:
+        """Print the rows of one image."""
+        if outcome.photo is None:
+            output.note(str(outcome.error))
+            return
+        for number, face in enumerate(outcome.photo.faces, start=1):
+            _print_row((*_prediction_cells(face), *_place_cells(face, number)))
+        if not outcome.photo.faces:
+            _print_row((outcome.source, *[""] * (len(CSV_COLUMNS) - 1)))
+
+    def finish(self, tally: Tally) -> None:
+        """Nothing comes after the last row."""
+
+
+class ChartPrinter:
+    """Seven bars for each face."""
+
+    def show(self, outcome: "PhotoOutcome") -> None:
+        """Print the faces of one image."""
+        if outcome.photo is None:
+            output.note(str(outcome.error))
+            return
+        from rich.console import Console
+
+        with output.stdout_errors():
+            _print_photo(Console(highlight=False, soft_wrap=True), outcome.photo)
+
+    def finish(self, tally: Tally) -> None:
+        """Nothing comes after the last chart."""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _prediction_cells(face: "FacePrediction") -> list[str]:
+    values = [f"{value:.6f}" for value in (face.confidence, *face.probabilities.values())]
+    return [face.source, face.label, *values, f"{face.latency_ms:.4f}"]
+
+
+def _place_cells(face: "FacePrediction", number: int) -> list[str]:
+    if face.face is None:
+        return [""] * 6
+    box = face.face.box
+    sides = [f"{value:.2f}" for value in (box.x, box.y, box.width, box.height)]
+    return [str(number), *sides, f"{face.face.score:.4f}"]
+
+
+def _print_row(cells: Iterable[str]) -> None:
+    from fer_edge.runtime.images import shown
+
+    row = io.StringIO()
+    csv.writer(row, lineterminator="").writerow([shown(cell) for cell in cells])
+    output.result(row.getvalue())
+
+
+def _print_photo(console: "Console", photo: "PhotoPrediction") -> None:
+    from rich.text import Text
+
+    from fer_edge.runtime.images import shown
+
+    name = shown(photo.source)
+    if not photo.was_searched:
+        (face,) = photo.faces
+        console.print(Text(f"{name}: {face.label} {face.confidence:.1%}", style="bold"))
+        _print_bars(console, face)
+        return
+    if not photo.faces:
+        console.print(Text(f"{name}: no face found", style="bold"))
+    for number, face in enumerate(photo.faces, start=1):
+        assert face.face is not None  # those of a searched photo have a place
+        box = face.face.box
+        place = f"face {number} of {len(photo.faces)} ({box.width:.0f}x{box.height:.0f} at {box.x:.0f}, {box.y:.0f})"
+        console.print(Text(f"{name} {place}: {face.label} {face.confidence:.1%}", style="bold"))
+        _print_bars(console, face)
+
+
+def _print_bars(console: "Console", face: "FacePrediction") -> None:
+    """The seven probabilities: coloured blocks in a terminal, plain characters in a pipe or file."""
+    from rich.text import Text
+
+    in_colour = console.is_terminal and console.encoding.startswith("utf")
+    block = "█" if in_colour else "#"
+    for label, probability in face.probabilities.items():
+        bar = block * round(probability * _BAR_WIDTH)
+        style = "green" if label == face.label else "dim"
+        console.print(Text(f"  {label:<9}").append(f"{bar:<{_BAR_WIDTH}}", style=style).append(f" {probability:6.1%}"))

@@ -1,0 +1,181 @@
+"""Every face in a photo and its expression: whether to search an image, and the way from images to results."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.errors import ImageError, UsageError
+from fer_edge.runtime.batching import Decoded, Score, Scored, score_in_batches
+from fer_edge.runtime.crops import Framing, crop_face
+from fer_edge.runtime.detector import Face, FaceDetector
+from fer_edge.runtime.prediction import Prediction
+
+AUTO, CROP, DETECT = "auto", "crop", "detect"
+FACES_MODES = (AUTO, CROP, DETECT)
+
+MAX_AUTO_CROP_SIDE = 200
+"""Pixels: data sets of faces hold crops of 48 to 200, and photos are larger."""
+
+SQUARE_TOLERANCE = 0.1
+"""How much of the longer side the shorter one may lack in an image that counts as square."""
+
+
+@dataclass(frozen=True)
+class FaceSearch:
+    """How the faces of an image are found."""
+
+    mode: str = AUTO
+    """``crop``: an image is one face. ``detect``: it is searched. ``auto``: small squares are crops (``is_face_crop``),
+    all else is searched."""
+    framing: Framing = field(default_factory=Framing)
+    detector: FaceDetector = field(default_factory=FaceDetector)
+
+    def __post_init__(self) -> None:
+        if self.mode not in FACES_MODES:
+            raise UsageError(f"expected faces to be one of {', '.join(FACES_MODES)}, found {self.mode!r}")
+
+    def searches(self, pixels: NDArray[np.uint8]) -> bool:
+        """Whether an image uint8 (H, W, C) is searched, rather than taken as one face."""
+        return self.mode == DETECT or (self.mode == AUTO and not is_face_crop(pixels))
+
+
+DEFAULT_SEARCH = FaceSearch()
+"""Shared, so that its detector's session is opened once in a process."""
+
+
+@dataclass(frozen=True)
+class FacePrediction(Prediction):
+    """The expression of one face, and where it is."""
+
+    face: Face | None = None
+    """Its place in the photo; None where the whole image was taken as the face."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: those of Prediction, with box, landmarks and detection_score, or null."""
+        place = dict.fromkeys(("box", "landmarks", "detection_score")) if self.face is None else self.face.as_dict()
+        return {**super().as_dict(), **place}
+
+
+@dataclass(frozen=True)
+class PhotoPrediction:
+    """What was found in one image."""
+
+    source: str
+    width: int
+    """Pixels of the image as it stands upright: what the boxes refer to."""
+    height: int
+    was_searched: bool
+    """False: the image was taken as one face."""
+    faces: tuple[FacePrediction, ...]
+    """The surest face first; none is an answer."""
+    detection_ms: float
+    """Milliseconds that the search took; 0 without one."""
+
+    def summary(self) -> str:
+        """What was done with the image, in words: ``searched as a photo: 2 faces found``."""
+        if not self.was_searched:
+            return "taken as a face crop"
+        count = len(self.faces)
+        return f"searched as a photo: {'no face' if not count else f'{count} face' + 's' * (count > 1)} found"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the faces."""
+        return {
+            "source": self.source,
+            "width": self.width,
+            "height": self.height,
+            "was_searched": self.was_searched,
+            "num_faces": len(self.faces),
+            "detection_ms": round(self.detection_ms, 4),
+        }
+
+
+@dataclass(frozen=True)
+class PhotoOutcome:
+    """What became of one image: its faces, or the error that names it."""
+
+    source: str
+    photo: PhotoPrediction | None
+    error: ImageError | None
+    pixels: NDArray[np.uint8] | None = None
+    """The image itself, uint8 (H, W, C), to draw on; None unless asked for."""
+
+
+def is_face_crop(pixels: NDArray[np.uint8]) -> bool:
+    """Whether an image uint8 (H, W, C) looks like a face of a data set: no side above MAX_AUTO_CROP_SIDE, and square
+    but for SQUARE_TOLERANCE. Below 48 pixels too: a scene as small as that shows no face."""
+    longer, shorter = max(pixels.shape[:2]), min(pixels.shape[:2])
+    return longer <= MAX_AUTO_CROP_SIDE and longer - shorter <= SQUARE_TOLERANCE * longer
+
+
+def score_photos(
+    images: Iterable[Decoded[str]], search: FaceSearch, score: Score, batch_size: int, *, keep_pixels: bool = False
+) -> Iterator[PhotoOutcome]:
+    """One PhotoOutcome for each image, in order. Faces of equal size share a batch, also across images; with
+    ``batch_size`` 1 every outcome comes as soon as its image went in. Raises ModelError when the detector fails."""
+    found: deque[_Found] = deque()
+
+    def pieces() -> Iterator[Decoded[str]]:
+        for image in images:
+            one, crops = _find(image, search, keep_pixels=keep_pixels)
+            found.append(one)
+            yield from (Decoded(image.key, crop) for crop in crops)
+
+    scored: list[Scored[str]] = []
+    for piece in score_in_batches(pieces(), score, batch_size):
+        scored.append(piece)
+        if len(scored) == found[0].num_pieces:
+            yield found.popleft().outcome(scored)
+            scored = []
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One image whose faces are on their way through the model."""
+
+    source: str
+    width: int
+    height: int
+    was_searched: bool
+    places: tuple[Face | None, ...]
+    detection_ms: float
+    num_pieces: int
+    pixels: NDArray[np.uint8] | None
+
+    def outcome(self, scored: list[Scored[str]]) -> PhotoOutcome:
+        predictions = []
+        for place, piece in zip(self.places, scored, strict=False):  # an image without a face has a piece all the same
+            if isinstance(piece.result, ImageError):
+                return PhotoOutcome(self.source, None, piece.result)
+            plain = Prediction.from_row(piece.result, latency_ms=piece.latency_ms, source=self.source)
+            predictions.append(FacePrediction(**vars(plain), face=place))
+        photo = PhotoPrediction(
+            self.source, self.width, self.height, self.was_searched, tuple(predictions), self.detection_ms
+        )
+        return PhotoOutcome(self.source, photo, None, self.pixels)
+
+
+def _find(
+    image: Decoded[str], search: FaceSearch, *, keep_pixels: bool
+) -> tuple[_Found, list[NDArray[np.uint8] | ImageError]]:
+    """The faces of one image, and what goes to the model for them. For an image without any, or that could not be
+    opened, an error goes: batching hands it through in its turn, so that results keep the order of the images."""
+    pixels = image.pixels
+    if isinstance(pixels, ImageError):
+        return _Found(image.key, 0, 0, False, (None,), 0.0, 1, None), [pixels]
+    height, width = pixels.shape[:2]
+    was_searched = search.searches(pixels)
+    start = time.perf_counter()
+    places: tuple[Face | None, ...] = search.detector.detect(pixels) if was_searched else (None,)
+    detection_ms = (time.perf_counter() - start) * 1e3 if was_searched else 0.0
+    crops: list[NDArray[np.uint8] | ImageError] = [
+        pixels if place is None else crop_face(pixels, place, search.framing) for place in places
+    ]
+    kept = pixels if keep_pixels else None
+    one = _Found(image.key, width, height, was_searched, places, detection_ms, max(1, len(places)), kept)
+    return one, crops or [ImageError(f"{image.key}: no face found")]

@@ -1,0 +1,157 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_edge.errors import ImageError, ModelError, UsageError
+from fer_edge.runtime.classifier import Classifier
+from fer_edge.runtime.crops import Framing, crop_face
+from fer_edge.runtime.images import decode_image
+from fer_edge.runtime.photos import FaceSearch, is_face_crop
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"),
+    [
+        (48, 48, True),
+        (200, 200, True),
+        (201, 201, False),
+        (30, 30, True),
+        (200, 180, True),
+        (200, 179, False),
+        (90, 100, True),
+        (512, 512, False),
+        (1, 1, True),
+        (48, 4000, False),
+    ],
+)
+def test_small_squares_are_face_crops(width: int, height: int, expected: bool) -> None:
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    assert is_face_crop(pixels) is expected
+    assert FaceSearch().searches(pixels) is not expected
+    assert FaceSearch("detect").searches(pixels)
+    assert not FaceSearch("crop").searches(pixels)
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^expected faces to be one of auto, crop, detect, found 'all'$"):
+        FaceSearch("all")
+
+
+def test_a_photo_gives_the_prediction_of_its_crop(classifier: Classifier, astronaut: Path) -> None:
+    photo = classifier.predict_faces(astronaut)
+    assert (photo.width, photo.height, photo.was_searched) == (512, 512, True)
+    assert photo.summary() == "searched as a photo: 1 face found"
+    (one,) = photo.faces
+    assert one.face is not None
+    crop = crop_face(decode_image(astronaut), one.face, Framing())
+    assert dict(one.probabilities) == pytest.approx(dict(classifier.predict(crop).probabilities), abs=1e-6)
+    told = one.as_dict()
+    assert told["label"] == one.label
+    assert told["box"]["width"] == pytest.approx(90, abs=2)
+    assert list(told["landmarks"]) == ["right_eye", "left_eye", "nose_tip", "mouth_right", "mouth_left"]
+
+
+def test_margin_and_alignment_reach_the_model(classifier: Classifier, astronaut: Path) -> None:
+    turned = Image.open(astronaut).convert("RGB").rotate(15)
+    settings = (Framing(), Framing(margin=1.6), Framing(align=True))
+    rows = [classifier.predict_faces(turned, search=FaceSearch(framing=one)).faces[0].probabilities for one in settings]
+    assert rows[0] != rows[1]
+    assert rows[0] != rows[2]
+
+
+def test_a_crop_is_not_searched(classifier: Classifier, astronaut: Path) -> None:
+    face = Image.open(astronaut).convert("L").crop((170, 50, 280, 180)).resize((96, 96))
+    photo = classifier.predict_faces(face)
+    assert (photo.was_searched, photo.summary(), photo.detection_ms) == (False, "taken as a face crop", 0)
+    assert photo.faces[0].face is None
+    assert photo.faces[0].probabilities == classifier.predict(face).probabilities
+    assert photo.faces[0].as_dict()["box"] is None
+    assert classifier.predict_faces(face, search=FaceSearch("detect")).faces[0].face is not None
+
+
+def test_no_face_is_an_answer(classifier: Classifier) -> None:
+    photo = classifier.predict_faces(np.full((300, 400, 3), 128, dtype=np.uint8))
+    assert (photo.was_searched, photo.faces) == (True, ())
+    assert photo.summary() == "searched as a photo: no face found"
+    assert photo.as_dict()["num_faces"] == 0
+
+
+def test_exif_orientation_counts_before_the_search(classifier: Classifier, astronaut: Path, tmp_path: Path) -> None:
+    upright = Image.open(astronaut).convert("RGB").crop((0, 0, 512, 400))
+    lying = upright.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it clockwise by 90 degrees to see it upright
+    lying.save(tmp_path / "phone.png", exif=exif)
+    photo = classifier.predict_faces(tmp_path / "phone.png")
+    assert (photo.width, photo.height) == (512, 400)
+    (found,), (expected,) = photo.faces, classifier.predict_faces(upright).faces
+    assert found.face == expected.face
+
+
+def test_photos_crops_blanks_and_broken_files_come_in_order(
+    classifier: Classifier, astronaut: Path, party_photos: dict[Path, int]
+) -> None:
+    blank = np.zeros((300, 400, 3), dtype=np.uint8)
+    crop = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
+    party = next(iter(party_photos))
+    named = [
+        ("blank", blank),
+        ("party", party),
+        ("broken", b"no image"),
+        ("crop", crop),
+        ("astronaut", astronaut),
+        ("nowhere", Path("nowhere.jpg")),
+        ("blank 2", blank),
+    ]
+    for batch_size in (1, 32):
+        outcomes = list(classifier.predict_photos(named, batch_size=batch_size))
+        assert [outcome.source for outcome in outcomes] == [name for name, _ in named]
+        counts = [None if one.photo is None else len(one.photo.faces) for one in outcomes]
+        assert counts == [0, party_photos[party], None, 1, 1, None, 0]
+        assert [one.photo.was_searched for one in outcomes if one.photo] == [True, True, False, True, True]
+        assert str(outcomes[2].error).startswith("broken: expected a JPEG")
+        assert str(outcomes[5].error).startswith("nowhere: cannot be opened")
+        assert all(one.pixels is None for one in outcomes)
+
+
+def test_with_batches_of_one_a_photo_comes_before_the_next_is_asked_for(classifier: Classifier) -> None:
+    from fer_edge.runtime.batching import Decoded
+    from fer_edge.runtime.photos import score_photos
+
+    asked = []
+
+    def stream() -> object:
+        for number in range(3):
+            asked.append(number)
+            yield Decoded(str(number), np.zeros((300, 400, 3), dtype=np.uint8))
+
+    outcomes = score_photos(stream(), FaceSearch(), classifier.probabilities, 1, keep_pixels=True)  # type: ignore[arg-type]
+    first = next(outcomes)
+    assert (first.source, asked) == ("0", [0])
+    assert first.pixels is not None
+    assert first.pixels.shape == (300, 400, 3)
+
+
+def test_faces_that_the_model_cannot_take_end_as_their_photos_error(astronaut: Path, classifier: Classifier) -> None:
+    from fer_edge.runtime.batching import Decoded
+    from fer_edge.runtime.photos import score_photos
+
+    def score(pixels: np.ndarray) -> np.ndarray:
+        if pixels.shape[1] > 48:
+            raise ModelError("too large today")
+        return classifier.probabilities(pixels)
+
+    images = [Decoded("big", decode_image(astronaut)), Decoded("small", np.zeros((48, 48, 1), dtype=np.uint8))]
+    big, small = score_photos(images, FaceSearch(), score, 32)
+    assert isinstance(big.error, ImageError)
+    assert str(big.error) == "big: the model cannot take it: too large today"
+    assert big.photo is None
+    assert small.photo is not None
+
+
+def test_a_photo_that_cannot_be_opened_is_one_line(classifier: Classifier, tmp_path: Path) -> None:
+    (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
+    with pytest.raises(ImageError, match=r"^[^\n]*cut\.jpg: expected [^\n]*$"):
+        classifier.predict_faces(tmp_path / "cut.jpg")
