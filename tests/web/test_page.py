@@ -197,7 +197,7 @@ def test_webgpu_answers_like_webassembly(
     chromium: None, repository: Path, serve: Any, tmp_path: Path, pictures: dict[str, Path]
 ) -> None:
     model = tmp_path / "tiny.onnx"
-    model.write_bytes(fixture_with_named_resize(repository / "tests" / "fixtures" / "tiny.onnx"))
+    write_exported_fixture(repository / "tests" / "fixtures", model)
     write_site(tmp_path / "site", model, webgpu_model=model)
     facts = drive("webGpu", url=serve(tmp_path / "site"))
     if not facts["hasAdapter"]:
@@ -210,14 +210,18 @@ def test_webgpu_answers_like_webassembly(
     assert probability <= MAX_PROBABILITY_DIFFERENCE
 
 
-def fixture_with_named_resize(path: Path) -> bytes:
-    """The fixture with the name that the exporter gives this node, by which it is kept off WebGPU."""
+def write_exported_fixture(fixtures: Path, path: Path) -> None:
+    """The fixture's network behind the exporter's preprocessing, whose resize is kept off WebGPU by its name."""
     import onnx
 
-    loaded = onnx.load(path)
-    (resize,) = (node for node in loaded.graph.node if node.op_type == "Resize")
-    resize.name = "preprocessing.resized"
-    for entry in loaded.metadata_props:
-        card = json.loads(entry.value)
-        entry.value = entry.value.replace(card["content_sha256"], UNSEALED)
-    return seal(loaded.SerializeToString())
+    from fer_edge.export.network import FACES
+    from fer_edge.export.preprocessing import with_preprocessing
+
+    network = onnx.load(fixtures / "tiny_raw.onnx")
+    for node in network.graph.node:
+        node.input[:] = [FACES if name == network.graph.input[0].name else name for name in node.input]
+    (card,) = onnx.load(fixtures / "tiny.onnx").metadata_props
+    raw = json.loads(card.value)
+    model = with_preprocessing(network, raw["image_size"], raw["mean"], raw["std"])
+    model.metadata_props.add(key=card.key, value=card.value.replace(raw["content_sha256"], UNSEALED))
+    path.write_bytes(seal(model.SerializeToString()))
