@@ -99,6 +99,11 @@ def test_predict_and_info_run(bare: Path, desk: Path) -> None:
     assert "intact" in run(bare.parent / "fer-edge", "info", "model.onnx", cwd=desk)
 
 
+def test_golden_vectors_are_written_and_hold(bare: Path, desk: Path) -> None:
+    run(bare.parent / "fer-edge", "golden", "model.onnx", cwd=desk)
+    assert run(bare, desk / "model-golden" / "check.py", cwd=desk).startswith("ok: 13 vectors, 25 images")
+
+
 def test_library_answers_in_three_lines(bare: Path, desk: Path) -> None:
     code = "from fer_edge import Classifier; print(Classifier.load('model.onnx').predict('face.jpg').label)"
     assert run(bare, "-c", code, cwd=desk).strip() in EXPRESSIONS
