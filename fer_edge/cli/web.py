@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from fer_edge.cli import output
-from fer_edge.cli.predict import EXPORTED
 from fer_edge.errors import Interrupted
 
 
@@ -15,7 +14,9 @@ def web(
     out: Annotated[Path, typer.Option(help="Folder for the page; an earlier page there is replaced.")] = Path("site"),
     model: Annotated[
         Path | None,
-        typer.Option(help="An .onnx model, INT8 by choice; default: the newest in exported/.", show_default=False),
+        typer.Option(
+            help="An .onnx model, INT8 by choice; default: the one shipped with fer_edge.", show_default=False
+        ),
     ] = None,
     webgpu_model: Annotated[
         Path | None,
@@ -37,11 +38,11 @@ def web(
 
     Example: `python cli.py web --out site --serve`
     """
-    from fer_edge.runtime.model_file import newest_model
+    from fer_edge.runtime.shipped import default_model
     from fer_edge.web.server import open_server
     from fer_edge.web.site import write_site
 
-    files = write_site(out, model or newest_model(EXPORTED), webgpu_model=webgpu_model, onnxruntime_web=onnxruntime_web)
+    files = write_site(out, model or default_model(), webgpu_model=webgpu_model, onnxruntime_web=onnxruntime_web)
     sizes = {file.path: len(file.data) for file in files}
     if as_json:
         output.result_json({"folder": str(out), "bytes": sum(sizes.values()), "files": sizes})

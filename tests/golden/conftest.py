@@ -17,7 +17,7 @@ import pytest
 from languages import FIXTURES, INSTALL_TIMEOUT_S, need, npm, run
 
 from fer_edge.golden.kit import write_kit
-from fer_edge.runtime.model_file import newest_model
+from fer_edge.runtime.shipped import default_model
 
 BROWSER_PROJECT = Path(__file__).parent / "browser"
 
@@ -43,8 +43,8 @@ def tiny_raw_kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shipped_model(repository: Path) -> Path:
-    """The model in exported/ that was made last."""
-    return newest_model(repository / "exported")
+    """The model that comes with the package."""
+    return default_model()
 
 
 @pytest.fixture(scope="session")

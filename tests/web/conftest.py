@@ -7,7 +7,7 @@ import browser
 import pytest
 import scenes
 
-from fer_edge.runtime.model_file import newest_model
+from fer_edge.runtime.shipped import default_model
 from fer_edge.web.server import open_server
 from fer_edge.web.site import write_site
 
@@ -30,7 +30,7 @@ def chromium() -> None:
 @pytest.fixture(scope="session")
 def model(repository: Path) -> Path:
     """The model that is shipped, as `predict` and `web` choose it."""
-    return newest_model(repository / "exported")
+    return default_model()
 
 
 @pytest.fixture(scope="session")
