@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := demo-$(shell date +%Y%m%d-%H%M%S)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test lint browser clean
 
 install: .venv/installed
 
@@ -14,13 +14,18 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# Chromium, Node.js and npm packages for the tests of the browser page, where they are missing and can be had.
+browser:
+	@sh web/install.sh
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if test -x web/node_modules/.bin/tsc; then npm run --silent --prefix web check; else echo "page not checked: no tsc"; fi
 
-test: lint
+test: browser lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The main job, end to end in about a minute, on faces drawn by code: train, evaluate, export, verify, predict.
@@ -33,4 +38,4 @@ demo: install
 	$(BIN)/python cli.py predict --model runs/$(DEMO)/exported/$(DEMO).onnx runs/$(DEMO)/faces/test
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv web/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

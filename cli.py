@@ -1,6 +1,6 @@
 """The command line of fer_edge from a checkout: ``python cli.py --help``."""
 
-from fer_edge.cli import main
+from fer_edge.__main__ import main
 
 if __name__ == "__main__":
     main()

@@ -20,7 +20,6 @@ from fer_edge.data.load import load_faces
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.crops import DEFAULT_MARGIN, Framing, crop_face
 from fer_edge.runtime.detector import Face, FaceDetector
-from fer_edge.runtime.model_file import newest_model
 
 SIDE, BORDER = 192, 48
 MARGINS = (0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5)
@@ -38,12 +37,11 @@ class Found:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder or CSV of faces; default: fer2013 in the working directory")
-    parser.add_argument("--model", type=Path, help="default: the newest in exported/")
+    parser.add_argument("--model", type=Path, help="default: the one shipped with fer_edge")
     parser.add_argument("--limit", type=int, help="this many faces, drawn at random; default: all")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    path = arguments.model or newest_model(Path("exported"))
-    classifier = Classifier.load(path, threads=1)
+    classifier = Classifier.load(arguments.model, threads=1)
     faces = load_faces(arguments.data).validation
     chosen = np.arange(len(faces))
     if arguments.limit and arguments.limit < len(faces):
@@ -58,7 +56,7 @@ def main() -> None:
             indices.append(index)
     whole = classifier.probabilities(faces.faces[indices][..., np.newaxis]).argmax(axis=1)
     report = {
-        "model": path.name,
+        "model": classifier.path.name,
         "num_faces": len(chosen),
         "found_share": round(len(found) / len(chosen), 4),
         "framing": framing(found),

@@ -75,7 +75,10 @@ class TutorialLoop:
             loss = F.cross_entropy(self.model(faces), labels, label_smoothing=self.config.label_smoothing)
             self.optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+            if self.config.clip_norm:
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+            if self.config.clip_value:
+                torch.nn.utils.clip_grad_value_(self.model.parameters(), self.config.clip_value)
             self.optimizer.step()
             if self.schedule.last_epoch + 1 < self.schedule.total_steps:
                 self.schedule.step()

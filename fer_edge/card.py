@@ -1,13 +1,11 @@
 """ModelCard: what a model says about itself, inside its file and as JSON beside it."""
 
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from fer_edge.errors import ModelError
+from fer_edge import card_fields as check
 from fer_edge.labels import EXPRESSIONS
 
 CARD_KEY = "fer_edge.card"
@@ -30,12 +28,8 @@ CHANNELS = (1, 3, 4)
 """Grey, RGB, RGBA."""
 
 MAX_IMAGE_SIZE = 4096
-_MAX_DEPTH = 32
-"""Of objects within objects; a card needs four."""
-_MAX_VERSION_LENGTH = 20
 
 Dimension = str | int
-_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -121,42 +115,42 @@ class ModelCard:
 
         Raises ModelError that says which field was expected to be what, and what was found.
         """
-        return cls.from_mapping(_parsed(text, where), where=where)
+        return cls.from_mapping(check.parse(text, where), where=where)
 
     @classmethod
     def from_mapping(cls, raw: Mapping[str, Any], *, where: str = "card") -> "ModelCard":
         """As from_json, from JSON that is already parsed."""
-        fields = _Fields(raw, where)
-        version = fields.read("format_version", _integer)
+        fields = check.Fields(raw, where)
+        version = fields.read("format_version", check.integer)
         if version != FORMAT_VERSION:
             raise fields.wrong("format_version", f"{FORMAT_VERSION} (another version of fer_edge made it)", version)
-        labels = fields.read("labels", _texts)
+        labels = fields.read("labels", check.texts)
         if labels != EXPRESSIONS:
             raise fields.wrong("labels", f"{', '.join(EXPRESSIONS)} in this order", ", ".join(labels))
         return cls(
             format_version=version,
-            name=fields.read("name", _text),
-            format=fields.read("format", _one_of(FORMATS)),
+            name=fields.read("name", check.text),
+            format=fields.read("format", check.one_of(FORMATS)),
             labels=labels,
-            architecture=fields.read("architecture", _text),
-            settings=fields.read("settings", _mapping),
-            precision=fields.read("precision", _one_of(PRECISIONS)),
+            architecture=fields.read("architecture", check.text),
+            settings=fields.read("settings", check.mapping),
+            precision=fields.read("precision", check.one_of(PRECISIONS)),
             input=_input_contract(fields.within("input")),
             outputs=tuple(_tensor_contract(output) for output in fields.each("outputs")),
             image_size=fields.read("image_size", _image_size),
-            mean=fields.read("mean", _number),
-            std=fields.read("std", _positive_number),
+            mean=fields.read("mean", check.number),
+            std=fields.read("std", check.positive_number),
             training_data=_training_data(fields.within("training_data")),
-            metrics=fields.read("metrics", _mapping_of_mappings),
-            versions=fields.read("versions", _mapping_of_texts),
-            created=fields.read("created", _date),
-            opset=fields.read("opset", _optional(_positive_integer)),
-            ir_version=fields.read("ir_version", _optional(_positive_integer)),
-            minimum_onnxruntime=fields.read("minimum_onnxruntime", _optional(_version)),
-            quantisation=fields.read("quantisation", _optional(_mapping)),
-            limits=fields.read("limits", _any_text),
-            license=fields.read("license", _any_text),
-            content_sha256=fields.read("content_sha256", _sha256),
+            metrics=fields.read("metrics", check.mapping_of_mappings),
+            versions=fields.read("versions", check.mapping_of_texts),
+            created=fields.read("created", check.date),
+            opset=fields.read("opset", check.optional(check.positive_integer)),
+            ir_version=fields.read("ir_version", check.optional(check.positive_integer)),
+            minimum_onnxruntime=fields.read("minimum_onnxruntime", check.optional(check.version)),
+            quantisation=fields.read("quantisation", check.optional(check.mapping)),
+            limits=fields.read("limits", check.any_text),
+            license=fields.read("license", check.any_text),
+            content_sha256=fields.read("content_sha256", check.sha256),
         )
 
     def sealed(self, content_sha256: str) -> "ModelCard":
@@ -171,215 +165,47 @@ def beside_json(card: ModelCard, file_sha256: str) -> str:
 
 def card_beside(text: str | bytes, *, where: str) -> tuple[ModelCard, str]:
     """Read what ``beside_json`` wrote: the card and the file's SHA-256. Raises ModelError."""
-    raw = _parsed(text, where)
-    return ModelCard.from_mapping(raw, where=where), _Fields(raw, where).read("file_sha256", _sha256)
+    raw = check.parse(text, where)
+    return ModelCard.from_mapping(raw, where=where), check.Fields(raw, where).read("file_sha256", check.sha256)
 
 
-def _parsed(text: str | bytes, where: str) -> Mapping[str, Any]:
-    """Numbers that JSON or a float cannot hold (NaN, 1e999) are refused, and nesting that nothing could print."""
-    try:
-        raw = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float)
-        if not isinstance(raw, dict):
-            raise ModelError(f"{where}: expected a card in JSON, found a {type(raw).__name__}; export again")
-        _check_depth(raw)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{where}: expected a card in JSON, found something else ({error}); export again") from error
-    return raw
-
-
-def _refuse_constant(constant: str) -> float:
-    raise ValueError(f"the number {constant}")
-
-
-def _finite_float(digits: str) -> float:
-    if not math.isfinite(value := float(digits)):
-        raise ValueError(f"the number {digits[:20]}")
-    return value
-
-
-def _check_depth(raw: dict[str, Any]) -> None:
-    layer: list[Any] = [raw]
-    for _ in range(_MAX_DEPTH):
-        layer = [
-            inner
-            for value in layer
-            if isinstance(value, dict | list)
-            for inner in (value.values() if isinstance(value, dict) else value)
-        ]
-        if not layer:
-            return
-    raise ValueError("objects nested too deeply")
-
-
-class _Expected(Exception):  # not an error of its own: it carries what was expected to _Fields.read
-    pass
-
-
-class _Fields:
-    """Reads fields of parsed JSON by name, and says on failure which one, what was expected, and what was found."""
-
-    def __init__(self, raw: Mapping[str, Any], where: str, prefix: str = "") -> None:
-        self._raw, self._where, self._prefix = raw, where, prefix
-
-    def wrong(self, key: str, expected: str, found: Any) -> ModelError:
-        shown = found if isinstance(found, str) else repr(found)
-        shown = shown if len(shown) <= 100 else f"{shown[:100]}..."
-        field_name = f"{self._prefix}{key}"
-        return ModelError(f"{self._where}: card field '{field_name}': expected {expected}, found {shown}; export again")
-
-    def read(self, key: str, check: Callable[[Any], _Value]) -> _Value:
-        if key not in self._raw:
-            raise self.wrong(key, "a value", "none")
-        try:
-            return check(self._raw[key])
-        except _Expected as expected:
-            raise self.wrong(key, str(expected), self._raw[key]) from None
-
-    def within(self, key: str) -> "_Fields":
-        return _Fields(self.read(key, _mapping), self._where, f"{self._prefix}{key}.")
-
-    def each(self, key: str) -> list["_Fields"]:
-        values = self.read(key, _list)
-        if not values or not all(isinstance(value, dict) for value in values):
-            raise self.wrong(key, "a list of objects", values)
-        return [_Fields(value, self._where, f"{self._prefix}{key}[{at}].") for at, value in enumerate(values)]
-
-
-def _tensor_contract(fields: _Fields) -> TensorContract:
+def _tensor_contract(fields: check.Fields) -> TensorContract:
     return TensorContract(
-        name=fields.read("name", _text), dtype=fields.read("dtype", _text), shape=fields.read("shape", _shape)
+        name=fields.read("name", check.text), dtype=fields.read("dtype", check.text), shape=fields.read("shape", _shape)
     )
 
 
-def _input_contract(fields: _Fields) -> InputContract:
+def _input_contract(fields: check.Fields) -> InputContract:
     tensor = _tensor_contract(fields)
-    kind = fields.read("kind", _one_of(INPUT_KINDS))
+    kind = fields.read("kind", check.one_of(INPUT_KINDS))
     if (kind == PIXELS) != (tensor.dtype == "uint8"):
         raise fields.wrong("dtype", "uint8" if kind == PIXELS else "a float", tensor.dtype)
     return InputContract(
         **asdict(tensor),
         kind=kind,
         channels=fields.read("channels", _channels),
-        colour=fields.read("colour", _text),
+        colour=fields.read("colour", check.text),
     )
 
 
-def _training_data(fields: _Fields) -> TrainingData:
-    return TrainingData(source=fields.read("source", _text), fingerprint=fields.read("fingerprint", _text))
-
-
-def _any_text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _Expected("text")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise _Expected("text")
-    return value
-
-
-def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if value not in choices:
-            raise _Expected(f"one of {', '.join(choices)}")
-        return str(value)
-
-    return check
-
-
-def _optional(check: Callable[[Any], _Value]) -> Callable[[Any], _Value | None]:
-    return lambda value: None if value is None else check(value)
-
-
-def _integer(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _Expected("an integer")
-    return value
-
-
-def _positive_integer(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise _Expected("an integer above 0")
-    return value
+def _training_data(fields: check.Fields) -> TrainingData:
+    return TrainingData(source=fields.read("source", check.text), fingerprint=fields.read("fingerprint", check.text))
 
 
 def _image_size(value: Any) -> int:
-    if _positive_integer(value) > MAX_IMAGE_SIZE:
-        raise _Expected(f"an integer from 1 to {MAX_IMAGE_SIZE}")
+    if check.positive_integer(value) > MAX_IMAGE_SIZE:
+        raise check.Expected(f"an integer from 1 to {MAX_IMAGE_SIZE}")
     return int(value)
 
 
-def _number(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise _Expected("a finite number")
-    try:
-        number = float(value)
-    except OverflowError:  # an integer that no float can hold
-        raise _Expected("a finite number") from None
-    if not math.isfinite(number):
-        raise _Expected("a finite number")
-    return number
-
-
-def _positive_number(value: Any) -> float:
-    if _number(value) <= 0:
-        raise _Expected("a number above 0")
-    return float(value)
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise _Expected("a list")
-    return value
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(_text(item) for item in _list(value))
-
-
 def _channels(value: Any) -> tuple[int, ...]:
-    channels = tuple(_positive_integer(item) for item in _list(value))
+    channels = tuple(check.positive_integer(item) for item in check.list_of_values(value))
     if not channels or not set(channels) <= set(CHANNELS):
-        raise _Expected(f"one or more of {', '.join(map(str, CHANNELS))}")
+        raise check.Expected(f"one or more of {', '.join(map(str, CHANNELS))}")
     return channels
 
 
 def _shape(value: Any) -> tuple[Dimension, ...]:
-    return tuple(item if isinstance(item, str) else _positive_integer(item) for item in _list(value))
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise _Expected("an object")
-    return value
-
-
-def _mapping_of_mappings(value: Any) -> Mapping[str, Mapping[str, Any]]:
-    return {key: _mapping(item) for key, item in _mapping(value).items()}
-
-
-def _mapping_of_texts(value: Any) -> Mapping[str, str]:
-    return {key: _text(item) for key, item in _mapping(value).items()}
-
-
-def _date(value: Any) -> str:
-    try:
-        datetime.fromisoformat(_text(value))
-    except ValueError:
-        raise _Expected("an ISO 8601 date") from None
-    return str(value)
-
-
-def _version(value: Any) -> str:
-    is_short = isinstance(value, str) and len(value) <= _MAX_VERSION_LENGTH
-    if not is_short or not all(part.isdecimal() for part in value.split(".")):
-        raise _Expected("a version such as 1.18")
-    return value
-
-
-def _sha256(value: Any) -> str:
-    if not isinstance(value, str) or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
-        raise _Expected("64 lower-case hex digits")
-    return value
+    return tuple(
+        item if isinstance(item, str) else check.positive_integer(item) for item in check.list_of_values(value)
+    )

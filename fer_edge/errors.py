@@ -46,6 +46,10 @@ class MissingExtraError(FerEdgeError):
         super().__init__(f"expected the package '{package}', found none; run: pip install 'fer-edge[{extra}]'")
 
 
+class WebError(FerEdgeError):
+    """The browser page cannot be written or served: a part is missing or not the right one, or the port taken."""
+
+
 class UsageError(FerEdgeError):
     """Options that do not go together: exit code 2, as for an unknown option."""
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,7 +81,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -91,6 +92,34 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8 to ``path`` atomically. Raises StorageError."""
     write_bytes(path, text.encode("utf-8"))
+
+
+@contextmanager
+def fill_folder(out: Path) -> Iterator[Path]:
+    """Let the block fill a hidden folder inside ``out``, flush it to disk once, then move what is in it up to ``out``.
+
+    For many files that can be made again: a flush for each would take longer than making them. What ``out`` holds under
+    the same names goes only when the block has ended well; refuse before what must be kept. Raises StorageError; then
+    ``out`` is as it was.
+    """
+    with storage_errors(out):
+        is_new = not out.exists()
+        make_folder(out)
+        stage = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=out))
+        try:
+            yield stage
+            if hasattr(os, "sync"):  # not on Windows
+                os.sync()
+            for made in sorted(stage.iterdir()):
+                place = out / made.name
+                if place.is_dir():
+                    shutil.rmtree(place)
+                made.replace(place)
+            sync_folder(out)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+            if is_new and not any(out.iterdir()):
+                out.rmdir()
 
 
 def sweep_temporary_files(folder: Path) -> list[Path]:
@@ -107,8 +136,8 @@ def _umask() -> int:
     return mask
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system can open a folder (not on Windows)."""
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` durable, where the system can open a folder (not on Windows)."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -117,6 +117,11 @@ def test_faces_are_searched_for_with_the_weights_that_come_along(bare: Path, des
     assert {path.name for path in assets.iterdir()} == {"README.md", "yunet-LICENSE.txt", "yunet.onnx"}
 
 
+def test_golden_vectors_are_written_and_hold(bare: Path, desk: Path) -> None:
+    run(bare.parent / "fer-edge", "golden", "model.onnx", cwd=desk)
+    assert run(bare, desk / "model-golden" / "check.py", cwd=desk).startswith("ok: 13 vectors, 25 images")
+
+
 def test_library_answers_in_three_lines(bare: Path, desk: Path) -> None:
     code = "from fer_edge import Classifier; print(Classifier.load('model.onnx').predict('face.jpg').label)"
     assert run(bare, "-c", code, cwd=desk).strip() in EXPRESSIONS

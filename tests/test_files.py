@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from fer_edge.errors import CheckpointError, StorageError
-from fer_edge.files import make_folder, storage_errors, sweep_temporary_files, write_atomically, write_text
+from fer_edge.files import fill_folder, make_folder, storage_errors, sweep_temporary_files, write_atomically, write_text
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -78,3 +78,34 @@ def test_sweeping_takes_only_what_an_atomic_write_left(tmp_path):
         path.write_text("")
     assert sweep_temporary_files(tmp_path) == [leftover]
     assert other.exists()
+
+
+def test_a_filled_folder_replaces_what_has_the_same_names_and_keeps_the_rest(tmp_path):
+    for name in ("kept.txt", "old.txt"):
+        (tmp_path / name).write_text("old")
+    (tmp_path / "vectors").mkdir()
+    (tmp_path / "vectors" / "stale").write_text("old")
+    with fill_folder(tmp_path) as stage:
+        (stage / "old.txt").write_text("new")
+        (stage / "vectors").mkdir()
+        (stage / "vectors" / "fresh").write_text("new")
+        assert (tmp_path / "old.txt").read_text() == "old"
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")} == {
+        "kept.txt", "old.txt", "vectors", "vectors/fresh",
+    }  # fmt: skip
+    assert (tmp_path / "old.txt").read_text() == "new"
+
+
+def fill_half(out):
+    with fill_folder(out) as stage:
+        (stage / "old.txt").write_text("half")
+        raise CheckpointError("mine")
+
+
+def test_a_folder_that_was_not_filled_is_as_it_was(tmp_path):
+    (tmp_path / "old.txt").write_text("old")
+    for out in (tmp_path, tmp_path / "new"):
+        with pytest.raises(CheckpointError, match="mine"):
+            fill_half(out)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.txt"]
+    assert (tmp_path / "old.txt").read_text() == "old"

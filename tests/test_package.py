@@ -76,3 +76,23 @@ def test_lazy_names_are_those_that_are_promised() -> None:
         assert hasattr(fer_edge, name)
     with pytest.raises(AttributeError, match="module 'fer_edge' has no attribute 'Clasifier'"):
         _ = fer_edge.Clasifier
+
+
+def test_an_interrupt_while_the_command_line_is_imported_is_one_line(repository: Path) -> None:
+    code = (
+        "import importlib.abc, sys\n"
+        "class Interrupt(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'typer': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "import runpy; runpy.run_path('cli.py', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository)
+    assert done.returncode == 130
+    assert done.stderr == "interrupted; nothing was written\n"
+
+
+def test_the_package_runs_as_a_module(repository: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "fer_edge", "--help"], capture_output=True, text=True, cwd=repository)
+    assert done.returncode == 0
+    assert "golden" in done.stdout

@@ -7,7 +7,21 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from fer_edge.cli import data, evaluate, explain, export, info, predict, train, tune, verify, webcam
+from fer_edge.cli import (
+    benchmark,
+    data,
+    evaluate,
+    explain,
+    export,
+    golden,
+    info,
+    predict,
+    train,
+    tune,
+    verify,
+    web,
+    webcam,
+)
 from fer_edge.cli.output import discard_stdout, is_main_process
 from fer_edge.errors import FerEdgeError, Interrupted
 
@@ -47,9 +61,12 @@ app.command()(explain.explain)
 app.command()(tune.tune)
 app.command()(export.export)
 app.command()(verify.verify)
+app.command()(benchmark.benchmark)
 app.command()(predict.predict)
 app.command()(webcam.webcam)
 app.command()(info.info)
+app.command()(golden.golden)
+app.command()(web.web)
 app.add_typer(data.app, name="data")
 
 

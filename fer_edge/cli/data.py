@@ -102,6 +102,7 @@ def _print_findings(findings: "Inspection") -> None:
 
     output.result(f"{findings.source}: {findings.total:,} faces\nlayout: {findings.layout}\n")
     _print_counts(findings.counts)
+    output.result("expressions without a face: " + _missing(findings.missing))
     output.result(f"pixels / 255: mean {findings.mean:.4f}, standard deviation {findings.std:.4f}")
     _print_some("blank faces (all pixels equal)", list(findings.blank))
     output.result("duplicates inside a split: " + _numbers(findings.duplicates))
@@ -126,6 +127,10 @@ def _print_counts(counts: dict[str, dict[str, int]]) -> None:
     for name in EXPRESSIONS:
         table.add_row(name, *(f"{numbers[name]:,}" for numbers in columns.values()))
     result_table(table)
+
+
+def _missing(missing: dict[str, tuple[str, ...]]) -> str:
+    return "; ".join(f"{split}: {', '.join(names)}" for split, names in missing.items() if names) or "none"
 
 
 def _group_line(conflict: "Conflict") -> str:

@@ -1,23 +1,29 @@
-"""``evaluate``: what a checkpoint is worth on faces it did not train on."""
+"""``evaluate``: what a checkpoint or an exported model is worth on faces it was not trained on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run
 from fer_edge.cli.tables import result_table
+from fer_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from fer_edge.training.evaluate import Evaluation
+    from fer_edge.evaluation.judgement import Evaluation
 
 
 def evaluate(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Run folder or checkpoint file. [default: the only run in runs/]")
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Labelled faces. [default: those of the run]")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Exported .onnx or .ort model, instead of a checkpoint; needs no torch.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Labelled faces. [default: those of the run; for a model, fer2013/ here]")
+    ] = None,
     split: Annotated[
         Literal["validation", "test"], typer.Option(help="Choose on validation; look at test once.")
     ] = "validation",
@@ -28,34 +34,48 @@ def evaluate(
     augmentation: Annotated[
         Literal["none", "flip", "ten-crop"], typer.Option(help="Average over views of each face.")
     ] = "none",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    out: Annotated[Path | None, typer.Option(help="Folder for figures and pictures. [default: the run's]")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N (a checkpoint's).")] = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for figures and pictures. [default: the run's; for a model, nothing is written]"),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Measure accuracy, F1, confusion and calibration of a checkpoint, with and without leaked faces.
+    """Measure accuracy, F1, confusion and calibration of a checkpoint or a model, with and without leaked faces.
 
-    Example: `python cli.py evaluate --checkpoint runs/NAME --split validation`
+    Examples:
+
+        python cli.py evaluate --checkpoint runs/NAME --split validation
+
+        python cli.py evaluate --model exported/NAME.onnx --data fer2013
     """
-    checkpoint = checkpoint or only_run(Path("runs"))
+    if model is not None and checkpoint is not None:
+        raise UsageError("expected --checkpoint or --model, found both; leave one out")
+    judged: dict[str, Any] = {
+        "source": data,
+        "split": split,
+        "drop_leaks": drop_leaks,
+        "skip_bad": skip_bad,
+        "augmentation": augmentation,
+    }
+    if model is not None:
+        from fer_edge.evaluation.model import evaluate_model
 
-    from fer_edge.training.evaluate import evaluate_checkpoint
+        done = evaluate_model(model, provider=device, **judged)
+    else:
+        from fer_edge.training.evaluate import evaluate_checkpoint
 
-    done = evaluate_checkpoint(
-        checkpoint,
-        source=data,
-        split=split,
-        drop_leaks=drop_leaks,
-        skip_bad=skip_bad,
-        augmentation=augmentation,
-        device=device,
-    )
+        checkpoint = checkpoint or only_run(Path("runs"))
+        done = evaluate_checkpoint(checkpoint, device=device, **judged)
+        out = out or _run_of(checkpoint)
     if not done.is_training_data_set:
         note(f"{done.data_source} is not the data set of the training run: its train split may hold these very faces")
     if json_output:
         result_json(done.to_dict())
     else:
         _print(done)
-    wrote(*done.write(out or _run_of(checkpoint)))
+    if out is not None:
+        wrote(*done.write(out))
 
 
 def _run_of(checkpoint: Path) -> Path:
@@ -72,7 +92,8 @@ def _print(done: "Evaluation") -> None:
 
     metrics, without = done.metrics, done.metrics_without_leaks
     views = "" if done.augmentation == "none" else f", averaged over {done.augmentation} views"
-    result(f"{done.checkpoint.path}, epoch {done.checkpoint.epoch}, on {done.split} of {done.data_source}{views}\n")
+    subject = done.subject
+    result(f"{subject.path}, {subject.description}, on {done.split} of {done.data_source}{views}\n")
     per_expression = Table("expression")
     for column in ("precision", "recall", "F1", "faces"):
         per_expression.add_column(column, justify="right")

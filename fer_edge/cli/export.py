@@ -6,16 +6,20 @@ from typing import Annotated, Literal
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
-from fer_edge.errors import CheckFailed
+from fer_edge.errors import CheckFailed, UsageError
 
-Format = Literal["onnx", "torchscript", "pt2", "ort"]
+Format = Literal["onnx", "torchscript", "pt2", "ort", "weights"]
 ModelPrecision = Literal["fp32", "fp16", "int8"]
 
 
 def export(
     checkpoint: Annotated[Path, typer.Option(help="Run folder or checkpoint file.")],
     file_format: Annotated[
-        Format, typer.Option("--format", help="onnx, ort (onnxruntime's own), pt2 (torch.export) or torchscript.")
+        Format,
+        typer.Option(
+            "--format",
+            help="onnx, ort (onnxruntime's own), pt2 (torch.export), torchscript, or weights: a small checkpoint.",
+        ),
     ] = "onnx",
     precision: Annotated[ModelPrecision, typer.Option(help="fp32, fp16 (GPU, WebGPU) or int8 (CPU).")] = "fp32",
     raw: Annotated[
@@ -47,7 +51,15 @@ def export(
         python cli.py export --checkpoint runs/NAME
 
         python cli.py export --checkpoint runs/NAME --precision int8 --data fer2013
+
+        python cli.py export --checkpoint runs/NAME --format weights  (float16, for exporting again later)
     """
+    if file_format == "weights":
+        if raw or precision == "int8":
+            raise UsageError("--format weights keeps float16 weights of the network; leave out --raw and --precision")
+        _export_weights(checkpoint, name, folder, data, json_output)
+        return
+
     from fer_edge.export.exporter import ExportRequest, export_checkpoint
 
     if file_format == "torchscript":
@@ -72,3 +84,17 @@ def export(
     if export.failures:
         raise CheckFailed(f"{export.candidate.card.name}: not published to {folder}: {export.failures[0]}")
     wrote(*export.paths)
+
+
+def _export_weights(checkpoint: Path, name: str | None, folder: Path, data: str | None, json_output: bool) -> None:
+    from fer_edge.export.exporter import ExportRequest
+    from fer_edge.export.half_weights import export_half_weights
+
+    done = export_half_weights(ExportRequest(checkpoint=checkpoint, name=name, folder=folder, data=data))
+    if json_output:
+        result_json(done.to_dict())
+    else:
+        result(done.summary())
+    if done.path is None:
+        raise CheckFailed(f"{checkpoint}: weights not published to {folder}: {done.failures[0]}")
+    wrote(done.path)

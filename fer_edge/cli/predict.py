@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from fer_edge.runtime.images import ImageSource
     from fer_edge.runtime.photos import FaceSearch, PhotoOutcome
 
-EXPORTED = Path("exported")
 
 _STDIN = "<stdin>"
 
@@ -29,7 +28,8 @@ def predict(
         list[str], typer.Argument(metavar="IMAGE", help="Files, folders, quoted globs, or - for standard input.")
     ],
     model: Annotated[
-        Path | None, typer.Option(help="An .onnx or .ort model; default: the newest in exported/.", show_default=False)
+        Path | None,
+        typer.Option(help="An .onnx or .ort model; default: the one shipped with fer_edge.", show_default=False),
     ] = None,
     faces: Annotated[
         str,
@@ -71,13 +71,12 @@ def predict(
     from fer_edge.runtime.classifier import Classifier
     from fer_edge.runtime.crops import Framing
     from fer_edge.runtime.detector import FaceDetector
-    from fer_edge.runtime.model_file import newest_model
     from fer_edge.runtime.photos import FaceSearch
 
     detector = FaceDetector(min_score=min_score, max_side=max_side, threads=threads)
     search = FaceSearch(faces, Framing(margin=margin, align=align), detector)
     pictures = None if out is None else _Pictures(out, images)
-    classifier = Classifier.load(model or newest_model(EXPORTED), provider=provider, threads=threads)
+    classifier = Classifier.load(model, provider=provider, threads=threads)
     output.note(f"model {classifier.path} on {classifier.provider}")
     if classifier.provider_note:
         output.note(classifier.provider_note)

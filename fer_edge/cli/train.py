@@ -1,6 +1,6 @@
 """``train``: begin a run, or go on with one."""
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +10,7 @@ import typer
 from fer_edge.cli.output import is_main_process, note, result, result_json, wrote
 from fer_edge.errors import UsageError
 from fer_edge.training.config import AugmentConfig, Optimizer, Precision, Stem, TrainConfig
+from fer_edge.training.presets import preset_named
 
 _DEFAULT = TrainConfig()
 _AUGMENT = AugmentConfig()
@@ -24,6 +25,10 @@ def train(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. [default: architecture and time]")] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
+    preset: Annotated[
+        str | None,
+        typer.Option(help="fer-resnet18 or fer-tiny: settings to begin with. Other options change them."),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run folder, with the settings it began with.")
     ] = None,
@@ -32,7 +37,10 @@ def train(
     ] = False,
     skip_bad: Annotated[bool, typer.Option(help="Go on without files and rows that cannot be read.")] = False,
     architecture: Annotated[
-        str, typer.Option(help="resnet18, vgg, inception, mobilenet_v3_small or tiny.", rich_help_panel="Model")
+        str,
+        typer.Option(
+            help="resnet18, resnet10_half, vgg, inception, mobilenet_v3_small or tiny.", rich_help_panel="Model"
+        ),
     ] = _DEFAULT.architecture,
     stem: Annotated[
         Stem,
@@ -80,6 +88,15 @@ def train(
     mixup: Annotated[
         float, typer.Option(help="Alpha of mixup; 0 is off.", rich_help_panel="Training")
     ] = _DEFAULT.mixup,
+    teacher: Annotated[
+        str, typer.Option(help="Runs or checkpoints to learn from as well, with commas.", rich_help_panel="Training")
+    ] = _DEFAULT.teacher,
+    distillation: Annotated[
+        float, typer.Option(help="Weight of the teachers in the loss.", rich_help_panel="Training")
+    ] = _DEFAULT.distillation,
+    temperature: Annotated[
+        float, typer.Option(help="Softens the teachers' answers.", rich_help_panel="Training")
+    ] = _DEFAULT.temperature,
     class_weights: Annotated[
         bool, typer.Option(help="Let every class count alike in the loss.", rich_help_panel="Training")
     ] = _DEFAULT.class_weights,
@@ -143,13 +160,13 @@ def train(
 
     `python cli.py train --data sample --architecture tiny` takes seconds; `python cli.py train` trains
     ResNet18 on fer2013/. Ctrl-C saves and says how to go on. Several GPUs or machines:
-    `torchrun --standalone --nproc_per_node=2 cli.py train ...`.
+    `torchrun --standalone --nproc_per_node=2 cli.py train ...`. A longer recipe:
+    `python cli.py train --data fer2013 --preset fer-resnet18`.
     """
-    given = dict(context.params)
     if resume is not None:
         _refuse_settings(context)
     else:
-        config = _config(given)
+        config = _config(context)
 
     from fer_edge.training.train import DataRequest
     from fer_edge.training.train import resume as resume_run
@@ -158,7 +175,7 @@ def train(
     if resume is not None:
         done = resume_run(resume, source=data, device=device if _is_given(context, "device") else None)
     else:
-        name = name or f"{architecture}-{datetime.now():%Y%m%d-%H%M%S}"
+        name = name or f"{preset or config.architecture}-{datetime.now():%Y%m%d-%H%M%S}"
         done = train_run(config, DataRequest(data, skip_bad, drop_leaks), runs / name)
     if not is_main_process():
         return
@@ -176,11 +193,16 @@ def train(
     note(f"next: python cli.py evaluate --checkpoint {done.folder}")
 
 
-def _config(given: dict[str, Any]) -> TrainConfig:
-    """The settings among the command's parameters, which have the settings' own names."""
-    augment = AugmentConfig(**{setting.name: given[setting.name] for setting in fields(AugmentConfig)})
-    settings = {setting.name: given[setting.name] for setting in fields(TrainConfig) if setting.name != "augment"}
-    return TrainConfig(**settings, augment=augment.scaled(given["augment_strength"]))
+def _config(context: typer.Context) -> TrainConfig:
+    """The preset's settings, or the defaults, under those that were typed; parameters have the settings' own names."""
+    base = preset_named(preset) if (preset := context.params["preset"]) is not None else _DEFAULT
+    typed = {name: value for name, value in context.params.items() if _is_given(context, name)}
+    augment = replace(base.augment, **_named_after(AugmentConfig, typed))
+    return replace(base, **_named_after(TrainConfig, typed), augment=augment.scaled(context.params["augment_strength"]))
+
+
+def _named_after(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    return {setting.name: values[setting.name] for setting in fields(kind) if setting.name in values}
 
 
 def _refuse_settings(context: typer.Context) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli import output
-from fer_edge.cli.predict import EXPORTED
 from fer_edge.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +23,8 @@ def webcam(
     ] = None,
     camera: Annotated[int, typer.Option(min=0, max=99, help="Which camera, where there are several.")] = 0,
     model: Annotated[
-        Path | None, typer.Option(help="An .onnx or .ort model; default: the newest in exported/.", show_default=False)
+        Path | None,
+        typer.Option(help="An .onnx or .ort model; default: the one shipped with fer_edge.", show_default=False),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the annotated video to this .mp4 file.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write every face of every frame to this CSV file.")] = None,
@@ -64,7 +64,6 @@ def webcam(
     from fer_edge.runtime.classifier import Classifier
     from fer_edge.runtime.crops import Framing
     from fer_edge.runtime.detector import FaceDetector
-    from fer_edge.runtime.model_file import newest_model
     from fer_edge.runtime.photos import DETECT, FaceSearch
     from fer_edge.video.analysis import VideoSummary, analyse
     from fer_edge.video.source import VideoSource
@@ -73,7 +72,7 @@ def webcam(
     detector = FaceDetector(min_score=min_score, max_side=max_side, threads=threads)
     search = FaceSearch(DETECT, Framing(margin=margin, align=align), detector)
     tracker = Tracker(smoothing)
-    classifier = Classifier.load(model or newest_model(EXPORTED), threads=threads)
+    classifier = Classifier.load(model, threads=threads)
     summary = VideoSummary()
     with VideoSource(camera if video is None else video) as source, ExitStack() as stack:
         shows = window if window is not None else video is None or (out is None and csv is None)

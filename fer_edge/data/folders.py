@@ -35,13 +35,18 @@ class ImageFile:
     split: str
 
 
-def list_entries(folder: Path, problems: ProblemList, above: frozenset[tuple[int, int]] = frozenset()) -> list[Entry]:
-    """What is in ``folder``, by name; hidden entries, broken and looping links and special files become problems.
+LITTER = frozenset(("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"))
+"""What macOS and Windows leave in folders and archives by themselves: no data, and nobody's mistake."""
 
+
+def list_entries(folder: Path, problems: ProblemList, above: frozenset[tuple[int, int]] = frozenset()) -> list[Entry]:
+    """What is in ``folder``, by name, without LITTER.
+
+    Hidden entries, broken and looping links and special files become problems.
     ``above`` holds the identities of the folder and of those it was reached through.
     """
     try:
-        paths = sorted(folder.iterdir())
+        paths = sorted(path for path in folder.iterdir() if path.name not in LITTER)
     except OSError as error:
         problems.add(folder, f"cannot be read: {error.strerror}")
         return []

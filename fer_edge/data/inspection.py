@@ -44,6 +44,9 @@ class Inspection:
     leaked: dict[str, int]
     """By split: faces with the pixels of one in an earlier split."""
 
+    missing: dict[str, tuple[str, ...]]
+    """By split that has faces: the expressions without one. Nothing can be said of these on that split."""
+
     conflicts: tuple[Conflict, ...]
     problems: tuple[Problem, ...]
     fingerprint: str
@@ -66,6 +69,7 @@ class Inspection:
             "blank": list(self.blank),
             "duplicates": self.duplicates,
             "leaked": self.leaked,
+            "missing": {split: list(names) for split, names in self.missing.items()},
             "conflicts": [
                 dict(zip(conflict.sources, conflict.expressions, strict=True)) for conflict in self.conflicts
             ],
@@ -77,10 +81,11 @@ def inspect_faces(data: FaceData) -> Inspection:
     """Take stock of ``data``."""
     filled = [faces for faces in data.splits.values() if faces]
     mean, std = filled[0].mean_and_std()
+    counts = {split: faces.counts() for split, faces in data.splits.items()}
     return Inspection(
         source=data.source,
         layout=data.layout,
-        counts={split: faces.counts() for split, faces in data.splits.items()},
+        counts=counts,
         mean=mean,
         std=std,
         blank=tuple(
@@ -91,6 +96,11 @@ def inspect_faces(data: FaceData) -> Inspection:
         ),
         duplicates={split: len(faces) - len(set(faces.digests())) for split, faces in data.splits.items()},
         leaked={split: int(leaked(data, split).sum()) for split in SPLITS[1:]},
+        missing={
+            split: tuple(name for name in EXPRESSIONS if not numbers[name])
+            for split, numbers in counts.items()
+            if any(numbers.values())
+        },
         conflicts=find_conflicts(data),
         problems=data.problems,
         fingerprint=data.fingerprint(),

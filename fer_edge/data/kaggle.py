@@ -3,12 +3,11 @@
 import contextlib
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 from fer_edge.data.folders import refuse_filled
 from fer_edge.errors import DataError, MissingExtraError
-from fer_edge.files import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, make_folder, storage_errors
+from fer_edge.files import fill_folder
 
 DATASET = "msambare/fer2013"
 PAGE = f"https://www.kaggle.com/datasets/{DATASET}"
@@ -35,15 +34,6 @@ def fetch_fer2013(out: Path) -> Path:
             f"unpack it to {out}/ and name that with --data {out}, or try everything with --data sample"
         ) from error
 
-    with storage_errors(out):
-        make_folder(out.parent)
-        # Beside its place, then renamed: an interrupted copy never looks like the data set.
-        part = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=out.parent))
-        try:
-            copied = shutil.copytree(downloaded, part / "fer2013")
-            if out.exists():
-                out.rmdir()
-            copied.rename(out)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    with fill_folder(out) as stage:  # renamed at the end: an interrupted copy never looks like the data set
+        shutil.copytree(downloaded, stage, dirs_exist_ok=True)
     return out

@@ -4,6 +4,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+from fer_edge.data.archives import is_archive
 from fer_edge.data.faces import FaceData, FaceSet
 from fer_edge.data.folders import Entry, is_layout, list_entries, list_images
 from fer_edge.data.leaks import without_leaks
@@ -76,6 +77,11 @@ def _existing(source: str | Path | None) -> Path:
         raise DataError(
             f"{printable(path)}: expected a folder of faces or a CSV file, found a pipe, socket or device; check --data"
         )
+    if stat.S_ISREG(mode) and is_archive(path):
+        raise DataError(
+            f"{printable(path)}: expected a folder of faces or a CSV file, found an archive; unpack it and name the "
+            "folder with --data"
+        )
     return path
 
 
@@ -110,6 +116,9 @@ def _read_folder(path: Path, size: int, problems: ProblemList) -> tuple[dict[str
 
 
 def _unknown_layout(root: Path, entries: list[Entry]) -> str:
+    archives = [entry.path.name for entry in entries if not entry.is_folder and is_archive(entry.path)]
+    if archives:
+        return f"{printable(root)}: expected faces, found an archive ({printable(archives[0])}); unpack it there first"
     names = [f"{entry.path.name}/" if entry.is_folder else entry.path.name for entry in entries]
     found = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return (

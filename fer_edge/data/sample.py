@@ -14,7 +14,7 @@ from fer_edge.data.faces import FaceData, FaceSet
 from fer_edge.data.folders import refuse_filled
 from fer_edge.data.portrait import draw_portrait
 from fer_edge.errors import DataError
-from fer_edge.files import make_folder, write_bytes
+from fer_edge.files import fill_folder, make_folder
 from fer_edge.labels import EXPRESSIONS, NUM_EXPRESSIONS
 from fer_edge.runtime.images import FACE_SIZE, face_pixels
 
@@ -83,13 +83,14 @@ def write_sample(out: Path, count: int = DEFAULT_COUNT, *, seed: int = 0) -> int
     """
     refuse_filled(out)
     data = draw_sample(f"{NAME}:{count}", seed=seed)
-    for split, faces in data.splits.items():
-        for expression in EXPRESSIONS:
-            make_folder(out / split / expression)
-        for face, label, source in zip(faces.faces, faces.labels, faces.sources, strict=True):
-            index = int(source.partition(":")[2])
-            path = out / split / EXPRESSIONS[label] / f"drawn_{index:06d}.png"
-            write_bytes(path, _as_png(face, f"A face drawn by code (fer_edge, seed {seed}, number {index}); no photo"))
+    with fill_folder(out) as stage:  # one flush for all: thousands of small files that can be drawn again
+        for split, faces in data.splits.items():
+            for expression in EXPRESSIONS:
+                make_folder(stage / split / expression)
+            for face, label, source in zip(faces.faces, faces.labels, faces.sources, strict=True):
+                index = int(source.partition(":")[2])
+                about = f"A face drawn by code (fer_edge, seed {seed}, number {index}); no photo"
+                (stage / split / EXPRESSIONS[label] / f"drawn_{index:06d}.png").write_bytes(_as_png(face, about))
     return count
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fer_edge.data.faces import FaceSet
 from fer_edge.export.reference import PixelsToProbabilities
-from fer_edge.export.tables import markdown_table
+from fer_edge.export.tables import markdown_table, signed
 
 MAX_FACES = 512
 """Faces that are scored, drawn from the labelled ones: each mistake is one more pass over them."""
@@ -65,7 +65,7 @@ class Drift:
     def markdown(self) -> str:
         """The table, with what was done."""
         rows = [
-            (row.preparation, f"{row.accuracy:.1%}", f"{row.cost_points:+.1f}", f"{row.agreement:.1%}")
+            (row.preparation, f"{row.accuracy:.1%}", signed(row.cost_points, 1), f"{row.agreement:.1%}")
             for row in self.rows
         ]
         return f"Preprocessing drift on {self.faces} faces of {self.source}. {WHAT_WAS_DONE}\n\n" + markdown_table(

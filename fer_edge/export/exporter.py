@@ -124,7 +124,8 @@ def judging_faces(image_size: int, data: str | FaceData | None) -> JudgingFaces:
         return JudgingFaces(drawn.split("train").faces, None, drawn.source)
     given = load_faces(data, size=image_size) if isinstance(data, str) else data
     validation = given.split("validation")
-    return JudgingFaces(validation.faces, validation, given.source)
+    name = Path(given.source).name  # reports travel: they must not tell this machine's folders
+    return JudgingFaces(validation.faces, validation, name)
 
 
 def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Export:

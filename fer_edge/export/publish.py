@@ -11,7 +11,7 @@ from fer_edge.export.candidate import Candidate
 from fer_edge.export.int8 import QuantisationReport
 from fer_edge.export.model_card import model_card_markdown
 from fer_edge.export.parity import Parity
-from fer_edge.files import TEMPORARY_PREFIX, make_folder, storage_errors, write_bytes, write_text
+from fer_edge.files import TEMPORARY_PREFIX, make_folder, storage_errors, sync_folder, write_bytes, write_text
 from fer_edge.training.checkpoint import BEST, LAST
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -91,4 +91,5 @@ def publish(
         write_bytes(stage / path.name, data)
         for target in (for_people, beside, path):
             (stage / target.name).replace(target)
+        sync_folder(path.parent)
     return path, beside, for_people

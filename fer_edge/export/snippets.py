@@ -14,13 +14,13 @@ labels = $labels
 session = onnxruntime.InferenceSession("$file", providers=["CPUExecutionProvider"])
 face = ImageOps.exif_transpose(Image.open("face.jpg")).convert("RGB")  # one face, cropped to head and chin
 image = np.asarray(face)[np.newaxis]  # uint8 (1, height, width, 3)
-probabilities, logits = session.run(["probabilities", "logits"], {"image": image})
+probabilities, logits = session.run(["probabilities", "logits"], {"$input": image})
 for label, probability in zip(labels, probabilities[0]):
     print(f"{label:9} {probability:.4f}")
 """)
 
 _PIXELS_JAVASCRIPT = Template("""\
-// npm install onnxruntime-web
+// npm install onnxruntime-web (in Node: onnxruntime-node, the rest is the same)
 import * as ort from "onnxruntime-web";
 
 const labels = $labels;
@@ -28,7 +28,7 @@ const session = await ort.InferenceSession.create("$file");
 // a canvas that shows one face; its pixels are RGBA, which the model takes as they are
 const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
 const image = new ort.Tensor("uint8", new Uint8Array(data.buffer), [1, height, width, 4]);
-const { probabilities } = await session.run({ image });
+const { probabilities } = await session.run({ $input: image });
 const best = probabilities.data.indexOf(Math.max(...probabilities.data));
 console.log(labels[best], probabilities.data[best]);
 """)
@@ -36,16 +36,27 @@ console.log(labels[best], probabilities.data[best]);
 _PIXELS_CPP = Template("""\
 #include <onnxruntime_cxx_api.h>
 
-Ort::Env env;
-Ort::Session session(env, ORT_TSTR("$file"), Ort::SessionOptions{});
-// std::vector<uint8_t> pixels: one face, height x width x 3, RGB (OpenCV gives BGR: convert it first)
-const std::array<int64_t, 4> shape{1, height, width, 3};
-auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-auto image = Ort::Value::CreateTensor<uint8_t>(memory, pixels.data(), pixels.size(), shape.data(), shape.size());
-const char* inputs[] = {"image"};
-const char* outputs[] = {"probabilities"};
-auto results = session.Run(Ort::RunOptions{}, inputs, &image, 1, outputs, 1);
-const float* probabilities = results[0].GetTensorData<float>();  // $count values: $label_list
+#include <array>
+#include <cstdint>
+#include <vector>
+
+struct Expressions {
+  Ort::Env env;
+  Ort::Session session{env, ORT_TSTR("$file"), Ort::SessionOptions{}};
+
+  // pixels: one face, height x width x 3, RGB (OpenCV gives BGR: convert it first)
+  // gives $count values: $label_list
+  std::vector<float> probabilities(std::vector<uint8_t>& pixels, int64_t height, int64_t width) {
+    const std::array<int64_t, 4> shape{1, height, width, 3};
+    auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
+    auto image = Ort::Value::CreateTensor<uint8_t>(memory, pixels.data(), pixels.size(), shape.data(), shape.size());
+    const char* inputs[] = {"$input"};
+    const char* outputs[] = {"probabilities"};
+    auto results = session.Run(Ort::RunOptions{}, inputs, &image, 1, outputs, 1);
+    const float* first = results[0].GetTensorData<float>();
+    return {first, first + $count};
+  }
+};
 """)
 
 _RAW_PYTHON = Template("""\
@@ -59,37 +70,48 @@ session = onnxruntime.InferenceSession("$file", providers=["CPUExecutionProvider
 face = ImageOps.exif_transpose(Image.open("face.jpg")).convert("L")  # grey, by luma weights
 face = face.resize(($size, $size), Image.Resampling.BILINEAR)  # Pillow's bilinear is antialiased; OpenCV's is not
 faces = ((np.asarray(face, np.float32) / 255 - $mean) / $std)[np.newaxis, np.newaxis]  # float32 (1, 1, $size, $size)
-(logits,) = session.run(["logits"], {"faces": faces.astype(np.float32)})
+(logits,) = session.run(["logits"], {"$input": faces.astype(np.float32)})
 probabilities = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
 for label, probability in zip(labels, probabilities[0]):
     print(f"{label:9} {probability:.4f}")
 """)
 
 _RAW_JAVASCRIPT = Template("""\
-// npm install onnxruntime-web
+// npm install onnxruntime-web (in Node: onnxruntime-node, the rest is the same)
 import * as ort from "onnxruntime-web";
 
 const labels = $labels;
 const session = await ort.InferenceSession.create("$file");
 // grey: Float32Array of $size * $size values 0-255, resized with antialiasing (a canvas's own scaling is not enough)
-const faces = new ort.Tensor("float32", grey.map((value) => (value / 255 - $mean) / $std), [1, 1, $size, $size]);
-const { logits } = await session.run({ faces });
+const face = new ort.Tensor("float32", grey.map((value) => (value / 255 - $mean) / $std), [1, 1, $size, $size]);
+const { logits } = await session.run({ $input: face });
 console.log(labels[logits.data.indexOf(Math.max(...logits.data))]);
 """)
 
 _RAW_CPP = Template("""\
 #include <onnxruntime_cxx_api.h>
 
-Ort::Env env;
-Ort::Session session(env, ORT_TSTR("$file"), Ort::SessionOptions{});
-// std::vector<float> face: $size x $size, each value (grey / 255 - $mean) / $std (to shrink, cv::INTER_AREA)
-const std::array<int64_t, 4> shape{1, 1, $size, $size};
-auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-auto faces = Ort::Value::CreateTensor<float>(memory, face.data(), face.size(), shape.data(), shape.size());
-const char* inputs[] = {"faces"};
-const char* outputs[] = {"logits"};
-auto results = session.Run(Ort::RunOptions{}, inputs, &faces, 1, outputs, 1);
-const float* logits = results[0].GetTensorData<float>();  // $count values: $label_list
+#include <array>
+#include <cstdint>
+#include <vector>
+
+struct Expressions {
+  Ort::Env env;
+  Ort::Session session{env, ORT_TSTR("$file"), Ort::SessionOptions{}};
+
+  // face: $size x $size, each value (grey / 255 - $mean) / $std (to shrink, cv::INTER_AREA)
+  // gives $count values: $label_list
+  std::vector<float> logits(std::vector<float>& face) {
+    const std::array<int64_t, 4> shape{1, 1, $size, $size};
+    auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
+    auto faces = Ort::Value::CreateTensor<float>(memory, face.data(), face.size(), shape.data(), shape.size());
+    const char* inputs[] = {"$input"};
+    const char* outputs[] = {"logits"};
+    auto results = session.Run(Ort::RunOptions{}, inputs, &faces, 1, outputs, 1);
+    const float* first = results[0].GetTensorData<float>();
+    return {first, first + $count};
+  }
+};
 """)
 
 _TORCH_PYTHON = Template("""\
@@ -118,6 +140,7 @@ def snippets(card: ModelCard, file_name: str) -> list[tuple[str, str, str]]:
     """Title, language and code of each block for the model ``file_name``."""
     values = {
         "file": file_name,
+        "input": card.input.name,
         "labels": "[" + ", ".join(f'"{label}"' for label in card.labels) + "]",
         "label_list": ", ".join(card.labels),
         "count": len(card.labels),
@@ -129,7 +152,7 @@ def snippets(card: ModelCard, file_name: str) -> list[tuple[str, str, str]]:
         return [("Python", "python", _TORCH_PYTHON.substitute(values, load=_LOAD[card.format].format(file=file_name)))]
     raw = card.input.kind == "normalised"
     templates = (_RAW_PYTHON, _RAW_JAVASCRIPT, _RAW_CPP) if raw else (_PIXELS_PYTHON, _PIXELS_JAVASCRIPT, _PIXELS_CPP)
-    titles = (("Python", "python"), ("JavaScript, in a browser", "js"), ("C++", "cpp"))
+    titles = (("Python", "python"), ("JavaScript, in a browser or Node", "js"), ("C++", "cpp"))
     return [
         (title, language, template.substitute(values))
         for (title, language), template in zip(titles, templates, strict=True)

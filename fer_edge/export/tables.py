@@ -20,7 +20,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]], righ
     return "\n".join([line(cells[0]), line(rule), *(line(row) for row in cells[1:])])
 
 
-def signed(points: float) -> str:
-    """Percentage points with their sign and two decimals; what rounds to nothing is ``0.00``."""
-    rounded = round(points, 2)
-    return f"{rounded:+.2f}" if rounded else "0.00"
+def signed(points: float, decimals: int = 2) -> str:
+    """Percentage points with their sign; what rounds to nothing has none: ``0.00``, not ``-0.00``."""
+    rounded = round(points, decimals)
+    return f"{rounded:+.{decimals}f}" if rounded else f"{0:.{decimals}f}"

@@ -1,4 +1,4 @@
-"""Latency of two models against each other: one thread, one image, in turns, so that both meet the same machine.
+"""Latency of models against each other: one thread, one image, in turns, so that both meet the same machine.
 
 A turn is a few untimed runs and then the timed ones. Taking turns run by run would time neither as an app sees it: the
 weights of an fp32 ResNet18 (45 MB) push those of its INT8 form (11 MB) out of the processor's cache before each of its
@@ -6,10 +6,12 @@ runs, which made it up to twice as slow.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from fer_edge.runtime.session import session_options
 
@@ -37,13 +39,25 @@ class LatencyPair:
 
 def compare_latency(fp32: onnx.ModelProto, int8: onnx.ModelProto, image_size: int) -> LatencyPair:
     """Time both pixel models on one grey face of the training size, in turns."""
+    times_ms = time_in_turns([fp32.SerializeToString(), int8.SerializeToString()], image_size)
+    return LatencyPair(
+        fp32_ms=float(np.median(times_ms[:, 0])),
+        int8_ms=float(np.median(times_ms[:, 1])),
+        speedup=float(np.median(times_ms[:, 0] / times_ms[:, 1])),
+        runs=RUNS_A_TURN * len(times_ms),
+    )
+
+
+def time_in_turns(models: Sequence[bytes], image_size: int) -> NDArray[np.float64]:
+    """Milliseconds (turns, models) that each pixel model takes for one grey face on one CPU thread.
+
+    Each entry is the median over the runs of that turn; a row's entries are neighbours in time and may be divided.
+    """
     import onnxruntime
 
     sessions = [
-        onnxruntime.InferenceSession(
-            model.SerializeToString(), session_options(threads=1), providers=["CPUExecutionProvider"]
-        )
-        for model in (fp32, int8)
+        onnxruntime.InferenceSession(model, session_options(threads=1), providers=["CPUExecutionProvider"])
+        for model in models
     ]
     image = np.random.default_rng(0).integers(0, 256, (1, image_size, image_size, 1), dtype=np.uint8)
     feed = {sessions[0].get_inputs()[0].name: image}
@@ -58,14 +72,8 @@ def compare_latency(fp32: onnx.ModelProto, int8: onnx.ModelProto, image_size: in
             times_ms.append(1000 * (time.perf_counter() - start))
         return float(np.median(times_ms))
 
-    pairs: list[tuple[float, float]] = []
-    deadline = time.perf_counter() + 2 * BUDGET_SECONDS
-    while len(pairs) < MIN_TURNS or (time.perf_counter() < deadline and len(pairs) < MAX_TURNS):
-        pairs.append((turn_ms(sessions[0]), turn_ms(sessions[1])))
-    times = np.array(pairs)  # (turns, 2)
-    return LatencyPair(
-        fp32_ms=float(np.median(times[:, 0])),
-        int8_ms=float(np.median(times[:, 1])),
-        speedup=float(np.median(times[:, 0] / times[:, 1])),
-        runs=RUNS_A_TURN * len(pairs),
-    )
+    turns: list[list[float]] = []
+    deadline = time.perf_counter() + len(models) * BUDGET_SECONDS
+    while len(turns) < MIN_TURNS or (time.perf_counter() < deadline and len(turns) < MAX_TURNS):
+        turns.append([turn_ms(session) for session in sessions])
+    return np.array(turns)

@@ -19,6 +19,7 @@ from fer_edge.runtime.photos import DEFAULT_SEARCH, FaceSearch, PhotoOutcome, Ph
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.runtime.providers import ProviderChoice, choose_provider
 from fer_edge.runtime.session import onnxruntime_errors, open_session, run_options
+from fer_edge.runtime.shipped import default_model
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -26,7 +27,7 @@ DEFAULT_BATCH_SIZE = 32
 class Classifier:
     """An exported model in an onnxruntime session. Make one with ``Classifier.load``; it may be used from many threads.
 
-    >>> Classifier.load("model.onnx").predict("face.jpg").label
+    >>> Classifier.load().predict("face.jpg").label
     'happy'
     """
 
@@ -52,15 +53,17 @@ class Classifier:
         """Share (0-1) of the graph's nodes that CUDA ran for the first image; None on the CPU."""
 
     @classmethod
-    def load(cls, path: str | Path, *, provider: str = "cpu", threads: int = 0) -> "Classifier":
+    def load(cls, path: str | Path | None = None, *, provider: str = "cpu", threads: int = 0) -> "Classifier":
         """Read an ``.onnx`` or ``.ort`` model, check it, and open it on ``cpu``, ``cuda`` or ``auto`` (the best here).
+
+        Without ``path`` it is the model that this package ships, ``shipped.DEFAULT_MODEL``.
 
         ``threads`` are those inside an operator; 0 leaves the choice to onnxruntime. Raises ModelError when the model
         is missing, damaged, without a valid card or refused for another reason, and ProviderError when the provider
         is not there: never another one silently.
         """
         choice = choose_provider(provider)
-        model = read_model(path)
+        model = read_model(path if path is not None else default_model())
         try:
             session, cuda_node_share = open_session(model, choice, threads=threads)
         except ProviderError as error:
@@ -186,14 +189,17 @@ class Classifier:
 
     def probabilities_and_logits(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As ``probabilities``, with the logits (N, 7), float32, beside them."""
-        contract = self.card.input
-        feed = pixels if contract.kind == PIXELS else self._normalised(pixels)
+        feed = {self.card.input.name: self.feed(pixels)}
         names = [output.name for output in self.card.outputs]
         with onnxruntime_errors(self.path):
-            found = dict(zip(names, self._session.run(names, {contract.name: feed}, run_options()), strict=True))
+            found = dict(zip(names, self._session.run(names, feed, run_options()), strict=True))
         logits = np.asarray(found["logits"], dtype=np.float32)
         probabilities = found["probabilities"] if "probabilities" in found else _softmax(logits)
         return np.asarray(probabilities, dtype=np.float32), logits
+
+    def feed(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """What the model's input is given for images (N, H, W, C): these pixels, or faces prepared for a raw model."""
+        return pixels if self.card.input.kind == PIXELS else self._normalised(pixels)
 
     def _normalised(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
         """Images (N, H, W, C) to what a raw model wants: (N, 1, size, size), pixel/255 less the mean over the std."""

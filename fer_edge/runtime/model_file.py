@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from fer_edge.card import CARD_KEY, SUFFIXES, ModelCard, card_beside
@@ -78,26 +77,6 @@ def read_model_bytes(path: Path) -> bytes:
     if not data:
         raise ModelError(f"{path}: expected a model, found an empty file; export it again")
     return data
-
-
-def newest_model(folder: Path) -> Path:
-    """The ``.onnx`` in ``folder`` that was exported last, by the cards there. Raises ModelError when there is none."""
-    models = sorted(folder.glob("*.onnx"))
-    if not models:
-        raise ModelError(
-            f"{folder}: expected an exported model (*.onnx), found none; name one by --model, or make one with "
-            "'python cli.py export --checkpoint runs/NAME'"
-        )
-    return max(models, key=_created)
-
-
-def _created(path: Path) -> str:
-    """When a model was exported, as ISO 8601: a clone gives files new dates, so the card counts where there is one."""
-    try:
-        beside = path.with_suffix(".json")
-        return card_beside(beside.read_bytes(), where=str(beside))[0].created
-    except (OSError, ModelError):  # the model itself is checked when it is loaded; here it only takes its place in line
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
 
 
 def is_archive(data: bytes) -> bool:

@@ -63,7 +63,14 @@ def open_session(
 
 
 def session_options(threads: int = 0) -> onnxruntime.SessionOptions:
-    """Options that all sessions of this project share: errors only in the log, a set number of threads."""
+    """Options that all sessions of this project share: errors only in the log, a set number of threads.
+
+    The rest stays as onnxruntime has it, which measured best (benchmarks/session_settings.py, with its result in
+    benchmarks/results/session_settings.json): the graph optimised fully (an INT8 ResNet18 without the extended level
+    took five times the processor time), weights packed when loading, nodes one after the other. Memory arena, memory
+    patterns and denormals made no difference that could be told. Threads that spin after an answer cost an app that
+    asks now and then, such as one with a camera, processor time; an app that minds asks for one thread.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads

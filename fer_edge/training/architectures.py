@@ -5,6 +5,7 @@ convolution folded to one channel and its last layer replaced, so the weights lo
 """
 
 import itertools
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -87,17 +88,21 @@ class ResNet18(FacialExpressionClassifier):
     """torchvision's resnet18 for one grey channel and seven expressions.
 
     ``stem``: 'imagenet' keeps 7x7 stride 2 with max-pool (a 48-pixel face ends as 2x2), 'no_pool' leaves the pool out
-    (3x3), 'small' has 3x3 stride 1 and no pool (6x6), whose first convolution ImageNet weights do not fit.
+    (3x3), 'small' has 3x3 stride 1 and no pool (6x6); of ImageNet weights its first convolution takes the centre.
     """
 
     def __init__(self, stem: str = "imagenet", weights: StateDict | None = None) -> None:
         network = models.resnet18(weights=None)
         _load(network, weights)
+        folded = fold_to_one_channel(network.conv1)
         if stem == "small":
-            network.conv1 = nn.Conv2d(1, network.conv1.out_channels, 3, stride=1, padding=1, bias=False)
+            network.conv1 = nn.Conv2d(1, folded.out_channels, 3, stride=1, padding=1, bias=False)
             nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+            if weights is not None:
+                with torch.no_grad():
+                    network.conv1.weight.copy_(folded.weight[:, :, 2:5, 2:5])  # of 7x7
         else:
-            network.conv1 = fold_to_one_channel(network.conv1)
+            network.conv1 = folded
         if stem != "imagenet":
             network.maxpool = nn.Identity()
         network.fc = nn.Linear(network.fc.in_features, NUM_EXPRESSIONS)
@@ -144,6 +149,53 @@ def mobilenet_v3_small(settings: Mapping[str, Any], weights: StateDict | None) -
     network.features[0][0] = fold_to_one_channel(network.features[0][0])
     network.classifier[-1] = nn.Linear(network.classifier[-1].in_features, NUM_EXPRESSIONS)
     return FacialExpressionClassifier(network)
+
+
+class ResNet10(FacialExpressionClassifier):
+    """A ResNet of one basic block a stage, for devices that ResNet18 is too slow or too large for.
+
+    The channels are those of ResNet18 times ``width``; the first convolution is 3x3 stride 2 and no pool follows, so
+    that a 48-pixel face ends as 3x3. At half width it has 1.23 M weights.
+    """
+
+    STAGES = (64, 128, 256, 512)
+
+    def __init__(self, width: float = 0.5) -> None:
+        stages = [round(channels * width) for channels in self.STAGES]
+        layers: dict[str, nn.Module] = {
+            "conv1": nn.Conv2d(1, stages[0], 3, stride=2, padding=1, bias=False),
+            "bn1": nn.BatchNorm2d(stages[0]),
+            "relu": nn.ReLU(inplace=True),
+        }
+        inputs = stages[0]
+        for number, outputs in enumerate(stages, start=1):
+            layers[f"layer{number}"] = _basic_block(inputs, outputs, stride=1 if number == 1 else 2)
+            inputs = outputs
+        layers |= {
+            "avgpool": nn.AdaptiveAvgPool2d(1),
+            "flatten": nn.Flatten(),
+            "fc": nn.Linear(inputs, NUM_EXPRESSIONS),
+        }
+        super().__init__(nn.Sequential(OrderedDict(layers)))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):  # as torchvision begins its ResNets
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _basic_block(inputs: int, outputs: int, stride: int) -> nn.Module:
+    """torchvision's block of two 3x3 convolutions, with a 1x1 convolution beside it where the shape changes."""
+    shortcut = None
+    if stride != 1 or inputs != outputs:
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+    return models.resnet.BasicBlock(inputs, outputs, stride, shortcut)
+
+
+@register("resnet10_half")
+def resnet10_half(settings: Mapping[str, Any], weights: StateDict | None) -> FacialExpressionClassifier:
+    """ResNet10 at half width, 1.2 M weights: little more than a third of ResNet18's time in INT8."""
+    classifier = ResNet10(width=0.5)
+    _load(classifier.network, weights)
+    return classifier
 
 
 @register("tiny")

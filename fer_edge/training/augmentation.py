@@ -73,7 +73,7 @@ def normalise(faces: Tensor, mean: float, std: float) -> Tensor:
 
 
 def augment(faces: Tensor, variations: Variations, mean: float, std: float, side: int | None = None) -> Tensor:
-    """Varied and normalised faces: uint8 (N, S, S) to float32 (N, 1, side, side), on the faces' device; side is S if None.
+    """Varied and normalised faces: uint8 (N, S, S) to float32 (N, 1, side, side), on the faces' device. None is S.
 
     Outside the face the picture is reflected. An erased rectangle gets the mean grey, which is 0 after normalising.
     """

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fer_edge.data.faces import FaceSet
 from fer_edge.errors import TrainingError
@@ -26,6 +27,7 @@ class TrainingBatches:
         config: batch size over all processes, augmentation, mixup and seed.
         mean, std: of pixel / 255 over the training split.
         device: where the faces live and are augmented.
+        taught: the teachers' probabilities for each training face, float32 (N, 7), or None without teachers.
         processes: who takes part. Raises TrainingError unless the batch size divides by their number.
     """
 
@@ -38,10 +40,12 @@ class TrainingBatches:
         std: float,
         device: torch.device,
         processes: Processes,
+        taught: Tensor | None = None,
     ) -> None:
         _check_batch_size(config.batch_size, len(faces), processes.count)
         self._faces = torch.from_numpy(faces.faces).to(device)  # uint8 (N, S, S)
         self._labels = torch.from_numpy(faces.labels).to(device)  # int64 (N,)
+        self._taught = None if taught is None else taught.to(device)
         self._config, self._mean, self._std, self._device = config, mean, std, device
         self.batch_size = min(config.batch_size, len(faces) // processes.count * processes.count)
         share = self.batch_size // processes.count
@@ -63,11 +67,14 @@ class TrainingBatches:
         faces = augment(self._faces[indices], variations, self._mean, self._std, side)
         if self._config.channels_last:
             faces = faces.contiguous(memory_format=torch.channels_last)
+        taught = None if self._taught is None else self._taught[indices]
         if self._config.mixup == 0:
-            return Batch(faces, labels)
+            return Batch(faces, labels, taught=taught)
         # Each face is blended with its mirror place in the batch: the order is random already (Zhang et al. 2018).
         mix = float(generator.beta(self._config.mixup, self._config.mixup))
-        return Batch(faces.lerp(faces.flip(0), 1 - mix), labels, labels.flip(0), mix)
+        if taught is not None:
+            taught = taught.lerp(taught.flip(0), 1 - mix)
+        return Batch(faces.lerp(faces.flip(0), 1 - mix), labels, labels.flip(0), mix, taught)
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         if self._order is None or self._order[0] != epoch:

@@ -23,6 +23,8 @@ class Batch:
     """int64 (N,): labels of the faces that mixup blended in, if it did."""
     mix: float = 1.0
     """Weight of ``labels`` in the loss; the rest is for ``mixed_labels``."""
+    taught: Tensor | None = None
+    """float32 (N, 7): the teachers' probabilities at the classifier's temperature, if there are teachers."""
 
 
 class StepSums(NamedTuple):
@@ -59,6 +61,7 @@ class FacialExpressionClassifier(nn.Module):
         self.network = network
         self.auxiliary_weight = auxiliary_weight
         self.label_smoothing = 0.0
+        self.distillation, self.temperature = 0.0, 1.0
         self.register_buffer("class_weights", None, persistent=False)
 
     def forward(self, faces: Tensor) -> Tensor:
@@ -105,6 +108,11 @@ class FacialExpressionClassifier(nn.Module):
         loss = cross_entropy(batch.labels)
         if batch.mixed_labels is not None:
             loss = batch.mix * loss + (1 - batch.mix) * cross_entropy(batch.mixed_labels)
+        if batch.taught is not None:
+            student = F.log_softmax(logits.float() / self.temperature, dim=1)  # (N, 7)
+            # Dividing by the temperature shrinks the gradient by its square, which is given back (Hinton et al. 2015).
+            distance = self.temperature**2 * F.kl_div(student, batch.taught, reduction="batchmean")
+            loss = (1 - self.distillation) * loss + self.distillation * distance
         return loss
 
     @staticmethod

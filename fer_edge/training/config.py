@@ -107,6 +107,13 @@ class TrainConfig:
     """Decay per step of the moving average of weights that is validated and saved; 0 is off."""
     mixup: float = 0.0
     """Alpha of mixup's Beta distribution (Zhang et al. 2018), pairing faces within a process; 0 is off."""
+    teacher: str = ""
+    """Trained classifiers to learn from beside the labels: run folders or checkpoints, separated by commas; '' is none.
+    Their probabilities for each face, averaged over them and over the face and its mirror image, are targets."""
+    distillation: float = 0.7
+    """Weight of the teachers' answers in the loss (Hinton et al. 2015); the labels have the rest."""
+    temperature: float = 2.0
+    """What teachers' and student's logits are divided by before they are compared; above 1, small ones count more."""
     class_weights: bool = False
     """Weigh the loss by the inverse of each class's share, normalised over each process's part of a batch."""
     precision: Precision = "auto"
@@ -142,6 +149,8 @@ class TrainConfig:
         for name in ("weight_decay", "clip_value", "clip_norm", "mixup", "save_interval"):
             value = getattr(self, name)
             _require(0 <= value < float("inf"), name, "0 or more", value)
+        _require(0 < self.distillation <= 1, "distillation", "a part above 0, up to 1", self.distillation)
+        _require(0 < self.temperature <= 100, "temperature", "above 0, up to 100", self.temperature)
         for name in ("label_smoothing", "ema_decay"):
             value = getattr(self, name)
             _require(0 <= value < 1, name, "0 up to below 1", value)
@@ -165,7 +174,9 @@ class TrainConfig:
         for pair in pairs:
             are_numbers = len(pair) == 2 and all(part.isascii() and part.isdecimal() for part in pair)
             _require(are_numbers, "progression", expected, self.progression)
-            _require(16 <= int(pair[0]) <= self.image_size and int(pair[1]) > 0, "progression", expected, ":".join(pair))
+            _require(
+                16 <= int(pair[0]) <= self.image_size and int(pair[1]) > 0, "progression", expected, ":".join(pair)
+            )
         return tuple((int(side), int(epochs)) for side, epochs in pairs)
 
     def side_of(self, epoch: int) -> int:

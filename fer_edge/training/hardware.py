@@ -1,13 +1,12 @@
 """What this machine offers, and the settings that follow from it."""
 
-import os
 import platform
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from fer_edge.errors import TrainingError
+from fer_edge.runtime.machine import available_cores, processor_name
 from fer_edge.training.config import TrainConfig
 
 
@@ -53,14 +52,6 @@ def resolve(config: TrainConfig) -> TrainConfig:
 
 def describe_machine(device: torch.device | str = "cpu") -> str:
     """One line that names the hardware behind a number: processor, cores, and the GPU if it is used."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        models = [
-            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
-        ]
-        name = models[0] if models else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    text = f"{name}, {cores} cores, {platform.system()}, torch {torch.__version__}"
+    text = f"{processor_name()}, {available_cores()} cores, {platform.system()}, torch {torch.__version__}"
     device = torch.device(device)
     return f"{torch.cuda.get_device_name(device)}; {text}" if device.type == "cuda" else text

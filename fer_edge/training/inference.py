@@ -1,6 +1,6 @@
 """Logits of many faces from a classifier, with averaging over views where asked for."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -8,11 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_edge.errors import TrainingError
+from fer_edge.evaluation.judgement import CROP_PART, Views
 from fer_edge.training.augmentation import normalise
-
-Views = Literal["none", "flip", "ten-crop"]
-_CROP_PART = 0.9
-"""Side of a crop as a part of the face's side; crops are enlarged back to the full size."""
 
 
 @torch.inference_mode()
@@ -47,11 +44,11 @@ def predict_logits(
 
 
 def _views(faces: Tensor, augmentation: Views) -> list[Tensor]:
-    """Float (N, 1, S, S) each: 2 views for 'flip', 10 for 'ten-crop'."""
+    """Float (N, 1, S, S) each: 2 views for 'flip', 10 for 'ten-crop', whose crops are enlarged to the full size."""
     if augmentation == "flip":
         return [faces, faces.flip(-1)]
     size = faces.shape[-1]
-    side = round(size * _CROP_PART)
+    side = round(size * CROP_PART)
     far, middle = size - side, (size - side) // 2
     views = []
     for top, left in ((0, 0), (0, far), (far, 0), (far, far), (middle, middle)):

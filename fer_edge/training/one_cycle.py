@@ -54,6 +54,7 @@ class OneCycle:
         processes: who trains together. Only the main one writes.
         reporter: who shows it.
         on_epoch_end: called on every process with each epoch's row; may raise to stop.
+        taught: the teachers' probabilities for each training face, float32 (N, 7), if the settings name teachers.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class OneCycle:
         processes: Processes | None = None,
         reporter: Reporter | None = None,
         on_epoch_end: EpochCallback | None = None,
+        taught: Tensor | None = None,
     ) -> None:
         self.config = config = record.config
         self.record, self.run = record, run
@@ -74,13 +76,14 @@ class OneCycle:
         self.on_epoch_end = on_epoch_end
         self.device = torch.device(config.device)
         placement: dict[str, Any] = {"mean": record.mean, "std": record.std, "device": self.device}
-        self.batches = TrainingBatches(data.train, config, processes=self.processes, **placement)
+        self.batches = TrainingBatches(data.train, config, processes=self.processes, taught=taught, **placement)
         self.validation = validation_batches(data.split("validation"), processes=self.processes, **placement)
 
         memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         self.classifier = classifier.to(self.device)
         self.classifier.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack it
         self.classifier.label_smoothing = config.label_smoothing
+        self.classifier.distillation, self.classifier.temperature = config.distillation, config.temperature
         if config.class_weights:
             weights = balanced_class_weights(torch.from_numpy(data.train.labels))
             self.classifier.class_weights = weights.to(self.device)
@@ -301,6 +304,7 @@ def fit_one_cycle(
     processes: Processes | None = None,
     reporter: Reporter | None = None,
     on_epoch_end: EpochCallback | None = None,
+    taught: Tensor | None = None,
     state: Mapping[str, Any] | None = None,
 ) -> History:
     """Train ``classifier`` under one cycle of learning rate and momentum (Smith and Topin 2017, *Super-Convergence*).
@@ -310,7 +314,14 @@ def fit_one_cycle(
     ``run``.
     """
     cycle = OneCycle(
-        classifier, data, record, run=run, processes=processes, reporter=reporter, on_epoch_end=on_epoch_end
+        classifier,
+        data,
+        record,
+        run=run,
+        processes=processes,
+        reporter=reporter,
+        on_epoch_end=on_epoch_end,
+        taught=taught,
     )
     if state is not None:
         cycle.restore(state)

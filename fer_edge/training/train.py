@@ -24,6 +24,7 @@ from fer_edge.training.one_cycle import EpochCallback, fit_one_cycle
 from fer_edge.training.optimizer import one_cycle
 from fer_edge.training.progress import Reporter
 from fer_edge.training.run_folder import RunFolder
+from fer_edge.training.teachers import taught_probabilities
 from fer_edge.training.weights import StartingWeights, starting_weights
 
 _SMALLEST_STD = 1e-3  # faces that are all one grey must not divide by zero
@@ -90,10 +91,10 @@ def resume(folder: Path, *, source: str | None = None, device: str | None = None
     with _together(config) as (config, processes):
         data = request.load(config)
         with _held(folder, config, processes) as run:
+            if files.has_begun:  # read again: another process may have begun it, or trained on, until this one held it
+                state = read_checkpoint(files.last)
             if state is None:  # stopped before its first checkpoint: nothing to go on from but the settings
                 return _begin(config, request, data, folder, run, processes, quiet=quiet)
-            if files.has_begun:  # read again: another process may have trained on until this one got hold of the folder
-                state = read_checkpoint(files.last)
             record = replace(Record.from_dict(state["record"]), config=config)
             if data.fingerprint() != record.data_fingerprint:
                 raise CheckpointError(
@@ -235,6 +236,8 @@ def _fit(
     on_epoch_end = None
     if run is not None and config.tensorboard:
         on_epoch_end = _tensorboard_log(run.tensorboard, state["progress"]["epoch"] if state else 0)
+    kept = run.taught if run is not None else None
+    taught = taught_probabilities(data.train, config, processes, reporter, kept=kept, resumes=state is not None)
     try:
         history = fit_one_cycle(
             classifier,
@@ -244,6 +247,7 @@ def _fit(
             processes=processes,
             reporter=reporter,
             on_epoch_end=on_epoch_end,
+            taught=taught,
             state=state,
         )
     except Interrupted:

@@ -99,3 +99,21 @@ def test_fetch_without_its_extra_names_the_command(tmp_path: Path, monkeypatch: 
 def test_every_command_shows_an_example(command: str) -> None:
     done = CliRunner().invoke(app, ["data", command, "--help"], terminal_width=200)
     assert f"python cli.py data {command}" in done.output
+
+
+def test_inspect_names_expressions_that_a_split_lacks(tmp_path: Path) -> None:
+    def row(code: int, number: int, usage: str) -> str:
+        return f"{code},{' '.join(str((code * 40 + number + at) % 256) for at in range(2304))},{usage}\n"
+
+    usages = ("Training", "PublicTest", "PrivateTest")
+    rows = [
+        row(code, at, usage) for at, usage in enumerate(usages) for code in range(7) if (code, usage) != (1, usages[1])
+    ]
+    (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n" + "".join(rows))
+    code, out, err = inspect(tmp_path / "fer2013.csv")
+    assert code == 0, err
+    assert "expressions without a face: validation: disgust\n" in out
+
+
+def test_inspect_says_where_every_split_has_every_expression(faces: Path) -> None:
+    assert "expressions without a face: none\n" in inspect(faces)[1]

@@ -5,33 +5,12 @@ import pytest
 from typer.testing import CliRunner
 
 from fer_edge.cli import app
-from fer_edge.data.load import load_faces
 from fer_edge.export import exporter
-from fer_edge.training.checkpoint import Record, classifier_from_config, save_checkpoint
-from fer_edge.training.config import TrainConfig
 
 
 @pytest.fixture(scope="module")
-def run_folder(tmp_path_factory) -> Path:
-    import torch
-
-    torch.manual_seed(0)
-    config = TrainConfig(architecture="tiny")
-    folder = tmp_path_factory.mktemp("runs") / "cli-run"
-    (folder / "checkpoints").mkdir(parents=True)
-    faces = load_faces("sample:70")
-    mean, std = faces.train.mean_and_std()
-    record = Record(
-        config=config,
-        mean=mean,
-        std=std,
-        data_source=faces.source,
-        data_fingerprint=faces.fingerprint(),
-        starting_weights="none",
-    )
-    content = {"record": record.to_dict(), "model": classifier_from_config(config).state_dict(), "average": None}
-    save_checkpoint(folder / "checkpoints" / "best.pt", content)
-    return folder
+def run_folder(make_run) -> Path:
+    return make_run(0)
 
 
 def run(*arguments: object):

@@ -1,7 +1,6 @@
 import csv
 import io
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from PIL import Image
 
 from fer_edge.labels import EXPRESSIONS
+from fer_edge.runtime.shipped import default_model
 
 
 @pytest.fixture
@@ -106,16 +106,9 @@ def damaged_tiff() -> bytes:
     return stream.getvalue().replace(b"x\x9c", b"x\x9d")
 
 
-def test_default_model_is_the_newest_in_exported(repository: Path, model: str, photos: Path) -> None:
-    done = run(repository, "a.png", cwd=photos)
-    assert done.returncode == 1
-    assert done.stderr.startswith(
-        "error: exported: expected an exported model (*.onnx), found none; name one by --model"
-    )
-    assert "python cli.py export" in done.stderr
-    (photos / "exported").mkdir()
-    shutil.copy(model, photos / "exported")
-    assert run(repository, "a.png", cwd=photos).stderr.startswith("model exported/tiny.onnx on cpu\n")
+def test_the_default_model_is_the_shipped_one_wherever_the_command_runs(repository: Path, photos: Path) -> None:
+    stderr = run(repository, "a.png", cwd=photos).stderr
+    assert stderr.startswith(f"model {default_model()} on cpu\n")
 
 
 def test_cuda_that_is_not_there_is_an_error_and_auto_says_what_it_chose(

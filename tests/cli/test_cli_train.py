@@ -6,8 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
+
+from fer_edge.training.config import TrainConfig
 
 QUICK = ["--data", "sample:140", "--architecture", "tiny", "--weights", "none", "--batch-size", "32", "--threads", "1"]
 QUICK += ["--precision", "fp32", "--device", "cpu"]
@@ -88,6 +91,36 @@ def test_a_second_run_of_the_same_name_is_refused_and_resume_takes_no_settings(c
     assert "leave out --max-lr" in one_line(changed.stderr)
     resumed = cli("train", "--resume", "runs/first")
     assert resumed.returncode == 0, resumed.stderr
+
+
+def test_a_preset_gives_its_settings_and_typed_options_change_them(cli, tmp_path):
+    from fer_edge.training.presets import PRESETS
+
+    small = ["--architecture", "tiny", "--epochs", 2, "--progression", "32:1", "--precision", "fp32", "--device", "cpu"]
+    done = cli("train", "--preset", "fer-resnet18", *small, "--data", "sample:140", "--name", "p", "--erasing", 0)
+    assert done.returncode == 0, done.stderr
+    found = TrainConfig.from_dict(json.loads((tmp_path / "runs" / "p" / "config.json").read_text())["config"])
+    preset = PRESETS["fer-resnet18"]
+    assert found.max_lr == preset.max_lr != TrainConfig().max_lr
+    assert (found.architecture, found.epochs, found.progression) == ("tiny", 2, "32:1")
+    assert found.augment == replace(preset.augment, erasing=0.0)
+    unknown = cli("train", "--preset", "nope")
+    assert unknown.returncode == 1
+    assert "--preset: expected one of fer-resnet18, fer-tiny, found 'nope'" in one_line(unknown.stderr)
+
+
+def test_evaluate_judges_an_exported_model_and_writes_only_when_asked(cli, repository, tmp_path):
+    model = repository / "tests" / "fixtures" / "tiny.onnx"
+    judged = cli("evaluate", "--model", model, "--data", "sample:140", "--json")
+    assert judged.returncode == 0, judged.stderr
+    assert json.loads(judged.stdout)["model"] == str(model)
+    assert list(tmp_path.iterdir()) == []
+    kept = cli("evaluate", "--model", model, "--data", "sample:140", "--out", "kept")
+    assert "on validation of sample:140" in kept.stdout
+    assert (tmp_path / "kept" / "evaluation-validation.json").exists()
+    both = cli("evaluate", "--model", model, "--checkpoint", "runs/x")
+    assert both.returncode == 2
+    assert "expected --checkpoint or --model, found both" in one_line(both.stderr)
 
 
 def test_evaluate_without_a_run_says_so(cli):

@@ -9,35 +9,13 @@ from typer.testing import CliRunner
 
 from fer_edge.card import CARD_KEY, ModelCard
 from fer_edge.cli import app
-from fer_edge.data.load import load_faces
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
 from fer_edge.export.formats import onnx_bytes
-from fer_edge.training.checkpoint import Record, classifier_from_config, save_checkpoint
-from fer_edge.training.config import TrainConfig
 
 
 @pytest.fixture(scope="module")
-def run_folder(tmp_path_factory) -> Path:
-    torch.manual_seed(1)
-    config = TrainConfig(architecture="tiny")
-    folder = tmp_path_factory.mktemp("runs") / "cli-run"
-    (folder / "checkpoints").mkdir(parents=True)
-    faces = load_faces("sample:70")
-    mean, std = faces.train.mean_and_std()
-    record = Record(
-        config=config,
-        mean=mean,
-        std=std,
-        data_source=faces.source,
-        data_fingerprint=faces.fingerprint(),
-        starting_weights="none",
-    )
-    classifier = classifier_from_config(config)
-    for parameter in classifier.parameters():  # an untrained net says the same to every face; make it answer
-        parameter.data *= 1.8
-    content = {"record": record.to_dict(), "model": classifier.state_dict(), "average": None}
-    save_checkpoint(folder / "checkpoints" / "best.pt", content)
-    return folder
+def run_folder(make_run) -> Path:
+    return make_run(1, gain=1.8)  # an untrained net says the same to every face; make it answer
 
 
 @pytest.fixture(scope="module")

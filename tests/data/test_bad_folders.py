@@ -1,6 +1,7 @@
 """What can be wrong with a folder of faces: told by name before training, left out on request, never changed."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,13 +67,13 @@ def test_hidden_files_and_folders_are_named_at_every_level(root: Path) -> None:
     (root / ".ipynb_checkpoints").mkdir()
     write_face(root / "train" / ".ipynb_checkpoints" / "a.png", "sad")
     write_face(root / "train" / "sad" / ".ipynb_checkpoints" / "a.png", "sad")
-    (root / "validation" / "happy" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (root / "validation" / "happy" / ".notes").write_bytes(b"mine")
     assert_reported(
         root,
         (root / ".ipynb_checkpoints", "hidden"),
         (root / "train/.ipynb_checkpoints", "hidden"),
         (root / "train/sad/.ipynb_checkpoints", "hidden"),
-        (root / "validation/happy/.DS_Store", "hidden"),
+        (root / "validation/happy/.notes", "hidden"),
     )
 
 
@@ -240,3 +241,34 @@ def test_an_empty_split_is_refused_with_the_splits_there_are(root: Path) -> None
 def test_reading_faces_imports_no_torch(root: Path) -> None:
     code = f"import sys, fer_edge.data.load as load; load.load_faces({str(root)!r}); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar", "gztar", "bztar", "xztar"])
+def test_an_archive_is_to_be_unpacked(tmp_path: Path, suffix: str) -> None:
+    root = write_folders(tmp_path / "faces")
+    archive = Path(shutil.make_archive(str(tmp_path / "fer2013"), suffix, root))
+    expected = f"{archive}: expected a folder of faces or a CSV file, found an archive; unpack it and name the folder"
+    with pytest.raises(DataError) as failure:
+        load_faces(archive)
+    assert str(failure.value) == f"{expected} with --data"
+
+
+def test_a_folder_that_holds_an_archive_alone_says_so(tmp_path: Path) -> None:
+    root = write_folders(tmp_path / "faces")
+    shutil.make_archive(str(tmp_path / "downloaded" / "archive"), "zip", root)
+    with pytest.raises(
+        DataError, match=r"downloaded: expected faces, found an archive \(archive\.zip\); unpack it there"
+    ):
+        load_faces(tmp_path / "downloaded")
+
+
+def test_what_macos_and_windows_leave_behind_is_passed_over(tmp_path: Path) -> None:
+    root = write_folders(tmp_path / "archive" / "fer2013", ("train", "test"))
+    (tmp_path / "archive" / "__MACOSX" / "fer2013" / "train").mkdir(parents=True)
+    (tmp_path / "archive" / "__MACOSX" / "fer2013" / "train" / "._face_0.png").write_bytes(b"\0\5\x16\7")
+    for folder in (tmp_path / "archive", root, root / "train", root / "train" / "sad"):
+        (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (root / "train" / "sad" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    data = load_faces(tmp_path / "archive")
+    assert data.problems == ()
+    assert sum(len(faces) for faces in data.splits.values()) == 42

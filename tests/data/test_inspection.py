@@ -66,3 +66,12 @@ def test_contact_sheet_shows_faces_in_the_row_of_their_class(data: FaceData) -> 
     assert (cell(1, 0) == 20).all()
     assert (cell(2, 0) == 255).all()
     assert (cell(6, 0) == 0).all()
+
+
+def test_expressions_without_a_face_are_named_by_split(data: FaceData) -> None:
+    findings = inspect_faces(data)
+    assert findings.missing == {
+        "train": ("fear", "neutral", "sad"),
+        "validation": ("angry", "happy", "neutral", "sad", "surprise"),
+    }  # test has no faces at all
+    assert findings.to_json()["missing"]["train"] == ["fear", "neutral", "sad"]

@@ -1,5 +1,7 @@
 """Drawn faces: the same for a seed, honest about being drawn, and told apart by what an expression moves."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +94,23 @@ def test_a_folder_called_sample_can_be_named(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     write_sample(Path("sample"), 49)
     assert load_faces("./sample").layout.startswith("split folders")
+
+
+def test_writing_many_faces_flushes_no_more_often_than_writing_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushes: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _: flushes.append("fsync"))
+    monkeypatch.setattr(os, "sync", lambda: flushes.append("sync"))
+    write_sample(tmp_path / "many", 210)
+    assert flushes == ["sync", "fsync"]  # every file at once, then the folder that names them
+
+
+def test_a_write_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match="faces: cannot be written: the disk is full"):
+        write_sample(tmp_path / "faces", 42)
+    assert list(tmp_path.iterdir()) == []

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from fer_edge.export.drift import GRAIN, SCALE, make_photos, measure_drift, preparations
+from fer_edge.data.sample import write_sample
+from fer_edge.export.drift import GRAIN, SCALE, Drift, DriftRow, make_photos, measure_drift, preparations
+from fer_edge.export.exporter import judging_faces
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +48,19 @@ def test_the_table_says_what_was_done(drift):
     assert "enlarged 4x" in text
     assert "| BGR for RGB" in text
     assert drift.to_dict()["faces"] == drift.faces == 70
+
+
+def test_a_cost_that_rounds_to_nothing_has_no_sign():
+    rows = (
+        DriftRow("rightly", 0.5, 0.0, 1.0),
+        DriftRow("wrongly", 0.5003, -0.03, 1.0),
+        DriftRow("badly", 0.4, 10.0, 0.8),
+    )
+    text = Drift("fer2013", 512, rows).markdown()
+    costs = [line.split("|")[3].strip() for line in text.splitlines()[-3:]]
+    assert costs == ["0.0", "0.0", "+10.0"]
+
+
+def test_the_report_names_the_data_without_this_machines_folders(tmp_path):
+    write_sample(tmp_path / "faces", 42)
+    assert judging_faces(48, str(tmp_path / "faces")).source == "faces"

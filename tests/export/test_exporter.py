@@ -170,6 +170,19 @@ def test_a_file_that_is_no_export_is_left_alone(tiny_run, tmp_path, name, found)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["written by hand"]
 
 
+def test_the_names_of_a_published_model_reach_the_disk_last(tiny_run, tmp_path, monkeypatch):
+    steps, rename = [], Path.replace
+
+    def note_rename(self, target):
+        steps.append(Path(target).name)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", note_rename)
+    monkeypatch.setattr("fer_edge.export.publish.sync_folder", lambda folder: steps.append(f"sync {folder.name}"))
+    export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path / "out"))
+    assert steps[-4:] == ["tiny-run.md", "tiny-run.json", "tiny-run.onnx", "sync out"]
+
+
 @pytest.mark.parametrize("renamed", [0, 1, 2])
 def test_a_crash_while_publishing_leaves_no_pair_that_loads_and_does_not_match(
     tiny_run, tmp_path, exported_tiny, monkeypatch, renamed

@@ -1,5 +1,4 @@
 import json
-import os
 import random
 import shutil
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from onnx import TensorProto
 from fer_edge.card import CARD_KEY
 from fer_edge.errors import ModelError
 from fer_edge.runtime.classifier import Classifier
-from fer_edge.runtime.model_file import newest_model, read_model
+from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.seal import seal
 
 ChangedModel = Callable[[Callable[[onnx.ModelProto], None]], Path]
@@ -222,17 +221,3 @@ def test_damaged_ort_model_is_refused(tmp_path: Path, tiny_model: Path) -> None:
         path.write_bytes(changed)
         with pytest.raises(ModelError, match=r"tiny\.ort: "):
             read_model(path)
-
-
-def test_newest_model_is_the_one_exported_last_whatever_the_file_dates(tmp_path: Path, copied: Path) -> None:
-    older = tmp_path / "older.onnx"
-    shutil.copy(copied, older)
-    content = json.loads(copied.with_suffix(".json").read_text())
-    older.with_suffix(".json").write_text(json.dumps({**content, "created": "2025-12-31"}))
-    os.utime(copied, (0, 0))
-    assert newest_model(tmp_path) == copied
-    (tmp_path / "none").mkdir()
-    with pytest.raises(
-        ModelError, match=r"none: expected an exported model \(\*\.onnx\), found none; .*cli\.py export"
-    ):
-        newest_model(tmp_path / "none")

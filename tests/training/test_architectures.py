@@ -14,7 +14,7 @@ from fer_edge.training.architectures import (
 from fer_edge.training.classifier import Batch, balanced_class_weights
 
 
-@pytest.mark.parametrize("name", sorted({"resnet18", "vgg", "inception", "mobilenet_v3_small", "tiny"}))
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_every_architecture_takes_one_channel_and_gives_seven_logits_and_a_gradient(name):
     torch.manual_seed(0)
     classifier = build_classifier(name)
@@ -39,6 +39,14 @@ def test_auxiliary_heads_of_inception_add_to_the_training_loss():
     classifier.auxiliary_weight = 0.0
     without, _ = classifier.training_step(batch)
     assert with_heads > without * 1.3  # two heads at 0.3 each, all three losses near log(7)
+
+
+def test_resnet10_at_half_width_is_small_and_keeps_three_by_three_places():
+    network = build_classifier("resnet10_half").eval().network
+    assert sum(parameter.numel() for parameter in network.parameters()) == pytest.approx(1.23e6, rel=0.01)
+    before_pool = network[: list(dict(network.named_children())).index("avgpool")]
+    with torch.no_grad():
+        assert before_pool(torch.zeros(1, 1, 48, 48)).shape == (1, 256, 3, 3)
 
 
 def test_an_unknown_architecture_lists_the_known_ones():
@@ -84,6 +92,12 @@ def test_imagenet_weights_answer_for_a_grey_face_as_on_three_equal_channels():
     features = nn.Sequential(*list(original.children())[:-1]), nn.Sequential(*list(folded.network.children())[:-1])
     with torch.no_grad():
         torch.testing.assert_close(features[1](grey), features[0](grey.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-5)
+
+
+def test_the_small_stem_takes_the_centre_of_imagenets_first_convolution():
+    original = models.resnet18(weights=None)
+    centre = original.conv1.weight[:, :, 2:5, 2:5].sum(dim=1, keepdim=True)
+    torch.testing.assert_close(ResNet18("small", original.state_dict()).network.conv1.weight, centre)
 
 
 @pytest.mark.parametrize(("stem", "side"), [("imagenet", 2), ("no_pool", 3), ("small", 6)])

@@ -76,3 +76,21 @@ def test_validation_shows_every_face_once_over_all_processes():
         validation_batches(numbered_faces(25), processes=Processes(rank, 2), batch_size=4, **CPU) for rank in (0, 1)
     ]
     assert sorted(n for part in parts for batch in part for n in numbers(batch)) == list(range(25))
+
+
+def test_early_epochs_show_smaller_faces(still_config):
+    wide = FaceSet(np.zeros((64, 32, 32), np.uint8), np.zeros(64, np.int64), ("",) * 64)
+    config = replace(still_config, image_size=32, progression="16:1")
+    batches = TrainingBatches(wide, config, processes=Processes(), **CPU)
+    assert [batches.batch(epoch, 0).faces.shape[-1] for epoch in (0, 1)] == [16, 32]
+
+
+def test_what_the_teachers_say_stays_with_its_face_and_is_mixed_like_it(still_config):
+    taught = torch.rand(100, 7, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
+    for mixup in (0.0, 1.0):
+        config = replace(still_config, mixup=mixup, batch_size=8)
+        batches = TrainingBatches(numbered_faces(100), config, processes=Processes(), taught=taught, **CPU)
+        batch = batches.batch(0, 0)
+        alone = TrainingBatches(numbered_faces(100), replace(config, mixup=0.0), processes=Processes(), **CPU)
+        expected = taught[numbers(alone.batch(0, 0))]
+        torch.testing.assert_close(batch.taught, expected.lerp(expected.flip(0), 1 - batch.mix))

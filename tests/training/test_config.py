@@ -27,6 +27,13 @@ def test_settings_survive_their_dictionary():
         ("seed", 2**32, "0 to 4294967295"),
         ("threads", 10**9, "0 to 4096"),
         ("clip_norm", -1.0, "0 or more"),
+        ("progression", "32", "SIDE:EPOCHS pairs"),
+        ("progression", "32:x", "SIDE:EPOCHS pairs"),
+        ("progression", "8:1", "a side from 16 to 48 pixels"),
+        ("progression", "64:1", "a side from 16 to 48 pixels"),
+        ("progression", "32:8,40:4", "fewer than 12 epochs in all"),
+        ("distillation", 0.0, "above 0, up to 1"),
+        ("temperature", 0.0, "above 0, up to 100"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_what_was_expected(setting, value, expected):
@@ -50,3 +57,9 @@ def test_strength_zero_turns_augmentation_off_and_two_doubles_it():
     none, double = config.scaled(0), config.scaled(2)
     assert (none.rotation, none.erasing, none.flip, none.crop, none.brightness) == (0, 0, 0, 0, 0)
     assert (double.rotation, double.erasing, double.flip, double.crop) == (20, 0.8, 0.5, 6)
+
+
+def test_progression_says_the_side_of_each_epoch():
+    config = TrainConfig(epochs=6, progression="24:2,32:3")
+    assert [config.side_of(epoch) for epoch in range(6)] == [24, 24, 32, 32, 32, 48]
+    assert TrainConfig(epochs=2).side_of(0) == 48

@@ -237,3 +237,21 @@ def test_a_folder_without_permission_is_called_that(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(StorageError, match="permission denied"), RunFolder(tmp_path / "run"):
         pass
+
+
+def test_a_run_that_another_process_began_meanwhile_is_gone_on_with(tmp_path, tiny_config, monkeypatch):
+    train(tiny_config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    checkpoints, aside = tmp_path / "run" / "checkpoints", tmp_path / "aside"
+    checkpoints.rename(aside)  # as after a start that was killed before its first checkpoint
+    finished = read_checkpoint(aside / "last.pt")
+    load = DataRequest.load
+
+    def load_while_another_trains(self, config):
+        aside.rename(checkpoints)
+        return load(self, config)
+
+    monkeypatch.setattr(DataRequest, "load", load_while_another_trains)
+    resume(tmp_path / "run", quiet=True)
+    now = read_checkpoint(checkpoints / "last.pt")
+    assert now["progress"] == finished["progress"]
+    assert all(torch.equal(weights, now["model"][name]) for name, weights in finished["model"].items())

@@ -1,0 +1,43 @@
+"""Writes a benchmark: JSON with every sample, CSV, Markdown, and pictures where matplotlib is installed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fer_edge.benchmark.comparison import Comparison
+from fer_edge.benchmark.pictures import draw_latency_against_accuracy, draw_throughput
+from fer_edge.benchmark.report import to_csv, to_markdown
+from fer_edge.benchmark.results import Benchmark
+from fer_edge.errors import MissingExtraError
+from fer_edge.files import write_text
+
+_PICTURES = {"latency": draw_latency_against_accuracy, "throughput": draw_throughput}
+
+
+def write_benchmark(
+    benchmark: Benchmark,
+    folder: Path,
+    name: str,
+    comparison: Comparison | None,
+    note: Callable[[str], None] = lambda _: None,
+    json_path: Path | None = None,
+) -> list[Path]:
+    """Write ``NAME.json``, ``NAME.csv``, ``NAME.md`` and ``NAME-*.png`` into ``folder``, which exists; their paths.
+
+    ``json_path`` is where the JSON goes instead. Without matplotlib there is no picture, and ``note`` hears so.
+    Raises StorageError.
+    """
+    paths = [json_path or folder / f"{name}.json", folder / f"{name}.csv", folder / f"{name}.md"]
+    write_text(paths[0], benchmark.to_json())
+    write_text(paths[1], to_csv(benchmark))
+    pictures: list[tuple[str, str]] = []
+    try:
+        for kind, draw in _PICTURES.items():
+            path = folder / f"{name}-{kind}.png"
+            caption = draw(benchmark.timed, path)
+            if caption is not None:
+                pictures.append((caption, path.name))
+                paths.append(path)
+    except MissingExtraError as error:
+        note(f"no pictures: {error}")
+    write_text(paths[2], to_markdown(benchmark, pictures, comparison))
+    return paths

@@ -1,0 +1,136 @@
+"""Two pictures: latency against accuracy, and throughput against batch size."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fer_edge.benchmark.results import RowResult
+from fer_edge.benchmark.rows import COMPILE, EAGER, ONNXRUNTIME, OPENVINO, PT2, TORCHSCRIPT
+from fer_edge.evaluation.canvas import FAINT_COLOUR, INK_COLOUR, SMALL_SIZE, new_figure, save_png, style_plot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = {
+    ONNXRUNTIME: "#3b6ea8",
+    OPENVINO: "#2e7d4f",
+    EAGER: "#b3372f",
+    COMPILE: "#d1701f",
+    TORCHSCRIPT: "#8a5a9e",
+    PT2: "#8a8a8a",
+}
+_MARKERS = {"fp32": "o", "fp16": "s", "bf16": "^", "int8": "D"}
+_LINES = {"fp32": "-", "fp16": ":", "bf16": "--", "int8": "-"}
+
+
+def draw_latency_against_accuracy(results: Sequence[RowResult], path: Path) -> str | None:
+    """Draw the rows of the smallest batch and number of threads to ``path`` (PNG); its caption.
+
+    None, and nothing is drawn, where no accuracy was measured. Raises MissingExtraError without matplotlib.
+    """
+    judged = [one for one in results if one.accuracy is not None]
+    if not judged:
+        return None
+    batch = min(one.row.batch for one in judged)
+    threads = min(one.row.threads for one in judged)
+    shown = [one for one in judged if (one.row.batch, one.row.threads) == (batch, threads)]
+    caption = f"Latency against accuracy, batch {batch}, {_threads(threads)}"
+    figure = new_figure(9, 4.8, caption)
+    axes = figure.subplots()
+    for one in sorted(shown, key=lambda one: one.p50_ms):
+        p50, interval = one.p50_ms, one.interval_ms
+        axes.errorbar(
+            p50,
+            100 * (one.accuracy or 0.0),
+            xerr=[[max(0.0, p50 - interval.low)], [max(0.0, interval.high - p50)]],
+            color=_COLOURS[one.row.runtime],
+            marker=_MARKERS[one.row.precision],
+            markersize=7,
+            capsize=3,
+            linewidth=1.2,
+            label=_name(one, shown),
+        )
+    _log_scale(axes.set_xscale, axes.xaxis)
+    style_plot(axes, "latency p50 (ms, logarithmic; bars: 95% interval)", "accuracy (%)")
+    accuracies = [100 * (one.accuracy or 0.0) for one in shown]
+    room = max(0.5, 0.15 * (max(accuracies) - min(accuracies)))
+    axes.set_ylim(min(accuracies) - room, max(accuracies) + room)
+    _legend_beside(axes)
+    save_png(figure, path)
+    return caption
+
+
+def draw_throughput(results: Sequence[RowResult], path: Path) -> str | None:
+    """Draw images/s against batch size to ``path`` (PNG), one panel for each number of threads; its caption.
+
+    None, and nothing is drawn, where only one batch size was timed. Raises MissingExtraError without matplotlib.
+    """
+    batches = sorted({one.row.batch for one in results})
+    if len(batches) < 2:
+        return None
+    threads = sorted({one.row.threads for one in results})
+    caption = "Throughput against batch size"
+    figure = new_figure(4.2 * len(threads) + 3, 4.8, caption)
+    panels = figure.subplots(1, len(threads), sharey=True, squeeze=False)[0]
+    for axes, number in zip(panels, threads, strict=True):
+        lines: dict[tuple[str, ...], list[RowResult]] = {}
+        for one in results:
+            if one.row.threads == number:
+                lines.setdefault(one.row.engine, []).append(one)
+        for line in lines.values():
+            line.sort(key=lambda one: one.row.batch)
+        for line in sorted(lines.values(), key=lambda line: -line[-1].images_per_s):
+            axes.plot(
+                [one.row.batch for one in line],
+                [one.images_per_s for one in line],
+                color=_COLOURS[line[0].row.runtime],
+                marker=_MARKERS[line[0].row.precision],
+                linestyle=_LINES[line[0].row.precision],
+                markersize=6,
+                linewidth=1.4,
+                label=_name(line[0], results),
+            )
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(batches, map(str, batches))
+        axes.minorticks_off()
+        _log_scale(axes.set_yscale, axes.yaxis)
+        style_plot(axes, "batch size", "images/s (logarithmic)" if axes is panels[0] else "")
+        axes.set_title(_threads(number), fontsize=SMALL_SIZE + 1.5, color=INK_COLOUR)
+    _legend_beside(panels[-1])
+    save_png(figure, path)
+    return caption
+
+
+def _log_scale(set_scale: Callable[[str], None], axis: object) -> None:
+    """A logarithmic axis with ordinary numbers at it."""
+    from matplotlib.axis import Axis
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    assert isinstance(axis, Axis)
+    set_scale("log")
+    low, high = axis.get_view_interval()
+    is_narrow = high < 10 * low
+    axis.set_major_locator(LogLocator(base=10, subs=(1, 1.5, 2, 3, 4, 5, 6, 8) if is_narrow else (1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _legend_beside(axes: "Axes") -> None:
+    """To the right of the plot, where it covers no point, in the order of drawing: from the best to the worst."""
+    axes.legend(
+        fontsize=SMALL_SIZE + 0.5,
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1.02, 0.5),
+        labelcolor=INK_COLOUR,
+        edgecolor=FAINT_COLOUR,
+    )
+
+
+def _name(one: RowResult, all_rows: Sequence[RowResult]) -> str:
+    name = f"{one.row.label} {one.row.precision}"
+    return f"{one.row.network} {name}" if len({other.row.network for other in all_rows}) > 1 else name
+
+
+def _threads(number: int) -> str:
+    return f"{number} thread{'s' if number > 1 else ''}"

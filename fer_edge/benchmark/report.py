@@ -1,0 +1,187 @@
+"""A benchmark as Markdown and CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from fer_edge.benchmark import columns as c
+from fer_edge.benchmark.columns import Column
+from fer_edge.benchmark.comparison import Comparison
+from fer_edge.benchmark.results import Benchmark, RowResult, by_setting
+from fer_edge.benchmark.verdict import ties
+from fer_edge.export.tables import markdown_table
+
+METHOD = """\
+Each row ran in its own process with the same thread budget in every pool. Rows took turns over {rounds} rounds, in an
+order in which no row always follows the same one: in a turn {warm_up} untimed runs, then timed ones for
+{budget_ms:.0f} ms, and the next row began when no thread of this one computed any more. Latency is from uint8 pixels
+48x48 in memory to probabilities, each runtime's own preprocessing included. Intervals are 95% bootstrap intervals of
+the median, drawn by rounds and then by runs. Cold start: a fresh process, one image; the interpreter's start, the
+imports, loading, the first answer (medians of {cold_starts}; one for torch.compile, whose compiler keeps what it
+made). Memory: the most the process held, over what it held before its imports. OpenVINO runs at a fixed input shape.
+Every sample is in the JSON."""
+
+
+def name_columns(rows: Sequence[RowResult]) -> list[Column]:
+    """The columns that name a row within a batch size and number of threads: the model only where two look alike."""
+    names = [c.RUNTIME, c.PRECISION]
+    if len({one.row.network for one in rows}) > 1:
+        names.insert(0, c.NETWORK)
+    cells = [(*(column.cell(one) for column in names), one.row.batch, one.row.threads) for one in rows]
+    if len(set(cells)) < len(cells):
+        names.insert(0, c.MODEL)
+    if len({one.row.provider for one in rows}) > 1:
+        names.append(c.PROVIDER)
+    return names
+
+
+def to_csv(benchmark: Benchmark) -> str:
+    """One line a timed row, figures unrounded; an empty cell where nothing was measured."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([column.key for column in c.ALL])
+    for one in benchmark.timed:
+        values = [column.value(one) for column in c.ALL]
+        writer.writerow(["" if value is None else value for value in values])
+    return text.getvalue()
+
+
+def to_markdown(benchmark: Benchmark, pictures: Sequence[tuple[str, str]], comparison: Comparison | None) -> str:
+    """The whole benchmark for people. ``pictures``: caption and file name of each."""
+    rows = benchmark.timed
+    parts = ["# Benchmark" + (" (partial: it was interrupted)" if benchmark.is_partial else "")]
+    parts.append(f"`{benchmark.command}`, {benchmark.created}")
+    if benchmark.recommendations:
+        parts.append("## What to deploy\n\n" + _list(benchmark.recommendations))
+    if comparison is not None:
+        parts.append(comparison_markdown(comparison))
+    parts += [f"![{caption}]({name})" for caption, name in pictures]
+    if rows:
+        names = name_columns(rows)
+        parts += [f"## {title}\n\n{table}" for title, table in _tables(rows, names)]
+        same = ties(rows)
+        if same:
+            parts.append("## Where the intervals of neighbours overlap\n\n" + _list(same))
+    for title, lines in (("Left out", benchmark.left_out), ("Mind", benchmark.notes)):
+        if lines:
+            parts.append(f"## {title}\n\n{_list(lines)}")
+    parts.append(f"## How it was measured\n\n{_method(benchmark)}")
+    parts.append(f"## Machine\n\n{environment_markdown(benchmark.environment)}")
+    parts.append(f"## Files\n\n{_files(benchmark.rows)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _tables(rows: Sequence[RowResult], names: list[Column]) -> list[tuple[str, str]]:
+    latency = [*names, c.P50, c.INTERVAL, c.P90, c.P95, c.P99, c.RATE, c.RUNS, c.ACCURACY, c.MACRO_F1, c.AGREEMENT]
+    latency += [column for column in (c.COPIES, c.CUDA_SHARE) if any(column.value(one) is not None for one in rows)]
+    found = []
+    for (batch, threads), group in by_setting(rows).items():
+        title = f"Batch {batch}, {threads} thread{'s' if threads > 1 else ''}"
+        found.append((title, _table([*latency, c.MEMORY], group)))
+    photos = [one for one in rows if one.photo_ms()]
+    if photos:
+        names_and_threads = [*names, c.THREADS]
+        found.append(
+            (
+                "From JPEG bytes to the answer, one 48x48 face",
+                _table([*names_and_threads, *c.PHOTO_PARTS, c.PREPROCESSING], photos)
+                + "\n\nWhere a runtime does not tell preprocessing from the network, it is in *run*; for "
+                "onnxruntime its profiler tells (*prep. in graph*: the part of the model's own time).",
+            )
+        )
+    engines = list({one.row.engine: one for one in reversed(rows)}.values())[::-1]
+    cold = [one for one in engines if one.cold_starts_ms]
+    if cold:
+        cold.sort(key=lambda one: one.cold_start_ms()["total"])
+        title = "Cold start (s) and file size"
+        found.append((title, _table([*names, *c.COLD_PARTS, c.COLD, c.FILE], cold)))
+    return found
+
+
+def _table(columns: Sequence[Column], rows: Sequence[RowResult]) -> str:
+    right = [place for place, column in enumerate(columns) if not column.is_text]
+    cells = [[column.cell(one) for column in columns] for one in rows]
+    return markdown_table([column.title for column in columns], cells, right)
+
+
+_SETTING_HEADER = ("batch", "thr", "runtime", "prec")
+_RATIO_HEADER = ("then ms", "now ms", "ratio", "95%", "verdict")
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """The table of ratios."""
+    header, cells = comparison_table(comparison)
+    right = [place for place, title in enumerate(header) if is_number(title)]
+    parts = [markdown_table(header, cells, right), *comparison.notes]
+    return "## Against the other benchmark\n\n" + "\n\n".join(parts)
+
+
+def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Header, and cells of each row: latency then and now, the ratio and its interval; networks where they differ."""
+    several = len({one.row.network for one in comparison.changes}) > 1
+    cells = [
+        [
+            *([one.row.network] if several else []),
+            *(str(one.row.batch), str(one.row.threads), one.row.label, one.row.precision),
+            *(c.digits(one.old_p50_ms), c.digits(one.new_p50_ms), f"{one.ratio:.2f}"),
+            f"{one.interval.low:.2f}–{one.interval.high:.2f}",
+            one.verdict,
+        ]
+        for one in comparison.changes
+    ]
+    return [*(["network"] if several else []), *_SETTING_HEADER, *_RATIO_HEADER], cells
+
+
+def is_number(title: str) -> bool:
+    """Whether a column of the comparison holds numbers."""
+    return title not in ("network", "runtime", "prec", "verdict")
+
+
+def environment_lines(environment: dict[str, Any]) -> list[tuple[str, str]]:
+    """Name and value of what the figures belong to."""
+    load = environment["load_average"]
+    memory = environment["memory_bytes"]
+    lines = [
+        ("CPU", f"{environment['cpu']} ({' '.join(environment['cpu_flags']) or 'no flags known'})"),
+        ("GPU", environment["gpu"]),
+        ("cores", f"{environment['cores_available']} available of {environment['cores']}"),
+        ("memory", f"{memory / 2**30:.1f} GiB" if memory else None),
+        ("system", environment["system"]),
+        ("Python", environment["python"]),
+        ("packages", ", ".join(f"{name} {version}" for name, version in environment["packages"].items())),
+        ("governor", environment["governor"] or "not known"),
+        ("load at the start", f"{load[0]:.2f} over a minute" if load else None),
+        ("busy at the start", None if environment["busy_cores"] is None else f"{environment['busy_cores']} cores"),
+        ("commit", environment["git_commit"] or "not a checkout"),
+    ]
+    return [(name, value) for name, value in lines if value]
+
+
+def environment_markdown(environment: dict[str, Any]) -> str:
+    """As a table."""
+    return markdown_table(("", ""), environment_lines(environment))
+
+
+def _method(benchmark: Benchmark) -> str:
+    settings = benchmark.settings
+    judged = settings["judged_on"]
+    text = METHOD.format(
+        rounds=settings["rounds"],
+        warm_up=settings["turn"]["warm_up_runs"],
+        budget_ms=1000 * settings["turn"]["budget_s"],
+        cold_starts=settings["cold_starts"],
+    )
+    if judged:
+        text += f" Accuracy and agreement: {judged}; reference: the checkpoint in eager PyTorch, else onnxruntime fp32."
+    return text
+
+
+def _files(rows: Sequence[RowResult]) -> str:
+    files = {(one.row.model, one.sha256): one.file_bytes for one in rows}
+    cells = [[name, f"{size:,}", sha256] for (name, sha256), size in files.items()]
+    return markdown_table(("model", "bytes", "SHA-256"), cells, right=(1,))
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"* {line}" for line in lines)

@@ -1,0 +1,55 @@
+"""What to measure, and how long."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fer_edge.benchmark.rows import RUNTIMES
+from fer_edge.benchmark.turn import TurnLength
+from fer_edge.errors import UsageError
+from fer_edge.runtime.session import MAX_THREADS
+
+MAX_BATCH = 4096
+
+
+@dataclass(frozen=True)
+class BenchmarkRequest:
+    """Settings of one benchmark. Raises UsageError for what makes no sense."""
+
+    models: tuple[Path, ...] = ()
+    """Exported models; none: all in ``folder``."""
+    folder: Path = Path("exported")
+    checkpoints: tuple[Path, ...] = ()
+    """Run folders or checkpoint files, as references and PyTorch rivals."""
+    data: str | None = None
+    """Labelled faces, whose ``split`` gives accuracy; None: FER-2013 where it lies in the working directory."""
+    split: str = "validation"
+    num_faces: int = 0
+    """Most labelled faces that are answered; 0: all."""
+    provider: str = "cpu"
+    batch_sizes: tuple[int, ...] = (1, 8, 32)
+    threads: tuple[int, ...] = (1,)
+    runtimes: tuple[str, ...] = RUNTIMES
+    trust: bool = False
+    """Load torchscript and pt2 files that were given, which can run any code."""
+    rounds: int = 5
+    cold_starts: int = 5
+    turn: TurnLength = field(default_factory=TurnLength)
+    photo_budget_s: float = 0.15
+    """Time a round for one row's answers from JPEG bytes."""
+    max_drop_points: float = 0.5
+    """Percentage points of accuracy that a recommended row may lie below the best one."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured (UsageError)."""
+        _check_numbers("--batch-sizes", self.batch_sizes, MAX_BATCH)
+        _check_numbers("--threads", self.threads, MAX_THREADS)
+        unknown = [name for name in self.runtimes if name not in RUNTIMES]
+        if unknown or not self.runtimes:
+            found = ", ".join(unknown) or "none"
+            raise UsageError(f"--runtimes: expected some of {', '.join(RUNTIMES)}, found {found}")
+
+
+def _check_numbers(option: str, numbers: tuple[int, ...], most: int) -> None:
+    if not numbers or not all(1 <= number <= most for number in numbers) or len(set(numbers)) < len(numbers):
+        found = ",".join(map(str, numbers)) or "none"
+        raise UsageError(f"{option}: expected different numbers from 1 to {most}, such as 1,8, found {found}")

@@ -1,0 +1,122 @@
+"""From a request to a benchmark: what is there to measure, on which machine, measured and judged."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from fer_edge.benchmark.client import Stop
+from fer_edge.benchmark.faces import JudgingFaces, judging_faces
+from fer_edge.benchmark.machine import cpu_flags, describe_environment, noise_in, stolen_ticks
+from fer_edge.benchmark.measure import Measurement, Planned, Progress, unique
+from fer_edge.benchmark.request import BenchmarkRequest
+from fer_edge.benchmark.results import Benchmark
+from fer_edge.benchmark.rows import OPENVINO, TORCH_RUNTIMES, Subject, Wanted, rows_of
+from fer_edge.benchmark.subjects import Note, models_in, read_subject, subjects_of_checkpoint
+from fer_edge.benchmark.verdict import recommend, width_notes
+from fer_edge.errors import ModelError
+from fer_edge.runtime.machine import available_cores
+from fer_edge.runtime.providers import choose_provider
+
+
+def run_benchmark(
+    request: BenchmarkRequest, progress: Progress, *, stop: Stop = lambda: False, command: str = ""
+) -> Benchmark:
+    """Measure all rows of the request. When ``stop`` says so, what is measured is returned, marked as partial.
+
+    Raises ProviderError before any row is measured where the provider is not there, and ModelError, CheckpointError or
+    DataError for files that cannot be used.
+    """
+    choose_provider(request.provider)
+    environment = describe_environment(request.provider)
+    stolen_before = stolen_ticks()
+    notes = noise_in(environment)
+
+    def note(text: str) -> None:
+        """Say it now, and keep it with the figures."""
+        progress.note(text)
+        notes.append(text)
+
+    for line in notes:
+        progress.note(line)
+    runtimes = _installed(request, note)
+    if max(request.threads) > available_cores():
+        note(f"{max(request.threads)} threads were asked for, {available_cores()} cores are available")
+    with tempfile.TemporaryDirectory(prefix="fer-edge-benchmark-") as temporary:
+        folder = Path(temporary)
+        subjects = _subjects(request, runtimes, folder, progress.note, note)
+        wanted = Wanted(runtimes, request.provider, request.batch_sizes, request.threads, cpu_flags())
+        planned = unique([Planned(row, one) for one in subjects for row in rows_of(one, wanted)])
+        if not planned:
+            raise ModelError(f"expected rows to measure, found none for --runtimes {','.join(runtimes) or 'none'}")
+        judged: list[str] = []
+
+        @cache
+        def judging(size: int) -> JudgingFaces:
+            faces = judging_faces(request, size)
+            judged.append(faces.source)
+            return faces
+
+        measurement = Measurement(planned, request, folder, progress, stop, environment["memory_available_bytes"])
+        is_complete = measurement.run(judging)
+    results = list(measurement.results.values())
+    timed = [one for one in results if one.is_timed]
+    stolen_after = stolen_ticks()
+    if stolen_before is not None and stolen_after is not None and stolen_after > stolen_before:
+        notes.append(f"the host of this virtual machine took {(stolen_after - stolen_before) / 100:.1f} s of its time")
+    return Benchmark(
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        command=command,
+        environment=environment,
+        settings=_settings(request, runtimes, judged),
+        rows=results,
+        left_out=[f"{row.title}: {reason}" for row, reason in measurement.left_out.items()],
+        failures=measurement.failures,
+        notes=[*notes, *measurement.notes, *width_notes(timed)],
+        recommendations=recommend(timed, request.max_drop_points),
+        is_partial=not is_complete,
+    )
+
+
+def _installed(request: BenchmarkRequest, note: Note) -> tuple[str, ...]:
+    """The runtimes that are wanted and installed. The notes say which are not, and how to get them."""
+    runtimes = list(request.runtimes)
+    if OPENVINO in runtimes and (request.provider != "cpu" or find_spec("openvino") is None):
+        runtimes.remove(OPENVINO)
+        if request.provider == "cpu":
+            note("openvino is not installed: no OpenVINO rows; run: pip install 'fer-edge[openvino]'")
+    torch_wanted = [one for one in runtimes if one in TORCH_RUNTIMES]
+    if torch_wanted and not request.checkpoints:
+        note("no checkpoint was named: no PyTorch rows of one; add --checkpoint runs/NAME")
+    return tuple(runtimes)
+
+
+def _subjects(request: BenchmarkRequest, runtimes: Sequence[str], folder: Path, say: Note, note: Note) -> list[Subject]:
+    """The models that were named or all in the folder, then each checkpoint and its rivals."""
+    paths = list(request.models)
+    if not paths and not (request.checkpoints and not request.folder.is_dir()):
+        paths = models_in(request.folder)
+    subjects = [read_subject(path, trust=request.trust) for path in paths]
+    for checkpoint in request.checkpoints:
+        if find_spec("torch") is None:
+            note("torch is not installed: no PyTorch rows; run: pip install 'fer-edge[train]'")
+            break
+        subjects += subjects_of_checkpoint(checkpoint, subjects, runtimes, folder, say)
+    return subjects
+
+
+def _settings(request: BenchmarkRequest, runtimes: Sequence[str], judged: Sequence[str]) -> dict[str, object]:
+    return {
+        "runtimes": list(runtimes),
+        "provider": request.provider,
+        "batch_sizes": list(request.batch_sizes),
+        "threads": list(request.threads),
+        "rounds": request.rounds,
+        "cold_starts": request.cold_starts,
+        "turn": asdict(request.turn),
+        "judged_on": "; ".join(judged),
+        "max_drop_points": request.max_drop_points,
+    }

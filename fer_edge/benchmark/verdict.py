@@ -1,0 +1,128 @@
+"""What the figures say: which rows do not differ, whether to trust them, and what to deploy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from fer_edge.benchmark.results import RowResult, by_setting
+from fer_edge.benchmark.rows import EAGER, ONNXRUNTIME
+
+WIDE_INTERVAL = 0.1
+"""Width of a median's interval, over the median, from which on it is called wide."""
+MIN_RUNS_FOR_P99 = 100
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """What to be best at."""
+
+    name: str
+    better: Callable[[RowResult], tuple[float, ...]]
+    """Sorts the best first."""
+    figure: Callable[[RowResult], str]
+
+
+_GOALS = (
+    _Goal("latency", lambda one: (one.p50_ms,), lambda one: f"{one.p50_ms:.3g} ms an image at p50"),
+    _Goal("throughput", lambda one: (-one.images_per_s,), lambda one: f"{one.images_per_s:.0f} images/s"),
+    _Goal("size", lambda one: (one.file_bytes, one.p50_ms), lambda one: f"{one.file_bytes / 1e6:.1f} MB"),
+)
+
+
+def ties(results: Sequence[RowResult]) -> list[str]:
+    """A line for each batch size and number of threads at which neighbours by latency have intervals that overlap."""
+    found = []
+    for (batch, threads), group in by_setting(results).items():
+        several = len({one.row.network for one in group}) > 1
+        pairs = [
+            f"{_short(faster, several)} and {_short(slower, several)}"
+            for faster, slower in pairwise(group)
+            if faster.interval_ms.overlaps(slower.interval_ms)
+        ]
+        if pairs:
+            where = f"batch {batch}, {threads} thread{'s' if threads > 1 else ''}"
+            found.append(f"no significant difference at {where} between {'; '.join(pairs)}")
+    return found
+
+
+def _short(one: RowResult, with_network: bool) -> str:
+    return f"{one.row.network + ' ' if with_network else ''}{one.row.label} {one.row.precision}"
+
+
+def width_notes(results: Sequence[RowResult]) -> list[str]:
+    """What the samples themselves say against the figures."""
+    found = []
+    wide = [one for one in results if one.interval_ms.relative_width(one.p50_ms) > WIDE_INTERVAL]
+    if wide:
+        found.append(
+            f"noisy figures: the 95% interval of the median is wider than {WIDE_INTERVAL:.0%} of it in {len(wide)} of "
+            f"{len(results)} rows"
+        )
+    few = sum(one.num_runs < MIN_RUNS_FOR_P99 for one in results)
+    if few:
+        found.append(
+            f"p99 of {few} of {len(results)} rows is from fewer than {MIN_RUNS_FOR_P99} runs, near their largest"
+        )
+    return found
+
+
+def recommend(results: Sequence[RowResult], max_drop_points: float) -> list[str]:
+    """One line each for latency (of batch 1), throughput and size: the best row that is accurate enough, and why."""
+    if not results:
+        return []
+    judged = [one for one in results if one.accuracy is not None]
+    eligible, bound = list(results), "accuracy was not measured: no labelled faces; name some by --data"
+    if judged:
+        best = max(one.accuracy or 0.0 for one in judged)
+        eligible = [one for one in judged if 100 * (best - (one.accuracy or 0.0)) <= max_drop_points]
+        bound = f"within {max_drop_points:g} points of the best accuracy, {best:.2%}"
+    lines = []
+    for goal in _GOALS:
+        rows = [one for one in eligible if goal.name != "latency" or one.row.batch == 1]
+        if not rows:
+            lines.append(f"{goal.name}: no row to choose from ({bound})")
+            continue
+        chosen = min(rows, key=goal.better)
+        reasons = [goal.figure(chosen), *_reasons(goal, chosen, results, rows)]
+        lines.append(f"{goal.name}: {chosen.row.title}: {'; '.join(reasons)} ({bound})")
+    return lines
+
+
+def _reasons(goal: _Goal, chosen: RowResult, results: Sequence[RowResult], rows: Sequence[RowResult]) -> list[str]:
+    reasons = []
+    if chosen.accuracy is not None:
+        reasons.append(f"accuracy {chosen.accuracy:.2%}")
+    for rival in _yardsticks(chosen, results):
+        if goal.name == "size":
+            reasons.append(f"{rival.file_bytes / chosen.file_bytes:.1f}x smaller than {rival.row.label} fp32")
+        else:
+            ratio = rival.p50_ms / chosen.p50_ms
+            word = "faster" if ratio >= 1 else "the speed"
+            reasons.append(f"{ratio:.1f}x {word}{' than' if ratio >= 1 else ' of'} {rival.row.label} fp32")
+    if goal.name == "size":
+        return reasons
+    others = sorted((one for one in rows if one is not chosen), key=goal.better)
+    if others and _rates_overlap(chosen, others[0]):
+        reasons.append(f"no significant difference to {others[0].row.title}")
+    return reasons
+
+
+def _rates_overlap(one: RowResult, other: RowResult) -> bool:
+    """Whether the intervals of two throughputs overlap, at whatever batch sizes."""
+    lows = [each.row.batch / each.interval_ms.high for each in (one, other)]
+    highs = [each.row.batch / each.interval_ms.low for each in (one, other)]
+    return max(lows) <= min(highs)
+
+
+def _yardsticks(chosen: RowResult, results: Sequence[RowResult]) -> list[RowResult]:
+    """Eager PyTorch and fp32 onnxruntime at the same network, provider, batch size and number of threads."""
+    here = (chosen.row.network, chosen.row.provider, chosen.row.batch, chosen.row.threads)
+    return [
+        one
+        for runtime in (EAGER, ONNXRUNTIME)
+        for one in results
+        if (one.row.runtime, one.row.precision) == (runtime, "fp32")
+        and (one.row.network, one.row.provider, one.row.batch, one.row.threads) == here
+        and not one.row.form
+        and one is not chosen
+    ]

@@ -1,0 +1,220 @@
+"""The process of one row: reads commands as JSON lines from standard input, answers each with one on standard output.
+
+    python -m fer_edge.benchmark.worker
+
+Stdlib only up to the command "open", which says how long importing, loading and the first answer took. It ends with
+its input, so it never outlives the benchmark.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TextIO
+
+from fer_edge.benchmark.turn import Engine, TurnLength, run_once, take_turn
+from fer_edge.errors import FerEdgeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+QUIET_POLL_S = 0.01
+QUIET_SHARE = 0.2
+"""Part of a poll's time that a process may compute and still count as idle."""
+MAX_WAIT_FOR_QUIET_S = 1.0
+
+_JPEG_QUALITY = 90
+
+
+class Worker:
+    """One engine and what it is asked to do."""
+
+    def __init__(self, started_at: float) -> None:
+        self._started_at = started_at
+        self._bare_rss = resident_bytes()
+        self._engine: Engine | None = None
+        self._cpu_s: float | None = None
+        """Processor time at the end of the last turn."""
+
+    def obey(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one command; its answer as plain values. Raises FerEdgeError."""
+        commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "open": self._open,
+            "turn": self._turn,
+            "photos": self._photos,
+            "answer": self._answer,
+            "profile": self._profile,
+        }
+        return commands[command["do"]](command)
+
+    def _open(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Import the runtime, load the file and answer once; seconds of each. ``spawned_at`` is monotonic time."""
+        began = time.monotonic()
+        from fer_edge.benchmark.engines import EngineSpec, import_runtime
+
+        spec = EngineSpec(**command["spec"])
+        open_engine = import_runtime(spec)
+        imported = time.monotonic()
+        engine = open_engine(spec)
+        loaded = time.monotonic()
+        self._pixels = _faces(command["faces"])[: spec.batch]
+        prepared = time.monotonic()
+        run_once(engine, self._pixels, time.perf_counter)
+        answered = time.monotonic()
+        self._engine, self._spec = engine, spec
+        return {
+            "start_s": self._started_at - command["spawned_at"],
+            "import_s": imported - began,
+            "load_s": loaded - imported,
+            "first_answer_s": answered - prepared,
+            "cuda_node_share": getattr(engine, "cuda_node_share", None),
+        }
+
+    def _turn(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Timings of one turn, in milliseconds, and the peak of memory over the bare process so far."""
+        assert self._engine is not None
+        idle_cpu_s = 0.0 if self._cpu_s is None else time.process_time() - self._cpu_s
+        timings = take_turn(self._engine, self._pixels, TurnLength(**command["length"]), time.perf_counter)
+        peak = peak_bytes()
+        known = peak is not None and self._bare_rss is not None
+        self._settle()
+        return {
+            "latency_ms": [round(one.latency(self._engine.copies_apart), 5) for one in timings],
+            "copies_ms": [round(one.copies, 5) for one in timings] if self._engine.copies_apart else [],
+            "peak_memory_bytes": max(0, peak - self._bare_rss) if known else None,  # type: ignore[operator]  # known
+            "idle_cpu_s": idle_cpu_s,
+        }
+
+    def _photos(self, command: dict[str, Any]) -> dict[str, Any]:
+        """From the bytes of JPEG files of one face each: milliseconds of decoding, preparing and running."""
+        assert self._engine is not None
+        from fer_edge.runtime.images import decode_image
+
+        photos = _jpeg_bytes(_faces(command["faces"]))
+        decode_ms, prepare_ms, run_ms = [], [], []
+        began = time.perf_counter()
+        for number, photo in enumerate(photos * command["repeats"]):
+            start = time.perf_counter()
+            pixels = decode_image(photo)
+            decoded = time.perf_counter()
+            timing, _ = run_once(self._engine, pixels[None], time.perf_counter)
+            if number >= command["warm_up"]:
+                decode_ms.append(1000 * (decoded - start))
+                prepare_ms.append(timing.prepare)
+                run_ms.append(timing.run + timing.copies)
+            if decode_ms and time.perf_counter() - began > command["budget_s"]:
+                break
+        self._settle()
+        return {"decode_ms": decode_ms, "prepare_ms": prepare_ms, "run_ms": run_ms}
+
+    def _answer(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Write the probabilities (N, 7) of all faces in a file of arrays to another. Batches keep one shape."""
+        assert self._engine is not None
+        import numpy as np
+
+        faces, size = _faces(command["faces"]), self._spec.batch
+        rows = []
+        for start in range(0, len(faces), size):
+            batch = faces[start : start + size]
+            padded = np.resize(batch, (size, *batch.shape[1:]))  # repeats its faces: some engines have a fixed shape
+            rows.append(run_once(self._engine, padded, time.perf_counter)[1][: len(batch)])
+        np.save(command["out"], np.concatenate(rows))
+        return {"faces": len(faces)}
+
+    def _profile(self, command: dict[str, Any]) -> dict[str, Any]:
+        """What part of the nodes' time the graph's preprocessing takes for one face, where the engine can tell."""
+        measure = getattr(self._engine, "preprocessing_share", None)
+        return {"preprocessing_share": None if measure is None else measure(self._pixels[:1], command["threads"])}
+
+    def _settle(self) -> None:
+        """Wait until no thread of this process computes: thread pools spin a while in the hope of more work."""
+        wait_until_quiet(time.process_time, time.monotonic, time.sleep)
+        self._cpu_s = time.process_time()
+
+
+def wait_until_quiet(
+    cpu_clock: Callable[[], float], clock: Callable[[], float], sleep: Callable[[float], None]
+) -> bool:
+    """Sleep until this process uses next to no processor time; False when it still does after MAX_WAIT_FOR_QUIET_S."""
+    deadline = clock() + MAX_WAIT_FOR_QUIET_S
+    while clock() < deadline:
+        before = cpu_clock()
+        sleep(QUIET_POLL_S)
+        if cpu_clock() - before < QUIET_SHARE * QUIET_POLL_S:
+            return True
+    return False
+
+
+def resident_bytes() -> int | None:
+    """Memory that this process holds now; None where the system does not say."""
+    return _status_bytes("VmRSS")
+
+
+def peak_bytes() -> int | None:
+    """The most memory that this process has held; None where the system does not say."""
+    found = _status_bytes("VmHWM")
+    if found is not None or sys.platform == "win32":
+        return found
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS counts it in bytes
+
+
+def _status_bytes(key: str) -> int | None:
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123  # pathlib loads
+            for line in status:
+                if line.startswith(f"{key}:"):
+                    return 1024 * int(line.split()[1])
+    except OSError:
+        pass
+    return None
+
+
+def _faces(path: str) -> "NDArray[np.uint8]":
+    """Faces uint8 (N, S, S, 1)."""
+    import numpy as np
+
+    return np.asarray(np.load(path)[..., np.newaxis])
+
+
+def _jpeg_bytes(faces: "NDArray[np.uint8]") -> list[bytes]:
+    import io
+
+    from PIL import Image
+
+    found = []
+    for face in faces[..., 0]:
+        stream = io.BytesIO()
+        Image.fromarray(face).save(stream, format="JPEG", quality=_JPEG_QUALITY)
+        found.append(stream.getvalue())
+    return found
+
+
+def main() -> None:
+    """Obey until the input ends."""
+    worker = Worker(time.monotonic())
+    answers = _private_stdout()
+    for line in sys.stdin:
+        try:
+            answer: dict[str, Any] = {"ok": worker.obey(json.loads(line))}
+        except FerEdgeError as error:
+            answer = {"error": str(error), "kind": type(error).__name__}
+        except Exception as error:  # a rival's library may raise anything; the row is left out with what it said
+            reason = " ".join(str(error).split())[-300:]
+            answer = {"error": f"{type(error).__name__}: {reason}", "kind": type(error).__name__}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _private_stdout() -> TextIO:
+    """A stream to where standard output went; what libraries print goes to standard error from here on."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""``benchmark``: which model, runtime and setting to deploy, measured."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fer_edge.cli.output import note, result, wrote
+from fer_edge.errors import CheckFailed, Interrupted, ProviderError, UsageError
+
+if TYPE_CHECKING:
+    from fer_edge.benchmark.comparison import Comparison
+    from fer_edge.benchmark.request import BenchmarkRequest
+    from fer_edge.benchmark.results import Benchmark
+
+STDOUT = Path("-")
+
+
+def benchmark(
+    models: Annotated[
+        list[Path] | None, typer.Argument(metavar="MODEL", help="Exported models. [default: all in exported/]")
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run folder or checkpoint file: the reference, and PyTorch as a rival; may be repeated."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Labelled faces, for accuracy. [default: fer2013 in this folder, if it is there]")
+    ] = None,
+    split: Annotated[Literal["validation", "test"], typer.Option(help="Which of them.")] = "validation",
+    faces: Annotated[int, typer.Option(min=0, help="Most faces for accuracy, at random; 0: all. [--quick: 500]")] = 0,
+    provider: Annotated[Literal["cpu", "cuda"], typer.Option(help="What has to run every row.")] = "cpu",
+    batch_sizes: Annotated[
+        str | None, typer.Option(metavar="N,...", help="Images a run. [default: 1,8,32; --quick: 1,32]")
+    ] = None,
+    threads: Annotated[
+        str | None, typer.Option(metavar="N,...", help="Threads a process. [default: 1 and all cores; --quick: 1]")
+    ] = None,
+    runtimes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Among onnxruntime, openvino, torch-eager, torch-compile, torchscript, pt2. [default: all that can]",
+        ),
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Turns of each row. [default: 5; quick: 3]")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer rows, rounds and faces: under half a minute.")] = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Load torchscript and pt2 files, which can run any code.")
+    ] = False,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Percentage points below the best accuracy that a recommended row may lie.")
+    ] = 0.5,
+    compare: Annotated[Path | None, typer.Option(help="JSON of an earlier benchmark: print ratios to it.")] = None,
+    max_regression: Annotated[
+        float, typer.Option(min=0, help="Percent that a row may be slower than with --compare; beyond it: exit 3.")
+    ] = 10.0,
+    out: Annotated[Path, typer.Option(help="Folder for JSON, CSV, Markdown and pictures.")] = Path("benchmark-results"),
+    name: Annotated[str, typer.Option(help="File name without suffix.")] = "benchmark",
+    json_path: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="PATH", help="Write the JSON here; - prints it in place of the table."),
+    ] = None,
+) -> None:
+    """Measure models and their rivals side by side: latency, throughput, cold start, memory, size and accuracy.
+
+    Every row has its own process and an equal thread budget; rows take turns, so that a machine that slows down slows
+    all alike. Ctrl-C keeps what is measured (exit code 130). Exit code 3: slower than --compare by --max-regression.
+
+    Examples:
+
+        python cli.py benchmark --quick
+
+        python cli.py benchmark exported/NAME-int8.onnx --checkpoint runs/NAME --data fer2013 --batch-sizes 1,8,32
+
+        python cli.py benchmark --compare benchmark-results/benchmark.json --max-regression 5
+    """
+    from fer_edge.benchmark.comparison import compare_benchmarks
+    from fer_edge.benchmark.output import write_benchmark
+    from fer_edge.benchmark.progress import Reporter
+    from fer_edge.benchmark.results import Benchmark
+    from fer_edge.benchmark.run import run_benchmark
+    from fer_edge.files import make_folder
+    from fer_edge.training.signals import StopSignals
+
+    if Path(name).name != name or name in ("", ".", ".."):
+        raise UsageError(f"--name: expected a file name without folder, found {name!r}")
+    request = _request(
+        quick=quick,
+        models=models,
+        checkpoints=checkpoint,
+        data=data,
+        split=split,
+        faces=faces,
+        provider=provider,
+        batch_sizes=batch_sizes,
+        threads=threads,
+        runtimes=runtimes,
+        rounds=rounds,
+        trust=trust,
+        max_drop=max_drop,
+    )
+    before = Benchmark.read(compare) if compare is not None else None  # before minutes of measuring, not after
+    with StopSignals() as signals, Reporter() as reporter:
+        done = run_benchmark(request, reporter, stop=lambda: signals.received is not None, command=_command_line())
+    received = signals.received
+    comparison = compare_benchmarks(done, before, max_regression) if before is not None and done.timed else None
+    if json_path == STDOUT:
+        result(done.to_json().rstrip())
+    elif done.timed:
+        _print(done, comparison)
+    if done.timed:
+        make_folder(out)
+        target = json_path if json_path not in (None, STDOUT) else None
+        if target is not None:
+            make_folder(target.parent)
+        wrote(*write_benchmark(done, out, name, comparison, note, target))
+    for line in done.left_out:
+        note(f"left out: {line}")
+    if received is not None:
+        kept = f"{len(done.timed)} rows are kept, marked as partial" if done.timed else "no row was timed yet"
+        raise Interrupted(f"interrupted; {kept}", received)
+    if done.failures:
+        raise ProviderError(f"{len(done.failures)} rows could not be measured, first: {done.failures[0]}")
+    if comparison is not None and comparison.regressions:
+        worst = comparison.regressions[0]
+        raise CheckFailed(
+            f"{len(comparison.regressions)} rows are slower than in {compare} by more than {max_regression:g}%, "
+            f"worst: {worst.row.title}: {worst.ratio:.2f}x ({worst.interval.low:.2f}–{worst.interval.high:.2f})"
+        )
+
+
+def _request(
+    *,
+    quick: bool,
+    models: list[Path] | None,
+    checkpoints: list[Path] | None,
+    data: str | None,
+    split: str,
+    faces: int,
+    provider: str,
+    batch_sizes: str | None,
+    threads: str | None,
+    runtimes: str | None,
+    rounds: int | None,
+    trust: bool,
+    max_drop: float,
+) -> "BenchmarkRequest":
+    """The options as one request; ``quick`` changes the defaults and nothing that was named."""
+    from fer_edge.benchmark.request import BenchmarkRequest
+    from fer_edge.benchmark.rows import RUNTIMES
+    from fer_edge.benchmark.turn import TurnLength
+    from fer_edge.runtime.machine import available_cores
+
+    all_cores = tuple(sorted({1, available_cores()}))
+    return BenchmarkRequest(
+        models=tuple(models or ()),
+        checkpoints=tuple(checkpoints or ()),
+        data=data,
+        split=split,
+        num_faces=faces or (500 if quick else 0),
+        provider=provider,
+        batch_sizes=_numbers("--batch-sizes", batch_sizes) or ((1, 32) if quick else (1, 8, 32)),
+        threads=_numbers("--threads", threads) or ((1,) if quick else all_cores),
+        runtimes=tuple(runtimes.split(",")) if runtimes is not None else RUNTIMES,
+        trust=trust,
+        rounds=rounds or (3 if quick else 5),
+        cold_starts=2 if quick else 5,
+        turn=TurnLength(budget_s=0.1) if quick else TurnLength(),
+        photo_budget_s=0.05 if quick else 0.15,
+        max_drop_points=max_drop,
+    )
+
+
+def _numbers(option: str, text: str | None) -> tuple[int, ...]:
+    """``1,8,32`` to (1, 8, 32); nothing for None. Raises UsageError."""
+    if text is None:
+        return ()
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option}: expected whole numbers with commas between them, found {text!r}") from None
+
+
+def _command_line() -> str:
+    """How this command was called, for those who want to repeat it."""
+    return shlex.join(["python", "cli.py", *sys.argv[1:]])
+
+
+def _print(done: "Benchmark", comparison: "Comparison | None") -> None:
+    from fer_edge.cli.benchmark_table import print_comparison, print_table
+
+    print_table(done)
+    if comparison is not None:
+        print_comparison(comparison)

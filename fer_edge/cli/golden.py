@@ -1,0 +1,35 @@
+"""``golden``: a kit with which an app in any language proves that it gives a model's own answers."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fer_edge.cli import output
+
+
+def golden(
+    model: Annotated[Path, typer.Argument(help="An exported model (.onnx or .ort).", metavar="MODEL")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the kit; default: NAME-golden beside the model.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the kit's manifest as JSON.")] = False,
+) -> None:
+    """Write golden vectors: inputs, the model's answers to them, and checkers in Python, JavaScript and C++.
+
+    Example: `python cli.py golden exported/NAME.onnx`, then `python exported/NAME-golden/check.py` wherever it must
+    answer the same
+    """
+    from fer_edge.golden.kit import write_kit
+
+    kit = write_kit(model, out)
+    tolerance = kit.manifest["tolerance"]
+    if as_json:
+        output.result_json(kit.manifest)
+    else:
+        output.result(
+            f"{len(kit.manifest['vectors'])} vectors, {kit.num_images} images, {kit.size_bytes / 1e3:.0f} kB; "
+            f"allowed elsewhere: logits {tolerance['max_logit_difference']:g}, "
+            f"probabilities {tolerance['max_probability_difference']:g}"
+        )
+    output.wrote(kit.folder)

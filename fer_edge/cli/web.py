@@ -1,0 +1,61 @@
+"""``web``: the page that runs the face detector and a model in its visitor's browser."""
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fer_edge.cli import output
+from fer_edge.errors import Interrupted
+
+
+def web(
+    out: Annotated[Path, typer.Option(help="Folder for the page; an earlier page there is replaced.")] = Path("site"),
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="An .onnx model, INT8 by choice; default: the one shipped with fer_edge.", show_default=False
+        ),
+    ] = None,
+    webgpu_model: Annotated[
+        Path | None,
+        typer.Option(help="An fp16 or fp32 .onnx for browsers that have WebGPU.", show_default=False),
+    ] = None,
+    onnxruntime_web: Annotated[
+        Path | None,
+        typer.Option(
+            help="The unpacked npm package onnxruntime-web; default: npm fetches it once.", show_default=False
+        ),
+    ] = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Then serve the page on 127.0.0.1 until Ctrl-C.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of --serve; 0: any that is free.")] = 8000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
+) -> None:
+    """Write a static page that reads expressions in the visitor's browser: camera or photo, nothing is uploaded.
+
+    The folder can be put on any web host that uses https. Needs Node.js (npm) the first time, or `--onnxruntime-web`.
+
+    Example: `python cli.py web --out site --serve`
+    """
+    from fer_edge.runtime.shipped import default_model
+    from fer_edge.web.server import open_server
+    from fer_edge.web.site import write_site
+
+    files = write_site(out, model or default_model(), webgpu_model=webgpu_model, onnxruntime_web=onnxruntime_web)
+    sizes = {file.path: len(file.data) for file in files}
+    if as_json:
+        output.result_json({"folder": str(out), "bytes": sum(sizes.values()), "files": sizes})
+    else:
+        for path, size in sizes.items():
+            output.result(f"{size / 1e6:8.3f} MB  {path}")
+        output.result(f"{sum(sizes.values()) / 1e6:8.3f} MB  in {len(sizes)} files")
+    output.wrote(out)
+    if not serve:
+        return
+    with open_server(out, port) as server:
+        output.note(f"serving {server.url} to this machine; Ctrl-C stops")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            raise Interrupted(f"stopped; the page is in {out}", signal.SIGINT) from None

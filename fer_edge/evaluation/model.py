@@ -1,0 +1,75 @@
+"""Judge an exported model as an app would run it: by onnxruntime, fed pixels."""
+
+from pathlib import Path
+
+import numpy as np
+
+from fer_edge.data.load import load_faces
+from fer_edge.evaluation.judgement import CROP_PART, Evaluation, Subject, Views, judge
+from fer_edge.runtime.classifier import Classifier
+from fer_edge.runtime.machine import describe_machine
+
+_BATCH_SIZE = 64
+
+
+def evaluate_model(
+    model: Path,
+    *,
+    source: str | None = None,
+    split: str = "validation",
+    drop_leaks: bool = False,
+    skip_bad: bool = False,
+    augmentation: Views = "none",
+    provider: str = "cpu",
+) -> Evaluation:
+    """Judge the ``.onnx`` or ``.ort`` file ``model`` on ``split`` of the faces at ``source``.
+
+    Without ``source`` the faces are those of the folder ``fer2013`` here. Raises ModelError, ProviderError and
+    DataError (an empty split too).
+    """
+    classifier = Classifier.load(model, provider=provider)
+    card = classifier.card
+    data = load_faces(source, size=card.image_size, skip_bad=skip_bad)
+    facts = {"architecture": card.architecture, "settings": dict(card.settings), "precision": card.precision}
+    subject = Subject(
+        kind="model",
+        path=model,
+        description=f"{card.architecture} {card.precision} on {classifier.provider}",
+        facts=facts | {"provider": classifier.provider},
+        data_fingerprint=card.training_data.fingerprint,
+    )
+
+    def probabilities_of(faces: np.ndarray) -> np.ndarray:
+        mean = np.mean([_probabilities(classifier, view) for view in _views(faces, augmentation)], axis=0)
+        return np.asarray(mean / mean.sum(axis=1, keepdims=True))  # float32 rounding left the rows a little off one
+
+    return judge(
+        subject,
+        probabilities_of,
+        data,
+        split,
+        drop_leaks=drop_leaks,
+        augmentation=augmentation,
+        machine=describe_machine(),
+    )
+
+
+def _probabilities(classifier: Classifier, faces: np.ndarray) -> np.ndarray:
+    """Probabilities float64 (N, 7) of faces uint8 (N, S, S)."""
+    starts = range(0, len(faces), _BATCH_SIZE)
+    batches = (np.ascontiguousarray(faces[start : start + _BATCH_SIZE, :, :, np.newaxis]) for start in starts)
+    return np.concatenate([classifier.probabilities(batch) for batch in batches]).astype(np.float64)
+
+
+def _views(faces: np.ndarray, augmentation: Views) -> list[np.ndarray]:
+    """uint8 (N, S, S) each, or smaller crops, which the model enlarges itself."""
+    if augmentation == "none":
+        return [faces]
+    if augmentation == "flip":
+        return [faces, faces[:, :, ::-1]]
+    size = faces.shape[-1]
+    side = round(size * CROP_PART)
+    far, middle = size - side, (size - side) // 2
+    corners = ((0, 0), (0, far), (far, 0), (far, far), (middle, middle))
+    crops = [faces[:, top : top + side, left : left + side] for top, left in corners]
+    return [view for crop in crops for view in (crop, crop[:, :, ::-1])]

@@ -1,0 +1,224 @@
+// Does this build of onnxruntime give a model's golden answers? onnxruntime's C++ API and the standard library.
+//
+//   g++ -std=c++17 check.cpp -I ONNXRUNTIME/include -L ONNXRUNTIME/lib -lonnxruntime -Wl,-rpath,ONNXRUNTIME/lib -o check
+//   ./check KIT MODEL
+//
+// Exit code 0 with one line of figures, or 1 with one line that names the first vector that differs and by how much.
+#include <onnxruntime_cxx_api.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <numeric>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace fs = std::filesystem;
+using Bytes = std::vector<uint8_t>;
+
+struct Expected {
+  std::string label;
+  std::vector<double> logits, probabilities;
+};
+struct Vector {
+  std::string name, file;
+  std::vector<int64_t> shape;
+  std::vector<Expected> images;
+};
+struct Kit {  // what manifest.txt says
+  std::string file, sha256, input, dtype;
+  std::vector<std::string> outputs, labels;
+  double max_logit_difference = 0, max_probability_difference = 0, tie_margin = 0;
+  std::vector<Vector> vectors;
+};
+
+Bytes read_bytes(const fs::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) throw std::runtime_error(path.string() + ": cannot be opened");
+  return Bytes(std::istreambuf_iterator<char>(stream), {});
+}
+
+template <class T>
+std::vector<T> rest_of(std::istringstream& line) {
+  return {std::istream_iterator<T>(line), {}};
+}
+
+Kit read_kit(const fs::path& path) {
+  std::ifstream stream(path);
+  if (!stream) throw std::runtime_error(path.string() + ": cannot be opened");
+  Kit kit;
+  for (std::string text, key; std::getline(stream, text);) {
+    std::istringstream line(text);
+    line >> key >> std::ws;
+    if (key == "model") std::getline(line, kit.file);
+    else if (key == "sha256") line >> kit.sha256;
+    else if (key == "input") line >> kit.input >> kit.dtype;
+    else if (key == "outputs") kit.outputs = rest_of<std::string>(line);
+    else if (key == "labels") kit.labels = rest_of<std::string>(line);
+    else if (key == "max_logit_difference") line >> kit.max_logit_difference;
+    else if (key == "max_probability_difference") line >> kit.max_probability_difference;
+    else if (key == "tie_margin") line >> kit.tie_margin;
+    else if (key == "vector") {
+      Vector vector;
+      line >> vector.name >> vector.file;
+      vector.shape = rest_of<int64_t>(line);
+      kit.vectors.push_back(vector);
+    } else if (key == "expects") {
+      Expected one;
+      line >> one.label;
+      one.logits = rest_of<double>(line);
+      one.probabilities.assign(one.logits.begin() + 7, one.logits.end());
+      one.logits.resize(7);
+      kit.vectors.back().images.push_back(one);
+    }
+  }
+  return kit;
+}
+
+std::string sha256_of(Bytes data) {  // FIPS 180-4
+  std::array<uint32_t, 64> k{};
+  std::array<uint32_t, 8> hash{};
+  const auto fraction = [](long double root) { return static_cast<uint32_t>((root - std::floor(root)) * 4294967296.0L); };
+  for (uint32_t prime = 2, count = 0; count < 64; ++prime) {  // constants: fractions of the primes' square and cube roots
+    bool is_prime = true;
+    for (uint32_t divisor = 2; divisor * divisor <= prime; ++divisor) is_prime = is_prime && prime % divisor != 0;
+    if (!is_prime) continue;
+    if (count < 8) hash[count] = fraction(std::sqrt(static_cast<long double>(prime)));
+    k[count++] = fraction(std::cbrt(static_cast<long double>(prime)));
+  }
+  const uint64_t bits = static_cast<uint64_t>(data.size()) * 8;
+  data.push_back(0x80);
+  while (data.size() % 64 != 56) data.push_back(0);
+  for (int shift = 56; shift >= 0; shift -= 8) data.push_back(static_cast<uint8_t>(bits >> shift));
+  const auto turn = [](uint32_t x, int n) { return (x >> n) | (x << (32 - n)); };
+  for (size_t block = 0; block < data.size(); block += 64) {
+    std::array<uint32_t, 64> w{};
+    for (int i = 0; i < 16; ++i)
+      for (int byte = 0; byte < 4; ++byte) w[i] = (w[i] << 8) | data[block + 4 * i + byte];
+    for (int i = 16; i < 64; ++i)
+      w[i] = w[i - 16] + (turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ (w[i - 15] >> 3)) + w[i - 7] +
+             (turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ (w[i - 2] >> 10));
+    auto [a, b, c, d, e, f, g, h] = hash;
+    for (int i = 0; i < 64; ++i) {
+      const uint32_t one = h + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + ((e & f) ^ (~e & g)) + k[i] + w[i];
+      const uint32_t two = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+      h = g, g = f, f = e, e = d + one, d = c, c = b, b = a, a = one + two;
+    }
+    const std::array<uint32_t, 8> add{a, b, c, d, e, f, g, h};
+    for (int i = 0; i < 8; ++i) hash[i] += add[i];
+  }
+  std::ostringstream text;
+  for (uint32_t word : hash)
+    for (int shift = 28; shift >= 0; shift -= 4) text << "0123456789abcdef"[(word >> shift) & 15];
+  return text.str();
+}
+
+std::vector<std::string> labels_in_card(const Ort::Session& session) {
+  Ort::AllocatorWithDefaultOptions allocator;
+  const auto card = session.GetModelMetadata().LookupCustomMetadataMapAllocated("fer_edge.card", allocator);
+  const std::string text = card ? card.get() : "", key = "\"labels\": [";
+  const size_t start = text.find(key);
+  if (start == std::string::npos) throw std::runtime_error("the model has no card");
+  std::vector<std::string> labels;
+  const size_t end = text.find(']', start);
+  for (size_t open = text.find('"', start + key.size()); open < end; open = text.find('"', open)) {
+    const size_t close = text.find('"', open + 1);
+    labels.push_back(text.substr(open + 1, close - open - 1));
+    open = close + 1;
+  }
+  return labels;
+}
+
+std::vector<double> softmax(const std::vector<double>& logits) {
+  std::vector<double> exponents(logits);
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  for (double& value : exponents) value = std::exp(value - largest);
+  const double sum = std::accumulate(exponents.begin(), exponents.end(), 0.0);
+  for (double& value : exponents) value /= sum;
+  return exponents;
+}
+
+double compare(const std::string& where, const char* name, const std::vector<double>& found,
+               const std::vector<double>& expected, double limit) {
+  double worst = 0;
+  for (size_t at = 0; at < 7; ++at) {
+    const double difference = std::abs(found[at] - expected[at]);
+    if (!(difference <= worst)) worst = difference;  // written so that NaN stays
+  }
+  if (!(worst <= limit)) {
+    std::ostringstream text;
+    text << where << ": " << name << " differ by " << worst << ", allowed " << limit;
+    throw std::runtime_error(text.str());
+  }
+  return worst;
+}
+
+std::string check(const fs::path& folder, const fs::path& model_path, std::string& other) {
+  const Kit kit = read_kit(folder / "manifest.txt");
+  const Bytes model = read_bytes(model_path);
+  const std::string sha256 = sha256_of(model);
+  if (sha256 != kit.sha256) other = "; the file is not the kit's " + kit.file + ": SHA-256 " + sha256;
+  Ort::Env env(ORT_LOGGING_LEVEL_FATAL);
+  Ort::Session session(env, model.data(), model.size(), Ort::SessionOptions{});
+  const auto labels = labels_in_card(session);
+  const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
+  double worst_logit = 0, worst_probability = 0;
+  size_t images = 0;
+  for (const Vector& vector : kit.vectors) {
+    Bytes bytes = read_bytes(folder / vector.file);
+    const auto type = kit.dtype == "uint8" ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+    const Ort::Value feed =
+        Ort::Value::CreateTensor(memory, bytes.data(), bytes.size(), vector.shape.data(), vector.shape.size(), type);
+    const char* inputs[] = {kit.input.c_str()};
+    std::vector<const char*> outputs;
+    for (const auto& name : kit.outputs) outputs.push_back(name.c_str());
+    const auto results = session.Run(Ort::RunOptions{}, inputs, &feed, 1, outputs.data(), outputs.size());
+    for (size_t image = 0; image < vector.images.size(); ++image, ++images) {
+      const Expected& expected = vector.images[image];
+      const std::string where = "vector " + vector.name + ", image " + std::to_string(image);
+      std::vector<double> logits, probabilities;
+      for (size_t output = 0; output < outputs.size(); ++output) {
+        const float* row = results[output].GetTensorData<float>() + 7 * image;
+        (kit.outputs[output] == "logits" ? logits : probabilities).assign(row, row + 7);
+      }
+      if (probabilities.empty()) probabilities = softmax(logits);
+      worst_logit = std::max(worst_logit, compare(where, "logits", logits, expected.logits, kit.max_logit_difference));
+      worst_probability = std::max(worst_probability, compare(where, "probabilities", probabilities,
+                                                              expected.probabilities, kit.max_probability_difference));
+      const auto best = std::max_element(probabilities.begin(), probabilities.end()) - probabilities.begin();
+      std::vector<double> sorted(expected.probabilities);
+      std::sort(sorted.rbegin(), sorted.rend());
+      if (labels.at(best) != expected.label && sorted[0] - sorted[1] > kit.tie_margin)
+        throw std::runtime_error(where + ": expected " + expected.label + ", found " + labels.at(best));
+    }
+  }
+  if (labels != kit.labels) throw std::runtime_error("the labels in the model's card are not the kit's");
+  if (!other.empty()) throw std::runtime_error("all vectors agree");
+  std::ostringstream text;
+  text << "ok: " << kit.vectors.size() << " vectors, " << images << " images, onnxruntime " << Ort::GetVersionString()
+       << ": logits within " << worst_logit << " (allowed " << kit.max_logit_difference << "), probabilities within "
+       << worst_probability << " (allowed " << kit.max_probability_difference << ")";
+  return text.str();
+}
+
+int main(int count, char** arguments) {
+  if (count != 3) {
+    std::cerr << "usage: check KIT MODEL\n";
+    return 2;
+  }
+  std::string other;
+  try {
+    std::cout << check(arguments[1], arguments[2], other) << '\n';
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << "FAILED: " << error.what() << other << '\n';
+    return 1;
+  }
+}

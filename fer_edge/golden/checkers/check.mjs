@@ -1,0 +1,153 @@
+// Does this JavaScript runtime give a model's golden answers? One file for Node and browsers.
+//
+// Node, from a project with onnxruntime-node (or onnxruntime-web) installed:
+//   node path/to/check.mjs [MODEL] [PACKAGE, default onnxruntime-node]
+// Exit code 0 with one line of figures, or 1 with one line that names the first vector that differs and by how much.
+//
+// Browser, with the kit and the model on your own host:
+//   import { checkKit, fetchFrom } from "./kit/check.mjs";
+//   console.log(await checkKit(ort, new Uint8Array(await (await fetch("model.onnx")).arrayBuffer()), fetchFrom("./kit/")));
+
+/** Runs every vector. `read(path)` gives the bytes of a file of the kit. Returns the line of figures or throws an Error. */
+export async function checkKit(ort, model, read, options = {}) {
+  const manifest = JSON.parse(new TextDecoder().decode(await read("manifest.json")));
+  const { model: ofModel, tolerance: allowed, vectors } = manifest;
+  let session, labels;
+  try {
+    labels = labelsInCard(model);
+    session = await ort.InferenceSession.create(model, options);
+  } catch (error) {
+    throw new Error(`the model cannot be loaded: ${oneLine(error)}`);
+  }
+  const sha256 = await sha256Of(model);
+  const isOther = sha256 !== undefined && sha256 !== ofModel.sha256;
+  const other = isOther ? `; the file is not the kit's ${ofModel.file}: SHA-256 ${sha256}` : "";
+
+  const worst = { logits: 0, probabilities: 0 };
+  const limits = { logits: allowed.max_logit_difference, probabilities: allowed.max_probability_difference };
+  let images = 0;
+  for (const vector of vectors) {
+    const bytes = (await read(vector.file)).slice(); // a copy starts at 0, as a Float32Array needs
+    const values = ofModel.dtype === "uint8" ? bytes : new Float32Array(bytes.buffer);
+    let answers;
+    try {
+      answers = await answer(ort, session, ofModel, values, vector.shape);
+    } catch (error) {
+      throw new Error(`vector ${vector.name}: cannot be run: ${oneLine(error)}${other}`);
+    }
+    for (let image = 0; image < vector.shape[0]; image++, images++) {
+      const where = `vector ${vector.name}, image ${image}`;
+      for (const name of ["logits", "probabilities"]) {
+        const difference = largestDifference(answers[name][image], vector[name][image]);
+        if (!(difference <= limits[name])) { // written so that NaN fails
+          throw new Error(`${where}: ${name} differ by ${difference.toPrecision(3)}, allowed ${limits[name]}${other}`);
+        }
+        worst[name] = Math.max(worst[name], difference);
+      }
+      const label = labels[indexOfLargest(answers.probabilities[image])];
+      if (label !== vector.labels[image] && !isTie(vector.probabilities[image], allowed.tie_margin)) {
+        throw new Error(`${where}: expected ${vector.labels[image]}, found ${label}${other}`);
+      }
+    }
+    if (vector.image && ofModel.dtype === "uint8" && typeof createImageBitmap === "function") {
+      await checkDecoder(vector, bytes, await read(vector.image.file));
+    }
+  }
+  if (labels.join() !== ofModel.labels.join()) {
+    throw new Error(`expected the labels ${ofModel.labels.join()}, found ${labels.join()}${other}`);
+  }
+  if (isOther) throw new Error(`all vectors agree${other}`);
+  return `ok: ${vectors.length} vectors, ${images} images, onnxruntime ${ort.env.versions.common}: ` +
+    `logits within ${worst.logits.toPrecision(2)} (allowed ${limits.logits}), ` +
+    `probabilities within ${worst.probabilities.toPrecision(2)} (allowed ${limits.probabilities})` +
+    (sha256 === undefined ? "; SHA-256 not checked: browsers hash on https and localhost alone" : "");
+}
+
+/** Reads files of the kit from below `base`, a URL that ends in a slash. */
+export function fetchFrom(base) {
+  return async (path) => {
+    const response = await fetch(base + path);
+    if (!response.ok) throw new Error(`${base}${path}: ${response.status} ${response.statusText}`);
+    return new Uint8Array(await response.arrayBuffer());
+  };
+}
+
+async function answer(ort, session, ofModel, values, shape) {
+  const outputs = await session.run({ [ofModel.input]: new ort.Tensor(ofModel.dtype, values, shape) });
+  const logits = rows(outputs.logits.data, shape[0]);
+  return { logits, probabilities: outputs.probabilities ? rows(outputs.probabilities.data, shape[0]) : logits.map(softmax) };
+}
+
+/** The browser's own decoder against the kit's pixels, upright and on white as apps should show images to the model. */
+async function checkDecoder(vector, expected, file) {
+  const bitmap = await createImageBitmap(new Blob([file]), { colorSpaceConversion: "none" });
+  const [height, width, channels] = vector.image.shape;
+  if (bitmap.height !== height || bitmap.width !== width) {
+    throw new Error(`${vector.image.file}: expected ${width}x${height} pixels upright, found ${bitmap.width}x${bitmap.height}`);
+  }
+  const context = new OffscreenCanvas(width, height).getContext("2d");
+  context.fillStyle = "white";
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0);
+  const rgba = context.getImageData(0, 0, width, height).data;
+  let sum = 0;
+  for (let at = 0; at < expected.length; at++) {
+    sum += Math.abs(expected[at] - rgba[4 * Math.floor(at / channels) + (at % channels)]);
+  }
+  const difference = sum / expected.length, limit = vector.image.max_mean_level_difference;
+  if (!(difference <= limit)) {
+    throw new Error(`${vector.image.file}: decoded pixels differ by ${difference.toPrecision(3)} levels, allowed ${limit}`);
+  }
+}
+
+/** The card lies in the file as plain text; onnxruntime's JavaScript API does not hand it out. */
+function labelsInCard(model) {
+  const text = new TextDecoder("latin1").decode(model);
+  const found = /"labels": (\[[^\]]*\])/.exec(text.slice(text.indexOf('{"format_version": ')));
+  if (!found) throw new Error("it has no card");
+  return JSON.parse(found[1]);
+}
+
+async function sha256Of(bytes) {
+  if (!globalThis.crypto?.subtle) return undefined;
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+const rows = (data, count) => Array.from({ length: count }, (_, row) => Array.from(data).slice(row * 7, row * 7 + 7));
+const softmax = (logits) => {
+  const exponents = logits.map((logit) => Math.exp(logit - Math.max(...logits)));
+  const sum = exponents.reduce((total, value) => total + value);
+  return exponents.map((value) => value / sum);
+};
+const largestDifference = (found, expected) => Math.max(...found.map((value, at) => Math.abs(value - expected[at])));
+const indexOfLargest = (row) => row.indexOf(Math.max(...row));
+const isTie = (row, margin) => {
+  const [first, second] = [...row].sort((a, b) => b - a);
+  return first - second <= margin;
+};
+const oneLine = (error) => String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 300);
+
+async function main() {
+  const { existsSync } = await import("node:fs");
+  const { readFile } = await import("node:fs/promises");
+  const { createRequire } = await import("node:module");
+  const { join } = await import("node:path");
+  const kit = import.meta.dirname ?? new URL(".", import.meta.url).pathname;
+  const read = async (path) => new Uint8Array(await readFile(join(kit, path)));
+  const [chosen, name = "onnxruntime-node"] = process.argv.slice(2);
+  const file = JSON.parse(new TextDecoder().decode(await read("manifest.json"))).model.file;
+  const ort = createRequire(join(process.cwd(), "package.json"))(name); // of the project that this is run from
+  if (ort.env.wasm) ort.env.wasm.numThreads = 1;
+  ort.env.logLevel = "error";
+  const model = chosen ?? (existsSync(join(kit, file)) ? join(kit, file) : join(kit, "..", file));
+  console.log(await checkKit(ort, new Uint8Array(await readFile(model)), read));
+}
+
+const nameOf = (path) => path.split(/[\\/]/).pop();
+if (typeof process !== "undefined" && process.argv?.[1] && nameOf(process.argv[1]) === nameOf(import.meta.url)) {
+  main().catch((error) => {
+    console.error(`FAILED: ${oneLine(error)}`);
+    process.exit(1);
+  });
+}

@@ -1,0 +1,210 @@
+"""Writes a kit: input bytes, a model's answers to them, how far others may be, and a checker in each language."""
+
+import json
+import platform
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import PIL
+from numpy.typing import NDArray
+
+from fer_edge import __version__
+from fer_edge.card import PIXELS, ModelCard
+from fer_edge.errors import ModelError, StorageError
+from fer_edge.files import fill_folder, storage_errors
+from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
+from fer_edge.golden.vectors import Vector, make_vectors
+from fer_edge.runtime.classifier import Classifier
+from fer_edge.runtime.model_file import read_model
+
+MANIFEST = "manifest.json"
+PLAIN_MANIFEST = "manifest.txt"
+"""The manifest again, one fact a line, for languages without a JSON reader."""
+
+KIT_FORMAT = "fer_edge golden vectors 1"
+
+CHECKERS = ("check.py", "check.mjs", "check.cpp", "README.md")
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What was written."""
+
+    folder: Path
+    model: Path
+    manifest: dict[str, Any]
+    size_bytes: int
+
+    @property
+    def num_images(self) -> int:
+        """Images in all vectors together."""
+        return sum(vector["shape"][0] for vector in self.manifest["vectors"])
+
+
+def default_folder(model: Path) -> Path:
+    """Where the kit of ``model`` goes when nobody says otherwise: ``NAME-golden`` beside it."""
+    return model.with_name(f"{model.stem}-golden")
+
+
+def write_kit(model: Path, folder: Path | None = None, *, inputs: Iterable[Vector] | None = None) -> Kit:
+    """Run ``model`` (.onnx or .ort) on the golden inputs with onnxruntime's CPU provider and write the kit.
+
+    ``inputs`` replace the usual ones, to measure on more. ``folder`` is made, or what it holds replaced where it is a
+    kit already. Raises ModelError where the model is refused, takes no input that the kit has or answers with no
+    numbers, and StorageError where the folder holds anything else or cannot be written; then nothing is changed.
+    """
+    folder = folder or default_folder(model)
+    _refuse_other_content(folder)
+    checked = read_model(model)
+    classifier = Classifier.load(model, threads=1)  # one thread: sums are taken in the same order on every machine
+    vectors = [vector for vector in inputs or make_vectors() if _fits(vector, classifier.card)]
+    if not vectors:
+        raise ModelError(
+            f"{model}: expected a model of 1, 3 or 4 channels, found {classifier.card.input.channels}; export it again"
+        )
+    entries = [_entry(vector, classifier) for vector in vectors]
+    manifest = _manifest(checked.sha256, classifier, entries)
+    with fill_folder(folder) as stage:
+        for vector, entry in zip(vectors, entries, strict=True):
+            _write_inputs(stage, vector, classifier, entry)
+        (stage / MANIFEST).write_text(_json_text(manifest), encoding="utf-8")
+        (stage / PLAIN_MANIFEST).write_text(plain_manifest(manifest), encoding="utf-8")
+        for checker in CHECKERS:
+            source = resources.files("fer_edge.golden").joinpath("checkers", checker)
+            (stage / checker).write_bytes(source.read_bytes())
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Kit(folder, model, manifest, size)
+
+
+def plain_manifest(manifest: dict[str, Any]) -> str:
+    """The text of ``manifest.txt``: a keyword and its values a line, separated by spaces.
+
+    After ``vector NAME FILE DIMENSIONS...`` follows one ``expects LABEL LOGITS... PROBABILITIES...`` for each image.
+    """
+    model, tolerance = manifest["model"], manifest["tolerance"]
+    lines = [
+        f"model {model['file']}",
+        f"sha256 {model['sha256']}",
+        f"input {model['input']} {model['dtype']}",
+        f"outputs {' '.join(model['outputs'])}",
+        f"labels {' '.join(model['labels'])}",
+        *(f"{name} {tolerance[name]!r}" for name in tolerance if name != "reason"),
+    ]
+    for vector in manifest["vectors"]:
+        lines.append(f"vector {vector['name']} {vector['file']} {' '.join(map(str, vector['shape']))}")
+        for label, *rows in zip(vector["labels"], vector["logits"], vector["probabilities"], strict=True):
+            lines.append(f"expects {label} {' '.join(repr(value) for row in rows for value in row)}")
+    return "\n".join(lines) + "\n"
+
+
+def _json_text(manifest: dict[str, Any]) -> str:
+    """Indented, but each row of numbers or names on one line, so that a difference between two kits reads as rows."""
+    text = json.dumps(manifest, indent=1, allow_nan=False)
+    return (
+        re.sub(r"\[[^\[\]{}]*\]", lambda row: re.sub(r"\s+", " ", row[0]).replace("[ ", "[").replace(" ]", "]"), text)
+        + "\n"
+    )
+
+
+def _refuse_other_content(folder: Path) -> None:
+    with storage_errors(folder):
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            return
+        try:
+            is_kit = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kit"] == KIT_FORMAT
+        except (OSError, ValueError, KeyError, TypeError):
+            is_kit = False
+    if not is_kit:
+        raise StorageError(
+            f"{folder}: expected a new or empty folder, or an older kit, found something else there; choose another "
+            "with --out"
+        )
+
+
+def _fits(vector: Vector, card: ModelCard) -> bool:
+    """A raw model takes faces that were prepared, from any number of channels."""
+    return card.input.kind != PIXELS or vector.pixels.shape[3] in card.input.channels
+
+
+def _entry(vector: Vector, classifier: Classifier) -> dict[str, Any]:
+    probabilities, logits = classifier.probabilities_and_logits(vector.pixels)
+    if not (np.isfinite(probabilities).all() and np.isfinite(logits).all()):
+        raise ModelError(f"{classifier.path}: expected numbers for {vector.about}, found some that are not finite")
+    entry: dict[str, Any] = {
+        "name": vector.name,
+        "about": vector.about,
+        "file": f"vectors/{vector.name}.bin",
+        "shape": list(classifier.feed(vector.pixels).shape),
+        "labels": [classifier.card.labels[best] for best in probabilities.argmax(axis=1)],
+        "logits": _shortest(logits),
+        "probabilities": _shortest(probabilities),
+    }
+    if vector.image is not None:
+        entry["image"] = {
+            "file": f"images/{vector.name}{vector.image.suffix}",
+            "decoded_by": f"Pillow {PIL.__version__}",
+            "pixels": f"vectors/{vector.name}.pixels" if classifier.card.input.kind != PIXELS else entry["file"],
+            "shape": list(vector.pixels.shape[1:]),
+            "max_mean_level_difference": vector.image.max_mean_level_difference,
+        }
+    return entry
+
+
+def _write_inputs(stage: Path, vector: Vector, classifier: Classifier, entry: dict[str, Any]) -> None:
+    _write(stage / entry["file"], _bytes_of(classifier.feed(vector.pixels)))
+    if vector.image is not None:
+        _write(stage / entry["image"]["file"], vector.image.data)
+        _write(stage / entry["image"]["pixels"], _bytes_of(vector.pixels))
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+
+
+def _bytes_of(values: NDArray[np.generic]) -> bytes:
+    """Row by row, little-endian, as every machine that this is for has it."""
+    return np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes()
+
+
+def _shortest(rows: NDArray[np.float32]) -> list[list[float]]:
+    """float32 as the shortest decimals that read back as the same float32."""
+    return [[float(str(value)) for value in row] for row in rows]
+
+
+def _manifest(sha256: str, classifier: Classifier, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    card = classifier.card
+    tolerance = GOLDEN_TOLERANCES[card.precision]
+    return {
+        "kit": KIT_FORMAT,
+        "model": {
+            "file": classifier.path.name,
+            "name": card.name,
+            "sha256": sha256,
+            "precision": card.precision,
+            "input": card.input.name,
+            "dtype": card.input.dtype,
+            "layout": "batch, height, width, channels" if card.input.kind == PIXELS else "batch, 1, height, width",
+            "outputs": [output.name for output in card.outputs],
+            "labels": list(card.labels),
+        },
+        "made_with": {
+            "fer_edge": __version__,
+            "onnxruntime": onnxruntime.__version__,
+            "provider": "CPUExecutionProvider",
+            "processor": platform.machine(),
+        },
+        "tolerance": {
+            "max_logit_difference": tolerance.max_logit_difference,
+            "max_probability_difference": tolerance.max_probability_difference,
+            "tie_margin": tolerance.tie_margin,
+            "reason": tolerance.reason,
+        },
+        "vectors": entries,
+    }

@@ -1,0 +1,73 @@
+"""What trained classifiers say about the training faces: soft targets for another one (Hinton et al. 2015)."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fer_edge.data.faces import FaceSet
+from fer_edge.errors import CheckpointError, TrainingError
+from fer_edge.evaluation.metrics import softmax
+from fer_edge.files import write_atomically
+from fer_edge.labels import NUM_EXPRESSIONS
+from fer_edge.training.checkpoint import load_classifier
+from fer_edge.training.config import TrainConfig
+from fer_edge.training.distributed import Processes
+from fer_edge.training.inference import predict_logits
+from fer_edge.training.progress import Reporter
+
+
+def taught_probabilities(
+    faces: FaceSet, config: TrainConfig, processes: Processes, reporter: Reporter, *, kept: Path | None, resumes: bool
+) -> Tensor | None:
+    """Probabilities float32 (N, 7) at ``config.temperature`` for each of ``faces``; None where no teacher is named.
+
+    The mean over the teachers, and over the face and its mirror image: the same target however a face is varied later.
+    The main process asks them once and writes their answers to ``kept``; a run that ``resumes`` reads them from there.
+    Raises CheckpointError for a teacher that cannot be read and TrainingError for one of another image size.
+    """
+    if not config.teacher:
+        return None
+    answers = np.zeros((len(faces), NUM_EXPRESSIONS), np.float32)
+    with processes.together(config.device):
+        if processes.is_main:
+            if resumes and kept is not None and kept.is_file():
+                answers = _read(kept, answers.shape)
+            else:
+                answers = _ask(faces, config, reporter)
+                if kept is not None:
+                    write_atomically(kept, lambda stream: np.save(stream, answers))
+    shared = torch.from_numpy(answers).to(config.device)
+    processes.take_from_main(shared)
+    return shared
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        answers = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise CheckpointError(f"{path}: expected the teachers' answers, found a damaged file; delete it") from error
+    if answers.shape != shape or answers.dtype != np.float32:
+        raise CheckpointError(
+            f"{path}: expected the teachers' answers as float32 {shape}, "
+            f"found {answers.dtype} {answers.shape}; delete it"
+        )
+    return np.asarray(answers)
+
+
+def _ask(faces: FaceSet, config: TrainConfig, reporter: Reporter) -> np.ndarray:
+    paths = [path.strip() for path in config.teacher.split(",")]
+    answers = np.zeros((len(faces), NUM_EXPRESSIONS), np.float64)
+    for path in paths:
+        classifier, info = load_classifier(path)
+        if info.image_size != config.image_size:
+            raise TrainingError(
+                f"--teacher {path}: expected a classifier of {config.image_size}-pixel faces, found one of "
+                f"{info.image_size}; choose another, or train with --image-size {info.image_size}"
+            )
+        reporter.line(f"asking {path} ({info.architecture}) about {len(faces)} training faces")
+        classifier.to(config.device)
+        logits = predict_logits(classifier, faces.faces, mean=info.mean, std=info.std, augmentation="flip")
+        answers += softmax(logits / config.temperature) / len(paths)
+    return answers.astype(np.float32)

@@ -1,0 +1,316 @@
+/** The page: an example at once, then the visitor's photos or camera, one picture at a time. */
+
+import { Announcer } from "./announcer.js";
+import { Camera } from "./camera.js";
+import { Engine } from "./engine.js";
+import { listenForPictures, openPicture } from "./picture_sources.js";
+import { FrameRate, Steady } from "./rates.js";
+import { nearest, steadied } from "./tracks.js";
+import { Bars, FaceBoxes, indexOfLargest, megabytes, setText, showCard } from "./views.js";
+
+/** @typedef {import("./worker.js").Analysis} Analysis */
+/** @typedef {import("./worker.js").FaceReading} FaceReading */
+
+const FIGURE_SHARE = 0.15; // of the newest frame in the figures of speed
+const FIGURES_EVERY_MS = 250; // often enough to be live, slow enough to be read
+const NO_FACE = "No face found";
+
+const element = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
+const example = /** @type {HTMLImageElement} */ (element("example"));
+const photo = /** @type {HTMLCanvasElement} */ (element("photo"));
+const video = /** @type {HTMLVideoElement} */ (element("video"));
+const cameraButton = /** @type {HTMLButtonElement} */ (element("camera"));
+const turnButton = /** @type {HTMLButtonElement} */ (element("turn"));
+const exampleButton = /** @type {HTMLButtonElement} */ (element("show-example"));
+
+const engine = new Engine(showProgress);
+const camera = new Camera(video, () => void stopCamera("The camera was disconnected."));
+const announcer = new Announcer(element("announcer"));
+const boxes = new FaceBoxes(element("faces"), chooseFace);
+
+/** @type {Bars | undefined} */
+let bars;
+/** @type {string[]} */
+let labels = [];
+let smoothing = 1;
+/** What is on the stage: a newer picture makes the answers about older ones pointless. */
+let pictureNumber = 0;
+/** @type {Analysis | undefined} */
+let current;
+/** @type {FaceReading | undefined} */
+let chosen;
+
+void start();
+
+async function start() {
+  listenForPictures({
+    input: /** @type {HTMLInputElement} */ (element("file")),
+    dropArea: element("stage"),
+    onFile: (file) => void showPhoto(file, file.name),
+    onOther: () => showMessage("Expected a picture file, found something else. Save the picture first, then drop its file."),
+  });
+  cameraButton.addEventListener("click", () => void (camera.isOn ? stopCamera() : startCamera()));
+  turnButton.addEventListener("click", () => void turnCamera());
+  exampleButton.addEventListener("click", () => void showExample());
+  document.addEventListener("visibilitychange", () => document.hidden && camera.isOn && void stopCamera());
+  try {
+    const ready = await engine.ready;
+    labels = ready.expressions;
+    smoothing = ready.smoothing;
+    bars = new Bars(element("bars"), labels);
+    showCard(element("card"), ready);
+    element("loading").hidden = true;
+    document.body.dataset.state = "ready";
+  } catch (error) {
+    element("loading").hidden = true;
+    document.body.dataset.state = "failed";
+    setText(element("verdict-note"), "The model could not be used");
+    showMessage(messageOf(error));
+    return;
+  }
+  // A visitor may have chosen something else while the model was loading.
+  if (pictureNumber === 0) await showExample();
+}
+
+/**
+ * @param {number} loaded in bytes
+ * @param {number} total
+ */
+function showProgress(loaded, total) {
+  const progress = /** @type {HTMLProgressElement} */ (element("progress"));
+  progress.value = loaded / total;
+  const text = loaded < total ? `Loading the model: ${megabytes(loaded)} of ${megabytes(total)}` : "Opening the model …";
+  setText(element("loading-text"), text);
+}
+
+async function showExample() {
+  const response = await fetch(new URL("example.jpg", import.meta.url));
+  await showPhoto(await response.blob(), "The example", { isExample: true });
+}
+
+/**
+ * @param {Blob} blob
+ * @param {string} name
+ * @param {{isExample?: boolean}} options
+ */
+async function showPhoto(blob, name, { isExample = false } = {}) {
+  const number = ++pictureNumber;
+  leaveCamera();
+  showMessage("");
+  try {
+    const bitmap = await openPicture(blob, name);
+    if (number !== pictureNumber) return;
+    if (!isExample) drawPhoto(bitmap, name);
+    showOnStage(isExample ? example : photo, bitmap.width / bitmap.height);
+    clearReading("Looking for faces …");
+    exampleButton.hidden = isExample;
+    await engine.ready;
+    const analysis = await engine.analyse(bitmap, { live: false });
+    if (number !== pictureNumber) return;
+    chosen = analysis.faces[0];
+    showAnalysis(analysis, { isLive: false });
+    announcer.say(summary(analysis));
+  } catch (error) {
+    if (number === pictureNumber) showMessage(messageOf(error));
+  }
+}
+
+/**
+ * @param {ImageBitmap} bitmap
+ * @param {string} name
+ */
+function drawPhoto(bitmap, name) {
+  photo.width = bitmap.width;
+  photo.height = bitmap.height;
+  photo.setAttribute("aria-label", `Your picture ${name}`);
+  photo.getContext("2d")?.drawImage(bitmap, 0, 0);
+}
+
+async function startCamera() {
+  const number = ++pictureNumber;
+  showMessage("");
+  cameraButton.disabled = true;
+  try {
+    await camera.start();
+    if (number !== pictureNumber) return leaveCamera();
+    setText(cameraButton, "Stop camera");
+    turnButton.hidden = !(await camera.hasAnother());
+    showOnStage(video, video.videoWidth / video.videoHeight);
+    clearReading("Looking for faces …");
+    exampleButton.hidden = false;
+    void watch(number);
+  } catch (error) {
+    showMessage(messageOf(error));
+  } finally {
+    cameraButton.disabled = false;
+  }
+}
+
+/** @param {string} [reason] */
+async function stopCamera(reason = "") {
+  leaveCamera();
+  await showExample();
+  if (reason) showMessage(reason);
+}
+
+function leaveCamera() {
+  if (!camera.isOn) return;
+  camera.stop();
+  turnButton.hidden = true;
+  setText(cameraButton, "Use camera");
+}
+
+async function turnCamera() {
+  const number = ++pictureNumber;
+  try {
+    await camera.turn();
+    showOnStage(video, video.videoWidth / video.videoHeight);
+    void watch(number);
+  } catch (error) {
+    leaveCamera();
+    showMessage(messageOf(error));
+  }
+}
+
+/**
+ * Read the camera until another picture takes the stage.
+ * @param {number} number of this picture
+ */
+async function watch(number) {
+  const rate = new FrameRate();
+  const [detectMs, expressionMs] = [new Steady(FIGURE_SHARE), new Steady(FIGURE_SHARE)];
+  let figuresAt = 0;
+  /** @type {FaceReading[]} */
+  let before = [];
+  try {
+    await engine.ready;
+    for await (const frame of camera.frames()) {
+      const analysis = await engine.analyse(frame, { live: true });
+      if (number !== pictureNumber) return;
+      before = analysis.faces = steadied(before, fromLeftToRight(analysis.faces), smoothing);
+      chosen = (chosen && nearest(before, chosen)) ?? largest(before);
+      const now = performance.now();
+      rate.add(now);
+      detectMs.add(analysis.detectMs);
+      if (before.length) expressionMs.add(analysis.expressionMs);
+      showAnalysis(analysis, { isLive: true });
+      if (now - figuresAt >= FIGURES_EVERY_MS) {
+        figuresAt = now;
+        showFigures(detectMs.value, expressionMs.value, rate.perSecond);
+      }
+      announcer.sayIfItLasts(summary(analysis));
+    }
+  } catch (error) {
+    if (number === pictureNumber) showMessage(messageOf(error));
+  }
+}
+
+/**
+ * @param {Analysis} analysis
+ * @param {{isLive: boolean}} options
+ */
+function showAnalysis(analysis, { isLive }) {
+  current = analysis;
+  if (!isLive) {
+    analysis.faces = fromLeftToRight(analysis.faces);
+    chosen = largest(analysis.faces);
+    showFigures(analysis.detectMs, analysis.faces.length ? analysis.expressionMs : undefined, undefined);
+  }
+  showReading();
+  document.dispatchEvent(new CustomEvent("analysis", { detail: analysis }));
+}
+
+/** The boxes, the verdict and the bars of what is on the stage. */
+function showReading() {
+  if (!current) return;
+  const { faces } = current;
+  const index = chosen ? faces.indexOf(chosen) : -1;
+  boxes.show(faces, current, { chosen: index, isMirrored: camera.isOn && camera.isMirrored, labels });
+  bars?.show(chosen?.probabilities);
+  if (!chosen) {
+    showVerdict(NO_FACE, "Turn towards the light, come closer, or try another picture.");
+    return;
+  }
+  const best = indexOfLargest(chosen.probabilities);
+  const share = Math.round(chosen.probabilities[best] * 100);
+  const of = faces.length > 1 ? `face ${index + 1} of ${faces.length}; choose another on the picture` : "";
+  const note = current.isCrop ? "taken as one cropped face" : of;
+  showVerdict(labels[best], `${share} %${note && ` · ${note}`}`);
+}
+
+/** @param {number} index */
+function chooseFace(index) {
+  chosen = current?.faces[index];
+  showReading();
+  if (chosen) announcer.say(`Face ${index + 1}: ${labels[indexOfLargest(chosen.probabilities)]}`);
+}
+
+/**
+ * @param {string} verdict
+ * @param {string} note
+ */
+function showVerdict(verdict, note) {
+  setText(element("verdict"), verdict);
+  setText(element("verdict-note"), note);
+}
+
+/** @param {string} note */
+function clearReading(note) {
+  current = chosen = undefined;
+  element("faces").replaceChildren();
+  bars?.show(undefined);
+  showVerdict("\u00a0", note);
+  showFigures(undefined, undefined, undefined);
+}
+
+/**
+ * @param {number | undefined} detectMs
+ * @param {number | undefined} expressionMs
+ * @param {number | undefined} framesPerSecond
+ */
+function showFigures(detectMs, expressionMs, framesPerSecond) {
+  setText(element("detect-ms"), detectMs === undefined ? "–" : `${detectMs.toFixed(0)} ms`);
+  setText(element("expression-ms"), expressionMs === undefined ? "–" : `${expressionMs.toFixed(1)} ms`);
+  setText(element("frame-rate"), framesPerSecond === undefined ? "–" : framesPerSecond.toFixed(0));
+}
+
+/**
+ * @param {HTMLElement} shown the example, the photo or the video
+ * @param {number} ratio width over height
+ */
+function showOnStage(shown, ratio) {
+  for (const each of [example, photo, video]) each.hidden = each !== shown;
+  video.classList.toggle("is-mirrored", camera.isOn && camera.isMirrored);
+  element("frame").style.setProperty("--ratio", String(ratio));
+}
+
+/** @param {string} text empty: none */
+function showMessage(text) {
+  setText(element("message"), text);
+  element("message").hidden = !text;
+}
+
+/**
+ * One sentence for those who listen.
+ * @param {Analysis} analysis
+ */
+function summary({ faces }) {
+  if (!faces.length) return NO_FACE;
+  const named = faces.map(({ probabilities }) => labels[indexOfLargest(probabilities)]);
+  return faces.length === 1 ? `One face: ${named[0]}` : `${faces.length} faces, from left to right: ${named.join(", ")}`;
+}
+
+/** @param {FaceReading[]} faces */
+function fromLeftToRight(faces) {
+  return [...faces].sort((one, other) => one.box.x - other.box.x);
+}
+
+/** @param {FaceReading[]} faces */
+function largest(faces) {
+  return [...faces].sort((one, other) => other.box.width * other.box.height - one.box.width * one.box.height)[0];
+}
+
+/** @param {unknown} error */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}

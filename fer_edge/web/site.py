@@ -1,0 +1,200 @@
+"""Writes the page as a static folder that any web host can serve."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fer_edge.card import PIXELS, beside_json
+from fer_edge.errors import StorageError, WebError
+from fer_edge.files import make_folder, storage_errors, write_bytes
+from fer_edge.labels import EXPRESSIONS
+from fer_edge.runtime import crops, detector, photos
+from fer_edge.runtime.model_file import ModelFile, read_model
+from fer_edge.runtime.seal import file_sha256
+from fer_edge.web.onnxruntime_web import FILES, WASM, WEBGPU, runtime_files
+
+PAGE = Path(__file__).parent / "page"
+"""The sources, which are served as they are: what one reads there is what runs."""
+
+MANIFEST = "site.json"
+"""Tells the page which files there are and how Python finds faces. Also tells this module that a folder is its own."""
+
+CAMERA_SIDE = 320
+"""Pixels to which a camera's picture is made smaller before faces are searched in it: speed counts there."""
+
+SMOOTHING = 0.4
+"""Share of the newest camera frame in the bars that are shown (0-1); photos are shown as measured."""
+
+POLICY: Mapping[str, str] = {
+    "default-src": "'none'",
+    "script-src": "'self' 'wasm-unsafe-eval'",  # WebAssembly counts as evaluated code; JavaScript still may not be
+    "worker-src": "'self'",
+    "connect-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+}
+"""The content-security policy: nothing but the page's own files, from the page's own host."""
+
+HEADERS: Mapping[str, str] = {
+    # frame-ancestors is known to headers alone, so it is not in the page's own <meta>.
+    "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in POLICY.items())
+    + "; frame-ancestors 'none'",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""What a host should send with every file; the policy also holds for the worker only where it is sent."""
+
+_MODELS, _RUNTIME = "models", "onnxruntime-web"
+_POLICY_PLACE = "{{CSP}}"
+
+
+@dataclass(frozen=True)
+class SiteFile:
+    """One file of the page."""
+
+    path: str
+    """Below the page's folder, with slashes."""
+    data: bytes
+
+    def as_dict(self) -> dict[str, Any]:
+        """What site.json says about it."""
+        return {"path": self.path, "bytes": len(self.data), "sha256": file_sha256(self.data)}
+
+
+def write_site(
+    out: Path, model: Path, *, webgpu_model: Path | None = None, onnxruntime_web: Path | None = None
+) -> list[SiteFile]:
+    """Write the page around ``model`` into ``out``, and return its files.
+
+    ``model`` runs on WebAssembly everywhere; ``webgpu_model`` (fp16 or fp32) takes its place where the browser has
+    WebGPU. ``onnxruntime_web``: a folder with that package, see ``runtime_files``. A page that is there already is
+    replaced. Raises ModelError, WebError, and StorageError where ``out`` holds something else or cannot be written.
+    """
+    _refuse_foreign(out)
+    models = {WASM: _browser_model(model)}
+    if webgpu_model is not None:
+        models = {WEBGPU: _gpu_model(webgpu_model), **models}
+    files = _page_files() + _model_files(models.values()) + _runtime_files(list(models), onnxruntime_web)
+    files.append(_manifest(models, files))
+    for folder in (_MODELS, _RUNTIME):
+        _remove_others(make_folder(out / folder), {file.path for file in files}, out)
+    for file in files:
+        write_bytes(out / file.path, file.data)
+    return files
+
+
+def _refuse_foreign(out: Path) -> None:
+    with storage_errors(out):
+        is_foreign = out.exists() and (not out.is_dir() or any(out.iterdir())) and not (out / MANIFEST).is_file()
+    if is_foreign:
+        raise StorageError(
+            f"{out}: expected no folder, an empty one or an earlier page ({MANIFEST}), found something else; "
+            "name another by --out"
+        )
+
+
+def _browser_model(path: Path) -> ModelFile:
+    model = read_model(path)
+    contract = model.card.input
+    if model.onnx is None or contract.kind != PIXELS or 4 not in contract.channels:
+        raise WebError(
+            f"{path}: expected an .onnx model that takes RGBA pixels, found {model.card.format} with "
+            f"{contract.kind} input; export one with 'python cli.py export --checkpoint runs/NAME --precision int8'"
+        )
+    return model
+
+
+def _gpu_model(path: Path) -> ModelFile:
+    model = _browser_model(path)
+    if model.card.precision == "int8":
+        raise WebError(
+            f"{path}: expected fp16 or fp32 for WebGPU, which is slow at 8-bit integers, found int8; export one with "
+            "'python cli.py export --checkpoint runs/NAME --precision fp16'"
+        )
+    return model
+
+
+def _page_files() -> list[SiteFile]:
+    files = []
+    policy = HEADERS["Content-Security-Policy"].rpartition(";")[0]
+    for path in sorted(PAGE.iterdir()):
+        data = path.read_bytes()
+        if path.suffix == ".html":
+            data = data.replace(_POLICY_PLACE.encode(), policy.encode())
+        files.append(SiteFile(path.name, data))
+    licence = detector.WEIGHTS.with_name("yunet-LICENSE.txt").read_bytes()
+    at = next(index for index, file in enumerate(files) if file.path == "licenses.txt")
+    files[at] = SiteFile("licenses.txt", files[at].data + b"\nYuNet, the face detector\n\n" + licence)
+    return [*files, _headers_file()]
+
+
+def _headers_file() -> SiteFile:
+    """The headers for hosts that read them from a file of this name (Netlify, Cloudflare Pages)."""
+    lines = ["/*", *(f"  {name}: {value}" for name, value in HEADERS.items())]
+    return SiteFile("_headers", ("\n".join(lines) + "\n").encode())
+
+
+def _model_files(models: Any) -> list[SiteFile]:
+    files = {}
+    for model in models:
+        card = beside_json(model.card, model.sha256).encode()
+        for file in (SiteFile(_model_path(model), model.data), SiteFile(_card_path(model), card)):
+            files[file.path] = file
+    data = detector.WEIGHTS.read_bytes()
+    return [*files.values(), SiteFile(f"{_MODELS}/{detector.WEIGHTS.name}", data)]
+
+
+def _runtime_files(providers: list[str], folder: Path | None) -> list[SiteFile]:
+    return [SiteFile(f"{_RUNTIME}/{name}", data) for name, data in runtime_files(providers, folder).items()]
+
+
+def _model_path(model: ModelFile) -> str:
+    return f"{_MODELS}/{model.path.name}"
+
+
+def _card_path(model: ModelFile) -> str:
+    return f"{_MODELS}/{model.path.stem}.json"
+
+
+def _manifest(models: Mapping[str, ModelFile], files: list[SiteFile]) -> SiteFile:
+    described = {file.path: file.as_dict() for file in files}
+    framing, finder = crops.Framing(), detector.FaceDetector()
+    manifest = {
+        "expressions": EXPRESSIONS,
+        "models": [
+            {
+                "provider": provider,
+                "precision": model.card.precision,
+                "model": described[_model_path(model)],
+                "card": _card_path(model),
+            }
+            for provider, model in models.items()
+        ],
+        "detector": described[f"{_MODELS}/{detector.WEIGHTS.name}"],
+        "onnxruntime": {provider: [described[f"{_RUNTIME}/{name}"] for name in FILES[provider]] for provider in models},
+        "faces": {
+            "minScore": finder.min_score,
+            "maxOverlap": finder.max_overlap,
+            "photoSide": finder.max_side,
+            "cameraSide": CAMERA_SIDE,
+            "margin": framing.margin,
+            "maxCropSide": crops.MAX_CROP_SIDE,
+            "maxAutoCropSide": photos.MAX_AUTO_CROP_SIDE,
+            "squareTolerance": photos.SQUARE_TOLERANCE,
+            "smoothing": SMOOTHING,
+        },
+    }
+    return SiteFile(MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def _remove_others(folder: Path, kept: set[str], out: Path) -> None:
+    """What an earlier page had in a folder of its own: another model, which would be uploaded with the new one."""
+    with storage_errors(folder):
+        for path in folder.iterdir():
+            if path.is_file() and path.relative_to(out).as_posix() not in kept:
+                path.unlink()

@@ -1,0 +1,54 @@
+import pytest
+from made_results import made_benchmark, made_result, made_row
+
+from fer_edge.benchmark.comparison import compare_benchmarks
+from fer_edge.errors import ModelError
+
+
+def change(new_ms: float, old_ms: float, *, spread: float = 0.01, bound: float = 10):
+    new = made_benchmark(made_result(made_row(), new_ms, spread=spread))
+    old = made_benchmark(made_result(made_row(), old_ms, spread=spread))
+    return compare_benchmarks(new, old, bound)
+
+
+@pytest.mark.parametrize(
+    ("new_ms", "verdict"), [(1.2, "REGRESSION"), (1.05, "slower"), (1.0, "within noise"), (0.8, "faster")]
+)
+def test_verdicts_by_ratio(new_ms, verdict):
+    found = change(new_ms, 1.0)
+    assert found.changes[0].verdict == verdict
+    assert found.changes[0].ratio == pytest.approx(new_ms)
+    assert bool(found.regressions) is (verdict == "REGRESSION")
+
+
+def test_a_slowdown_within_the_noise_is_no_regression():
+    found = change(1.2, 1.0, spread=0.5)
+    assert found.changes[0].interval.low < 1 < found.changes[0].interval.high
+    assert not found.regressions
+
+
+def test_the_bound_is_in_percent():
+    assert not change(1.2, 1.0, bound=25).regressions
+    assert change(1.3, 1.0, bound=25).regressions
+
+
+def test_the_worst_regression_comes_first():
+    old = made_benchmark(made_result(made_row(), 1.0), made_result(made_row("pt2"), 1.0))
+    new = made_benchmark(made_result(made_row(), 1.5), made_result(made_row("pt2"), 3.0))
+    assert [one.row.runtime for one in compare_benchmarks(new, old, 10).regressions] == ["pt2", "onnxruntime"]
+
+
+def test_another_machine_and_rows_that_are_gone_are_said():
+    old = made_benchmark(made_result(made_row(), 1.0), made_result(made_row("pt2"), 1.0), environment={"cpu": "Other"})
+    notes = compare_benchmarks(made_benchmark(made_result(made_row(), 1.0)), old, 10).notes
+    assert notes == (
+        "cpu: Other then, Test CPU now: the ratios compare machines too",
+        "1 of 2 rows of the other benchmark were not measured now",
+    )
+
+
+def test_no_common_row_is_an_error():
+    with pytest.raises(ModelError, match="--compare: expected rows that both benchmarks have"):
+        compare_benchmarks(
+            made_benchmark(made_result(made_row(), 1.0)), made_benchmark(made_result(made_row(batch=8), 1.0)), 10
+        )

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+from made_results import made_result, made_row
+from PIL import Image
+
+from fer_edge.benchmark.pictures import draw_latency_against_accuracy, draw_throughput
+
+ROWS = [
+    made_result(made_row(runtime, precision, batch), batch * speed, accuracy=accuracy)
+    for runtime, precision, speed, accuracy in (
+        ("onnxruntime", "int8", 1.0, 0.61),
+        ("openvino", "bf16", 2.0, 0.612),
+        ("torch-eager", "fp32", 10.0, 0.612),
+    )
+    for batch in (1, 8)
+]
+
+
+@pytest.mark.parametrize("draw", [draw_latency_against_accuracy, draw_throughput])
+def test_a_picture_is_drawn_with_something_in_it(draw, tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "picture.png"
+    assert draw(ROWS, path)
+    pixels = np.asarray(Image.open(path).convert("L"))
+    assert pixels.shape[1] > 700
+    assert (pixels < 128).mean() > 0.002
+
+
+def test_nothing_is_drawn_of_what_was_not_measured(tmp_path):
+    path = tmp_path / "picture.png"
+    assert draw_latency_against_accuracy([made_result(made_row(), 1.0)], path) is None
+    assert draw_throughput([one for one in ROWS if one.row.batch == 1], path) is None
+    assert not path.exists()

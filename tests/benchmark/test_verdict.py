@@ -1,0 +1,56 @@
+from made_results import made_result, made_row
+
+from fer_edge.benchmark.verdict import recommend, ties, width_notes
+
+
+def test_neighbours_whose_intervals_overlap_are_said_not_to_differ():
+    close = [made_result(made_row("openvino"), 1.0), made_result(made_row(), 1.005), made_result(made_row("pt2"), 2.0)]
+    assert ties(close) == ["no significant difference at batch 1, 1 thread between openvino fp32 and onnxruntime fp32"]
+
+
+def test_rows_of_different_settings_are_not_called_equal():
+    assert ties([made_result(made_row(), 1.0), made_result(made_row(threads=2), 1.0)]) == []
+
+
+def test_wide_intervals_and_few_runs_are_said():
+    notes = width_notes([made_result(made_row(), 1.0, spread=0.5), made_result(made_row("pt2"), 1.0)])
+    assert notes[0].startswith("noisy figures: the 95% interval of the median is wider than 10% of it in 1 of 2 rows")
+    assert notes[1].startswith("p99 of 2 of 2 rows is from fewer than 100 runs")
+
+
+ROWS = [
+    made_result(made_row("torch-eager"), 10.0, accuracy=0.65, file_bytes=45_000_000),
+    made_result(made_row(), 5.0, accuracy=0.65, file_bytes=45_000_000),
+    made_result(made_row(precision="int8"), 1.0, accuracy=0.648, file_bytes=11_000_000),
+    made_result(made_row(precision="int8", batch=32), 16.0, accuracy=0.648, file_bytes=11_000_000),
+    made_result(made_row(precision="int8", network="tiny"), 0.1, accuracy=0.5, file_bytes=100_000),
+]
+
+
+def test_the_best_rows_are_those_that_are_accurate_enough():
+    latency, throughput, size = recommend(ROWS, 0.5)
+    assert latency.startswith("latency: net onnxruntime int8, batch 1, 1 thread: 1 ms an image at p50; accuracy 64.80%")
+    assert "10.0x faster than torch-eager fp32; 5.0x faster than onnxruntime fp32" in latency
+    assert latency.endswith("(within 0.5 points of the best accuracy, 65.00%)")
+    assert throughput.startswith("throughput: net onnxruntime int8, batch 32, 1 thread: 2000 images/s")
+    assert "4.1x smaller than onnxruntime fp32" in size
+
+
+def test_a_tighter_bound_leaves_the_lossy_rows_out_and_a_wide_one_lets_all_in():
+    assert "net onnxruntime fp32" in recommend(ROWS, 0.1)[0]
+    assert "tiny onnxruntime int8" in recommend(ROWS, 20)[0]
+
+
+def test_a_tie_is_said_beside_the_advice():
+    rows = [made_result(made_row(), 1.0, accuracy=0.6), made_result(made_row("openvino"), 1.001, accuracy=0.6)]
+    assert "no significant difference to net openvino fp32, batch 1, 1 thread" in recommend(rows, 0.5)[0]
+
+
+def test_without_labelled_faces_the_advice_says_that_accuracy_is_unknown():
+    line = recommend([made_result(made_row(), 1.0)], 0.5)[0]
+    assert line.endswith("(accuracy was not measured: no labelled faces; name some by --data)")
+
+
+def test_no_row_of_batch_one_is_no_advice_for_latency():
+    assert recommend([made_result(made_row(batch=8), 1.0)], 0.5)[0].startswith("latency: no row to choose from")
+    assert recommend([], 0.5) == []

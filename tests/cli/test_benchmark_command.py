@@ -1,0 +1,189 @@
+"""``benchmark`` from its options to its files and exit codes, on the committed tiny model."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+from typer.testing import CliRunner
+
+from fer_edge.card import CARD_KEY, UNSEALED, ModelCard
+from fer_edge.cli import app
+from fer_edge.runtime.providers import missing_for_cuda
+from fer_edge.runtime.seal import seal
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+SHORT = ("--quick", "--rounds", "2", "--batch-sizes", "1", "--runtimes", "onnxruntime", "--data", "sample:70")
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["benchmark", *(str(argument) for argument in arguments)])
+
+
+def slowed(path: Path) -> None:
+    """The tiny model with a useless multiplication of large matrices before its net, under the same name."""
+    model = onnx.load(FIXTURES / "tiny.onnx")
+    wide = numpy_helper.from_array(np.full((48, 8192), 1e-9, np.float32), "wide")
+    back = numpy_helper.from_array(np.full((8192, 48), 1e-9, np.float32), "back")
+    model.graph.initializer.extend([wide, back])
+    place = next(place for place, node in enumerate(model.graph.node) if "input" in node.output)
+    model.graph.node[place].output[0] = "unslowed"
+    added = [
+        helper.make_node("MatMul", ["unslowed", "wide"], ["widened"]),
+        helper.make_node("MatMul", ["widened", "back"], ["narrowed"]),
+        helper.make_node("Add", ["unslowed", "narrowed"], ["input"]),
+    ]
+    for offset, node in enumerate(added, start=1):
+        model.graph.node.insert(place + offset, node)
+    for entry in model.metadata_props:
+        if entry.key == CARD_KEY:
+            entry.value = replace(ModelCard.from_json(entry.value), content_sha256=UNSEALED).to_json()
+    path.write_bytes(seal(model.SerializeToString()))
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory) -> tuple[object, Path]:
+    folder = tmp_path_factory.mktemp("measured") / "out"
+    return run(FIXTURES / "tiny.onnx", *SHORT, "--out", folder), folder
+
+
+def test_a_table_with_accuracy_beside_speed_and_a_file_of_each_kind(measured):
+    done, folder = measured
+    assert done.exit_code == 0, done.output
+    header, row = (
+        next(line.split() for line in done.stdout.splitlines() if line.strip().startswith(start))
+        for start in ("batch ", "1 ")
+    )
+    assert header[:3] == ["batch", "thr", "runtime"]
+    assert row[:4] == ["1", "1", "onnxruntime", "fp32"]
+    assert "acc %" in done.stdout
+    assert "cold s" in done.stdout
+    assert "latency: linear onnxruntime fp32, batch 1, 1 thread: " in done.stdout
+    assert {path.name for path in folder.iterdir()} >= {"benchmark.json", "benchmark.csv", "benchmark.md"}
+    assert done.stderr.splitlines()[-1].startswith("wrote ")
+
+
+def test_the_json_holds_every_measure_raw_samples_and_the_machine(measured):
+    _, folder = measured
+    found = json.loads((folder / "benchmark.json").read_text())
+    row = found["rows"][0]
+    assert set(row["latency"]) == {"p50_ms", "p90_ms", "p95_ms", "p99_ms", "p50_interval95_ms", "images_per_s", "runs"}
+    assert len(row["samples"]["latency_ms"]) == 2
+    assert set(row["cold_start_ms"]) == {"start", "import", "load", "first_answer", "total"}
+    assert set(row["from_jpeg_ms"]) == {"decode", "preprocess", "run", "total"}
+    assert row["peak_memory_bytes"] > 0
+    assert row["file_bytes"] == (FIXTURES / "tiny.onnx").stat().st_size
+    assert 0 <= row["accuracy"] <= 1
+    assert row["agreement"] == 1.0  # an fp32 model in onnxruntime is its own reference
+    assert found["environment"]["cpu"]
+    assert found["is_partial"] is False
+
+
+def test_a_slowed_model_is_reported_as_a_regression(measured, tmp_path):
+    _, folder = measured
+    slowed(tmp_path / "tiny.onnx")
+    done = run(tmp_path / "tiny.onnx", *SHORT, "--out", tmp_path, "--compare", folder / "benchmark.json")
+    assert done.exit_code == 3, done.output
+    assert "REGRESSION" in done.stdout
+    assert "error: 1 rows are slower than in" in done.stderr
+    assert "by more than 10%, worst: linear onnxruntime fp32, batch 1, 1 thread: " in done.stderr
+    assert "REGRESSION" in (tmp_path / "benchmark.md").read_text()
+
+
+def test_a_bound_that_is_wide_enough_lets_the_slowed_model_pass(measured, tmp_path):
+    _, folder = measured
+    slowed(tmp_path / "tiny.onnx")
+    compared = ("--compare", folder / "benchmark.json", "--max-regression", "1e9")
+    done = run(tmp_path / "tiny.onnx", *SHORT, "--out", tmp_path, *compared)
+    assert done.exit_code == 0, done.output
+    assert "REGRESSION" not in done.stdout
+
+
+@pytest.mark.skipif(not list(missing_for_cuda()), reason="CUDA is here")
+def test_cuda_on_a_machine_without_it_is_exit_1_its_reason_and_no_number(tmp_path):
+    done = run(FIXTURES / "tiny.onnx", *SHORT, "--provider", "cuda", "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: expected the provider cuda, found missing: onnxruntime with CUDA")
+    assert not (tmp_path / "out").exists()
+
+
+def test_json_dash_prints_json_and_nothing_else_on_stdout(tmp_path):
+    done = run(FIXTURES / "tiny.onnx", *SHORT, "--out", tmp_path, "--json", "-")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["rows"][0]["runtime"] == "onnxruntime"
+
+
+def test_torch_rows_are_left_out_with_a_note_where_torch_is_absent(tmp_path, monkeypatch):
+    from fer_edge.benchmark import run as run_module
+
+    monkeypatch.setattr(run_module, "find_spec", lambda name: None)
+    arguments = ("--quick", "--rounds", "1", "--batch-sizes", "1", "--data", "sample:70", "--out", tmp_path)
+    done = run(FIXTURES / "tiny.onnx", *arguments, "--checkpoint", "runs/none")
+    assert done.exit_code == 0, done.output
+    assert "torch is not installed: no PyTorch rows; run: pip install 'fer-edge[train]'" in done.stderr
+    assert "openvino is not installed: no OpenVINO rows; run: pip install 'fer-edge[openvino]'" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send itself SIGINT")
+def test_ctrl_c_keeps_what_is_measured_and_marks_it_as_partial(tmp_path, repository):
+    command = [sys.executable, "cli.py", "benchmark", FIXTURES / "tiny.onnx", *SHORT, "--out", tmp_path]
+    command[command.index("--rounds") + 1] = "1000"
+    process = subprocess.Popen([str(part) for part in command], cwd=repository, stderr=subprocess.PIPE, text=True)
+    try:
+        time.sleep(8)  # well into a thousand rounds, which take minutes
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, stderr
+    assert "interrupted; 1 rows are kept, marked as partial" in stderr
+    found = json.loads((tmp_path / "benchmark.json").read_text())
+    assert found["is_partial"] is True
+    assert 0 < len(found["rows"][0]["samples"]["latency_ms"]) < 1000
+    assert "partial" in (tmp_path / "benchmark.md").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--batch-sizes", "1,x"), 2, "--batch-sizes: expected whole numbers with commas between them, found '1,x'"),
+        (("--threads", "0"), 2, "--threads: expected different numbers from 1 to 256"),
+        (("--runtimes", "tflite"), 2, "--runtimes: expected some of onnxruntime"),
+        (("--name", "a/b"), 2, "--name: expected a file name without folder, found 'a/b'"),
+        (("--compare", "none.json"), 1, "none.json: cannot be read"),
+    ],
+)
+def test_mistakes_are_one_line_before_anything_is_measured(arguments, code, message):
+    done = run(FIXTURES / "tiny.onnx", *arguments)
+    assert done.exit_code == code
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr.splitlines()[-1]
+
+
+def test_no_models_is_an_error_that_says_how_to_make_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "exported").mkdir()
+    done = run("--data", "sample:70")
+    assert done.exit_code == 1
+    assert "exported: expected exported models (*.onnx), found none" in done.stderr.splitlines()[-1]
+
+
+def test_files_that_run_code_need_trust(tmp_path):
+    shutil.make_archive(str(tmp_path / "model"), "zip", FIXTURES)
+    path = (tmp_path / "model.zip").rename(tmp_path / "model.torchscript")
+    done = run(path, *SHORT)
+    assert done.exit_code == 1
+    assert "expected --trust with a torchscript file" in done.stderr.splitlines()[-1]
+
+
+def test_help_shows_an_example():
+    assert "python cli.py benchmark " in run("--help").stdout

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Gets what the tests of the browser page need: Chromium, Node.js and the packages of package-lock.json. Best effort: where
+# something cannot be had this says so and succeeds, and the tests that need it are skipped with their reason.
+cd "$(dirname "$0")" || exit 0
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+install() { # by the system's package manager, where this user may
+    has apt-get && [ "$(id -u)" = 0 ] || return 1
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >/dev/null 2>&1
+}
+
+[ -x "${CHROMIUM:-/usr/bin/chromium}" ] || install chromium || echo "browser tests: Chromium could not be installed"
+{ has node && has npm; } || install nodejs npm || echo "browser tests: Node.js could not be installed"
+
+# A copy of the lock file tells what is installed.
+if has npm && ! cmp -s package-lock.json node_modules/.installed; then
+    npm ci --ignore-scripts --no-audit --no-fund --silent && cp package-lock.json node_modules/.installed ||
+        echo "browser tests: 'npm ci --prefix web' did not work"
+fi
+exit 0
