@@ -12,11 +12,15 @@ WEB = REPOSITORY / "web"
 TIMEOUT_S = 300
 
 
+def chromium() -> str:
+    """Where the browser is, or would be."""
+    return os.environ.get("CHROMIUM", "/usr/bin/chromium")
+
+
 def missing() -> str:
     """What of the browser's parts is not here, as a reason to skip; empty where all is."""
-    chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    if not Path(chromium).exists():
-        return f"no Chromium at {chromium}: apt-get install chromium, or name one by CHROMIUM"
+    if not Path(chromium()).exists():
+        return f"no Chromium at {chromium()}: apt-get install chromium, or name one by CHROMIUM"
     if shutil.which("node") is None:
         return "no node: install Node.js 20 or newer"
     for package in ("playwright-core", "onnxruntime-web"):

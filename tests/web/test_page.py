@@ -180,6 +180,7 @@ def damage_detector(site: Path, _: str) -> None:
         (remove_card, "models/{name}.json: expected the file beside the page, found HTTP 404"),
         (damage_detector, "yunet.onnx: expected the SHA-256 "),
     ],
+    ids=["a bit of the model", "the labels' order", "no card", "the detector"],
 )
 def test_a_model_that_cannot_be_trusted_is_refused(
     site: Path, model: Path, serve: Any, tmp_path: Path, damage: Any, message: str

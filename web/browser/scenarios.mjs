@@ -116,21 +116,20 @@ export async function webGpu({ url }) {
 
 /**
  * Pictures of the page for people.
- * @param {{url: string, shots: {path: string, dark?: boolean, phone?: boolean, file?: string}[]}} options
+ * @param {{url: string, shots: {path: string, dark: boolean, phone: boolean}[]}} options
  */
 export async function screenshots({ url, shots }) {
   const facts = [];
-  for (const { path, dark, phone, file } of shots) {
+  for (const { path, dark, phone } of shots) {
     const { page, close } = await visit(url, { dark, size: phone ? PHONE : { width: 1180, height: 880 } });
     await waitForAnalyses(page, 1);
     for (const count of [2, 3, 4]) {
       // again, so that the figures are those of code that is compiled
-      await page.setInputFiles("#file", file ?? []);
-      if (!file) await page.evaluate(() => document.getElementById("show-example").click());
+      await page.evaluate(() => document.getElementById("show-example").click());
       await waitForAnalyses(page, count);
     }
     await settled(page);
-    await page.screenshot({ path, fullPage: Boolean(phone) });
+    await page.screenshot({ path, fullPage: phone });
     facts.push(await close());
   }
   return { shots: facts };

@@ -52,7 +52,9 @@ async function start() {
   cameraButton.addEventListener("click", () => void (camera.isOn ? stopCamera() : startCamera()));
   turnButton.addEventListener("click", () => void turnCamera());
   exampleButton.addEventListener("click", () => void showExample());
-  document.addEventListener("visibilitychange", () => document.hidden && camera.isOn && void stopCamera());
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden && camera.isOn) void stopCamera("The camera was stopped because the page was out of sight.");
+  });
   try {
     const ready = await engine.ready;
     labels = ready.expressions;
@@ -154,7 +156,6 @@ async function stopCamera(reason = "") {
 }
 
 function leaveCamera() {
-  if (!camera.isOn) return;
   camera.stop();
   turnButton.hidden = true;
   setText(cameraButton, "Use camera");
@@ -167,8 +168,7 @@ async function turnCamera() {
     showOnStage(video, video.videoWidth / video.videoHeight);
     void watch(number);
   } catch (error) {
-    leaveCamera();
-    showMessage(messageOf(error));
+    await stopCamera(messageOf(error));
   }
 }
 
