@@ -188,8 +188,8 @@ class Measurement:
 
     def _judge(self, judging: Callable[[int], JudgingFaces]) -> None:
         answers: dict[tuple[str, str, str, str], np.ndarray] = {}
-        engines = [one for one in self._one_an_engine() if one.row not in self.left_out]
-        engines.sort(key=lambda one: reference_of(one, engines) is not one)  # references first
+        planned = [one for one in self._one_an_engine() if one.row not in self.left_out]
+        engines = references_first(planned)
         for one in engines:
             faces = judging(one.subject.image_size)
             self._progress.step(f"accuracy of {one.row.title}", self._judging_s(one.row))
@@ -294,6 +294,12 @@ def reference_of(one: Planned, engines: list[Planned]) -> Planned | None:
     eager = [other for other in kin if other.row.runtime == EAGER]
     fp32 = [other for other in kin if other.row.runtime == ONNXRUNTIME and other.row.precision == "fp32"]
     return next(iter(eager or fp32), None)
+
+
+def references_first(engines: list[Planned]) -> list[Planned]:
+    """In the order given, but those that others are to agree with before all others."""
+    # Not list.sort: a list looks empty to the key function while it is sorted in place, and so would every reference.
+    return sorted(engines, key=lambda one: reference_of(one, engines) is not one)
 
 
 def _bytes_of(planned: list[Planned]) -> int:
