@@ -27,7 +27,8 @@ import scenes
 from fer_edge.benchmark.machine import describe_environment
 from fer_edge.errors import FerEdgeError
 from fer_edge.files import write_text
-from fer_edge.runtime.model_file import newest_model, read_model
+from fer_edge.runtime.model_file import read_model
+from fer_edge.runtime.shipped import default_model
 from fer_edge.web import onnxruntime_web
 from fer_edge.web.server import open_server
 from fer_edge.web.site import CAMERA_SIDE, write_site
@@ -43,7 +44,7 @@ def main() -> None:
     options = parse()
     if reason := browser.missing():
         raise SystemExit(f"error: {reason}")
-    model = options.model or newest_model(REPOSITORY / "exported")
+    model = options.model or default_model()
     environment = describe_environment()
     with tempfile.TemporaryDirectory() as temporary:
         site, video = Path(temporary) / "site", Path(temporary) / "camera.mjpeg"
@@ -58,7 +59,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="default: the newest in exported/")
+    parser.add_argument("--model", type=Path, help="default: the shipped one")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=150)
     parser.add_argument("--output", type=Path, default=RESULT)

@@ -17,7 +17,7 @@ import browser
 from PIL import Image
 
 from fer_edge.files import make_folder
-from fer_edge.runtime.model_file import newest_model
+from fer_edge.runtime.shipped import default_model
 from fer_edge.web.server import open_server
 from fer_edge.web.site import write_site
 
@@ -28,14 +28,14 @@ COLOURS = 256
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="default: the newest in exported/")
+    parser.add_argument("--model", type=Path, help="default: the shipped one")
     options = parser.parse_args()
     if reason := browser.missing():
         raise SystemExit(f"error: {reason}")
     shots = {DOCS / f"web-{name}.png": name for name in ("light", "dark", "phone")}
     make_folder(DOCS)
     with tempfile.TemporaryDirectory() as site:
-        write_site(Path(site), options.model or newest_model(REPOSITORY / "exported"))
+        write_site(Path(site), options.model or default_model())
         with open_server(Path(site), 0) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             wanted = [
