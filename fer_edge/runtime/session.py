@@ -68,12 +68,14 @@ def session_options(threads: int = 0) -> onnxruntime.SessionOptions:
     The rest stays as onnxruntime has it, which measured best (benchmarks/session_settings.py, with its result in
     benchmarks/results/session_settings.json): the graph optimised fully (an INT8 ResNet18 without the extended level
     took five times the processor time), weights packed when loading, nodes one after the other. Memory arena, memory
-    patterns and denormals made no difference that could be told. Threads that spin after an answer cost an app that
-    asks now and then, such as one with a camera, processor time; an app that minds asks for one thread.
+    patterns and denormals made no difference that could be told. One thing is changed: threads stop spinning when an
+    answer is there. At a camera's 30 images a second on 2 threads that took 4 instead of 35 ms of processor time an
+    image; the next answer comes a millisecond later, and no later where images follow one another at once.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
 
