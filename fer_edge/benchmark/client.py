@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import fer_edge
-from fer_edge.benchmark.engines import EngineSpec
+from fer_edge.benchmark.engine import EngineSpec
 from fer_edge.errors import FerEdgeError, ProviderError
 
 THREAD_VARIABLES = (

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from fer_edge.benchmark.engines import EngineSpec, model_input
+from fer_edge.benchmark.engine import EngineSpec, model_input
 from fer_edge.card import ModelCard
 from fer_edge.evaluation.metrics import softmax
 from fer_edge.runtime.model_file import read_model

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from fer_edge.benchmark.client import Stop, Stopped, WorkerClient, WorkerError
-from fer_edge.benchmark.engines import EngineSpec
+from fer_edge.benchmark.engine import EngineSpec
 from fer_edge.benchmark.faces import JudgingFaces, timing_faces
 from fer_edge.benchmark.request import BenchmarkRequest
 from fer_edge.benchmark.results import COLD_START_PARTS, PHOTO_PARTS, RowResult

@@ -10,7 +10,7 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from fer_edge.benchmark.engines import EngineSpec, HostEngine, model_input
+from fer_edge.benchmark.engine import EngineSpec, HostEngine, model_input
 from fer_edge.card import NORMALISED, ModelCard
 from fer_edge.errors import ModelError
 from fer_edge.evaluation.metrics import softmax

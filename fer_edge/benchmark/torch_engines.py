@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.benchmark.engines import EngineSpec
+from fer_edge.benchmark.engine import EngineSpec
 from fer_edge.card import ModelCard
 from fer_edge.errors import ModelError, ProviderError
 

@@ -52,7 +52,8 @@ class Worker:
     def _open(self, command: dict[str, Any]) -> dict[str, Any]:
         """Import the runtime, load the file and answer once; seconds of each. ``spawned_at`` is monotonic time."""
         began = time.monotonic()
-        from fer_edge.benchmark.engines import EngineSpec, import_runtime
+        from fer_edge.benchmark.engine import EngineSpec
+        from fer_edge.benchmark.engines import import_runtime
 
         spec = EngineSpec(**command["spec"])
         open_engine = import_runtime(spec)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fer_edge.benchmark.cuda_engine import BoundEngine
-from fer_edge.benchmark.engines import EngineSpec, import_runtime
+from fer_edge.benchmark.engine import EngineSpec
+from fer_edge.benchmark.engines import import_runtime
 from fer_edge.benchmark.turn import run_once
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.model_file import read_model

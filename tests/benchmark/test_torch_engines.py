@@ -7,7 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from fer_edge.benchmark.engines import EngineSpec, import_runtime  # noqa: E402  # after the skip
+from fer_edge.benchmark.engine import EngineSpec  # noqa: E402  # after the skip
+from fer_edge.benchmark.engines import import_runtime  # noqa: E402  # after the skip
 from fer_edge.benchmark.subjects import read_subject, subjects_of_checkpoint  # noqa: E402
 from fer_edge.benchmark.turn import run_once  # noqa: E402
 from fer_edge.data.load import load_faces  # noqa: E402

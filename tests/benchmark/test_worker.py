@@ -8,7 +8,7 @@ import pytest
 
 from fer_edge.benchmark import client as client_module
 from fer_edge.benchmark.client import THREAD_VARIABLES, Stopped, WorkerClient, WorkerError, worker_environment
-from fer_edge.benchmark.engines import EngineSpec
+from fer_edge.benchmark.engine import EngineSpec
 from fer_edge.benchmark.worker import wait_until_quiet
 from fer_edge.errors import ProviderError
 from fer_edge.runtime.classifier import Classifier
