@@ -25,7 +25,7 @@ from fer_edge.training.train import DataRequest, resume, train
 
 SETTINGS = TrainConfig(
     weights="none",
-    epochs=6,
+    epochs=4,
     max_lr=0.05,
     warmup=0.25,
     threads=1,

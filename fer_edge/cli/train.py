@@ -49,7 +49,10 @@ def train(
         ),
     ] = _DEFAULT.stem,
     weights: Annotated[
-        str, typer.Option(help="auto, imagenet, none, or a torchvision state dict.", rich_help_panel="Model")
+        str,
+        typer.Option(
+            help="auto, imagenet, none, a torchvision state dict, or a run to begin from.", rich_help_panel="Model"
+        ),
     ] = _DEFAULT.weights,
     image_size: Annotated[
         int, typer.Option(help="Side of a face in pixels.", rich_help_panel="Model")

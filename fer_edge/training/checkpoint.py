@@ -127,6 +127,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Whether ``path`` is a file that ``read_checkpoint`` takes."""
+    try:
+        read_checkpoint(path)
+    except CheckpointError:
+        return False
+    return True
+
+
 def checkpoint_path(path: Path | str) -> Path:
     """The checkpoint file that ``path`` means: itself, or a run folder's best. Raises CheckpointError without one."""
     path = Path(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces
@@ -146,6 +147,8 @@ def build_for_training(
     # The other processes take the main one's weights when DistributedDataParallel begins: one download is enough.
     weights = starting_weights(config.weights, architecture) if processes.is_main else StartingWeights(None, "")
     classifier = classifier_from_config(config, weights.state)
+    if weights.trained is not None:
+        _load_trained(classifier, weights.trained, config)
     _check_image_size(classifier, config)
     if not processes.is_main:
         seed_everything(config.seed + processes.rank)  # dropout differs between processes
@@ -181,6 +184,16 @@ def _held(folder: Path, config: TrainConfig, processes: Processes) -> Iterator[R
             if processes.is_main:
                 run = held.enter_context(RunFolder(folder))
         yield run
+
+
+def _load_trained(classifier: FacialExpressionClassifier, trained: Mapping[str, Tensor], config: TrainConfig) -> None:
+    try:
+        classifier.load_state_dict(trained)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"--weights {config.weights}: expected a trained {config.architecture}, found another network; "
+            "choose its --architecture, or other weights"
+        ) from error
 
 
 def _check_image_size(classifier: FacialExpressionClassifier, config: TrainConfig) -> None:

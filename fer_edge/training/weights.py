@@ -1,4 +1,4 @@
-"""Where a network's first weights come from: ImageNet (torchvision's cache or a download), a file, or nowhere."""
+"""Where a network's first weights come from: ImageNet (cached or downloaded), a file, an earlier run, or nowhere."""
 
 import hashlib
 import re
@@ -14,6 +14,7 @@ from torch import Tensor
 from fer_edge.errors import FerEdgeError, StorageError, TrainingError
 from fer_edge.files import make_folder, write_bytes
 from fer_edge.training.architectures import Architecture
+from fer_edge.training.checkpoint import is_checkpoint, load_classifier
 
 DOWNLOAD_TIMEOUT_S = 5.0
 """Seconds to wait for the server's next bytes: long enough for a slow line, short enough to find out there is none."""
@@ -27,20 +28,23 @@ class StartingWeights:
     """torchvision's state dict, or None to draw the weights."""
     description: str
     """One line for people and for the run's record."""
+    trained: Mapping[str, Tensor] | None = None
+    """State dict of a whole classifier of this project, head included, to go on from."""
 
 
 def starting_weights(
     choice: str, architecture: Architecture, *, timeout_s: float = DOWNLOAD_TIMEOUT_S
 ) -> StartingWeights:
-    """Weights for ``choice``: 'auto', 'imagenet', 'none' or the path of a torchvision state dict.
+    """Weights for ``choice``: 'auto', 'imagenet', 'none', or the path of a torchvision state dict, checkpoint or run.
 
     'auto' takes ImageNet weights from torchvision's cache or a download, and starts from scratch where neither works;
-    'imagenet' raises TrainingError there. A file that is no state dict raises TrainingError too.
+    'imagenet' raises TrainingError there. A run folder or checkpoint of this project gives the trained classifier in
+    it. A file of another kind raises TrainingError, a folder without a finished epoch CheckpointError.
     """
     if choice == "none":
         return StartingWeights(None, "from scratch (--weights none)")
     if choice not in ("auto", "imagenet"):
-        return StartingWeights(read_state_dict(Path(choice)), f"from {choice}")
+        return _weights_at(Path(choice))
     try:
         path = imagenet_weights(architecture, timeout_s=timeout_s)
         return StartingWeights(read_state_dict(path), f"ImageNet weights from {path}")
@@ -51,6 +55,13 @@ def starting_weights(
                 "or start from scratch with --weights none"
             ) from error
         return StartingWeights(None, f"from scratch: ImageNet weights were not to be had ({error})")
+
+
+def _weights_at(path: Path) -> StartingWeights:
+    if path.is_dir() or is_checkpoint(path):
+        classifier, info = load_classifier(path)
+        return StartingWeights(None, f"from {path} ({info.architecture})", trained=classifier.state_dict())
+    return StartingWeights(read_state_dict(path), f"from {path}")
 
 
 def imagenet_weights(architecture: Architecture, *, timeout_s: float = DOWNLOAD_TIMEOUT_S) -> Path:
@@ -85,7 +96,7 @@ def imagenet_weights(architecture: Architecture, *, timeout_s: float = DOWNLOAD_
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The state dict in ``path``, loaded as data only (no code runs). Raises TrainingError."""
     if not path.is_file():
-        raise TrainingError(f"--weights: expected auto, imagenet, none or a file, found no file '{path}'")
+        raise TrainingError(f"--weights: expected auto, imagenet, none, a file or a run folder, found no file '{path}'")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged zip, pickle with code, not a torch file: torch raises many kinds
@@ -97,7 +108,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not is_names_to_tensors:
         raise TrainingError(
             f"{path}: expected a torchvision state dict (names to tensors), found other content; "
-            "to go on with a run use --resume, to start from scratch --weights none"
+            "name such a file or a run of this project, or start from scratch with --weights none"
         )
     return state
 

@@ -7,8 +7,10 @@ from functools import partial
 import pytest
 import torch
 
-from fer_edge.errors import TrainingError
+from fer_edge.errors import CheckpointError, TrainingError
 from fer_edge.training.architectures import architecture_named, models
+from fer_edge.training.checkpoint import load_classifier
+from fer_edge.training.train import DataRequest, build_for_training, train
 from fer_edge.training.weights import starting_weights
 
 
@@ -124,3 +126,32 @@ def test_a_file_that_is_no_state_dict_is_refused_and_runs_nothing(tmp_path, cont
     with pytest.raises(TrainingError, match=r"weights.pth"):
         starting_weights(str(path), architecture_named("resnet18"))
     assert "code ran" not in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_config):
+    """A finished run of the tiny network."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    train(tiny_config, DataRequest("sample:210"), folder, quiet=True)
+    return folder
+
+
+@pytest.mark.parametrize("named", ["run", "checkpoint"])
+def test_training_begins_from_the_trained_weights_of_a_run(drawn, tiny_config, finished, named):
+    path = finished if named == "run" else finished / "checkpoints" / "best.pt"
+    classifier, record = build_for_training(replace(tiny_config, weights=str(path)), drawn)
+    expected = load_classifier(finished)[0].state_dict()
+    assert classifier.state_dict().keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in classifier.state_dict().items())
+    assert record.starting_weights == f"from {path} (tiny)"
+
+
+def test_trained_weights_of_another_network_are_refused(drawn, tiny_config, finished):
+    config = replace(tiny_config, weights=str(finished), architecture="resnet10_half")
+    with pytest.raises(TrainingError, match=r"expected a trained resnet10_half, found another network; choose its"):
+        build_for_training(config, drawn)
+
+
+def test_a_folder_without_a_run_is_refused_as_weights(tmp_path):
+    with pytest.raises(CheckpointError, match=r"expected a run folder with checkpoints/best.pt, found none"):
+        starting_weights(str(tmp_path), architecture_named("tiny"))
