@@ -4,8 +4,8 @@
 
 The tutorial: ResNet18 with the ImageNet stem, Adam under one cycle with its peak at 0.05, gradients clipped to 0.1 by
 value, flip, rotation by up to 30 degrees and colour jitter on files read one at a time, pixels only divided by 255,
-the last epoch's weights. This project: the recipe of fer-resnet18 (``--preset fer-resnet18``) with its epochs cut to
-as many. Both are judged on the validation split. Each finished run is kept in the output, which a second call goes on.
+the last epoch's weights. This project: the same network by the short recipe of benchmarks/pareto.py, also without
+choosing among epochs. Both are judged on the validation split. Finished runs are kept and not done again.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from pareto import SETTINGS, trained
 from training_throughput import TutorialLoop, as_folders
 
 from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces
+from fer_edge.training.checkpoint import read_checkpoint
 from fer_edge.training.config import AugmentConfig, TrainConfig
 from fer_edge.training.hardware import describe_machine, resolve
-from fer_edge.training.presets import FER_RESNET18
-from fer_edge.training.train import DataRequest, train
 
 TUTORIAL = TrainConfig(
     stem="imagenet",
@@ -55,11 +55,10 @@ def run_tutorial(config: TrainConfig, data: FaceData, workers: int) -> float:
         return loop.accuracy(data.validation)
 
 
-def run_ours(config: TrainConfig, source: str) -> float:
+def run_ours(config: TrainConfig, source: str, folder: Path) -> float:
     """Validation accuracy of the averaged weights after the last epoch."""
-    with tempfile.TemporaryDirectory() as folder:
-        done = train(config, DataRequest(source), Path(folder) / "run")
-        return done.history.rows[-1]["validation_accuracy"]
+    rows = read_checkpoint(trained(config, source, folder) / "checkpoints" / "last.pt")["progress"]["rows"]
+    return float(rows[-1]["validation_accuracy"])
 
 
 def main() -> None:
@@ -68,10 +67,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--workers", type=int, default=0, help="of the tutorial's DataLoader")
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/tutorial.json"))
     arguments = parser.parse_args()
-    recipes = {"tutorial": TUTORIAL, "fer-resnet18": replace(FER_RESNET18, progression="")}
-    recipes = {name: resolve(replace(config, epochs=arguments.epochs)) for name, config in recipes.items()}
+    recipes = {"tutorial": resolve(TUTORIAL), "fer_edge": replace(SETTINGS, stem="imagenet")}
+    recipes = {name: replace(config, epochs=arguments.epochs) for name, config in recipes.items()}
     report = {
         "machine": describe_machine("cpu"),
         "epochs": arguments.epochs,
@@ -90,8 +90,10 @@ def main() -> None:
                 continue
             started = time.perf_counter()
             seeded = replace(config, seed=seed)
-            is_tutorial = name == "tutorial"
-            accuracy = run_tutorial(seeded, data, arguments.workers) if is_tutorial else run_ours(seeded, data.source)
+            if name == "tutorial":
+                accuracy = run_tutorial(seeded, data, arguments.workers)
+            else:
+                accuracy = run_ours(seeded, data.source, arguments.runs / f"short-{arguments.epochs}-seed{seed}")
             minutes = (time.perf_counter() - started) / 60
             report["runs"].append({"recipe": name, "seed": seed, "accuracy": accuracy, "minutes": minutes})
             arguments.output.write_text(json.dumps(report, indent=1) + "\n")
