@@ -157,8 +157,8 @@ def page(candidates: list[Candidate], machine: str) -> str:
 
 `python benchmarks/pareto.py --data fer2013` on {machine}
 
-The first rows are networks after the same {SETTINGS.epochs} epochs (one seed), which tells them apart and is far from what
-they can reach; the last ones are the shipped models. Accuracy is on PublicTest (3,589 faces, standard error 0.8
+The first rows are networks after the same {SETTINGS.epochs} epochs (one seed), which tells them apart and is far from
+what they can reach; the last ones are the shipped models. Accuracy is on PublicTest (3,589 faces, standard error 0.8
 points); latency is that of the INT8 file, one face, one thread, pixels in, median of warm runs in turns.
 
 {table(candidates)}

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # From a finished run to all that is committed about the model it becomes:
 #
+#     python cli.py train --preset NAME --data fer2013 --name NAME 2> runs/NAME.log
 #     recipes/ship.sh runs/NAME [reports]
 #
 # exported/NAME.pt (float16 weights, from which everything below is made), exported/NAME-int8.onnx with its cards, and
-# recipes/NAME/: settings, history, curves, and evaluations of checkpoint and INT8 model on PublicTest. With 'reports',
-# also benchmarks/results/parity-*: every format made from the same weights and compared with them.
+# recipes/NAME/: settings, history, log, curves, and evaluations of checkpoint and INT8 model on PublicTest. The weights
+# are the averaged ones after the last epoch, not those of the best. With 'reports', also benchmarks/results/parity-*:
+# every format made from the same weights and compared with them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
@@ -19,7 +21,8 @@ trap 'rm -rf "$scratch"' EXIT
 
 mkdir -p "$recipe"
 cp "$run"/{config.json,history.csv,curves.png,learning_rate.png} "$recipe"
-"$python" cli.py export --checkpoint "$run" --format weights --data "$data"
+tr '\r' '\n' < "$run.log" | grep -v ' left$' > "$recipe/train.log" # all but the progress within epochs
+"$python" cli.py export --checkpoint "$run/checkpoints/last.pt" --name "$name" --format weights --data "$data"
 "$python" cli.py export --checkpoint "$weights" --precision int8 --data "$data"
 evaluate() { # REPORT OPTION ...
     "$python" cli.py evaluate "${@:2}" --data "$data" --out "$scratch"
@@ -30,6 +33,7 @@ for views in none flip ten-crop; do
 done
 evaluate fp32 --checkpoint "$weights"
 cp "$scratch"/{confusion,reliability}-validation.png "$recipe"
+"$python" recipes/table.py
 [ "${2:-}" = reports ] || exit 0
 
 results=benchmarks/results

@@ -1,0 +1,119 @@
+"""recipes/README.md: how each shipped model was made and how good it is, from what recipes/ship.sh kept of its run.
+
+python recipes/table.py
+"""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from fer_edge.export.tables import markdown_table
+from fer_edge.labels import EXPRESSIONS
+
+RECIPES = Path(__file__).parent
+MODELS = ("fer-resnet18", "fer-tiny")
+VIEWS = {"none": "plain", "flip": "face and mirror image", "ten-crop": "ten crops"}
+
+HEAD = """\
+# How the shipped models were made, and how good they are
+
+Written by `python recipes/table.py` from the files in the folders beside it, which `recipes/ship.sh` collects. All
+accuracies are on PublicTest (3,589 faces), on which recipe, epochs and settings were chosen; one standard error is
+{error:.2f} points. *Without leaks* leaves out the 280 PublicTest faces that are byte-identical to a training face.
+PrivateTest was never looked at: its column is for whoever scores the files independently.
+"""
+
+
+def read(path: Path) -> Any:
+    """The content of a JSON file."""
+    return json.loads(path.read_text())
+
+
+def accuracies(name: str) -> list[tuple[str, ...]]:
+    """One row for each kind of evaluation of a model."""
+    kinds = {f"INT8, {text}": f"int8-{views}" for views, text in VIEWS.items()} | {"fp32, plain": "fp32"}
+    rows = []
+    for text, file in kinds.items():
+        found = read(RECIPES / name / f"evaluation-{file}.json")
+        rows.append(
+            (
+                name,
+                text,
+                f"{found['accuracy']:.2%}",
+                f"{found['leaks']['accuracy_without']:.2%}",
+                f"{found['macro_f1']:.3f}",
+                f"{found['calibration_error']:.3f}",
+                "",
+            )
+        )
+    return rows
+
+
+def by_expression(name: str) -> list[tuple[str, ...]]:
+    """Precision, recall and F1 of each expression, INT8, plain."""
+    found = read(RECIPES / name / "evaluation-int8-none.json")["expressions"]
+    return [
+        (
+            name if expression == EXPRESSIONS[0] else "",
+            expression,
+            *(f"{found[expression][kind]:.3f}" for kind in ("precision", "recall", "f1")),
+            str(found[expression]["support"]),
+        )
+        for expression in EXPRESSIONS
+    ]
+
+
+def making(name: str) -> str:
+    """The command, its machine and what the run took."""
+    folder = RECIPES / name
+    with (folder / "history.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    config = read(folder / "config.json")["config"]
+    hours = sum(float(row["seconds"]) for row in rows) / 3600
+    machine = read(folder / "evaluation-fp32.json")["machine"]
+    first = f" It begins from `{config['weights']}`." if "/" in config["weights"] else ""
+    taught = f" Teacher: `{config['teacher']}`." if config["teacher"] else ""
+    return f"""\
+## {name}
+
+    python cli.py train --preset {name} --data fer2013
+
+{len(rows)} epochs with seed {config["seed"]} in {hours:.1f} hours on {config["threads"]} thread(s) of this machine:
+{machine}.{first}{taught} The averaged weights after the last epoch are shipped. Settings, history, log:
+[config.json]({name}/config.json), [history.csv]({name}/history.csv), [train.log]({name}/train.log).
+
+![loss and accuracy by epoch]({name}/curves.png)
+![confusion matrix]({name}/confusion-validation.png)
+![reliability]({name}/reliability-validation.png)
+"""
+
+
+def main() -> None:
+    shipped = [name for name in MODELS if (RECIPES / name / "evaluation-int8-none.json").is_file()]
+    accuracy = read(RECIPES / shipped[0] / "evaluation-int8-none.json")["accuracy"]
+    faces = read(RECIPES / shipped[0] / "evaluation-int8-none.json")["num_faces"]
+    accuracy_header = (
+        "model",
+        "evaluated",
+        "PublicTest",
+        "without leaks",
+        "macro-F1",
+        "calibration error",
+        "PrivateTest",
+    )
+    expression_header = ("model", "expression", "precision", "recall", "F1", "faces")
+    parts = [
+        HEAD.format(error=100 * math.sqrt(accuracy * (1 - accuracy) / faces)),
+        markdown_table(accuracy_header, [row for name in shipped for row in accuracies(name)], right=range(2, 7)),
+        "\nBy expression, INT8, plain:\n",
+        markdown_table(expression_header, [row for name in shipped for row in by_expression(name)], right=range(2, 6)),
+        "",
+        *(making(name) for name in shipped),
+    ]
+    (RECIPES / "README.md").write_text("\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()
