@@ -1,5 +1,6 @@
 """How good a set of predictions is: figures from probabilities and labels, nothing else."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,11 @@ class Metrics:
     calibration: CalibrationBins
 
     @property
+    def standard_error(self) -> float:
+        """Standard error of the accuracy: that of a mean of ``num_faces`` independent right or wrong answers."""
+        return math.sqrt(self.accuracy * (1 - self.accuracy) / self.num_faces)
+
+    @property
     def calibration_error(self) -> float:
         """Expected calibration error (see CalibrationBins.expected_error)."""
         return self.calibration.expected_error
@@ -59,6 +65,7 @@ class Metrics:
         return {
             "num_faces": self.num_faces,
             "accuracy": self.accuracy,
+            "standard_error": self.standard_error,
             "macro_f1": self.macro_f1,
             "log_loss": self.log_loss,
             "calibration_error": self.calibration_error,

@@ -1,15 +1,14 @@
 """An INT8 model from a network: the search, the two gates (accuracy, speed) and the report."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
-from fer_edge.data.faces import FaceData, FaceSet
-from fer_edge.evaluation.metrics import evaluate_probabilities, softmax
+from fer_edge.data.faces import FaceData
+from fer_edge.data.leaks import leaked
+from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities, softmax
 from fer_edge.export.calibration import network_input, split_training_faces
 from fer_edge.export.instruction_sets import Target, target_named
 from fer_edge.export.preprocessing import with_preprocessing
@@ -28,12 +27,11 @@ class QuantisationReport:
 
     quantised: Quantised
     source: str
-    faces: int
-    accuracy_fp32: float
-    accuracy_int8: float
-    recall_fp32: Mapping[str, float]
-    """Part of each expression's faces that fp32 names right."""
-    recall_int8: Mapping[str, float]
+    fp32: Metrics
+    """Of the network before quantisation, on the validation split."""
+    int8: Metrics
+    accuracy_without_leaks: float | None
+    """INT8's, on the validation faces that are not also among the training faces; None where all of them are."""
     disagreement: float
     """Part of the faces that the two name differently."""
     bytes_fp32: int
@@ -43,6 +41,21 @@ class QuantisationReport:
     on_target: bool
     """Whether this machine is of the kind that the model is for; elsewhere its speed says nothing and is no gate."""
     max_drop_points: float
+
+    @property
+    def faces(self) -> int:
+        """Number of validation faces."""
+        return self.int8.num_faces
+
+    @property
+    def accuracy_fp32(self) -> float:
+        """Accuracy before quantisation."""
+        return self.fp32.accuracy
+
+    @property
+    def accuracy_int8(self) -> float:
+        """Accuracy after quantisation."""
+        return self.int8.accuracy
 
     @property
     def drop_points(self) -> float:
@@ -69,11 +82,16 @@ class QuantisationReport:
         return not self.failures
 
     def metrics(self) -> dict[str, dict[str, Any]]:
-        """What the card states: accuracy of this very model on the validation split."""
+        """What the card states: how good this very model is on the validation split."""
+        without = self.accuracy_without_leaks
         return {
             "validation": {
                 "accuracy": self.accuracy_int8,
+                "accuracy_standard_error": self.int8.standard_error,
+                **({} if without is None else {"accuracy_without_leaks": without}),
                 "accuracy_fp32": self.accuracy_fp32,
+                "macro_f1": self.int8.macro_f1,
+                "calibration_error": self.int8.calibration_error,
                 "faces": self.faces,
                 "measured_on": f"this model, validation split of {self.source}",
             }
@@ -90,8 +108,9 @@ class QuantisationReport:
                 "accuracy_int8": self.accuracy_int8,
                 "drop_points": self.drop_points,
                 "disagreement": self.disagreement,
-                "recall_fp32": dict(self.recall_fp32),
-                "recall_int8": dict(self.recall_int8),
+                "accuracy_without_leaks": self.accuracy_without_leaks,
+                "recall_fp32": _recalls(self.fp32),
+                "recall_int8": _recalls(self.int8),
             },
             "bytes": {"fp32": self.bytes_fp32, "int8": self.bytes_int8},
             "latency_batch_1_one_thread": {**asdict(self.latency), "on_target": self.on_target},
@@ -119,11 +138,8 @@ class QuantisationReport:
 
     def markdown(self) -> str:
         """Accuracy of each expression and the trials, as Markdown tables."""
-        recalls = [
-            (name, f"{self.recall_fp32[name]:.1%}", f"{self.recall_int8[name]:.1%}")
-            for name in EXPRESSIONS
-            if name in self.recall_fp32
-        ]
+        of_int8 = _recalls(self.int8)
+        recalls = [(name, f"{recall:.1%}", f"{of_int8[name]:.1%}") for name, recall in _recalls(self.fp32).items()]
         trials = [
             (
                 trial.recipe.method,
@@ -177,16 +193,17 @@ def quantise_and_judge(
     )
     note(f"judging int8 on {len(validation)} validation faces")
     inputs = network_input(validation.faces, mean, std)
-    of_fp32, of_int8 = run_network(network, inputs), run_network(quantised.network, inputs)
+    of_fp32, of_int8 = (softmax(run_network(model, inputs)) for model in (network, quantised.network))
+    fresh = ~leaked(faces, "validation")
     fp32, int8 = (with_preprocessing(model, image_size, mean, std) for model in (network, quantised.network))
     return QuantisationReport(
         quantised=quantised,
         source=faces.source,
-        faces=len(validation),
-        accuracy_fp32=_accuracy(of_fp32, validation),
-        accuracy_int8=_accuracy(of_int8, validation),
-        recall_fp32=_recalls(of_fp32, validation),
-        recall_int8=_recalls(of_int8, validation),
+        fp32=evaluate_probabilities(of_fp32, validation.labels),
+        int8=evaluate_probabilities(of_int8, validation.labels),
+        accuracy_without_leaks=(
+            evaluate_probabilities(of_int8[fresh], validation.labels[fresh]).accuracy if fresh.any() else None
+        ),
         disagreement=float((of_fp32.argmax(axis=1) != of_int8.argmax(axis=1)).mean()),
         bytes_fp32=fp32.ByteSize(),
         bytes_int8=int8.ByteSize(),
@@ -196,12 +213,8 @@ def quantise_and_judge(
     )
 
 
-def _accuracy(logits: NDArray[np.float32], labelled: FaceSet) -> float:
-    return float((logits.argmax(axis=1) == labelled.labels).mean())
-
-
-def _recalls(logits: NDArray[np.float32], labelled: FaceSet) -> dict[str, float]:
-    metrics = evaluate_probabilities(softmax(logits), labelled.labels)
+def _recalls(metrics: Metrics) -> dict[str, float]:
+    """Part of each expression's faces that is named right, for the expressions that occur."""
     return {
         name: expression.recall
         for name, expression in zip(EXPRESSIONS, metrics.expressions, strict=True)
