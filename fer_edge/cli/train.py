@@ -164,7 +164,7 @@ def train(
     `python cli.py train --data sample --architecture tiny` takes seconds; `python cli.py train` trains
     ResNet18 on fer2013/. Ctrl-C saves and says how to go on. Several GPUs or machines:
     `torchrun --standalone --nproc_per_node=2 cli.py train ...`. A longer recipe:
-    `python cli.py train --data fer2013 --preset fer-resnet18`.
+    `python cli.py train --data fer2013 --preset fer-resnet18-first`.
     """
     if resume is not None:
         _refuse_settings(context)
@@ -178,7 +178,8 @@ def train(
     if resume is not None:
         done = resume_run(resume, source=data, device=device if _is_given(context, "device") else None)
     else:
-        name = name or f"{preset or config.architecture}-{datetime.now():%Y%m%d-%H%M%S}"
+        # A preset's own name, so that the presets that begin from its run find it.
+        name = name or preset or f"{config.architecture}-{datetime.now():%Y%m%d-%H%M%S}"
         done = train_run(config, DataRequest(data, skip_bad, drop_leaks), runs / name)
     if not is_main_process():
         return

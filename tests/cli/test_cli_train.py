@@ -97,16 +97,22 @@ def test_a_preset_gives_its_settings_and_typed_options_change_them(cli, tmp_path
     from fer_edge.training.presets import PRESETS
 
     small = ["--architecture", "tiny", "--epochs", 2, "--progression", "32:1", "--precision", "fp32", "--device", "cpu"]
-    done = cli("train", "--preset", "fer-resnet18", *small, "--data", "sample:140", "--name", "p", "--erasing", 0)
+    done = cli("train", "--preset", "fer-resnet18-first", *small, "--data", "sample:140", "--erasing", 0)
     assert done.returncode == 0, done.stderr
-    found = TrainConfig.from_dict(json.loads((tmp_path / "runs" / "p" / "config.json").read_text())["config"])
-    preset = PRESETS["fer-resnet18"]
+    run = tmp_path / "runs" / "fer-resnet18-first"  # where the presets that begin from it look
+    found = TrainConfig.from_dict(json.loads((run / "config.json").read_text())["config"])
+    preset = PRESETS["fer-resnet18-first"]
     assert found.max_lr == preset.max_lr != TrainConfig().max_lr
     assert (found.architecture, found.epochs, found.progression) == ("tiny", 2, "32:1")
     assert found.augment == replace(preset.augment, erasing=0.0)
+    again = cli("train", "--preset", "fer-resnet18", *small, "--data", "sample:140")
+    assert again.returncode == 0, again.stderr
+    assert "from runs/fer-resnet18-first (tiny)" in again.stderr
     unknown = cli("train", "--preset", "nope")
     assert unknown.returncode == 1
-    assert "--preset: expected one of fer-resnet18, fer-tiny, found 'nope'" in one_line(unknown.stderr)
+    assert "--preset: expected one of fer-resnet18-first, fer-resnet18, fer-tiny, found 'nope'" in one_line(
+        unknown.stderr
+    )
 
 
 def test_evaluate_judges_an_exported_model_and_writes_only_when_asked(cli, repository, tmp_path):
