@@ -1,39 +1,29 @@
 #!/usr/bin/env bash
-# From a finished run to all that is committed about the model it becomes:
+# From a finished run to the model that it becomes:
 #
-#     python cli.py train --preset NAME --data fer2013 --name NAME 2> runs/NAME.log
 #     recipes/ship.sh runs/NAME [reports]
 #
-# exported/NAME.pt (float16 weights, from which everything below is made), exported/NAME-int8.onnx with its cards, and
-# recipes/NAME/: settings, history, log, curves, and evaluations of checkpoint and INT8 model on PublicTest. The weights
-# are the averaged ones after the last epoch, not those of the best. With 'reports', also benchmarks/results/parity-*:
-# every format made from the same weights and compared with them.
+# Beside what recipes/keep.sh keeps: exported/NAME.pt (float16 weights, from which everything below is made),
+# exported/NAME-int8.onnx with its cards, and the evaluations of the INT8 model on PublicTest. With 'reports', also
+# benchmarks/results/parity-*: every format made from the same weights and compared with them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
 data=${DATA:-fer2013}
 run=${1:?expected the run folder of a trained model, found none: recipes/ship.sh runs/NAME}
 name=$(basename "$run")
-recipe=recipes/$name
 weights=exported/$name.pt
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-mkdir -p "$recipe"
-cp "$run"/{config.json,history.csv,curves.png,learning_rate.png} "$recipe"
-tr '\r' '\n' < "$run.log" | grep -v ' left$' > "$recipe/train.log" # all but the progress within epochs
 "$python" cli.py export --checkpoint "$run/checkpoints/last.pt" --name "$name" --format weights --data "$data"
 "$python" cli.py export --checkpoint "$weights" --precision int8 --data "$data"
-evaluate() { # REPORT OPTION ...
-    "$python" cli.py evaluate "${@:2}" --data "$data" --out "$scratch"
-    cp "$scratch/evaluation-validation.json" "$recipe/evaluation-$1.json"
-}
+mkdir -p "recipes/$name"
 for views in none flip ten-crop; do
-    evaluate "int8-$views" --model "exported/$name-int8.onnx" --augmentation "$views"
+    "$python" cli.py evaluate --model "exported/$name-int8.onnx" --augmentation "$views" --data "$data" --out "$scratch"
+    cp "$scratch/evaluation-validation.json" "recipes/$name/evaluation-int8-$views.json"
 done
-evaluate fp32 --checkpoint "$weights"
-cp "$scratch"/{confusion,reliability}-validation.png "$recipe"
-"$python" recipes/table.py
+recipes/keep.sh "$run"
 [ "${2:-}" = reports ] || exit 0
 
 results=benchmarks/results

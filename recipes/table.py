@@ -5,7 +5,6 @@ python recipes/table.py
 
 import csv
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from fer_edge.export.tables import markdown_table
 from fer_edge.labels import EXPRESSIONS
 
 RECIPES = Path(__file__).parent
-MODELS = ("fer-resnet18", "fer-tiny")
+RUNS = ("fer-resnet18-first", "fer-resnet18", "fer-tiny")
+"""In the order in which they are trained."""
 VIEWS = {"none": "plain", "flip": "face and mirror image", "ten-crop": "ten crops"}
 
 HEAD = """\
@@ -31,12 +31,19 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+def evaluation(name: str, kind: str) -> Path:
+    """Where the evaluation of a run is kept."""
+    return RECIPES / name / f"evaluation-{kind}.json"
+
+
 def accuracies(name: str) -> list[tuple[str, ...]]:
-    """One row for each kind of evaluation of a model."""
+    """One row for each kind of evaluation of a run."""
     kinds = {f"INT8, {text}": f"int8-{views}" for views, text in VIEWS.items()} | {"fp32, plain": "fp32"}
     rows = []
-    for text, file in kinds.items():
-        found = read(RECIPES / name / f"evaluation-{file}.json")
+    for text, kind in kinds.items():
+        if not (file := evaluation(name, kind)).is_file():
+            continue  # a run that is a step on the way has no INT8 model
+        found = read(file)
         rows.append(
             (
                 name,
@@ -53,7 +60,7 @@ def accuracies(name: str) -> list[tuple[str, ...]]:
 
 def by_expression(name: str) -> list[tuple[str, ...]]:
     """Precision, recall and F1 of each expression, INT8, plain."""
-    found = read(RECIPES / name / "evaluation-int8-none.json")["expressions"]
+    found = read(evaluation(name, "int8-none"))["expressions"]
     return [
         (
             name if expression == EXPRESSIONS[0] else "",
@@ -72,16 +79,16 @@ def making(name: str) -> str:
         rows = list(csv.DictReader(stream))
     config = read(folder / "config.json")["config"]
     hours = sum(float(row["seconds"]) for row in rows) / 3600
-    machine = read(folder / "evaluation-fp32.json")["machine"]
+    machine = read(evaluation(name, "fp32"))["machine"]
     first = f" It begins from `{config['weights']}`." if "/" in config["weights"] else ""
     taught = f" Teacher: `{config['teacher']}`." if config["teacher"] else ""
     return f"""\
 ## {name}
 
-    python cli.py train --preset {name} --data fer2013
+    python cli.py train --preset {name} --data fer2013 2> runs/{name}.log
 
 {len(rows)} epochs with seed {config["seed"]} in {hours:.1f} hours on {config["threads"]} thread(s) of this machine:
-{machine}.{first}{taught} The averaged weights after the last epoch are shipped. Settings, history, log:
+{machine}.{first}{taught} The averaged weights after the last epoch count. Settings, history, log:
 [config.json]({name}/config.json), [history.csv]({name}/history.csv), [train.log]({name}/train.log).
 
 ![loss and accuracy by epoch]({name}/curves.png)
@@ -91,9 +98,9 @@ def making(name: str) -> str:
 
 
 def main() -> None:
-    shipped = [name for name in MODELS if (RECIPES / name / "evaluation-int8-none.json").is_file()]
-    accuracy = read(RECIPES / shipped[0] / "evaluation-int8-none.json")["accuracy"]
-    faces = read(RECIPES / shipped[0] / "evaluation-int8-none.json")["num_faces"]
+    kept = [name for name in RUNS if evaluation(name, "fp32").is_file()]
+    shipped = [name for name in kept if evaluation(name, "int8-none").is_file()]
+    error = read(evaluation(kept[-1], "fp32"))["standard_error"]
     accuracy_header = (
         "model",
         "evaluated",
@@ -105,12 +112,12 @@ def main() -> None:
     )
     expression_header = ("model", "expression", "precision", "recall", "F1", "faces")
     parts = [
-        HEAD.format(error=100 * math.sqrt(accuracy * (1 - accuracy) / faces)),
-        markdown_table(accuracy_header, [row for name in shipped for row in accuracies(name)], right=range(2, 7)),
+        HEAD.format(error=100 * error),
+        markdown_table(accuracy_header, [row for name in kept for row in accuracies(name)], right=range(2, 7)),
         "\nBy expression, INT8, plain:\n",
         markdown_table(expression_header, [row for name in shipped for row in by_expression(name)], right=range(2, 6)),
         "",
-        *(making(name) for name in shipped),
+        *(making(name) for name in kept),
     ]
     (RECIPES / "README.md").write_text("\n".join(parts))
 

@@ -33,8 +33,8 @@ FER_RESNET18 = replace(
     teacher="runs/fer-resnet18-first",
     distillation=0.5,
     epochs=18,
-    progression="40:14",
-    max_lr=0.03,
+    progression="40:13",
+    max_lr=0.04,
     warmup=0.1,
     augment=_WEAK,
 )
