@@ -10,6 +10,7 @@ from typing import Any
 
 from fer_edge.export.tables import markdown_table
 from fer_edge.labels import EXPRESSIONS
+from fer_edge.training.config import TrainConfig
 
 RECIPES = Path(__file__).parent
 RUNS = ("fer-resnet18-first", "fer-resnet18", "fer-tiny")
@@ -77,17 +78,17 @@ def making(name: str) -> str:
     folder = RECIPES / name
     with (folder / "history.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    config = read(folder / "config.json")["config"]
+    config = TrainConfig.from_dict(read(folder / "config.json")["config"])
     hours = sum(float(row["seconds"]) for row in rows) / 3600
     machine = read(evaluation(name, "fp32"))["machine"]
-    first = f" It begins from `{config['weights']}`." if "/" in config["weights"] else ""
-    taught = f" Teacher: `{config['teacher']}`." if config["teacher"] else ""
+    first = f" It begins from `{config.weights}`." if "/" in config.weights else ""
+    taught = f" Teacher: `{config.teacher}`." if config.teacher else ""
     return f"""\
 ## {name}
 
     python cli.py train --preset {name} --data fer2013 2> runs/{name}.log
 
-{len(rows)} epochs with seed {config["seed"]} in {hours:.1f} hours on {config["threads"]} thread(s) of this machine:
+{len(rows)} epochs with seed {config.seed} in {hours:.1f} hours on {config.threads} thread(s) of this machine:
 {machine}.{first}{taught} The averaged weights after the last epoch count. Settings, history, log:
 [config.json]({name}/config.json), [history.csv]({name}/history.csv), [train.log]({name}/train.log).
 
