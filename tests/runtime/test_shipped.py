@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import zipfile
@@ -13,7 +14,7 @@ def test_the_default_model_is_found_in_the_first_folder_that_has_models(tmp_path
     wheel, checkout = tmp_path / "models", tmp_path / "exported"
     checkout.mkdir()
     for suffix in (".onnx", ".json"):
-        (checkout / f"resnet18-fer2013-int8{suffix}").write_bytes(tiny_model.with_suffix(suffix).read_bytes())
+        (checkout / shipped.DEFAULT_MODEL).with_suffix(suffix).write_bytes(tiny_model.with_suffix(suffix).read_bytes())
     monkeypatch.setattr(shipped, "FOLDERS", (wheel, checkout))
     assert Classifier.load().path == checkout / shipped.DEFAULT_MODEL
     assert shipped.shipped_models() == (checkout / shipped.DEFAULT_MODEL,)
@@ -21,7 +22,7 @@ def test_the_default_model_is_found_in_the_first_folder_that_has_models(tmp_path
 
 def test_an_installation_without_models_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "FOLDERS", (tmp_path,))
-    with pytest.raises(ModelError, match=r"expected resnet18-fer2013-int8\.onnx with this installation"):
+    with pytest.raises(ModelError, match=f"expected {re.escape(shipped.DEFAULT_MODEL)} with this installation"):
         Classifier.load()
 
 
