@@ -1,5 +1,6 @@
 """Puts the shipped INT8 models into the wheel; everything else about the build is in pyproject.toml."""
 
+import shutil
 from pathlib import Path
 
 from setuptools import setup
@@ -9,7 +10,7 @@ HERE = Path(__file__).parent
 
 
 class BuildWithModels(build_py):
-    """``exported/*-int8.*`` goes into ``fer_edge/models``: package data cannot name files outside the package."""
+    """Copies the INT8 models of ``exported/`` to ``fer_edge/models``: package data is inside its package."""
 
     def run(self) -> None:
         """Build the package and copy the models, unless it is installed in place, where they are found as they lie."""
@@ -17,9 +18,11 @@ class BuildWithModels(build_py):
         if self.editable_mode:
             return
         folder = Path(self.build_lib) / "fer_edge" / "models"
-        self.mkpath(str(folder))
-        for path in sorted((HERE / "exported").glob("*-int8.*")):
-            self.copy_file(str(path), str(folder / path.name))
+        shutil.rmtree(folder, ignore_errors=True)  # a kept build folder may hold models of other names
+        folder.mkdir(parents=True)
+        for model in sorted((HERE / "exported").glob("*-int8.onnx")):
+            for suffix in (".onnx", ".json", ".md"):
+                self.copy_file(str(model.with_suffix(suffix)), str(folder / f"{model.stem}{suffix}"))
 
 
 setup(cmdclass={"build_py": BuildWithModels})

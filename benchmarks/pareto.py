@@ -30,6 +30,7 @@ from fer_edge.export.timing import time_in_turns
 from fer_edge.runtime.model_file import read_model
 from fer_edge.training.config import AugmentConfig, TrainConfig
 from fer_edge.training.hardware import describe_machine
+from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.train import DataRequest, resume, train
 
 SETTINGS = TrainConfig(
@@ -81,9 +82,10 @@ def trained(config: TrainConfig, data: str, folder: Path) -> Path:
     if not (folder / "checkpoints" / "last.pt").is_file():
         train(config, DataRequest(data), folder)
         return folder
-    begun = resume(folder).record.config
+    begun = TrainConfig.from_dict(RunFolder(folder).read_config()["config"])
     if replace(begun, device=config.device, precision=config.precision) != config:
         raise SystemExit(f"{folder}: expected a run of the settings in this script, found another; remove it")
+    resume(folder)
     return folder
 
 

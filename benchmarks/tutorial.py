@@ -44,21 +44,23 @@ TUTORIAL = TrainConfig(
 )
 
 
-def run_tutorial(config: TrainConfig, data: FaceData, workers: int) -> float:
-    """Validation accuracy after the last epoch."""
+def run_tutorial(config: TrainConfig, data: FaceData, workers: int) -> tuple[float, float]:
+    """Validation accuracy after the last epoch, and minutes of all epochs."""
     torch.set_num_threads(config.threads)
     with tempfile.TemporaryDirectory() as folder:
         loop = TutorialLoop(as_folders(data.train, Path(folder) / "train"), config, workers)
+        started = time.perf_counter()
         for _ in range(config.epochs):
             for _ in loop.epoch():
                 pass
-        return loop.accuracy(data.validation)
+        minutes = (time.perf_counter() - started) / 60
+        return loop.accuracy(data.validation), minutes
 
 
-def run_ours(config: TrainConfig, source: str, folder: Path) -> float:
-    """Validation accuracy of the averaged weights after the last epoch."""
+def run_ours(config: TrainConfig, source: str, folder: Path) -> tuple[float, float]:
+    """Validation accuracy of the averaged weights after the last epoch, and minutes of all epochs."""
     rows = read_checkpoint(trained(config, source, folder) / "checkpoints" / "last.pt")["progress"]["rows"]
-    return float(rows[-1]["validation_accuracy"])
+    return float(rows[-1]["validation_accuracy"]), sum(row["seconds"] for row in rows) / 60
 
 
 def main() -> None:
@@ -88,13 +90,13 @@ def main() -> None:
         for name, config in recipes.items():
             if (name, seed) in finished:
                 continue
-            started = time.perf_counter()
             seeded = replace(config, seed=seed)
             if name == "tutorial":
-                accuracy = run_tutorial(seeded, data, arguments.workers)
+                accuracy, minutes = run_tutorial(seeded, data, arguments.workers)
             else:
-                accuracy = run_ours(seeded, data.source, arguments.runs / f"short-{arguments.epochs}-seed{seed}")
-            minutes = (time.perf_counter() - started) / 60
+                accuracy, minutes = run_ours(
+                    seeded, data.source, arguments.runs / f"short-{arguments.epochs}-seed{seed}"
+                )
             report["runs"].append({"recipe": name, "seed": seed, "accuracy": accuracy, "minutes": minutes})
             arguments.output.write_text(json.dumps(report, indent=1) + "\n")
             print(f"{name}, seed {seed}: validation accuracy {accuracy:.4f} in {minutes:.0f} minutes", flush=True)

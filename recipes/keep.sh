@@ -9,6 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
 run=${1:?expected the run folder of a trained model, found none: recipes/keep.sh runs/NAME}
+run=${run%/}
 recipe=recipes/$(basename "$run")
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
 data=${DATA:-fer2013}
 run=${1:?expected the run folder of a trained model, found none: recipes/ship.sh runs/NAME}
+run=${run%/}
 name=$(basename "$run")
 weights=exported/$name.pt
 scratch=$(mktemp -d)

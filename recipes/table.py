@@ -11,10 +11,9 @@ from typing import Any
 from fer_edge.export.tables import markdown_table
 from fer_edge.labels import EXPRESSIONS
 from fer_edge.training.config import TrainConfig
+from fer_edge.training.presets import PRESETS
 
 RECIPES = Path(__file__).parent
-RUNS = ("fer-resnet18-first", "fer-resnet18", "fer-tiny")
-"""In the order in which they are trained."""
 VIEWS = {"none": "plain", "flip": "face and mirror image", "ten-crop": "ten crops"}
 
 HEAD = """\
@@ -99,7 +98,7 @@ def making(name: str) -> str:
 
 
 def main() -> None:
-    kept = [name for name in RUNS if evaluation(name, "fp32").is_file()]
+    kept = [name for name in PRESETS if evaluation(name, "fp32").is_file()]
     shipped = [name for name in kept if evaluation(name, "int8-none").is_file()]
     error = read(evaluation(kept[-1], "fp32"))["standard_error"]
     accuracy_header = (

@@ -23,7 +23,10 @@ from fer_edge.cli import (
     webcam,
 )
 from fer_edge.cli.output import discard_stdout, is_main_process
-from fer_edge.errors import FerEdgeError, Interrupted
+from fer_edge.errors import FerEdgeError, Interrupted, MissingExtraError
+
+_TRAIN_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "matplotlib", "filelock")
+"""What the extra 'train' brings: commands that need it import it when they run."""
 
 
 class _OneLineErrors(TyperGroup):
@@ -37,6 +40,12 @@ class _OneLineErrors(TyperGroup):
                 # an interruption is no error: somebody asked for it
                 typer.echo(str(error) if isinstance(error, Interrupted) else f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from error
+        except ModuleNotFoundError as error:
+            if (package := (error.name or "").split(".")[0]) not in _TRAIN_PACKAGES:
+                raise
+            missing = MissingExtraError(package, "train")
+            typer.echo(f"error: {missing}", err=True)
+            raise typer.Exit(missing.exit_code) from error
         except KeyboardInterrupt:
             typer.echo("interrupted; nothing more was written", err=True)
             raise typer.Exit(130) from None

@@ -1,18 +1,23 @@
 """``export``: a checkpoint becomes a model file that answers the same."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.cli.typed import is_typed
 from fer_edge.errors import CheckFailed, UsageError
+
+if TYPE_CHECKING:
+    from fer_edge.export.exporter import ExportRequest
 
 Format = Literal["onnx", "torchscript", "pt2", "ort", "weights"]
 ModelPrecision = Literal["fp32", "fp16", "int8"]
 
 
 def export(
+    context: typer.Context,
     checkpoint: Annotated[Path, typer.Option(help="Run folder or checkpoint file.")],
     file_format: Annotated[
         Format,
@@ -39,6 +44,7 @@ def export(
     max_drop: Annotated[
         float | None, typer.Option(help="Percentage points of accuracy that may be lost. [default: 0.5 for int8]")
     ] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Export a checkpoint to one self-contained file and prove that it answers like the checkpoint.
@@ -55,10 +61,11 @@ def export(
         python cli.py export --checkpoint runs/NAME --format weights  (float16, for exporting again later)
     """
     if file_format == "weights":
-        if raw or precision == "int8":
-            raise UsageError("--format weights keeps float16 weights of the network; leave out --raw and --precision")
-        _export_weights(checkpoint, name, folder, data, json_output)
-        return
+        for option in ("raw", "precision", "target", "opset"):
+            if is_typed(context, option):
+                raise UsageError(
+                    f"--format weights keeps float16 weights, which every format is made from; leave out --{option}"
+                )
 
     from fer_edge.export.exporter import ExportRequest, export_checkpoint
 
@@ -66,16 +73,20 @@ def export(
         note("TorchScript is deprecated in PyTorch; its successor is --format pt2")
     request = ExportRequest(
         checkpoint=checkpoint,
-        file_format=file_format,
+        file_format="onnx" if file_format == "weights" else file_format,
         precision=precision,
         raw=raw,
         opset=opset,
         name=name,
         folder=folder,
         data=data,
+        skip_bad=skip_bad,
         target=target,
         max_drop_points=max_drop,
     )
+    if file_format == "weights":
+        _export_weights(request, json_output)
+        return
     export = export_checkpoint(request, note)
     if json_output:
         result_json(export.to_dict())
@@ -86,15 +97,14 @@ def export(
     wrote(*export.paths)
 
 
-def _export_weights(checkpoint: Path, name: str | None, folder: Path, data: str | None, json_output: bool) -> None:
-    from fer_edge.export.exporter import ExportRequest
+def _export_weights(request: "ExportRequest", json_output: bool) -> None:
     from fer_edge.export.half_weights import export_half_weights
 
-    done = export_half_weights(ExportRequest(checkpoint=checkpoint, name=name, folder=folder, data=data))
+    done = export_half_weights(request)
     if json_output:
         result_json(done.to_dict())
     else:
         result(done.summary())
     if done.path is None:
-        raise CheckFailed(f"{checkpoint}: weights not published to {folder}: {done.failures[0]}")
+        raise CheckFailed(f"{request.checkpoint}: weights not published to {request.folder}: {done.failures[0]}")
     wrote(done.path)

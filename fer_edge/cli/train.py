@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from fer_edge.cli.output import is_main_process, note, result, result_json, wrote
+from fer_edge.cli.typed import is_typed
 from fer_edge.errors import UsageError
 from fer_edge.training.config import AugmentConfig, Optimizer, Precision, Stem, TrainConfig
-from fer_edge.training.presets import preset_named
+from fer_edge.training.presets import preset_named, refuse_missing_presets
 
 _DEFAULT = TrainConfig()
 _AUGMENT = AugmentConfig()
@@ -176,7 +177,7 @@ def train(
     from fer_edge.training.train import train as train_run
 
     if resume is not None:
-        done = resume_run(resume, source=data, device=device if _is_given(context, "device") else None)
+        done = resume_run(resume, source=data, device=device if is_typed(context, "device") else None)
     else:
         # A preset's own name, so that the presets that begin from its run find it.
         name = name or preset or f"{config.architecture}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -199,10 +200,14 @@ def train(
 
 def _config(context: typer.Context) -> TrainConfig:
     """The preset's settings, or the defaults, under those that were typed; parameters have the settings' own names."""
-    base = preset_named(preset) if (preset := context.params["preset"]) is not None else _DEFAULT
-    typed = {name: value for name, value in context.params.items() if _is_given(context, name)}
+    preset, runs = context.params["preset"], context.params["runs"]
+    base = preset_named(preset, runs) if preset is not None else _DEFAULT
+    typed = {name: value for name, value in context.params.items() if is_typed(context, name)}
     augment = replace(base.augment, **_named_after(AugmentConfig, typed))
-    return replace(base, **_named_after(TrainConfig, typed), augment=augment.scaled(context.params["augment_strength"]))
+    strength = context.params["augment_strength"]
+    config = replace(base, **_named_after(TrainConfig, typed), augment=augment.scaled(strength))
+    refuse_missing_presets(config)
+    return config
 
 
 def _named_after(kind: type, values: dict[str, Any]) -> dict[str, Any]:
@@ -212,11 +217,5 @@ def _named_after(kind: type, values: dict[str, Any]) -> dict[str, Any]:
 def _refuse_settings(context: typer.Context) -> None:
     """A resumed run keeps its settings: anything else on the command line is a mistake to hear about."""
     for parameter in context.command.params:
-        if parameter.name not in _WITH_RESUME and _is_given(context, parameter.name or ""):
+        if parameter.name not in _WITH_RESUME and is_typed(context, parameter.name or ""):
             raise UsageError(f"--resume goes on with the settings the run began with; leave out {parameter.opts[0]}")
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    """Whether a parameter was typed, rather than left at its default."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

@@ -30,6 +30,7 @@ def verify(
     ] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the whole comparison to this Markdown file.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the differences into this PNG file.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print every figure as JSON.")] = False,
 ) -> None:
     """Compare a model with its checkpoint, from image files on: exit code 0 if it answers the same, 3 if not.
@@ -47,6 +48,7 @@ def verify(
         model=model,
         checkpoint=checkpoint,
         data=data,
+        skip_bad=skip_bad,
         locate=locate,
         drift=drift,
         trust=trust,

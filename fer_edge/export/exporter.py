@@ -34,6 +34,7 @@ from fer_edge.export.report import parity_summary
 from fer_edge.export.tolerance import check_max_drop
 from fer_edge.export.versions import OPSET, read_versions
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
+from fer_edge.training.evaluate import faces_of
 
 DRAWN_FACES = "sample:105"
 """Drawn faces that parity is measured on where no others are given: two thirds of them, 70, are the train split."""
@@ -57,6 +58,8 @@ class ExportRequest:
     folder: Path = Path("exported")
     data: str | None = None
     """Labelled faces for parity and calibration. None: drawn faces for parity, those of the training for int8."""
+    skip_bad: bool = False
+    """Leave out files and rows of ``data`` that cannot be read."""
     target: str = "auto"
     """What processor int8 is for: a name from instruction_sets.TARGETS, or this machine's."""
     max_drop_points: float | None = None
@@ -117,12 +120,11 @@ class JudgingFaces:
     source: str
 
 
-def judging_faces(image_size: int, data: str | FaceData | None) -> JudgingFaces:
-    """The validation split of ``data``, or drawn faces where none is given. Raises DataError."""
-    if data is None:
+def judging_faces(image_size: int, given: FaceData | None) -> JudgingFaces:
+    """The validation split of ``given``, or drawn faces where nothing is given. Raises DataError."""
+    if given is None:
         drawn = load_faces(DRAWN_FACES, size=image_size)
         return JudgingFaces(drawn.split("train").faces, None, drawn.source)
-    given = load_faces(data, size=image_size) if isinstance(data, str) else data
     validation = given.split("validation")
     name = Path(given.source).name  # reports travel: they must not tell this machine's folders
     return JudgingFaces(validation.faces, validation, name)
@@ -136,8 +138,8 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
     reference, info = load_reference(request.checkpoint)
     name = request.name or default_name(request.checkpoint, request.file_format, request.precision, request.raw)
     path = model_path(request.folder, name, request.file_format, note)
-    source = request.data or (info.data_source if request.precision == "int8" else None)
-    given = load_faces(source, size=info.image_size) if source else None
+    needs_faces = request.data is not None or request.precision == "int8"
+    given = faces_of(info, request.data, skip_bad=request.skip_bad) if needs_faces else None
     if given is not None:
         given = replace(
             given, source=Path(given.source).name

@@ -3,7 +3,9 @@
 ``export --checkpoint`` and ``evaluate --checkpoint`` take it like any other checkpoint.
 """
 
+import math
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ import torch
 from fer_edge.errors import CheckpointError, ModelError
 from fer_edge.evaluation.metrics import softmax
 from fer_edge.export.exporter import ExportRequest, judging_faces
-from fer_edge.export.publish import default_name
+from fer_edge.export.publish import check_name, default_name
 from fer_edge.export.tolerance import TOLERANCES
 from fer_edge.files import make_folder, write_bytes
 from fer_edge.training.checkpoint import checkpoint_path, load_classifier, read_checkpoint, save_checkpoint
+from fer_edge.training.evaluate import faces_of
 from fer_edge.training.inference import predict_logits
 
 SUFFIX = ".pt"
@@ -39,7 +42,13 @@ class HalfWeights:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for ``--json``."""
-        return {**self.__dict__, "path": str(self.path) if self.path else None, "failures": list(self.failures)}
+        difference = self.max_probability_difference
+        return {
+            **self.__dict__,
+            "path": str(self.path) if self.path else None,
+            "max_probability_difference": difference if math.isfinite(difference) else None,
+            "failures": list(self.failures),
+        }
 
     def summary(self) -> str:
         """The figures in a line or two."""
@@ -60,13 +69,16 @@ def export_half_weights(request: ExportRequest) -> HalfWeights:
     classifier, info = load_classifier(request.checkpoint)
     record = read_checkpoint(checkpoint_path(request.checkpoint))["record"]
     name = request.name or default_name(request.checkpoint, "onnx", "fp32", raw=False)
-    _refuse_other_file(request.folder / f"{name}{SUFFIX}")
-    source = Path(record["data_source"]).name  # the file travels: it must not tell this machine's folders
+    check_name(name)
+    _refuse_other_file(request.folder / f"{name}{SUFFIX}", checkpoint_path(request.checkpoint))
     weights = {name: _halved(name, value) for name, value in classifier.state_dict().items()}
-    faces = judging_faces(info.image_size, request.data)
+    faces = judging_faces(
+        info.image_size,
+        faces_of(info, request.data, skip_bad=request.skip_bad) if request.data is not None else None,
+    )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"weights{SUFFIX}"
-        save_checkpoint(file, {"record": {**record, "data_source": source}, "model": weights})
+        save_checkpoint(file, {"record": _travelling(record), "model": weights})
         content = file.read_bytes()
         half, _ = load_classifier(file)
     judged = faces.labelled.faces if faces.labelled is not None else faces.probes
@@ -75,17 +87,39 @@ def export_half_weights(request: ExportRequest) -> HalfWeights:
     )
     difference = float(np.abs(before - after).max())
     tolerance = TOLERANCES["fp16"].max_probability_difference
-    failures: tuple[str, ...] = ()
-    path: Path | None = request.folder / f"{name}{SUFFIX}"
+    failures = []
     if not difference <= tolerance:
-        failures = (f"expected probabilities within {tolerance:g} of the checkpoint's, found {difference:.2g}",)
-        path = None
+        failures.append(f"expected probabilities within {tolerance:g} of the checkpoint's, found {difference:.2g}")
+    full, half_accuracy = None, None
+    if faces.labelled is not None:
+        labels = faces.labelled.labels
+        full, half_accuracy = (float((p.argmax(axis=1) == labels).mean()) for p in (before, after))
+        limit = request.max_drop_points
+        if limit is not None and not 100 * (full - half_accuracy) <= limit:
+            failures.append(
+                f"expected to lose at most {limit:g} points of accuracy, found {100 * (full - half_accuracy):.2f}"
+            )
+    path = None if failures else request.folder / f"{name}{SUFFIX}"
     if path is not None:
         make_folder(path.parent)
         write_bytes(path, content)
-    labels = faces.labelled.labels if faces.labelled is not None else None
-    accuracies = [None if labels is None else float((p.argmax(axis=1) == labels).mean()) for p in (before, after)]
-    return HalfWeights(path, len(content), difference, len(judged), accuracies[0], accuracies[1], failures)
+    return HalfWeights(path, len(content), difference, len(judged), full, half_accuracy, tuple(failures))
+
+
+def _travelling(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record without this machine's folders: the names of the data, the teachers and the run it began from."""
+    config = dict(record["config"])
+    begun_from = config["weights"]
+    names = {
+        "weights": Path(begun_from).name,
+        "teacher": ",".join(Path(path.strip()).name for path in config.get("teacher", "").split(",")),
+    }
+    return {
+        **record,
+        "config": config | names,
+        "data_source": Path(record["data_source"]).name,
+        "starting_weights": record["starting_weights"].replace(begun_from, names["weights"]),
+    }
 
 
 def _halved(name: str, value: torch.Tensor) -> torch.Tensor:
@@ -97,14 +131,16 @@ def _halved(name: str, value: torch.Tensor) -> torch.Tensor:
     return half.contiguous()
 
 
-def _refuse_other_file(path: Path) -> None:
-    """Replace weights that were exported before, and nothing else."""
+def _refuse_other_file(path: Path, source: Path) -> None:
+    """Replace weights that were exported before, and nothing else: neither a run's checkpoint nor the source."""
     if not path.exists():
         return
     try:
-        is_ours = "optimizer" not in read_checkpoint(path)  # a run's own checkpoint can be gone on with: not ours
-    except CheckpointError:
+        values = read_checkpoint(path)["model"].values()
+        is_ours = all(value.dtype == torch.float16 for value in values if value.is_floating_point())
+    except (CheckpointError, KeyError, AttributeError):
         is_ours = False
+    is_ours = is_ours and not path.samefile(source)
     if not is_ours:
         raise ModelError(
             f"{path}: expected no file, or weights exported before, found another file; "

@@ -32,14 +32,19 @@ def default_name(checkpoint: Path, file_format: str, precision: str, raw: bool) 
     return "-".join(parts)
 
 
+def check_name(name: str) -> None:
+    """Raises ModelError for a name that is no plain file name."""
+    if not _NAME.fullmatch(name):
+        raise ModelError(f"--name: expected letters, digits, '.', '_' and '-', found {name!r}")
+
+
 def model_path(folder: Path, name: str, file_format: str, note: Callable[[str], None] = lambda _: None) -> Path:
     """Where a model of this name goes. A model that was exported there may be replaced, and ``note`` hears of it.
 
     Raises ModelError for a name that is no plain file name, or that is taken by a model of another format or by a file
     that is no exported model's.
     """
-    if not _NAME.fullmatch(name):
-        raise ModelError(f"--name: expected letters, digits, '.', '_' and '-', found {name!r}")
+    check_name(name)
     path = folder / f"{name}{SUFFIXES[file_format]}"
     beside, for_people = path.with_suffix(".json"), path.with_suffix(".md")
     if not beside.exists():

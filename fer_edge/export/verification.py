@@ -18,6 +18,7 @@ from fer_edge.export.reference import PixelsToProbabilities
 from fer_edge.export.report import draw_parity, parity_markdown, parity_summary
 from fer_edge.export.tables import markdown_table
 from fer_edge.export.tolerance import check_max_drop
+from fer_edge.training.evaluate import faces_of
 
 _LAYER_FACES = 16
 """Faces that layers are compared on: every value between layers is held in memory, on both sides."""
@@ -30,6 +31,8 @@ class VerifyRequest:
     model: Path
     checkpoint: Path
     data: str | None = None
+    skip_bad: bool = False
+    """Leave out files and rows of ``data`` that cannot be read."""
     locate: bool = False
     drift: bool = False
     trust: bool = False
@@ -96,7 +99,10 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
     """
     candidate = open_candidate(request.model, trust=request.trust)
     reference, info = load_reference(request.checkpoint)
-    faces = judging_faces(info.image_size, request.data)
+    faces = judging_faces(
+        info.image_size,
+        faces_of(info, request.data, skip_bad=request.skip_bad) if request.data is not None else None,
+    )
     note(f"comparing {request.model} with {info.path}")
     parity = measure_parity(
         reference,

@@ -128,17 +128,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether ``path`` is a file that ``read_checkpoint`` takes."""
+    """Whether ``path`` is a whole checkpoint of this project, of this version or another."""
     try:
-        read_checkpoint(path)
-    except CheckpointError:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # a damaged file, or another kind: torch raises many kinds
         return False
-    return True
+    return isinstance(content, dict) and content.get("format") == FORMAT
 
 
 def checkpoint_path(path: Path | str) -> Path:
     """The checkpoint file that ``path`` means: itself, or a run folder's best. Raises CheckpointError without one."""
     path = Path(path)
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:  # missing, no permission, a name too long or with a null byte
+        raise CheckpointError(
+            f"{path}: expected a checkpoint or a run folder, found neither; train one: python cli.py train"
+        ) from error
     if not path.is_dir():
         return path
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path

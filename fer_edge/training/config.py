@@ -1,5 +1,6 @@
 """Every setting of a training run: frozen, documented, checked once. Standard library only, for the command line."""
 
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
@@ -173,7 +174,7 @@ class TrainConfig:
         pairs = [pair.split(":") for pair in self.progression.split(",") if pair]
         expected = f"SIDE:EPOCHS pairs with a side from 16 to {self.image_size} pixels, such as 32:14,40:16"
         for pair in pairs:
-            are_numbers = len(pair) == 2 and all(part.isascii() and part.isdecimal() for part in pair)
+            are_numbers = len(pair) == 2 and all(re.fullmatch("[0-9]{1,9}", part) for part in pair)
             _require(are_numbers, "progression", expected, self.progression)
             _require(
                 16 <= int(pair[0]) <= self.image_size and int(pair[1]) > 0, "progression", expected, ":".join(pair)

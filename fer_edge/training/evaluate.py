@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces
 from fer_edge.data.sample import is_sample
 from fer_edge.errors import CheckpointError
@@ -32,13 +33,7 @@ def evaluate_checkpoint(
     """
     classifier, info = load_classifier(checkpoint)
     place = choose_device(device)
-    # The seed is the run's: it decides which training faces are validation where the data has no split of its own.
-    data = load_faces(
-        source or _recorded_source(info),
-        size=info.image_size,
-        skip_bad=skip_bad or (source is None and info.skip_bad),
-        seed=int(info.config["seed"]),
-    )
+    data = faces_of(info, source, skip_bad=skip_bad)
     facts = {"architecture": info.architecture, "settings": info.settings, "epoch": info.epoch}
     subject = Subject("checkpoint", info.path, f"epoch {info.epoch}", facts, info.data_fingerprint)
     classifier.to(place)
@@ -54,6 +49,20 @@ def evaluate_checkpoint(
         drop_leaks=drop_leaks,
         augmentation=augmentation,
         machine=describe_machine(place if place.type == "cuda" else torch.device("cpu")),
+    )
+
+
+def faces_of(info: CheckpointInfo, source: str | None = None, *, skip_bad: bool = False) -> FaceData:
+    """The faces at ``source``, by default the run's own, split as the run split them: to judge what came of it.
+
+    Raises CheckpointError when the run's faces are not where they were, and what ``load_faces`` raises.
+    """
+    # The seed is the run's: it decides which training faces are validation where the data has no split of its own.
+    return load_faces(
+        source or _recorded_source(info),
+        size=info.image_size,
+        skip_bad=skip_bad or (source is None and info.skip_bad),
+        seed=int(info.config["seed"]),
     )
 
 

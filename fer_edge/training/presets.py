@@ -1,9 +1,13 @@
 """The settings of this project's own models, by name. Standard library only, for the command line."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from fer_edge.errors import TrainingError
 from fer_edge.training.config import AugmentConfig, TrainConfig
+
+RUNS = Path("runs")
+"""Where the presets look for the runs that they build on."""
 
 _GENTLE = AugmentConfig(rotation=8, scale=0.08, shift=0, brightness=0.15, contrast=0.2, erasing_area=0.15)
 """Enough for a few dozen epochs: under the default variations so short a run still underfits."""
@@ -25,12 +29,22 @@ FER_RESNET18_FIRST = TrainConfig(
     save_interval=300,
     augment=_GENTLE,
 )
-"""ResNet18 from scratch in about two and a half hours on one core: where fer-resnet18 begins, and its teacher."""
+"""ResNet18 from scratch in about two and a half hours on one core: the first teacher."""
 
-FER_RESNET18 = replace(
+FER_TINY_FIRST = replace(
     FER_RESNET18_FIRST,
-    weights="runs/fer-resnet18-first",
-    teacher="runs/fer-resnet18-first",
+    architecture="resnet10_half",
+    teacher=f"{RUNS}/fer-resnet18-first",
+    epochs=60,
+    progression="32:20",
+    augment=_WEAK,
+)
+"""A network of a ninth of the weights, which learns from the large one beside the labels, and ends above it."""
+
+FER_RESNET18_SECOND = replace(
+    FER_RESNET18_FIRST,
+    weights=f"{RUNS}/fer-resnet18-first",
+    teacher=f"{RUNS}/fer-resnet18-first",
     distillation=0.5,
     epochs=18,
     progression="40:13",
@@ -40,21 +54,53 @@ FER_RESNET18 = replace(
 )
 """A second cycle from the weights of the first, which also softens the labels."""
 
-FER_TINY = replace(
-    FER_RESNET18_FIRST,
-    architecture="resnet10_half",
-    teacher="runs/fer-resnet18-first",
-    epochs=60,
-    progression="32:20",
-    augment=_WEAK,
+FER_RESNET18 = replace(
+    FER_RESNET18_SECOND,
+    weights=f"{RUNS}/fer-resnet18-second",
+    teacher=f"{RUNS}/fer-resnet18-second,{RUNS}/fer-tiny-first",
+    distillation=0.7,
+    epochs=20,
+    progression="",
+    max_lr=0.06,
 )
-"""A network of a ninth of the weights, which learns from the large one beside the labels."""
+"""The third cycle, at the full size, taught by the second and by the small network."""
 
-PRESETS = {"fer-resnet18-first": FER_RESNET18_FIRST, "fer-resnet18": FER_RESNET18, "fer-tiny": FER_TINY}
+FER_TINY = replace(
+    FER_TINY_FIRST,
+    teacher=f"{RUNS}/fer-resnet18-second,{RUNS}/fer-tiny-first",
+    epochs=100,
+    progression="32:20",
+)
+"""The small network again from scratch, with better teachers and more time."""
+
+PRESETS = {
+    "fer-resnet18-first": FER_RESNET18_FIRST,
+    "fer-tiny-first": FER_TINY_FIRST,
+    "fer-resnet18-second": FER_RESNET18_SECOND,
+    "fer-resnet18": FER_RESNET18,
+    "fer-tiny": FER_TINY,
+}
+"""In an order in which they can be trained."""
 
 
-def preset_named(name: str) -> TrainConfig:
-    """The settings called ``name``. Raises TrainingError that lists the names there are."""
+def preset_named(name: str, runs: Path = RUNS) -> TrainConfig:
+    """The settings called ``name``, with the runs that they build on in the folder ``runs``.
+
+    Raises TrainingError that lists the names there are.
+    """
     if name not in PRESETS:
         raise TrainingError(f"--preset: expected one of {', '.join(PRESETS)}, found {name!r}")
-    return PRESETS[name]
+    preset = PRESETS[name]
+    moved = {kind: getattr(preset, kind).replace(f"{RUNS}/", f"{runs}/") for kind in ("weights", "teacher")}
+    return replace(preset, **moved)
+
+
+def refuse_missing_presets(config: TrainConfig) -> None:
+    """Raises TrainingError where ``config`` builds on the run of a preset that is not there yet."""
+    for option, paths in (("--weights", config.weights), ("--teacher", config.teacher)):
+        for path in map(Path, paths.split(",")):
+            if path.name in PRESETS and not path.exists():
+                raise TrainingError(
+                    f"{option}: expected the run {path}, found none; "
+                    f"train it first: python cli.py train --preset {path.name}"
+                )

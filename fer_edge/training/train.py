@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces
 from fer_edge.errors import CheckpointError, FerEdgeError, Interrupted, MissingExtraError, TrainingError
 from fer_edge.evaluation.figures import learning_rate_curve, training_curves
 from fer_edge.training.architectures import architecture_named
-from fer_edge.training.checkpoint import Record, classifier_from_config, read_checkpoint, seed_everything
+from fer_edge.training.checkpoint import (
+    Record,
+    classifier_from_config,
+    network_settings,
+    read_checkpoint,
+    seed_everything,
+)
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
 from fer_edge.training.distributed import Processes, joined_processes
@@ -26,7 +31,7 @@ from fer_edge.training.optimizer import one_cycle
 from fer_edge.training.progress import Reporter
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.teachers import taught_probabilities
-from fer_edge.training.weights import StartingWeights, starting_weights
+from fer_edge.training.weights import StartingWeights, TrainedWeights, starting_weights
 
 _SMALLEST_STD = 1e-3  # faces that are all one grey must not divide by zero
 
@@ -85,7 +90,7 @@ def resume(folder: Path, *, source: str | None = None, device: str | None = None
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: expected a run folder, found none; see what is in {folder.parent}/")
     files = RunFolder(folder)
-    state = read_checkpoint(files.last) if files.has_begun else None
+    state = _state_to_go_on_from(files) if files.has_begun else None
     config, request = _settings(files, state)
     request = replace(request, source=source or request.source)
     config = replace(config, device=device or config.device)
@@ -93,7 +98,7 @@ def resume(folder: Path, *, source: str | None = None, device: str | None = None
         data = request.load(config)
         with _held(folder, config, processes) as run:
             if files.has_begun:  # read again: another process may have begun it, or trained on, until this one held it
-                state = read_checkpoint(files.last)
+                state = _state_to_go_on_from(files)
             if state is None:  # stopped before its first checkpoint: nothing to go on from but the settings
                 return _begin(config, request, data, folder, run, processes, quiet=quiet)
             record = replace(Record.from_dict(state["record"]), config=config)
@@ -106,6 +111,16 @@ def resume(folder: Path, *, source: str | None = None, device: str | None = None
             reporter.line(f"going on with {folder} after {state['progress']['epoch']} of {config.epochs} epochs")
             classifier = classifier_from_config(config)
             return _fit(classifier, data, record, folder, run, processes, reporter, state)
+
+
+def _state_to_go_on_from(files: RunFolder) -> dict[str, Any]:
+    state = read_checkpoint(files.last)
+    if "optimizer" not in state or "progress" not in state:
+        raise CheckpointError(
+            f"{files.last}: expected a checkpoint to go on from, found one of weights alone; "
+            "begin a new run from them with --weights"
+        )
+    return state
 
 
 def _refuse_begun(folder: Path) -> None:
@@ -148,7 +163,7 @@ def build_for_training(
     weights = starting_weights(config.weights, architecture) if processes.is_main else StartingWeights(None, "")
     classifier = classifier_from_config(config, weights.state)
     if weights.trained is not None:
-        _load_trained(classifier, weights.trained, config)
+        _load_trained(classifier, weights.trained, config, data)
     _check_image_size(classifier, config)
     if not processes.is_main:
         seed_everything(config.seed + processes.rank)  # dropout differs between processes
@@ -186,27 +201,43 @@ def _held(folder: Path, config: TrainConfig, processes: Processes) -> Iterator[R
         yield run
 
 
-def _load_trained(classifier: FacialExpressionClassifier, trained: Mapping[str, Tensor], config: TrainConfig) -> None:
-    try:
-        classifier.load_state_dict(trained)
-    except RuntimeError as error:
+def _load_trained(
+    classifier: FacialExpressionClassifier, trained: TrainedWeights, config: TrainConfig, data: FaceData
+) -> None:
+    found = trained.info
+    wanted_network = _in_words(config.architecture, network_settings(config))
+    found_network = _in_words(found.architecture, found.settings)
+    if found_network != wanted_network:
         raise TrainingError(
-            f"--weights {config.weights}: expected a trained {config.architecture}, found another network; "
-            "choose its --architecture, or other weights"
-        ) from error
+            f"--weights {config.weights}: expected a trained {wanted_network}, found {found_network}; "
+            "train that network, or choose other weights"
+        )
+    splits_otherwise = found.data_fingerprint != data.fingerprint() and found.config["seed"] != config.seed
+    if found.data_source == data.source and splits_otherwise:
+        raise TrainingError(
+            f"--weights {config.weights}: expected the validation faces of its run, found some that it trained on; "
+            f"take its --seed {found.config['seed']}"
+        )
+    classifier.load_state_dict(trained.state)
+
+
+def _in_words(architecture: str, settings: Mapping[str, Any]) -> str:
+    return " ".join([architecture, *(f"({name} {value})" for name, value in settings.items())])
 
 
 def _check_image_size(classifier: FacialExpressionClassifier, config: TrainConfig) -> None:
-    """Try one blank face: deep networks halve a small one until nothing is left."""
+    """Try blank faces of every size: deep networks halve a small one until nothing is left."""
     classifier.eval()
-    try:
-        with torch.inference_mode():
-            classifier(torch.zeros(1, 1, config.image_size, config.image_size))
-    except RuntimeError as error:
-        raise TrainingError(
-            f"--image-size: expected a size that {config.architecture} can take, found {config.image_size}; "
-            "choose a larger one or another --architecture"
-        ) from error
+    sizes = [("--image-size", config.image_size), *(("--progression", side) for side, _ in config.phases)]
+    for option, side in sizes:
+        try:
+            with torch.inference_mode():
+                classifier(torch.zeros(1, 1, side, side))
+        except RuntimeError as error:
+            raise TrainingError(
+                f"{option}: expected a size that {config.architecture} can take, found {side}; "
+                "choose a larger one or another --architecture"
+            ) from error
 
 
 def _begin(

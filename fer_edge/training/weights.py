@@ -14,7 +14,7 @@ from torch import Tensor
 from fer_edge.errors import FerEdgeError, StorageError, TrainingError
 from fer_edge.files import make_folder, write_bytes
 from fer_edge.training.architectures import Architecture
-from fer_edge.training.checkpoint import is_checkpoint, load_classifier
+from fer_edge.training.checkpoint import CheckpointInfo, is_checkpoint, load_classifier
 
 DOWNLOAD_TIMEOUT_S = 5.0
 """Seconds to wait for the server's next bytes: long enough for a slow line, short enough to find out there is none."""
@@ -28,8 +28,17 @@ class StartingWeights:
     """torchvision's state dict, or None to draw the weights."""
     description: str
     """One line for people and for the run's record."""
-    trained: Mapping[str, Tensor] | None = None
-    """State dict of a whole classifier of this project, head included, to go on from."""
+    trained: "TrainedWeights | None" = None
+    """A whole classifier of this project, head included, to go on from."""
+
+
+@dataclass(frozen=True)
+class TrainedWeights:
+    """What a checkpoint of this project gives another run."""
+
+    state: Mapping[str, Tensor]
+    """The classifier's state dict."""
+    info: CheckpointInfo
 
 
 def starting_weights(
@@ -58,9 +67,16 @@ def starting_weights(
 
 
 def _weights_at(path: Path) -> StartingWeights:
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:  # missing, no permission, a name too long or with a null byte
+        raise TrainingError(
+            f"--weights: expected auto, imagenet, none, a file or a run folder, found no file '{path}'"
+        ) from error
     if path.is_dir() or is_checkpoint(path):
         classifier, info = load_classifier(path)
-        return StartingWeights(None, f"from {path} ({info.architecture})", trained=classifier.state_dict())
+        trained = TrainedWeights(classifier.state_dict(), info)
+        return StartingWeights(None, f"from {path} ({info.architecture})", trained)
     return StartingWeights(read_state_dict(path), f"from {path}")
 
 
@@ -95,13 +111,13 @@ def imagenet_weights(architecture: Architecture, *, timeout_s: float = DOWNLOAD_
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The state dict in ``path``, loaded as data only (no code runs). Raises TrainingError."""
-    if not path.is_file():
-        raise TrainingError(f"--weights: expected auto, imagenet, none, a file or a run folder, found no file '{path}'")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged zip, pickle with code, not a torch file: torch raises many kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise TrainingError(f"{path}: expected a torchvision state dict, found something else: {reason}") from error
+        raise TrainingError(
+            f"--weights {path}: expected a torchvision state dict or a checkpoint, found a damaged file, another kind, "
+            "or one that would run code; choose another"
+        ) from error
     is_names_to_tensors = isinstance(state, dict) and all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     )

@@ -105,13 +105,17 @@ def test_a_preset_gives_its_settings_and_typed_options_change_them(cli, tmp_path
     assert found.max_lr == preset.max_lr != TrainConfig().max_lr
     assert (found.architecture, found.epochs, found.progression) == ("tiny", 2, "32:1")
     assert found.augment == replace(preset.augment, erasing=0.0)
-    again = cli("train", "--preset", "fer-resnet18", *small, "--data", "sample:140")
+    again = cli("train", "--preset", "fer-resnet18-second", *small, "--data", "sample:140")
     assert again.returncode == 0, again.stderr
     assert "from runs/fer-resnet18-first (tiny)" in again.stderr
+    early = cli("train", "--preset", "fer-tiny-first", "--data", "sample:140", "--runs", "elsewhere")
+    assert early.returncode == 1
+    assert "expected the run elsewhere/fer-resnet18-first, found none; train it first" in one_line(early.stderr)
     unknown = cli("train", "--preset", "nope")
     assert unknown.returncode == 1
-    assert "--preset: expected one of fer-resnet18-first, fer-resnet18, fer-tiny, found 'nope'" in one_line(
-        unknown.stderr
+    assert (
+        "--preset: expected one of fer-resnet18-first, fer-tiny-first, fer-resnet18-second, fer-resnet18, fer-tiny, found 'nope'"
+        in one_line(unknown.stderr)
     )
 
 

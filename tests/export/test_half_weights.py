@@ -50,6 +50,43 @@ def test_a_weight_beyond_float16_is_named(request_of, tiny_run, monkeypatch):
         export_half_weights(request_of())
 
 
+def test_a_runs_checkpoint_and_the_source_are_never_replaced(request_of, tiny_run, tmp_path):
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    best = (tiny_run.folder / "checkpoints" / "best.pt").read_bytes()
+    (folder / "mine.pt").write_bytes(best)
+    for source in (tiny_run.folder, folder / "mine.pt"):
+        with pytest.raises(ModelError, match=r"mine.pt: expected no file, or weights exported before"):
+            export_half_weights(request_of(checkpoint=source, folder=folder, name="mine"))
+    assert (folder / "mine.pt").read_bytes() == best
+    half = export_half_weights(request_of(name="half")).path
+    assert export_half_weights(request_of(name="half")).path == half  # made before: replaced
+    with pytest.raises(ModelError, match=r"half.pt: expected no file"):
+        export_half_weights(request_of(checkpoint=half, name="half"))
+
+
+def test_half_weights_do_not_tell_the_folders_of_this_machine(request_of, tiny_run):
+    record = read_checkpoint(tiny_run.folder / "checkpoints" / "best.pt")["record"]
+    config = record["config"] | {"weights": "/home/me/runs/a", "teacher": "/home/me/runs/a, runs/b"}
+    begun = {**record, "config": config, "starting_weights": "from /home/me/runs/a (tiny)"}
+    told = half_weights._travelling(begun)
+    assert told["config"]["weights"] == "a"
+    assert told["config"]["teacher"] == "a,b"
+    assert told["starting_weights"] == "from a (tiny)"
+
+
+def test_an_accuracy_that_may_not_be_lost_is_a_gate(request_of, monkeypatch):
+    monkeypatch.setattr(half_weights, "_halved", lambda name, value: value + 0.1 if "weight" in name else value)
+    done = export_half_weights(request_of(data="sample:140", max_drop_points=0))
+    assert "expected to lose at most 0 points of accuracy, found" in done.failures[-1]
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b"])
+def test_a_name_that_leaves_the_folder_is_refused(request_of, name):
+    with pytest.raises(ModelError, match="--name: expected letters, digits"):
+        export_half_weights(request_of(name=name))
+
+
 def test_another_file_is_never_replaced(request_of, tiny_run, tmp_path):
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "mine.pt").write_bytes(b"precious")

@@ -7,9 +7,10 @@ from functools import partial
 import pytest
 import torch
 
+from fer_edge.data.load import load_faces
 from fer_edge.errors import CheckpointError, TrainingError
 from fer_edge.training.architectures import architecture_named, models
-from fer_edge.training.checkpoint import load_classifier
+from fer_edge.training.checkpoint import load_classifier, save_checkpoint
 from fer_edge.training.train import DataRequest, build_for_training, train
 from fer_edge.training.weights import starting_weights
 
@@ -148,8 +149,29 @@ def test_training_begins_from_the_trained_weights_of_a_run(drawn, tiny_config, f
 
 def test_trained_weights_of_another_network_are_refused(drawn, tiny_config, finished):
     config = replace(tiny_config, weights=str(finished), architecture="resnet10_half")
-    with pytest.raises(TrainingError, match=r"expected a trained resnet10_half, found another network; choose its"):
+    with pytest.raises(TrainingError, match=r"expected a trained resnet10_half, found tiny; train that network"):
         build_for_training(config, drawn)
+
+
+def test_trained_weights_of_another_stem_are_refused_though_they_would_fit(drawn, tiny_config, tmp_path):
+    config = replace(tiny_config, architecture="resnet18", stem="no_pool")
+    classifier, record = build_for_training(config, drawn)
+    path = tmp_path / "weights.pt"
+    save_checkpoint(path, {"record": record.to_dict(), "model": classifier.state_dict()})
+    other = replace(config, stem="imagenet", weights=str(path))
+    with pytest.raises(TrainingError, match=r"expected a trained resnet18 \(stem imagenet\), found .*\(stem no_pool\)"):
+        build_for_training(other, drawn)
+
+
+def test_weights_that_have_seen_the_validation_faces_are_refused(tiny_config, finished):
+    other = load_faces("sample:210", seed=1)  # drawn faces have no split of their own: the seed makes it
+    with pytest.raises(TrainingError, match=r"expected the validation faces of its run.*take its --seed 0"):
+        build_for_training(replace(tiny_config, weights=str(finished), seed=1), other)
+
+
+def test_a_name_that_no_file_can_have_is_a_missing_file():
+    with pytest.raises(TrainingError, match="a file or a run folder, found no file 'aaa"):
+        starting_weights("a" * 300, architecture_named("tiny"))
 
 
 def test_a_folder_without_a_run_is_refused_as_weights(tmp_path):
