@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fer_edge.errors import ModelError
 
-DEFAULT_MODEL = "resnet18-fer2013-int8.onnx"
+DEFAULT_MODEL = "fer-resnet18-int8.onnx"
 """What apps and commands use unless they are told otherwise."""
 
 _PACKAGE = Path(__file__).resolve().parent.parent

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from fer_edge.data.load import load_faces
 from fer_edge.data.sample import write_sample
 from fer_edge.export.drift import GRAIN, SCALE, Drift, DriftRow, make_photos, measure_drift, preparations
 from fer_edge.export.exporter import judging_faces
@@ -63,4 +64,4 @@ def test_a_cost_that_rounds_to_nothing_has_no_sign():
 
 def test_the_report_names_the_data_without_this_machines_folders(tmp_path):
     write_sample(tmp_path / "faces", 42)
-    assert judging_faces(48, str(tmp_path / "faces")).source == "faces"
+    assert judging_faces(48, load_faces(str(tmp_path / "faces"))).source == "faces"
