@@ -11,7 +11,7 @@ from fer_edge.data.load import load_faces
 from fer_edge.errors import CheckpointError, TrainingError
 from fer_edge.training.architectures import architecture_named, models
 from fer_edge.training.checkpoint import load_classifier, save_checkpoint
-from fer_edge.training.train import DataRequest, build_for_training, train
+from fer_edge.training.train import DataRequest, build_for_training, resume, train
 from fer_edge.training.weights import starting_weights
 
 
@@ -177,3 +177,17 @@ def test_a_name_that_no_file_can_have_is_a_missing_file():
 def test_a_folder_without_a_run_is_refused_as_weights(tmp_path):
     with pytest.raises(CheckpointError, match=r"expected a run folder with checkpoints/best.pt, found none"):
         starting_weights(str(tmp_path), architecture_named("tiny"))
+
+
+def test_a_phase_too_small_for_the_network_is_refused_before_training(drawn, tiny_config):
+    config = replace(tiny_config, architecture="vgg", progression="16:1")
+    with pytest.raises(TrainingError, match="--progression: expected a size that vgg can take, found 16"):
+        build_for_training(config, drawn)
+
+
+def test_a_run_does_not_go_on_from_weights_alone(tiny_config, tmp_path):
+    train(tiny_config, DataRequest("sample:210"), tmp_path, quiet=True)
+    folder = tmp_path / "checkpoints"
+    (folder / "last.pt").write_bytes((folder / "best.pt").read_bytes())
+    with pytest.raises(CheckpointError, match=r"found one of weights alone; begin a new run from them with --weights"):
+        resume(tmp_path)

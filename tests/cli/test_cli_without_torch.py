@@ -1,0 +1,16 @@
+import subprocess
+import sys
+
+import pytest
+
+WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from fer_edge.cli.app import app; app(sys.argv[1:])"
+
+
+@pytest.mark.parametrize("command", [("train", "--data", "sample"), ("evaluate", "--checkpoint", "x")])
+def test_a_command_that_needs_torch_names_the_extra_in_one_line(command, tmp_path):
+    run = [sys.executable, "-c", WITHOUT_TORCH, *command]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines() == [
+        "error: expected the package 'torch', found none; run: pip install 'fer-edge[train]'"
+    ]
