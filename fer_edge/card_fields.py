@@ -11,6 +11,7 @@ from fer_edge.errors import ModelError
 _MAX_DEPTH = 32
 """Of objects within objects; a card needs four."""
 _MAX_VERSION_LENGTH = 20
+MAX_SEED = 2**32 - 1
 
 _Value = TypeVar("_Value")
 
@@ -80,6 +81,10 @@ class Fields:
         except Expected as expected:
             raise self.wrong(key, str(expected), self._raw[key]) from None
 
+    def read_or(self, key: str, check: Callable[[Any], _Value], default: _Value) -> _Value:
+        """As ``read``, and ``default`` where the field is missing: one that older cards lack."""
+        return self.read(key, check) if key in self._raw else default
+
     def within(self, key: str) -> "Fields":
         """The fields of the object ``key``. Raises ModelError."""
         return Fields(self.read(key, mapping), self._where, f"{self._prefix}{key}.")
@@ -134,6 +139,13 @@ def positive_integer(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise Expected("an integer above 0")
     return value
+
+
+def seed(value: Any) -> int:
+    """An integer that every random generator takes as its seed."""
+    if not 0 <= integer(value) <= MAX_SEED:
+        raise Expected(f"an integer from 0 to {MAX_SEED}")
+    return int(value)
 
 
 def number(value: Any) -> float:

@@ -37,7 +37,7 @@ CARD = ModelCard(
     image_size=48,
     mean=0.5,
     std=0.25,
-    training_data=TrainingData("fer2013", "ab" * 32),
+    training_data=TrainingData("fer2013", "ab" * 32, seed=3),
     metrics={"validation": {"accuracy": 0.7}},
     versions={"torch": "2.13.0"},
     created="2026-01-31T12:00:00+00:00",
@@ -54,6 +54,7 @@ def raw(**changes: Any) -> dict[str, Any]:
 
 
 INPUT = raw()["input"]
+DATA = raw()["training_data"]
 
 
 def test_card_survives_json() -> None:
@@ -98,6 +99,8 @@ def test_unknown_keys_are_ignored() -> None:
         ({"metrics": {"test": 0.7}}, "'metrics': expected an object"),
         ({"versions": {"torch": 2}}, "'versions': expected text"),
         ({"training_data": {"source": "x"}}, "'training_data.fingerprint': expected a value, found none"),
+        ({"training_data": {**DATA, "seed": -1}}, "'training_data.seed': expected an integer from 0 to 4294967295"),
+        ({"training_data": {**DATA, "seed": True}}, "'training_data.seed': expected an integer, found True"),
         ({"mean": 10**400}, "'mean': expected a finite number, found 1000"),
         ({"image_size": 10**9}, "'image_size': expected an integer from 1 to 4096, found 1000000000"),
         ({"minimum_onnxruntime": "9" * 5000}, "'minimum_onnxruntime': expected a version such as 1.18"),
@@ -115,6 +118,11 @@ def test_wrong_field_is_named_with_what_was_expected_and_found(changes: dict[str
     assert str(raised.value).startswith("faces.onnx: card field ")
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_card_from_before_the_seed_was_kept_is_read() -> None:
+    older = {key: value for key, value in DATA.items() if key != "seed"}
+    assert ModelCard.from_mapping(raw(training_data=older)).training_data.seed == 0
 
 
 @pytest.mark.parametrize("key", sorted(raw()))

@@ -36,13 +36,16 @@ def timing_faces(count: int, size: int) -> np.ndarray:
     return np.resize(drawn, (count, size, size))
 
 
-def judging_faces(request: BenchmarkRequest, size: int) -> JudgingFaces:
-    """The split of the data that was named or that lies in the working directory, or drawn faces. Raises DataError."""
+def judging_faces(request: BenchmarkRequest, size: int, seed: int) -> JudgingFaces:
+    """The split of the data that was named or that lies in the working directory, or drawn faces. Raises DataError.
+
+    ``seed`` is that of the training run, which chose the validation faces where the data set has none.
+    """
     source = request.data or next((name for name in DEFAULT_SOURCES if Path(name).exists()), None)
     if source is None:
         drawn = draw_faces(range(DRAWN_FOR_AGREEMENT), size=size).faces
         return JudgingFaces(drawn, None, f"{len(drawn)} drawn faces")
-    data = load_faces(source, size=size)
+    data = load_faces(source, size=size, seed=seed)
     chosen = data.split(request.split)
     faces = _some(chosen, request.num_faces)
     of_all = f" of {len(chosen)}" if len(faces) < len(chosen) else ""

@@ -87,8 +87,8 @@ class Measurement:
         self.failures: list[str] = []
         self.notes: list[str] = []
 
-    def run(self, judging: Callable[[int], JudgingFaces]) -> bool:
-        """Measure everything. False when it was stopped on the way. ``judging``: faces of one image size."""
+    def run(self, judging: Callable[[int, int], JudgingFaces]) -> bool:
+        """Measure everything. False when it was stopped on the way. ``judging``: faces for one image size and seed."""
         self._progress.begin(self._expected_s())
         try:
             blocks = self._blocks()
@@ -186,12 +186,12 @@ class Measurement:
 
     # Accuracy and agreement
 
-    def _judge(self, judging: Callable[[int], JudgingFaces]) -> None:
+    def _judge(self, judging: Callable[[int, int], JudgingFaces]) -> None:
         answers: dict[tuple[str, str, str, str], np.ndarray] = {}
         planned = [one for one in self._one_an_engine() if one.row not in self.left_out]
         engines = references_first(planned)
         for one in engines:
-            faces = judging(one.subject.image_size)
+            faces = judging(one.subject.image_size, one.subject.seed)
             self._progress.step(f"accuracy of {one.row.title}", self._judging_s(one.row))
             probabilities = self._answers(one, faces)
             if probabilities is None:

@@ -30,6 +30,8 @@ class Subject:
     family: str
     """The same for all files made from one network: they are compared with one reference."""
     image_size: int
+    seed: int
+    """The training run's: it chose the validation faces where the data set has none."""
     is_raw: bool
     sha256: str
     file_bytes: int
@@ -47,6 +49,7 @@ class Subject:
             architecture=card.architecture,
             family=family_of(card.architecture, card.settings, card.training_data.fingerprint, card.mean, card.std),
             image_size=card.image_size,
+            seed=card.training_data.seed,
             is_raw=card.input.kind == NORMALISED,
             sha256=sha256,
             file_bytes=path.stat().st_size,

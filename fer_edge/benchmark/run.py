@@ -55,8 +55,8 @@ def run_benchmark(
         judged: list[str] = []
 
         @cache
-        def judging(size: int) -> JudgingFaces:
-            faces = judging_faces(request, size)
+        def judging(size: int, seed: int) -> JudgingFaces:
+            faces = judging_faces(request, size, seed)
             judged.append(faces.source)
             return faces
 

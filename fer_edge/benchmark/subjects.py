@@ -83,6 +83,7 @@ def subjects_of_checkpoint(
         architecture=info.architecture,
         family=family,
         image_size=info.image_size,
+        seed=info.seed,
         is_raw=False,
         sha256=file_sha256(path.read_bytes()),
         file_bytes=path.stat().st_size,

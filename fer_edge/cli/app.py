@@ -35,17 +35,12 @@ class _OneLineErrors(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except FerEdgeError as error:
+        except (FerEdgeError, ModuleNotFoundError) as error:
+            told = _as_project_error(error)
             if is_main_process():
                 # an interruption is no error: somebody asked for it
-                typer.echo(str(error) if isinstance(error, Interrupted) else f"error: {error}", err=True)
-            raise typer.Exit(error.exit_code) from error
-        except ModuleNotFoundError as error:
-            if (package := (error.name or "").split(".")[0]) not in _TRAIN_PACKAGES:
-                raise
-            missing = MissingExtraError(package, "train")
-            typer.echo(f"error: {missing}", err=True)
-            raise typer.Exit(missing.exit_code) from error
+                typer.echo(str(told) if isinstance(told, Interrupted) else f"error: {told}", err=True)
+            raise typer.Exit(told.exit_code) from error
         except KeyboardInterrupt:
             typer.echo("interrupted; nothing more was written", err=True)
             raise typer.Exit(130) from None
@@ -53,6 +48,16 @@ class _OneLineErrors(TyperGroup):
             # The reader (head, less) closed the pipe: stop quietly, and keep Python from flushing into it at exit.
             discard_stdout()
             raise typer.Exit(1) from None
+
+
+def _as_project_error(error: FerEdgeError | ModuleNotFoundError) -> FerEdgeError:
+    """The missing extra behind a missing package of training. Raises ``error`` for a module missing by mistake."""
+    if isinstance(error, FerEdgeError):
+        return error
+    package = (error.name or "").split(".")[0]
+    if package not in _TRAIN_PACKAGES:
+        raise error
+    return MissingExtraError(package, "train")
 
 
 app = typer.Typer(

@@ -59,8 +59,11 @@ def evaluate(
         "augmentation": augmentation,
     }
     if model is not None:
+        from fer_edge.evaluation.canvas import require_matplotlib
         from fer_edge.evaluation.model import evaluate_model
 
+        if out is not None:
+            require_matplotlib()
         done = evaluate_model(model, provider=device, **judged)
     else:
         from fer_edge.training.evaluate import evaluate_checkpoint

@@ -1,6 +1,7 @@
 """One look for every picture: sizes, colours, and a figure that is written whole or not at all."""
 
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,17 +27,22 @@ TEXT_SIZE = 9
 SMALL_SIZE = 7.5
 
 
+def require_matplotlib() -> None:
+    """Raises MissingExtraError where matplotlib is not installed: to ask before long work whose result is drawn."""
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "train")
+
+
 def new_figure(width_inches: float, height_inches: float, title: str) -> "Figure":
     """An empty figure with a title and an Agg canvas: no pyplot, so no global state and no display is needed.
 
     Raises MissingExtraError where matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "train") from error
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     layout = ConstrainedLayoutEngine(rect=(0.01, 0.01, 0.98, 0.98))  # a margin of a hundredth on each side
     figure = Figure(figsize=(width_inches, height_inches), dpi=DOTS_PER_INCH, layout=layout, facecolor="white")
     FigureCanvasAgg(figure)

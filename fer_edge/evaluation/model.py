@@ -29,7 +29,7 @@ def evaluate_model(
     """
     classifier = Classifier.load(model, provider=provider)
     card = classifier.card
-    data = load_faces(source, size=card.image_size, skip_bad=skip_bad)
+    data = load_faces(source, size=card.image_size, skip_bad=skip_bad, seed=card.training_data.seed)
     facts = {"architecture": card.architecture, "settings": dict(card.settings), "precision": card.precision}
     subject = Subject(
         kind="model",

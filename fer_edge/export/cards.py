@@ -52,7 +52,7 @@ def describe(
         image_size=info.image_size,
         mean=info.mean,
         std=info.std,
-        training_data=TrainingData(source=Path(info.data_source).name, fingerprint=info.data_fingerprint),
+        training_data=TrainingData(Path(info.data_source).name, info.data_fingerprint, info.seed),
         metrics=metrics if metrics is not None else checkpoint_metrics(info),
         versions=_package_versions(),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

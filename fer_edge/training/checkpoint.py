@@ -83,6 +83,11 @@ class CheckpointInfo:
     path: Path
     epoch: int
 
+    @property
+    def seed(self) -> int:
+        """The run's: it chose the validation faces where the data set has none."""
+        return int(self.config["seed"])
+
 
 def classifier_from_config(
     config: TrainConfig, weights: Mapping[str, Tensor] | None = None

@@ -4,6 +4,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
+from fer_edge.card_fields import MAX_SEED
 from fer_edge.errors import TrainingError
 
 Optimizer = Literal["sgd", "adam", "adamw"]
@@ -156,7 +157,7 @@ class TrainConfig:
         for name in ("label_smoothing", "ema_decay"):
             value = getattr(self, name)
             _require(0 <= value < 1, name, "0 up to below 1", value)
-        for name, largest in (("patience", 2**31), ("seed", 2**32 - 1), ("threads", 4096)):
+        for name, largest in (("patience", 2**31), ("seed", MAX_SEED), ("threads", 4096)):
             value = getattr(self, name)
             _require(0 <= value <= largest, name, f"0 to {largest}", value)
         _require(

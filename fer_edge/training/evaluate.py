@@ -62,7 +62,7 @@ def faces_of(info: CheckpointInfo, source: str | None = None, *, skip_bad: bool 
         source or _recorded_source(info),
         size=info.image_size,
         skip_bad=skip_bad or (source is None and info.skip_bad),
-        seed=int(info.config["seed"]),
+        seed=info.seed,
     )
 
 

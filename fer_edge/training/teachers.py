@@ -67,7 +67,7 @@ def _ask(faces: FaceSet, config: TrainConfig, reporter: Reporter) -> np.ndarray:
                 f"{info.image_size}; choose another, or train with --image-size {info.image_size}"
             )
         reporter.line(f"asking {path} ({info.architecture}) about {len(faces)} training faces")
-        classifier.to(config.device, memory_format=torch.channels_last)
+        classifier.to(config.device)
         with torch.autocast(torch.device(config.device).type, torch.bfloat16, enabled=config.precision == "bf16"):
             logits = predict_logits(classifier, faces.faces, mean=info.mean, std=info.std, augmentation="flip")
         answers += softmax(logits / config.temperature) / len(paths)

@@ -212,11 +212,11 @@ def _load_trained(
             f"--weights {config.weights}: expected a trained {wanted_network}, found {found_network}; "
             "train that network, or choose other weights"
         )
-    splits_otherwise = found.data_fingerprint != data.fingerprint() and found.config["seed"] != config.seed
+    splits_otherwise = found.data_fingerprint != data.fingerprint() and found.seed != config.seed
     if found.data_source == data.source and splits_otherwise:
         raise TrainingError(
             f"--weights {config.weights}: expected the validation faces of its run, found some that it trained on; "
-            f"take its --seed {found.config['seed']}"
+            f"take its --seed {found.seed}"
         )
     classifier.load_state_dict(trained.state)
 

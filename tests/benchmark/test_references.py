@@ -15,6 +15,7 @@ def planned(runtime: str, precision: str, family: str = "net") -> Planned:
         architecture="tiny",
         family=family,
         image_size=48,
+        seed=0,
         is_raw=False,
         sha256="0" * 64,
         file_bytes=1,

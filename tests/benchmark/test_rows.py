@@ -7,7 +7,7 @@ from fer_edge.benchmark.request import BenchmarkRequest
 from fer_edge.benchmark.rows import RUNTIMES, Subject, Wanted, rows_of
 from fer_edge.errors import UsageError
 
-FP32 = Subject("net", Path("net.onnx"), "onnx", "fp32", "resnet18", "family", 48, False, "0" * 64, 10, False)
+FP32 = Subject("net", Path("net.onnx"), "onnx", "fp32", "resnet18", "family", 48, 0, False, "0" * 64, 10, False)
 BF16_CPU = frozenset({"avx512_bf16"})
 
 

@@ -1,8 +1,10 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+MODEL = Path(__file__).parent.parent / "fixtures" / "tiny.onnx"
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from fer_edge.cli.app import app; app(sys.argv[1:])"
 
 
@@ -14,3 +16,16 @@ def test_a_command_that_needs_torch_names_the_extra_in_one_line(command, tmp_pat
     assert done.stderr.strip().splitlines() == [
         "error: expected the package 'torch', found none; run: pip install 'fer-edge[train]'"
     ]
+
+
+def test_pictures_without_matplotlib_are_refused_before_anything_is_judged_or_written(tmp_path):
+    code = WITHOUT_TORCH.replace("torch", "matplotlib")
+    given = ("evaluate", "--model", str(MODEL), "--data", "sample:140", "--out", "figures")
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip().splitlines() == [
+        "error: expected the package 'matplotlib', found none; run: pip install 'fer-edge[train]'"
+    ]
+    assert not list(tmp_path.iterdir())

@@ -1,11 +1,14 @@
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fer_edge.data.load import load_faces
+from fer_edge.data.sample import write_sample
 from fer_edge.evaluation.model import evaluate_model
 from fer_edge.runtime.classifier import Classifier
 
@@ -43,6 +46,19 @@ def test_views_are_averaged(monkeypatch, validation, views, sides):
     assert [pixels.shape[1] for pixels, _ in asked] == sides
     np.testing.assert_allclose(done.probabilities, np.mean([found for _, found in asked], axis=0), atol=1e-6)
     np.testing.assert_array_equal(asked[1][0], asked[0][0][:, :, ::-1])
+
+
+def test_faces_are_split_by_the_seed_of_the_run(monkeypatch, tmp_path):
+    write_sample(tmp_path / "faces", 140)
+    for path in ("validation", "test"):
+        shutil.rmtree(tmp_path / "faces" / path)
+    trained_with_5 = Classifier.load(MODEL)
+    data = replace(trained_with_5.card.training_data, seed=5)
+    trained_with_5.card = replace(trained_with_5.card, training_data=data)
+    monkeypatch.setattr(Classifier, "load", lambda path, provider: trained_with_5)
+    done = evaluate_model(MODEL, source=str(tmp_path / "faces"))
+    assert done.faces.sources == load_faces(tmp_path / "faces", seed=5).validation.sources
+    assert done.faces.sources != load_faces(tmp_path / "faces", seed=0).validation.sources
 
 
 def test_a_model_is_judged_without_torch(repository):

@@ -1,0 +1,18 @@
+import shutil
+
+import numpy as np
+
+from fer_edge.benchmark.faces import judging_faces
+from fer_edge.benchmark.request import BenchmarkRequest
+from fer_edge.data.load import load_faces
+from fer_edge.data.sample import write_sample
+
+
+def test_models_are_judged_on_faces_that_their_run_did_not_train_on(tmp_path):
+    root = tmp_path / "faces"
+    write_sample(root, 140)
+    for split in ("validation", "test"):
+        shutil.rmtree(root / split)
+    found = judging_faces(BenchmarkRequest(data=str(root), num_faces=0), 48, seed=5)
+    np.testing.assert_array_equal(found.faces, load_faces(root, seed=5).validation.faces)
+    assert not np.array_equal(found.faces, load_faces(root, seed=0).validation.faces)
