@@ -28,7 +28,7 @@ def train(
     runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
     preset: Annotated[
         str | None,
-        typer.Option(help="fer-resnet18 or fer-tiny: settings to begin with. Other options change them."),
+        typer.Option(help="fer-resnet18 or another recipe: settings to begin with. Other options change them."),
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run folder, with the settings it began with.")
