@@ -3,8 +3,9 @@
 #
 #     recipes/ship.sh runs/RUN [NAME]
 #
-# NAME is the model's, by default the run's. Beside what recipes/keep.sh keeps: exported/NAME.pt (float16 weights, from which everything below is made),
-# exported/NAME-int8.onnx with its cards, and the evaluations of the INT8 model on PublicTest.
+# NAME is the model's, by default the run's. Beside what recipes/keep.sh keeps: exported/NAME.pt (float16 weights, from
+# which everything below is made), exported/NAME-int8.onnx with its cards, and the evaluations of the INT8 model on
+# PublicTest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}

@@ -22,7 +22,7 @@ HEAD = """\
 Written by `python recipes/table.py` from the files in the folders beside it, which `recipes/ship.sh` collects. All
 accuracies are on PublicTest (3,589 faces), on which recipe, epochs and settings were chosen; one standard error is
 {error:.2f} points. *Without leaks* leaves out the 280 PublicTest faces that are byte-identical to a training face.
-PrivateTest was never looked at: its column is for whoever scores the files independently. Runs with an INT8 row became a
+PrivateTest was never looked at: its column is for whoever scores the files independently. Runs with INT8 rows became a
 model: `fer-resnet18` the one of its name (`recipes/ship.sh runs/fer-resnet18`), `fer-tiny-first` the model `fer-tiny`
 (`recipes/ship.sh runs/fer-tiny-first fer-tiny`).
 """
