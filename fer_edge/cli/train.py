@@ -52,7 +52,8 @@ def train(
     weights: Annotated[
         str,
         typer.Option(
-            help="auto, imagenet, none, a torchvision state dict, or a run to begin from.", rich_help_panel="Model"
+            help="auto, imagenet, none, a torchvision state dict, or a run to begin from (several: their mean).",
+            rich_help_panel="Model",
         ),
     ] = _DEFAULT.weights,
     image_size: Annotated[

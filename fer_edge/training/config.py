@@ -80,8 +80,8 @@ class TrainConfig:
     stem: Stem = "no_pool"
     """First layers of ResNet18: 7x7 stride 2 with max-pool, the same without the pool, or 3x3 stride 1 without it."""
     weights: str = "auto"
-    """Where training starts: 'auto', 'imagenet', 'none', or the path of a torchvision state dict, or of a checkpoint or
-    run of the same architecture, whose trained weights it begins from."""
+    """Where training starts: 'auto', 'imagenet', 'none', the path of a torchvision state dict, or paths, with commas
+    between them, of checkpoints or runs of the same architecture: it begins from the mean of their trained weights."""
     image_size: int = 48
     """Side of a face in pixels."""
     epochs: int = 12

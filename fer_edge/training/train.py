@@ -31,7 +31,7 @@ from fer_edge.training.optimizer import one_cycle
 from fer_edge.training.progress import Reporter
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.teachers import taught_probabilities
-from fer_edge.training.weights import StartingWeights, TrainedWeights, starting_weights
+from fer_edge.training.weights import StartingWeights, TrainedWeights, mean_of_weights, starting_weights
 
 _SMALLEST_STD = 1e-3  # faces that are all one grey must not divide by zero
 
@@ -162,8 +162,10 @@ def build_for_training(
     # The other processes take the main one's weights when DistributedDataParallel begins: one download is enough.
     weights = starting_weights(config.weights, architecture) if processes.is_main else StartingWeights(None, "")
     classifier = classifier_from_config(config, weights.state)
-    if weights.trained is not None:
-        _load_trained(classifier, weights.trained, config, data)
+    for trained in weights.trained:
+        _check_trained(trained, config, data)
+    if weights.trained:
+        classifier.load_state_dict(mean_of_weights(weights.trained))
     _check_image_size(classifier, config)
     if not processes.is_main:
         seed_everything(config.seed + processes.rank)  # dropout differs between processes
@@ -201,24 +203,21 @@ def _held(folder: Path, config: TrainConfig, processes: Processes) -> Iterator[R
         yield run
 
 
-def _load_trained(
-    classifier: FacialExpressionClassifier, trained: TrainedWeights, config: TrainConfig, data: FaceData
-) -> None:
+def _check_trained(trained: TrainedWeights, config: TrainConfig, data: FaceData) -> None:
     found = trained.info
     wanted_network = _in_words(config.architecture, network_settings(config))
     found_network = _in_words(found.architecture, found.settings)
     if found_network != wanted_network:
         raise TrainingError(
-            f"--weights {config.weights}: expected a trained {wanted_network}, found {found_network}; "
+            f"--weights {found.path}: expected a trained {wanted_network}, found {found_network}; "
             "train that network, or choose other weights"
         )
     splits_otherwise = found.data_fingerprint != data.fingerprint() and found.seed != config.seed
     if found.data_source == data.source and splits_otherwise:
         raise TrainingError(
-            f"--weights {config.weights}: expected the validation faces of its run, found some that it trained on; "
+            f"--weights {found.path}: expected the validation faces of its run, found some that it trained on; "
             f"take its --seed {found.seed}"
         )
-    classifier.load_state_dict(trained.state)
 
 
 def _in_words(architecture: str, settings: Mapping[str, Any]) -> str:

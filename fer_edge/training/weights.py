@@ -4,7 +4,7 @@ import hashlib
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +28,8 @@ class StartingWeights:
     """torchvision's state dict, or None to draw the weights."""
     description: str
     """One line for people and for the run's record."""
-    trained: "TrainedWeights | None" = None
-    """A whole classifier of this project, head included, to go on from."""
+    trained: tuple["TrainedWeights", ...] = ()
+    """Whole classifiers of this project, heads included; training goes on from the mean of their weights."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,17 @@ class TrainedWeights:
 def starting_weights(
     choice: str, architecture: Architecture, *, timeout_s: float = DOWNLOAD_TIMEOUT_S
 ) -> StartingWeights:
-    """Weights for ``choice``: 'auto', 'imagenet', 'none', or the path of a torchvision state dict, checkpoint or run.
+    """Weights for ``choice``: 'auto', 'imagenet', 'none', or paths with commas between them.
 
     'auto' takes ImageNet weights from torchvision's cache or a download, and starts from scratch where neither works;
-    'imagenet' raises TrainingError there. A run folder or checkpoint of this project gives the trained classifier in
-    it. A file of another kind raises TrainingError, a folder without a finished epoch CheckpointError.
+    'imagenet' raises TrainingError there. A path is that of a torchvision state dict, or of a run folder or checkpoint
+    of this project, which gives the trained classifier in it; of the latter there may be several. A file of another
+    kind raises TrainingError, a folder without a finished epoch CheckpointError.
     """
     if choice == "none":
         return StartingWeights(None, "from scratch (--weights none)")
     if choice not in ("auto", "imagenet"):
-        return _weights_at(Path(choice))
+        return _weights_at([Path(part.strip()) for part in choice.split(",")])
     try:
         path = imagenet_weights(architecture, timeout_s=timeout_s)
         return StartingWeights(read_state_dict(path), f"ImageNet weights from {path}")
@@ -66,18 +67,45 @@ def starting_weights(
         return StartingWeights(None, f"from scratch: ImageNet weights were not to be had ({error})")
 
 
-def _weights_at(path: Path) -> StartingWeights:
+def _weights_at(paths: list[Path]) -> StartingWeights:
+    named = ", ".join(map(str, paths))
+    trained = [_trained_at(path) for path in paths]
+    if all(trained):
+        architectures = ", ".join(dict.fromkeys(each.info.architecture for each in trained if each))
+        mean_of = "the mean of " if len(paths) > 1 else ""
+        return StartingWeights(None, f"from {mean_of}{named} ({architectures})", tuple(filter(None, trained)))
+    if len(paths) > 1:
+        other = paths[trained.index(None)]
+        raise TrainingError(
+            f"--weights {named}: expected runs or checkpoints of this project where several are named, found {other}; "
+            "name it alone, or leave it out"
+        )
+    return StartingWeights(read_state_dict(paths[0]), f"from {named}")
+
+
+def _trained_at(path: Path) -> TrainedWeights | None:
+    """The trained classifier in a run folder or checkpoint; None for another file."""
     try:
         path.stat()
     except (OSError, ValueError) as error:  # missing, no permission, a name too long or with a null byte
         raise TrainingError(
             f"--weights: expected auto, imagenet, none, a file or a run folder, found no file '{path}'"
         ) from error
-    if path.is_dir() or is_checkpoint(path):
-        classifier, info = load_classifier(path)
-        trained = TrainedWeights(classifier.state_dict(), info)
-        return StartingWeights(None, f"from {path} ({info.architecture})", trained)
-    return StartingWeights(read_state_dict(path), f"from {path}")
+    if not path.is_dir() and not is_checkpoint(path):
+        return None
+    classifier, info = load_classifier(path)
+    return TrainedWeights(classifier.state_dict(), info)
+
+
+def mean_of_weights(trained: Sequence[TrainedWeights]) -> dict[str, Tensor]:
+    """The mean of each weight and batch norm statistic (Izmailov et al. 2018, Wortsman et al. 2022); counters add up.
+
+    The classifiers must be of one network. Where their runs began from one another they lie in one flat valley, and
+    the mean is better than each; of independent runs it is worthless.
+    """
+    names = trained[0].state
+    stacked = {name: torch.stack([each.state[name] for each in trained]) for name in names}
+    return {name: values.mean(0) if values.is_floating_point() else values.sum(0) for name, values in stacked.items()}
 
 
 def imagenet_weights(architecture: Architecture, *, timeout_s: float = DOWNLOAD_TIMEOUT_S) -> Path:

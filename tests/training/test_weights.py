@@ -147,6 +147,32 @@ def test_training_begins_from_the_trained_weights_of_a_run(drawn, tiny_config, f
     assert record.starting_weights == f"from {path} (tiny)"
 
 
+def test_training_begins_from_the_mean_of_several_runs(drawn, tiny_config, finished, tmp_path):
+    train(replace(tiny_config, weights=str(finished)), DataRequest("sample:210"), tmp_path, quiet=True)
+    classifier, record = build_for_training(replace(tiny_config, weights=f"{finished}, {tmp_path}"), drawn)
+    first, second = (load_classifier(run)[0].state_dict() for run in (finished, tmp_path))
+    for name, value in classifier.state_dict().items():
+        expected = (first[name] + second[name]) / 2 if value.is_floating_point() else first[name] + second[name]
+        assert torch.allclose(value, expected)
+    assert not torch.equal(first["network.0.weight"], second["network.0.weight"])
+    assert record.starting_weights == f"from the mean of {finished}, {tmp_path} (tiny)"
+
+
+def test_only_runs_of_this_project_have_a_mean(finished, tmp_path):
+    other = tmp_path / "weights.pth"
+    torch.save(models.mobilenet_v3_small(weights=None).state_dict(), other)
+    with pytest.raises(TrainingError, match=r"where several are named, found .*weights\.pth; name it alone"):
+        starting_weights(f"{finished},{other}", architecture_named("tiny"))
+
+
+def test_one_run_of_another_network_among_several_is_named(drawn, tiny_config, finished, tmp_path):
+    classifier, record = build_for_training(replace(tiny_config, architecture="resnet10_half"), drawn)
+    path = tmp_path / "half.pt"
+    save_checkpoint(path, {"record": record.to_dict(), "model": classifier.state_dict()})
+    with pytest.raises(TrainingError, match=r"--weights .*half.pt: expected a trained tiny, found resnet10_half"):
+        build_for_training(replace(tiny_config, weights=f"{finished},{path}"), drawn)
+
+
 def test_trained_weights_of_another_network_are_refused(drawn, tiny_config, finished):
     config = replace(tiny_config, weights=str(finished), architecture="resnet10_half")
     with pytest.raises(TrainingError, match=r"expected a trained resnet10_half, found tiny; train that network"):
