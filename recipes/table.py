@@ -26,6 +26,7 @@ PrivateTest was never looked at: its column is for whoever scores the files inde
 model: `fer-resnet18` the one of its name (`recipes/ship.sh runs/fer-resnet18`), `fer-tiny-fourth` the model `fer-tiny`
 (`recipes/ship.sh runs/fer-tiny-fourth fer-tiny`). `fer-resnet18-third` and `fer-tiny-second` were called `fer-resnet18`
 and `tiny-second-cycle` while they were the last of their kind: logs name them so, the settings as they are called now.
+`recipes/train_all.sh` makes them all, in order.
 """
 
 
@@ -75,6 +76,11 @@ def by_expression(name: str) -> list[tuple[str, ...]]:
     ]
 
 
+def listed(paths: str) -> str:
+    """Paths with commas between them, as code."""
+    return ", ".join(f"`{path}`" for path in paths.split(","))
+
+
 def making(name: str) -> str:
     """The command, its machine and what the run took."""
     folder = RECIPES / name
@@ -83,8 +89,9 @@ def making(name: str) -> str:
     config = TrainConfig.from_dict(read(folder / "config.json")["config"])
     hours = sum(float(row["seconds"]) for row in rows) / 3600
     machine = read(evaluation(name, "fp32"))["machine"]
-    first = f" It begins from `{config.weights}`." if "/" in config.weights else ""
-    taught = f" Teacher: `{config.teacher}`." if config.teacher else ""
+    mean_of = "the mean of the weights of " if "," in config.weights else ""
+    first = f" It begins from {mean_of}{listed(config.weights)}." if "/" in config.weights else ""
+    taught = f" Taught by {listed(config.teacher)}." if config.teacher else ""
     return f"""\
 ## {name}
 

@@ -115,6 +115,19 @@ FER_RESNET18_FIFTH = replace(
 )
 """Another branch from the third cycle, for the mean of weights."""
 
+_CYCLES = ("second", "third", "fourth", "fifth")
+
+FER_RESNET18 = replace(
+    FER_RESNET18_FOURTH,
+    weights=",".join(f"{RUNS}/fer-resnet18-{cycle}" for cycle in _CYCLES),
+    teacher=f"{RUNS}/fer-resnet18-fourth,{RUNS}/fer-tiny-fourth",
+    epochs=2,
+    max_lr=0.01,
+    seed=3,
+    threads=2,
+)
+"""The mean of the cycles' weights, settled at a low learning rate (Izmailov et al. 2018, Wortsman et al. 2022)."""
+
 PRESETS = {
     "fer-resnet18-first": FER_RESNET18_FIRST,
     "fer-tiny-first": FER_TINY_FIRST,
@@ -125,6 +138,7 @@ PRESETS = {
     "fer-tiny-fourth": FER_TINY_FOURTH,
     "fer-resnet18-fourth": FER_RESNET18_FOURTH,
     "fer-resnet18-fifth": FER_RESNET18_FIFTH,
+    "fer-resnet18": FER_RESNET18,
 }
 """In an order in which they can be trained."""
 
