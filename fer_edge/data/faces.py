@@ -81,6 +81,9 @@ class FaceData:
     problems: tuple[Problem, ...] = ()
     """What was left out under ``skip_bad``."""
 
+    draws_validation: bool = False
+    """Whether the validation faces were drawn from train: another seed, or another size of faces, draws others."""
+
     def split(self, name: str) -> FaceSet:
         """The split called ``name``. Raises DataError, naming the splits there are, when it is unknown or empty."""
         chosen = self.splits.get(name)

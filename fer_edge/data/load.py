@@ -95,7 +95,9 @@ def _read(path: Path, size: int, skip_bad: bool) -> FaceData:
         raise problems.nothing_usable()
     if not skip_bad:
         problems.raise_if_any()
-    return FaceData(printable(path.absolute()), layout, **splits, problems=tuple(problems.found))
+    return FaceData(
+        printable(path.absolute()), layout, **splits, problems=tuple(problems.found), draws_validation=False
+    )
 
 
 def _read_folder(path: Path, size: int, problems: ProblemList) -> tuple[dict[str, FaceSet], str]:
@@ -135,4 +137,5 @@ def _with_validation_from_train(data: FaceData, fraction: float, seed: int) -> F
         train=data.train.take(~chosen),
         validation=data.train.take(chosen),
         layout=f"{data.layout}; validation: a stratified {fraction:.0%} of train, seed {seed}",
+        draws_validation=True,
     )

@@ -212,11 +212,11 @@ def _check_trained(trained: TrainedWeights, config: TrainConfig, data: FaceData)
             f"--weights {found.path}: expected a trained {wanted_network}, found {found_network}; "
             "train that network, or choose other weights"
         )
-    splits_otherwise = found.data_fingerprint != data.fingerprint() and found.seed != config.seed
-    if found.data_source == data.source and splits_otherwise:
+    is_same_data = found.data_source == data.source
+    if is_same_data and data.draws_validation and found.data_fingerprint != data.fingerprint():
         raise TrainingError(
             f"--weights {found.path}: expected the validation faces of its run, found some that it trained on; "
-            f"take its --seed {found.seed}"
+            f"take its --seed {found.seed} and --image-size {found.image_size}"
         )
 
 

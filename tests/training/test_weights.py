@@ -190,9 +190,16 @@ def test_trained_weights_of_another_stem_are_refused_though_they_would_fit(drawn
 
 
 def test_weights_that_have_seen_the_validation_faces_are_refused(tiny_config, finished):
-    other = load_faces("sample:210", seed=1)  # drawn faces have no split of their own: the seed makes it
-    with pytest.raises(TrainingError, match=r"expected the validation faces of its run.*take its --seed 0"):
+    other = replace(load_faces("sample:210", seed=1), draws_validation=True)
+    with pytest.raises(TrainingError, match=r"validation faces of its run.*take its --seed 0 and --image-size 48"):
         build_for_training(replace(tiny_config, weights=str(finished), seed=1), other)
+
+
+def test_weights_go_on_at_another_size_and_seed_where_the_archive_has_its_own_validation_faces(tiny_config, finished):
+    larger = load_faces("sample:210", size=64)
+    config = replace(tiny_config, weights=str(finished), image_size=64, seed=1)
+    _, record = build_for_training(config, larger)
+    assert record.starting_weights == f"from {finished} (tiny)"
 
 
 def test_a_name_that_no_file_can_have_is_a_missing_file():
