@@ -24,9 +24,9 @@ accuracies are on PublicTest (3,589 faces), on which recipe, epochs and settings
 {error:.2f} points. *Without leaks* leaves out the 280 PublicTest faces that are byte-identical to a training face.
 PrivateTest was never looked at: its column is for whoever scores the files independently. Runs with INT8 rows became a
 model: `fer-resnet18` the one of its name (`recipes/ship.sh runs/fer-resnet18`), `fer-tiny-fourth` the model `fer-tiny`
-(`recipes/ship.sh runs/fer-tiny-fourth fer-tiny`). `fer-resnet18-third` and `fer-tiny-second` were called `fer-resnet18`
-and `tiny-second-cycle` while they were the last of their kind: logs name them so, the settings as they are called now.
-`recipes/train_all.sh` makes them all, in order.
+(`recipes/ship.sh runs/fer-tiny-fourth fer-tiny`). While they were the last of their kind, `fer-resnet18-third` and
+`fer-resnet18-sixth` were called `fer-resnet18`, and `fer-tiny-second` `tiny-second-cycle`: logs name them so, the
+settings as they are called now. `recipes/train_all.sh` makes them all, in order.
 """
 
 

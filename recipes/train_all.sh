@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every preset in the order in which they build on each other, to the shipped models; about 9 hours on one CPU core.
+# Every preset in the order in which they build on each other, to the shipped models; about 10 hours on one CPU core.
 # What an earlier call finished is not done again, what it began goes on:
 #
 #     recipes/train_all.sh
