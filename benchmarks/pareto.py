@@ -57,7 +57,7 @@ REFERENCE = "resnet18-imagenet"
 WHY = """\
 Few epochs do not speak for the stem `no_pool`, which `fer-resnet18` has: after as many of them the ImageNet stem is
 ahead of it, at half the time a face. It was chosen before these runs were made, because it leaves a 48-pixel face as
-3x3 positions at the last stage instead of 2x2, and five cycles of training were spent on it; that it is worth its time
+3x3 positions at the last stage instead of 2x2, and all the long training was spent on it; that it is worth its time
 after long training was not measured. The stem `small` is the most accurate here, but trains and answers three times
 slower than `no_pool`: too slow for long training on two cores, and for cameras on small devices. Where milliseconds or
 megabytes count, one block a stage at half width takes less than a third of the ImageNet stem's time and a ninth of the

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from PIL import Image
 
 # Tests run side by side: one thread each keeps them from slowing each other tenfold. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Tests started by a script with "&" inherit an ignored SIGINT; the commands they start must hear Ctrl-C nevertheless.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
