@@ -216,7 +216,8 @@ def _check_trained(trained: TrainedWeights, config: TrainConfig, data: FaceData)
     if is_same_data and data.draws_validation and found.data_fingerprint != data.fingerprint():
         raise TrainingError(
             f"--weights {found.path}: expected the validation faces of its run, found some that it trained on; "
-            f"take its --seed {found.seed} and --image-size {found.image_size}"
+            f"take its --seed {found.seed} and --image-size {found.image_size} on the same faces, "
+            "or put validation faces in a folder validation/"
         )
 
 
