@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fer_edge.benchmark.results import RowResult
 from fer_edge.benchmark.rows import COMPILE, EAGER, ONNXRUNTIME, OPENVINO, PT2, TORCHSCRIPT
@@ -21,6 +21,9 @@ _COLOURS = {
 }
 _MARKERS = {"fp32": "o", "fp16": "s", "bf16": "^", "int8": "D"}
 _LINES = {"fp32": "-", "fp16": ":", "bf16": "--", "int8": "-"}
+_Fill = Literal["full", "none", "left", "bottom"]
+_FILLS: tuple[_Fill, ...] = ("full", "none", "left", "bottom")
+"""How the markers of one network after another are filled."""
 
 
 def draw_latency_against_accuracy(results: Sequence[RowResult], path: Path) -> str | None:
@@ -45,6 +48,7 @@ def draw_latency_against_accuracy(results: Sequence[RowResult], path: Path) -> s
             xerr=[[max(0.0, p50 - interval.low)], [max(0.0, interval.high - p50)]],
             color=_COLOURS[one.row.runtime],
             marker=_MARKERS[one.row.precision],
+            fillstyle=_fill(one, results),
             markersize=7,
             capsize=3,
             linewidth=1.2,
@@ -85,6 +89,7 @@ def draw_throughput(results: Sequence[RowResult], path: Path) -> str | None:
                 [one.images_per_s for one in line],
                 color=_COLOURS[line[0].row.runtime],
                 marker=_MARKERS[line[0].row.precision],
+                fillstyle=_fill(line[0], results),
                 linestyle=_LINES[line[0].row.precision],
                 markersize=6,
                 linewidth=1.4,
@@ -130,6 +135,11 @@ def _legend_beside(axes: "Axes") -> None:
 def _name(one: RowResult, all_rows: Sequence[RowResult]) -> str:
     name = f"{one.row.label} {one.row.precision}"
     return f"{one.row.network} {name}" if len({other.row.network for other in all_rows}) > 1 else name
+
+
+def _fill(one: RowResult, all_rows: Sequence[RowResult]) -> _Fill:
+    networks = list(dict.fromkeys(other.row.network for other in all_rows))
+    return _FILLS[networks.index(one.row.network) % len(_FILLS)]
 
 
 def _threads(number: int) -> str:

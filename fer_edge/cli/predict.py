@@ -98,9 +98,8 @@ def predict(
     if pictures:
         output.wrote(*pictures.written)
     if tally.errors:
-        raise ImageError(
-            f"{len(tally.errors)} of {tally.num_images} could not be scored (named above); the others were"
-        )
+        others = "; the others were" if len(tally.errors) < tally.num_images else ""
+        raise ImageError(f"{len(tally.errors)} of {tally.num_images} could not be scored (named above){others}")
 
 
 class _Pictures:

@@ -26,6 +26,21 @@ def test_a_picture_is_drawn_with_something_in_it(draw, tmp_path):
     assert (pixels < 128).mean() > 0.002
 
 
+def test_two_networks_in_one_runtime_have_different_markers(tmp_path):
+    pytest.importorskip("matplotlib")
+
+    def coloured(*networks: str) -> int:
+        rows = [
+            made_result(made_row("onnxruntime", "int8", 1, network=network), speed, accuracy=0.6)
+            for network, speed in zip(networks, (1.0, 2.0), strict=True)
+        ]
+        draw_latency_against_accuracy(rows, tmp_path / "picture.png")
+        pixels = np.asarray(Image.open(tmp_path / "picture.png").convert("RGB")).astype(int)
+        return int((np.abs(pixels - (0x3B, 0x6E, 0xA8)).sum(axis=2) < 40).sum())
+
+    assert coloured("one", "other") < 0.9 * coloured("one", "one")
+
+
 def test_nothing_is_drawn_of_what_was_not_measured(tmp_path):
     path = tmp_path / "picture.png"
     assert draw_latency_against_accuracy([made_result(made_row(), 1.0)], path) is None

@@ -99,6 +99,13 @@ def test_bad_images_are_named_and_the_others_scored(repository: Path, model: str
     assert last == "error: 4 of 7 could not be scored (named above); the others were"
 
 
+def test_where_no_image_is_scored_nothing_is_said_of_others(repository: Path, model: str, photos: Path) -> None:
+    (photos / "bad.jpg").write_bytes(b"no image")
+    done = run(repository, "bad.jpg", "--model", model, cwd=photos)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: 1 of 1 could not be scored (named above)"
+
+
 def damaged_tiff() -> bytes:
     """One about which libtiff has something to say on stderr by itself."""
     stream = io.BytesIO()
