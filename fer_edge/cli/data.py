@@ -1,5 +1,6 @@
 """``data``: look at labelled faces, draw some, fetch FER-2013."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,7 +79,9 @@ def sample(
     from fer_edge.data.sample import write_sample
 
     written = write_sample(out, count, seed=seed)
-    output.result(f"{written} drawn faces; look at them with: python cli.py data inspect --data {out}")
+    output.result(
+        f"{written} drawn faces; look at them with: python cli.py data inspect --data {shlex.quote(str(out))}"
+    )
     output.wrote(out)
 
 
@@ -93,7 +96,9 @@ def fetch(
     from fer_edge.data.kaggle import fetch_fer2013
 
     fetched = fetch_fer2013(out)
-    output.result(f"FER-2013 is in {fetched}; look at it with: python cli.py data inspect --data {fetched}")
+    output.result(
+        f"FER-2013 is in {fetched}; look at it with: python cli.py data inspect --data {shlex.quote(str(fetched))}"
+    )
     output.wrote(fetched)
 
 

@@ -1,5 +1,6 @@
 """``train``: begin a run, or go on with one."""
 
+import shlex
 from dataclasses import asdict, fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -196,7 +197,7 @@ def train(
             f"(epoch {history.best_epoch} of {len(history.rows)}{early})"
         )
     wrote(done.folder / "checkpoints" / "best.pt", done.folder / "curves.png")
-    note(f"next: python cli.py evaluate --checkpoint {done.folder}")
+    note(f"next: python cli.py evaluate --checkpoint {shlex.quote(str(done.folder))}")
 
 
 def _config(context: typer.Context) -> TrainConfig:

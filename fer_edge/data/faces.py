@@ -58,6 +58,10 @@ class FaceSet:
         """SHA-256 of the pixels of each face: equal exactly where two faces are byte-identical."""
         return [hashlib.sha256(face.tobytes()).digest() for face in self.faces]
 
+    def labelled_digests(self) -> list[bytes]:
+        """The label, one byte, before the digest of each face."""
+        return [bytes([label]) + digest for label, digest in zip(self.labels.tolist(), self.digests(), strict=True)]
+
 
 def empty_face_set(size: int) -> FaceSet:
     """A set of no faces of ``size`` x ``size`` pixels."""
@@ -69,7 +73,7 @@ class FaceData:
     """A whole data set: the three splits, what it was read from, and what was left out."""
 
     source: str
-    """What was asked for: a path, or ``sample:N``."""
+    """What was asked for, as text to show: an absolute path, or ``sample:N``."""
 
     layout: str
     """The layout that was recognised, in words."""
@@ -83,6 +87,14 @@ class FaceData:
 
     draws_validation: bool = False
     """Whether the validation faces were drawn from train: another seed, or another size of faces, draws others."""
+
+    path: str | None = None
+    """The absolute path it was read from, as the file system has it; None for drawn faces."""
+
+    @property
+    def location(self) -> str:
+        """What ``load_faces`` takes to read it again, from anywhere on this machine."""
+        return self.path or self.source
 
     def split(self, name: str) -> FaceSet:
         """The split called ``name``. Raises DataError, naming the splits there are, when it is unknown or empty."""
@@ -101,9 +113,23 @@ class FaceData:
 
     def fingerprint(self) -> str:
         """SHA-256 in hexadecimal over pixels, label and split of every face, whatever their paths and reading order."""
-        entries = sorted(
-            split.encode() + bytes([label]) + digest
-            for split, faces in self.splits.items()
-            for label, digest in zip(faces.labels.tolist(), faces.digests(), strict=True)
+        return _digest_of(
+            sorted(split.encode() + one for split, faces in self.splits.items() for one in faces.labelled_digests())
         )
-        return hashlib.sha256(b"\n".join(entries)).hexdigest()
+
+    def training_fingerprints(self) -> dict[str, str]:
+        """SHA-256 in hexadecimal of what a training run must know again, without the test split.
+
+        ``order``: the train and validation faces as they follow each other. ``validation``: the validation faces,
+        whatever their order. ``pool``: the train and validation faces together, whatever their split and order.
+        """
+        train, validation = self.train.labelled_digests(), self.validation.labelled_digests()
+        return {
+            "order": _digest_of([*train, b"validation", *validation]),
+            "validation": _digest_of(sorted(validation)),
+            "pool": _digest_of(sorted(train + validation)),
+        }
+
+
+def _digest_of(entries: list[bytes]) -> str:
+    return hashlib.sha256(b"\n".join(entries)).hexdigest()

@@ -95,8 +95,14 @@ def _read(path: Path, size: int, skip_bad: bool) -> FaceData:
         raise problems.nothing_usable()
     if not skip_bad:
         problems.raise_if_any()
+    absolute = path.absolute()
     return FaceData(
-        printable(path.absolute()), layout, **splits, problems=tuple(problems.found), draws_validation=False
+        printable(absolute),
+        layout,
+        **splits,
+        problems=tuple(problems.found),
+        draws_validation=False,
+        path=str(absolute),
     )
 
 

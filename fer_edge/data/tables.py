@@ -176,7 +176,9 @@ def _read_pixels(text: str) -> np.ndarray | str:
             FACE_SIZE, FACE_SIZE
         )
     except ValueError:  # from int() for other text, from bytes() outside 0-255
-        wrong = next(level for level in levels if not (_is_digits(level) and len(level) <= 3 and int(level) <= 255))
+        # int() and split() take more than ASCII: where every level is a number, a blank between them is none
+        found = (level for level in levels if not (_is_digits(level) and len(level) <= 3 and int(level) <= 255))
+        wrong = next(found, None) or next(sign for sign in text if not sign.isascii())
         return f"expected pixels that are whole numbers from 0 to 255, found {_shortened(wrong)}"
 
 

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from fer_edge.data.faces import FaceSet
 from fer_edge.errors import DataError
 from fer_edge.export.network import FACES
+
+_Kind = TypeVar("_Kind", bound=np.generic)
 
 METHODS = ("MinMax", "Entropy", "Percentile")
 """The whole range; the range that loses least information (KL divergence); all but 0.001 % at each end."""
@@ -53,7 +55,7 @@ def network_input(faces: NDArray[np.uint8], mean: float, std: float) -> NDArray[
     return ((faces[:, np.newaxis].astype(np.float32) / 255 - np.float32(mean)) / np.float32(std)).astype(np.float32)
 
 
-def batches(inputs: NDArray[np.float32], size: int = _BATCH) -> Iterator[NDArray[np.float32]]:
+def batches(inputs: NDArray[_Kind], size: int = _BATCH) -> Iterator[NDArray[_Kind]]:
     """``inputs`` in pieces of at most ``size``."""
     return (inputs[start : start + size] for start in range(0, len(inputs), size))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import fer_edge
 from fer_edge.card import NORMALISED, PIXELS, InputContract, ModelCard, TensorContract, TrainingData
+from fer_edge.data.problems import printable
 from fer_edge.export.network import FACES, LOGITS
 from fer_edge.export.preprocessing import IMAGE, PROBABILITIES
 from fer_edge.export.versions import Versions
@@ -52,7 +53,7 @@ def describe(
         image_size=info.image_size,
         mean=info.mean,
         std=info.std,
-        training_data=TrainingData(Path(info.data_source).name, info.data_fingerprint, info.seed),
+        training_data=TrainingData(printable(Path(info.data_source).name), info.data_fingerprint, info.seed),
         metrics=metrics if metrics is not None else checkpoint_metrics(info),
         versions=_package_versions(),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

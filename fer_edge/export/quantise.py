@@ -14,7 +14,8 @@ from fer_edge.data.faces import FaceSet
 from fer_edge.export.blame import blame_layers
 from fer_edge.export.calibration import METHODS, TrainingFaces, batches, calibrate, network_input
 from fer_edge.export.instruction_sets import Activations, Target
-from fer_edge.export.network import FACES
+from fer_edge.export.network import FACES, LOGITS
+from fer_edge.export.preprocessing import IMAGE
 
 MAX_LAYERS_IN_FLOAT = 6
 """More float layers than these would undo the speed; the accuracy gate then speaks."""
@@ -208,14 +209,23 @@ def quantise(network: onnx.ModelProto, ranges: Any, recipe: Recipe) -> onnx.Mode
 
 def run_network(network: onnx.ModelProto, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Logits (N, 7) of a network on normalised faces (N, 1, S, S), by onnxruntime on the CPU."""
+    return _logits(network, FACES, inputs)
+
+
+def run_pixel_model(model: onnx.ModelProto, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Logits (N, 7) of a whole model, its preprocessing included, on faces uint8 (N, S, S)."""
+    return _logits(model, IMAGE, faces[..., np.newaxis])
+
+
+def _logits(model: onnx.ModelProto, name: str, inputs: NDArray[Any]) -> NDArray[np.float32]:
     import onnxruntime
 
     from fer_edge.runtime.session import session_options
 
     session = onnxruntime.InferenceSession(
-        network.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
     )
-    return np.concatenate([session.run(None, {FACES: batch})[0] for batch in batches(inputs, _LOGITS_BATCH)])
+    return np.concatenate([session.run([LOGITS], {name: batch})[0] for batch in batches(inputs, _LOGITS_BATCH)])
 
 
 def _make_judge(network: onnx.ModelProto, held_back: FaceSet, mean: float, std: float) -> _Judge:

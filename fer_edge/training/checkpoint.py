@@ -1,8 +1,10 @@
 """Checkpoints: written whole or not at all, loaded as data only, enough to evaluate or to go on bit for bit."""
 
+import io
 import json
 import pickle
 import random
+import shlex
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,6 +41,10 @@ class Record:
     data_fingerprint: str
     starting_weights: str
     """Where the first weights came from, in words."""
+    training_fingerprints: dict[str, str] = field(default_factory=dict)
+    """Those of ``FaceData``; empty in checkpoints of versions before it."""
+    taught_digest: str = ""
+    """SHA-256 in hexadecimal of the teachers' answers; empty without a teacher."""
     skip_bad: bool = False
     """Whether files and rows that cannot be read were left out."""
     drop_leaks: bool = False
@@ -74,6 +80,7 @@ class CheckpointInfo:
     labels: tuple[str, ...]
     metrics: dict[str, float]
     data_fingerprint: str
+    training_fingerprints: dict[str, str]
     data_source: str
     skip_bad: bool
     config: dict[str, Any]
@@ -112,10 +119,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: expected a checkpoint, found no such file; see 'python cli.py train --help'")
     try:
-        with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
-            if (damaged := archive.testzip()) is not None:
-                raise zipfile.BadZipFile(damaged)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(_checked(path), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise CheckpointError(
             f"{path}: expected a checkpoint, found a damaged file or one that would run code; use another checkpoint"
@@ -130,6 +134,25 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             "use the version of fer_edge that wrote it"
         )
     return content
+
+
+def _checked(path: Path) -> io.BytesIO:
+    """The file once more, in memory, from entries whose checksums hold. Raises BadZipFile and what zipfile raises.
+
+    torch looks at no checksum, and its reader takes an entry's attributes otherwise than Python's: a damaged bit there
+    leaves a tensor unread. It shall see what was checked, and nothing else.
+    """
+    whole = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(whole, "w") as checked:
+        entries = archive.infolist()
+        if len({entry.filename for entry in entries}) < len(entries):
+            raise zipfile.BadZipFile("two entries of one name")
+        for entry in entries:
+            if entry.compress_type != zipfile.ZIP_STORED:  # torch writes no other
+                raise zipfile.BadZipFile(entry.filename)
+            checked.writestr(zipfile.ZipInfo(entry.filename), archive.read(entry))
+    whole.seek(0)
+    return whole
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -158,7 +181,7 @@ def checkpoint_path(path: Path | str) -> Path:
     if (folder / LAST).is_file():
         raise CheckpointError(
             f"{path}: expected a run with a finished epoch, found one without; "
-            f"go on with it: python cli.py train --resume {path}"
+            f"go on with it: python cli.py train --resume {shlex.quote(str(path))}"
         )
     raise CheckpointError(
         f"{path}: expected a run folder with checkpoints/{BEST}, found none; train first: python cli.py train"
@@ -192,6 +215,7 @@ def load_classifier(path: Path | str) -> tuple[FacialExpressionClassifier, Check
         labels=record.labels,
         metrics=dict(record.metrics),
         data_fingerprint=record.data_fingerprint,
+        training_fingerprints=dict(record.training_fingerprints),
         data_source=record.data_source,
         skip_bad=record.skip_bad,
         config=config.to_dict(),

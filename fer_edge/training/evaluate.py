@@ -7,6 +7,7 @@ import torch
 
 from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces
+from fer_edge.data.problems import printable
 from fer_edge.data.sample import is_sample
 from fer_edge.errors import CheckpointError
 from fer_edge.evaluation.judgement import Evaluation, Subject, Views, judge
@@ -70,6 +71,6 @@ def _recorded_source(info: CheckpointInfo) -> str:
     source = info.data_source
     if not is_sample(source) and not Path(source).exists():
         raise CheckpointError(
-            f"{info.path}: expected its training data at {source}, found nothing; name it with --data"
+            f"{info.path}: expected its training data at {printable(source)}, found nothing; name it with --data"
         )
     return source

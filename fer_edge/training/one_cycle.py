@@ -2,6 +2,7 @@
 
 import copy
 import math
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -244,7 +245,7 @@ class OneCycle:
             raise Interrupted(f"stopped after {where}; nothing was saved", signal_number)
         raise Interrupted(
             f"stopped after {where}, saved in {self.run.last}; "
-            f"go on with: {launcher} cli.py train --resume {self.run.path}",
+            f"go on with: {launcher} cli.py train --resume {shlex.quote(str(self.run.path))}",
             signal_number,
         )
 

@@ -58,8 +58,8 @@ class RunFolder:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a run has a checkpoint here: a refused or killed start leaves settings at most."""
-        return self.last.is_file()
+        """Whether a run has left anything here but settings, which is what a refused or killed start leaves."""
+        return any(file.exists() for file in (self.last, self.best, self.history_csv, self.history_jsonl))
 
     def write_config(self, values: dict[str, Any]) -> None:
         """Write the run's settings and origin as JSON. Raises StorageError."""

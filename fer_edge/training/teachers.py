@@ -1,5 +1,6 @@
 """What trained classifiers say about the training faces: soft targets for another one (Hinton et al. 2015)."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -19,31 +20,50 @@ from fer_edge.training.progress import Reporter
 
 
 def taught_probabilities(
-    faces: FaceSet, config: TrainConfig, processes: Processes, reporter: Reporter, *, kept: Path | None, resumes: bool
-) -> Tensor | None:
-    """Probabilities float32 (N, 7) at ``config.temperature`` for each of ``faces``; None where no teacher is named.
+    faces: FaceSet,
+    config: TrainConfig,
+    processes: Processes,
+    reporter: Reporter,
+    *,
+    kept: Path | None,
+    resumes: bool,
+    digest: str = "",
+) -> tuple[Tensor | None, str]:
+    """Probabilities float32 (N, 7) at ``config.temperature`` for each of ``faces``, and the SHA-256 of these.
 
-    The mean over the teachers, and over the face and its mirror image: the same target however a face is varied later.
-    The main process asks them once and writes their answers to ``kept``; a run that ``resumes`` reads them from there.
-    Raises CheckpointError for a teacher that cannot be read and TrainingError for one of another image size.
+    None and "" where no teacher is named. The mean over the teachers, and over the face and its mirror image: the same
+    target however a face is varied later. The main process asks them once and writes their answers to ``kept``; a run
+    that ``resumes`` reads them from there, and ``digest`` is what they must have (any where it is empty).
+
+    Raises CheckpointError for a teacher that cannot be read and for answers of another digest, and TrainingError for
+    a teacher of another image size.
     """
     if not config.teacher:
-        return None
+        return None, ""
     answers = np.zeros((len(faces), NUM_EXPRESSIONS), np.float32)
     with processes.together(config.device):
         if processes.is_main:
             if resumes and kept is not None and kept.is_file():
-                answers = _read(kept, answers.shape)
+                answers = _read(kept, answers.shape, digest)
             else:
                 answers = _ask(faces, config, reporter)
+                if digest not in ("", _digest(answers)):
+                    raise CheckpointError(
+                        f"--teacher {config.teacher}: expected the answers with which the run began, found others; "
+                        "put those teachers back, or start a new run"
+                    )
                 if kept is not None:
                     write_atomically(kept, lambda stream: np.save(stream, answers))
     shared = torch.from_numpy(answers).to(config.device)
     processes.take_from_main(shared)
-    return shared
+    return shared, _digest(shared.cpu().numpy())
 
 
-def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+def _digest(answers: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(answers).tobytes()).hexdigest()
+
+
+def _read(path: Path, shape: tuple[int, ...], digest: str) -> np.ndarray:
     try:
         answers = np.load(path, allow_pickle=False)
     except Exception as error:  # a damaged header is parsed as a zip or as Python: many kinds
@@ -53,6 +73,8 @@ def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
             f"{path}: expected the teachers' answers as float32 {shape}, "
             f"found {answers.dtype} {answers.shape}; delete it"
         )
+    if digest not in ("", _digest(answers)):
+        raise CheckpointError(f"{path}: expected the answers with which the run began, found a damaged file; delete it")
     return np.asarray(answers)
 
 

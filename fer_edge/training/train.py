@@ -1,6 +1,7 @@
 """From settings and a data set to a finished run folder: begin a run, or go on with one."""
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from fer_edge.errors import CheckpointError, FerEdgeError, Interrupted, MissingE
 from fer_edge.evaluation.figures import learning_rate_curve, training_curves
 from fer_edge.training.architectures import architecture_named
 from fer_edge.training.checkpoint import (
+    CheckpointInfo,
     Record,
     classifier_from_config,
     network_settings,
@@ -90,35 +92,59 @@ def resume(folder: Path, *, source: str | None = None, device: str | None = None
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: expected a run folder, found none; see what is in {folder.parent}/")
     files = RunFolder(folder)
-    state = _state_to_go_on_from(files) if files.has_begun else None
+    state = _state_to_go_on_from(files)
     config, request = _settings(files, state)
     request = replace(request, source=source or request.source)
     config = replace(config, device=device or config.device)
     with _together(config) as (config, processes):
         data = request.load(config)
         with _held(folder, config, processes) as run:
-            if files.has_begun:  # read again: another process may have begun it, or trained on, until this one held it
-                state = _state_to_go_on_from(files)
+            # Read again: another process may have begun it, or trained on, until this one held it.
+            state = _state_to_go_on_from(files)
             if state is None:  # stopped before its first checkpoint: nothing to go on from but the settings
                 return _begin(config, request, data, folder, run, processes, quiet=quiet)
             record = replace(Record.from_dict(state["record"]), config=config)
-            if data.fingerprint() != record.data_fingerprint:
-                raise CheckpointError(
-                    f"{folder}: expected the faces the run began with (fingerprint {record.data_fingerprint[:12]}), "
-                    f"found others in {data.source}; name the right ones with --data"
-                )
+            _refuse_other_faces(folder, data, record)
             reporter = Reporter(quiet=quiet or not processes.is_main)
             reporter.line(f"going on with {folder} after {state['progress']['epoch']} of {config.epochs} epochs")
             classifier = classifier_from_config(config)
             return _fit(classifier, data, record, folder, run, processes, reporter, state)
 
 
-def _state_to_go_on_from(files: RunFolder) -> dict[str, Any]:
+def _refuse_other_faces(folder: Path, data: FaceData, record: Record) -> None:
+    if data.fingerprint() != record.data_fingerprint:
+        raise CheckpointError(
+            f"{folder}: expected the faces the run began with (fingerprint {record.data_fingerprint[:12]}), "
+            f"found others in {data.source}; name the right ones with --data"
+        )
+    known = record.training_fingerprints.get("order")
+    if known is not None and known != data.training_fingerprints()["order"]:
+        raise CheckpointError(
+            f"{folder}: expected the faces in the order in which the run began, found the same in another order in "
+            f"{data.source}; give the files their names of then, which order them"
+        )
+
+
+def _state_to_go_on_from(files: RunFolder) -> dict[str, Any] | None:
+    """The run's last checkpoint; None where it was stopped before its first."""
+    if not files.has_begun:
+        return None
+    if not files.last.is_file():
+        found = files.best.name if files.best.is_file() else "the history of a run"
+        raise CheckpointError(
+            f"{files.last}: expected a checkpoint to go on from, found none beside {found}; "
+            "put it back, or begin a new run under another --name"
+        )
     state = read_checkpoint(files.last)
     if "optimizer" not in state or "progress" not in state:
         raise CheckpointError(
             f"{files.last}: expected a checkpoint to go on from, found one of weights alone; "
             "begin a new run from them with --weights"
+        )
+    if state["progress"].get("rows") and not files.best.is_file():
+        raise CheckpointError(
+            f"{files.best}: expected the weights of the best epoch so far, found no such file; "
+            f"put it back, or begin a new run with --weights {shlex.quote(str(files.last))}"
         )
     return state
 
@@ -127,7 +153,7 @@ def _refuse_begun(folder: Path) -> None:
     if RunFolder(folder).has_begun:
         raise CheckpointError(
             f"{folder}: expected a folder without a run, found one; "
-            f"go on with it: python cli.py train --resume {folder}, or choose another --name"
+            f"go on with it: python cli.py train --resume {shlex.quote(str(folder))}, or choose another --name"
         )
 
 
@@ -173,8 +199,9 @@ def build_for_training(
         config=config,
         mean=mean,
         std=max(std, _SMALLEST_STD),
-        data_source=data.source,
+        data_source=data.location,
         data_fingerprint=data.fingerprint(),
+        training_fingerprints=data.training_fingerprints(),
         skip_bad=request.skip_bad,
         drop_leaks=request.drop_leaks,
         starting_weights=weights.description,
@@ -212,13 +239,23 @@ def _check_trained(trained: TrainedWeights, config: TrainConfig, data: FaceData)
             f"--weights {found.path}: expected a trained {wanted_network}, found {found_network}; "
             "train that network, or choose other weights"
         )
-    is_same_data = found.data_source == data.source
-    if is_same_data and data.draws_validation and found.data_fingerprint != data.fingerprint():
+    if data.draws_validation and _may_have_seen_validation(found, data):
         raise TrainingError(
             f"--weights {found.path}: expected the validation faces of its run, found some that it trained on; "
             f"take its --seed {found.seed} and --image-size {found.image_size} on the same faces, "
             "or put validation faces in a folder validation/"
         )
+
+
+def _may_have_seen_validation(found: CheckpointInfo, data: FaceData) -> bool:
+    """Whether faces that are drawn for validation now may have been drawn for training in the run behind ``found``."""
+    if not found.training_fingerprints:  # of a version before them
+        return found.data_source == data.location and found.data_fingerprint != data.fingerprint()
+    now = data.training_fingerprints()
+    is_same_pool = found.training_fingerprints["pool"] == now["pool"]
+    # The same place at another image size, or with more faces than then, is no longer the same pool.
+    is_same_place = Path(found.data_source).resolve() == Path(data.location).resolve()
+    return (is_same_pool or is_same_place) and found.training_fingerprints["validation"] != now["validation"]
 
 
 def _in_words(architecture: str, settings: Mapping[str, Any]) -> str:
@@ -254,7 +291,7 @@ def _begin(
     with processes.together(config.device):
         classifier, record = build_for_training(config, data, processes, request)
         if run is not None:
-            run.write_config({"config": config.to_dict(), "data": asdict(replace(request, source=data.source))})
+            run.write_config({"config": config.to_dict(), "data": asdict(replace(request, source=data.location))})
     reporter = Reporter(quiet=quiet or not processes.is_main)
     size = sum(p.numel() for p in classifier.parameters()) / 1e6
     reporter.line(f"{config.architecture}, {size:.2f} M weights, {record.starting_weights}")
@@ -281,7 +318,16 @@ def _fit(
     if run is not None and config.tensorboard:
         on_epoch_end = _tensorboard_log(run.tensorboard, state["progress"]["epoch"] if state else 0)
     kept = run.taught if run is not None else None
-    taught = taught_probabilities(data.train, config, processes, reporter, kept=kept, resumes=state is not None)
+    taught, digest = taught_probabilities(
+        data.train,
+        config,
+        processes,
+        reporter,
+        kept=kept,
+        resumes=state is not None,
+        digest=record.taught_digest,
+    )
+    record = replace(record, taught_digest=digest)
     try:
         history = fit_one_cycle(
             classifier,

@@ -240,7 +240,7 @@ def _result(wanted: Search, data: FaceData, study: "optuna.Study") -> SearchResu
 
 def _train_command(wanted: Search, data: FaceData, best: Trial) -> str:
     """``train`` with the best settings, and those of the search that are not ``train``'s defaults."""
-    words = ["python", "cli.py", "train", "--data", data.source]
+    words = ["python", "cli.py", "train", "--data", data.location]
     words += ["--drop-leaks"] * wanted.data.drop_leaks + ["--skip-bad"] * wanted.data.skip_bad
     default = TrainConfig()
     for setting in fields(TrainConfig):

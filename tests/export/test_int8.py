@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
@@ -70,6 +71,16 @@ def test_the_card_states_what_the_model_is_worth(report):
         (report.int8.accuracy * (1 - report.int8.accuracy) / 70) ** 0.5
     )
     assert metrics["accuracy_without_leaks"] == report.int8.accuracy  # drawn faces do not repeat
+
+
+def test_the_figures_are_those_of_the_published_file(report, tiny_run):
+    faces = tiny_run.faces.validation
+    model = with_preprocessing(report.quantised.network, 48, tiny_run.reference.mean, tiny_run.reference.std)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (answers,) = session.run(["probabilities"], {"image": faces.faces[..., np.newaxis]})
+    published = evaluate_probabilities(answers / answers.sum(axis=1, keepdims=True), faces.labels)
+    assert report.int8.calibration_error == pytest.approx(published.calibration_error, abs=1e-5)
+    assert report.int8.accuracy == published.accuracy
 
 
 def test_leaked_faces_are_left_out_of_the_second_accuracy(network, tiny_run):

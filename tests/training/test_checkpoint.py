@@ -105,6 +105,28 @@ def test_damage_anywhere_in_the_weights_is_noticed(finished, tmp_path):
     assert noticed > 20
 
 
+def test_no_bit_of_the_archives_directory_changes_the_weights(finished, tmp_path):
+    """torch's reader takes some of these bits otherwise than Python's, e.g. an entry's attributes."""
+    whole = (finished / "checkpoints" / "best.pt").read_bytes()
+    directory = whole.index(b"PK\x01\x02")
+    original, _ = load_classifier(finished)
+    state = original.state_dict()
+    refused = 0
+    entry = whole.index(b"PK\x01\x02", whole.index(b"data/3", directory) - 60)
+    for place in range(entry, entry + 46):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            (tmp_path / "flipped.pt").write_bytes(damaged)
+            try:
+                loaded = load_classifier(tmp_path / "flipped.pt")[0].state_dict()
+            except CheckpointError:
+                refused += 1
+            else:
+                assert all(torch.equal(value, state[name]) for name, value in loaded.items()), (place - entry, bit)
+    assert refused > 40
+
+
 def test_other_labels_are_refused(finished, tmp_path):
     content = read_checkpoint(finished / "checkpoints" / "best.pt")
     content["record"]["labels"] = list(reversed(content["record"]["labels"]))

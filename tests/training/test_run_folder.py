@@ -1,6 +1,7 @@
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 from dataclasses import replace
@@ -67,6 +68,46 @@ def test_a_finished_run_is_not_trained_over(tmp_path, tiny_config):
     with pytest.raises(CheckpointError, match=r"found one; go on with it: .*--resume .*or choose another --name"):
         train(config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
     assert (tmp_path / "run" / "checkpoints" / "best.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("gone", [["last.pt"], ["last.pt", "best.pt"]])
+def test_a_run_without_its_last_checkpoint_is_neither_trained_over_nor_begun_anew(tmp_path, tiny_config, gone):
+    train(replace(tiny_config, epochs=1), DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    for name in gone:
+        (tmp_path / "run" / "checkpoints" / name).unlink()
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError, match="expected a folder without a run, found one"):
+        train(tiny_config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    with pytest.raises(CheckpointError, match=r"last.pt: expected a checkpoint to go on from, found none beside"):
+        resume(tmp_path / "run", quiet=True)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+def test_going_on_without_the_best_weights_is_refused(tmp_path, tiny_config):
+    train(replace(tiny_config, epochs=1), DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    (tmp_path / "run" / "checkpoints" / "best.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"best.pt: expected the weights of the best epoch so far, found no such"):
+        resume(tmp_path / "run", quiet=True)
+
+
+def test_going_on_with_the_faces_in_another_order_is_refused(tmp_path, tiny_config):
+    write_sample(tmp_path / "faces", 84, seed=5)
+    train(replace(tiny_config, epochs=1), DataRequest(str(tmp_path / "faces")), tmp_path / "run", quiet=True)
+    folder = next(path for path in (tmp_path / "faces" / "train").iterdir() if path.is_dir())
+    files = sorted(folder.iterdir())
+    for number, path in enumerate(reversed(files)):
+        path.rename(folder / f"new-{number:03}.png")
+    with pytest.raises(CheckpointError, match="expected the faces in the order in which the run began"):
+        resume(tmp_path / "run", quiet=True)
+    assert evaluate_checkpoint(tmp_path / "run", device="cpu").is_training_data_set  # which has no order
+
+
+def test_a_folder_with_a_name_no_terminal_can_show_is_found_again(tmp_path, tiny_config):
+    faces = tmp_path / "fa\u3000ces\n"
+    write_sample(faces, 84, seed=5)
+    train(replace(tiny_config, epochs=1), DataRequest(str(faces)), tmp_path / "run", quiet=True)
+    assert evaluate_checkpoint(tmp_path / "run", device="cpu").data_source.endswith("fa\\u3000ces\\n")
+    assert len(resume(tmp_path / "run", quiet=True).history.rows) == 1
 
 
 def test_a_run_leaves_settings_history_and_pictures(tmp_path, tiny_config):
@@ -241,17 +282,20 @@ def test_a_folder_without_permission_is_called_that(tmp_path):
 
 def test_a_run_that_another_process_began_meanwhile_is_gone_on_with(tmp_path, tiny_config, monkeypatch):
     train(tiny_config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
-    checkpoints, aside = tmp_path / "run" / "checkpoints", tmp_path / "aside"
-    checkpoints.rename(aside)  # as after a start that was killed before its first checkpoint
-    finished = read_checkpoint(aside / "last.pt")
+    run, aside = tmp_path / "run", tmp_path / "aside"
+    run.rename(aside)
+    run.mkdir()  # as after a start that was killed before its first checkpoint
+    shutil.copy(aside / "config.json", run)
+    finished = read_checkpoint(aside / "checkpoints" / "last.pt")
     load = DataRequest.load
 
     def load_while_another_trains(self, config):
-        aside.rename(checkpoints)
+        shutil.rmtree(run)
+        aside.rename(run)
         return load(self, config)
 
     monkeypatch.setattr(DataRequest, "load", load_while_another_trains)
     resume(tmp_path / "run", quiet=True)
-    now = read_checkpoint(checkpoints / "last.pt")
+    now = read_checkpoint(run / "checkpoints" / "last.pt")
     assert now["progress"] == finished["progress"]
     assert all(torch.equal(weights, now["model"][name]) for name, weights in finished["model"].items())

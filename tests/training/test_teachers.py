@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -27,8 +28,8 @@ def teachers(tmp_path_factory, tiny_config):
     return [runs / "0", runs / "1"]
 
 
-def ask(drawn, config, kept=None, resumes=False):
-    return taught_probabilities(drawn.train, config, Processes(), QUIET, kept=kept, resumes=resumes)
+def ask(drawn, config, kept=None, resumes=False, digest=""):
+    return taught_probabilities(drawn.train, config, Processes(), QUIET, kept=kept, resumes=resumes, digest=digest)[0]
 
 
 def test_targets_are_the_mean_of_the_teachers_at_the_temperature(drawn, tiny_config, teachers):
@@ -59,6 +60,26 @@ def test_a_resumed_run_reads_the_answers_instead_of_asking_again(drawn, tiny_con
     np.save(kept, np.zeros((3, 7), np.float32))
     with pytest.raises(CheckpointError, match=r"float32 \(\d+, 7\), found float32 \(3, 7\); delete it"):
         ask(drawn, config, kept, resumes=True)
+
+
+def test_a_resumed_run_takes_no_other_answers_than_those_it_began_with(tiny_config, teachers, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(teachers[0], runs / "teacher")
+    config = replace(tiny_config, teacher=str(runs / "teacher"))
+    begun = train(config, DataRequest("sample:210"), runs / "taught", quiet=True)
+    kept = runs / "taught" / "checkpoints" / "taught.npy"
+    damaged = bytearray(kept.read_bytes())
+    damaged[200] ^= 1
+    kept.write_bytes(damaged)
+    with pytest.raises(CheckpointError, match=r"taught.npy: expected the answers .*, found a damaged file; delete it"):
+        resume(runs / "taught", quiet=True)
+    kept.unlink()  # as it says: the same teacher is asked again
+    assert resume(runs / "taught", quiet=True).record.taught_digest == begun.record.taught_digest
+    kept.unlink()
+    shutil.rmtree(runs / "teacher")
+    shutil.copytree(teachers[1], runs / "teacher")
+    with pytest.raises(CheckpointError, match="teacher: expected the answers with which the run began, found others"):
+        resume(runs / "taught", quiet=True)
 
 
 def test_a_teacher_of_another_image_size_is_refused(drawn, tiny_config, teachers):

@@ -1,5 +1,6 @@
 import hashlib
 import http.server
+import shutil
 import threading
 from dataclasses import replace
 from functools import partial
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from fer_edge.data.load import load_faces
+from fer_edge.data.sample import write_sample
 from fer_edge.errors import CheckpointError, TrainingError
 from fer_edge.training.architectures import architecture_named, models
 from fer_edge.training.checkpoint import load_classifier, save_checkpoint
@@ -193,6 +195,39 @@ def test_weights_that_have_seen_the_validation_faces_are_refused(tiny_config, fi
     other = replace(load_faces("sample:210", seed=1), draws_validation=True)
     with pytest.raises(TrainingError, match=r"validation faces of its run.*take its --seed 0 and --image-size 48"):
         build_for_training(replace(tiny_config, weights=str(finished), seed=1), other)
+
+
+@pytest.fixture(scope="module")
+def drawn_validation(tiny_config, tmp_path_factory):
+    """A folder without validation faces, one of whose test faces is a training face, and a run on it with seed 0."""
+    folder = tmp_path_factory.mktemp("data") / "faces"
+    write_sample(folder, 210, seed=5)
+    shutil.rmtree(folder / "validation")
+    face = next((folder / "train").rglob("*.png"))
+    shutil.copy(face, folder / "test" / face.parent.name / "leak.png")
+    train(replace(tiny_config, epochs=1), DataRequest(str(folder)), folder.parent / "run", quiet=True)
+    return folder, folder.parent / "run"
+
+
+@pytest.mark.parametrize("how", ["in place", "linked", "copied"])
+def test_weights_are_refused_wherever_the_faces_are_that_they_have_seen(tiny_config, drawn_validation, tmp_path, how):
+    folder, run = drawn_validation
+    if how == "linked":
+        (tmp_path / "link").symlink_to(folder)
+    if how == "copied":
+        shutil.copytree(folder, tmp_path / "copy")
+    named = {"in place": folder, "linked": tmp_path / "link", "copied": tmp_path / "copy"}[how]
+    config = replace(tiny_config, weights=str(run), seed=1)
+    with pytest.raises(TrainingError, match=r"validation faces of its run.*take its --seed 0 and --image-size 48"):
+        build_for_training(config, DataRequest(str(named)).load(config))
+
+
+def test_weights_go_on_with_the_same_validation_faces_whatever_is_left_out_of_test(tiny_config, drawn_validation):
+    folder, run = drawn_validation
+    config = replace(tiny_config, weights=str(run))
+    data = DataRequest(str(folder), drop_leaks=True).load(config)
+    assert data.fingerprint() != DataRequest(str(folder)).load(config).fingerprint()
+    build_for_training(config, data)
 
 
 def test_weights_go_on_at_another_size_and_seed_where_the_archive_has_its_own_validation_faces(tiny_config, finished):
