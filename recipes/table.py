@@ -22,6 +22,8 @@ HEAD = """\
 Written by `python recipes/table.py` from the files in the folders beside it, which `recipes/ship.sh` collects. All
 accuracies are on PublicTest (3,589 faces), on which recipe, epochs and settings were chosen; one standard error is
 {error:.2f} points. *Without leaks* leaves out the 280 PublicTest faces that are byte-identical to a training face.
+A run that begins from another one, or is taught by it, takes the other's `best.pt`: the epoch that was best on
+PublicTest, which is the last or within 0.12 points of it (`fer-tiny-first`, `fer-resnet18-sixth`).
 PrivateTest was never looked at: its column is for whoever scores the files independently. Runs with INT8 rows became a
 model: `fer-resnet18` the one of its name (`recipes/ship.sh runs/fer-resnet18`), `fer-tiny-fourth` the model `fer-tiny`
 (`recipes/ship.sh runs/fer-tiny-fourth fer-tiny`). While they were the last of their kind, `fer-resnet18-third` and
@@ -98,7 +100,7 @@ def making(name: str) -> str:
     python cli.py train --preset {name} --data fer2013 2> runs/{name}.log
 
 {len(rows)} epochs with seed {config.seed} in {hours:.1f} hours on {config.threads} thread(s) of this machine:
-{machine}.{first}{taught} The averaged weights after the last epoch count. Settings, history, log:
+{machine}.{first}{taught} The figures are those of the averaged weights after the last epoch. Settings, history, log:
 [config.json]({name}/config.json), [history.csv]({name}/history.csv), [train.log]({name}/train.log).
 
 ![loss and accuracy by epoch]({name}/curves.png)
