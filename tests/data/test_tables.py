@@ -99,7 +99,10 @@ def test_faces_are_resized_on_request(tmp_path: Path) -> None:
         (f"3,256{pixels_of(3, 0)[2:]},Training", "expected pixels that are whole numbers from 0 to 255, found '256'"),
         (f"3,-1{pixels_of(3, 0)[2:]},Training", "expected pixels that are whole numbers from 0 to 255, found '-1'"),
         (f"3,1.5{pixels_of(3, 0)[2:]},Training", "expected pixels that are whole numbers from 0 to 255, found '1.5'"),
-        (f"3,{pixels_of(3, 0).replace(' ', chr(0xA0), 1)},Training", r"whole numbers from 0 to 255, found '\\xa0'"),
+        (
+            f"3,{pixels_of(3, 0).replace(' ', chr(0xA0), 1)},Training",
+            r"expected pixels that are whole numbers from 0 to 255, found '\xa0'",
+        ),
         (f"3,{'9' * 5000}{pixels_of(3, 0)[2:]},Training", "expected pixels that are whole numbers from 0 to 255"),
         (row(0, 0, "Training").replace("0,", "7,", 1), "expected an emotion from 0 to 6, found '7'"),
         (row(0, 0, "Training").replace("0,", "-1,", 1), "expected an emotion from 0 to 6, found '-1'"),
