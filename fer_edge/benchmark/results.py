@@ -1,10 +1,12 @@
 """What a benchmark found: rows with their figures and raw samples, as JSON and back."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +121,14 @@ class RowResult:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RowResult":
-        """What ``to_dict`` gave. Raises KeyError or TypeError for something else."""
+        """What ``to_dict`` gave. Raises KeyError, TypeError or ValueError for something else."""
         row = Row(**{key: values[key] for key in Row.__dataclass_fields__})
+        for key in Row.__dataclass_fields__:
+            if type(values[key]) is not (int if key in ("batch", "threads") else str):
+                raise ValueError(f"{key} {values[key]!r}")
+        for latency in chain.from_iterable(values["samples"]["latency_ms"]):
+            if type(latency) not in (int, float) or not 0 < latency < math.inf:
+                raise ValueError(f"a latency of {latency!r} ms")
         own = {key: values[key] for key in cls.__dataclass_fields__ if key in values}
         return cls(row, **own, **values["samples"])
 

@@ -1,5 +1,6 @@
 """``benchmark``: which model, runtime and setting to deploy, measured."""
 
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -7,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_edge.cli.output import note, result, wrote
-from fer_edge.errors import CheckFailed, Interrupted, ProviderError, UsageError
+from fer_edge.cli.output import note, refuse_overwriting, result, wrote
+from fer_edge.errors import CheckFailed, Interrupted, ModelError, ProviderError, UsageError
 
 if TYPE_CHECKING:
     from fer_edge.benchmark.comparison import Comparison
@@ -77,7 +78,7 @@ def benchmark(
 
         python cli.py benchmark exported/NAME-int8.onnx --checkpoint runs/NAME --data fer2013 --batch-sizes 1,8,32
 
-        python cli.py benchmark --compare benchmark-results/benchmark.json --max-regression 5
+        python cli.py benchmark --compare benchmark-results/benchmark.json --max-regression 5 --name after
     """
     from fer_edge.benchmark.comparison import compare_benchmarks
     from fer_edge.benchmark.output import write_benchmark
@@ -89,6 +90,12 @@ def benchmark(
 
     if Path(name).name != name or name in ("", ".", ".."):
         raise UsageError(f"--name: expected a file name without folder, found {name!r}")
+    if not math.isfinite(max_regression):  # no row would ever be slower than not-a-number
+        raise UsageError(f"--max-regression: expected a number of percent, found {max_regression:g}")
+    target = json_path if json_path not in (None, STDOUT) else None
+    if compare is not None:
+        option = "--json" if target else "--out, --name"
+        refuse_overwriting(option, target or out / f"{name}.json", (compare,))
     request = _request(
         quick=quick,
         models=models,
@@ -108,14 +115,18 @@ def benchmark(
     with StopSignals() as signals, Reporter() as reporter:
         done = run_benchmark(request, reporter, stop=lambda: signals.received is not None, command=_command_line())
     received = signals.received
-    comparison = compare_benchmarks(done, before, max_regression) if before is not None and done.timed else None
+    comparison, incomparable = None, None
+    if before is not None and done.timed:
+        try:
+            comparison = compare_benchmarks(done, before, max_regression)
+        except ModelError as error:  # said once what was measured is written
+            incomparable = error
     if json_path == STDOUT:
         result(done.to_json().rstrip())
     elif done.timed:
         _print(done, comparison)
     if done.timed:
         make_folder(out)
-        target = json_path if json_path not in (None, STDOUT) else None
         if target is not None:
             make_folder(target.parent)
         wrote(*write_benchmark(done, out, name, comparison, note, target))
@@ -126,6 +137,8 @@ def benchmark(
         raise Interrupted(f"interrupted; {kept}", received)
     if done.failures:
         raise ProviderError(f"{len(done.failures)} rows could not be measured, first: {done.failures[0]}")
+    if incomparable is not None:
+        raise incomparable
     if comparison is not None and comparison.regressions:
         worst = comparison.regressions[0]
         raise CheckFailed(

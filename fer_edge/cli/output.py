@@ -3,13 +3,14 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from fer_edge.errors import UsageError
 from fer_edge.files import storage_error
 
 
@@ -47,6 +48,15 @@ def result(text: str) -> None:
 def result_json(value: Any) -> None:
     """Print a result as JSON on stdout: one object, keys in the order given, no NaN. Raises StorageError."""
     result(json.dumps(value, indent=2, allow_nan=False))
+
+
+def refuse_overwriting(option: str, path: Path, kept: Iterable[Path]) -> None:
+    """Raise UsageError where writing ``path``, which ``option`` names, would replace one of the files ``kept``."""
+    for one in kept:
+        if os.path.realpath(path) == os.path.realpath(one) or (path.exists() and one.exists() and path.samefile(one)):
+            raise UsageError(
+                f"{option}: expected a file of its own, found {one}, which this would replace; name another"
+            )
 
 
 def note(text: str) -> None:

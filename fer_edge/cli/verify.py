@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.cli.output import note, refuse_overwriting, result, result_json, wrote
 from fer_edge.errors import CheckFailed
 
 
@@ -54,8 +54,9 @@ def verify(
         trust=trust,
         max_drop_points=max_drop,
     )
-    for path in (markdown, picture):  # before minutes of measuring, not after
+    for option, path in (("--markdown", markdown), ("--picture", picture)):  # before minutes of measuring, not after
         if path is not None:
+            refuse_overwriting(option, path, (model, model.with_suffix(".json"), checkpoint))
             make_folder(path.parent)
     verification = verify_model(request, note)
     if json_output:

@@ -15,6 +15,10 @@ BATCH = 64
 FEW = 5
 _TINT = (1.0, 0.86, 0.74)
 """Warm light on a face, so that the three channels differ as they do in photos."""
+_STRONG_COLOURS = ((37, -7, -61), (-37, 7, 61), (-45, 27, -21), (45, -27, 21))
+"""Added to grey, they change the colour and leave the luma as it was, exactly: 299 R + 587 G + 114 B = 0."""
+_PATCHES = 4
+"""Patches of one colour along a face's side."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,10 @@ def make_probes(faces: NDArray[np.uint8], seed: int = 0) -> tuple[Probe, ...]:
         Probe(f"faces {size}x{size}, grey PNG", _png(map(Image.fromarray, faces)), is_face=True),
         Probe("faces enlarged to 120x160 and tinted, RGB JPEG", _jpeg(_photo(face, 160, 120) for face in faces), True),
         Probe("faces enlarged to 640x480 and tinted, RGB JPEG", _jpeg(_photo(face, 640, 480) for face in few), True),
+        # A network of 8 bits may be far from its checkpoint where colours are weak, as in photos, whether its luma is
+        # right or not. These faces are, by a right luma, the very faces that it was calibrated for, and by a wrong one
+        # (red and blue swapped, a plain average) patchwork.
+        Probe("faces in strong colours of the same luma, RGB PNG", _png(_coloured(face, rng) for face in faces), True),
         Probe("faces shrunk to 20x24, grey PNG", _png(_resized(face, 20, 24) for face in few), is_face=True),
         Probe("noise 48x48, grey PNG", _png(noise(BATCH, 48, 48)), is_face=False),
         Probe("noise 67x31, RGB PNG", _png(noise(BATCH, 31, 67, 3)), is_face=False),
@@ -74,6 +82,19 @@ def _resized(face: NDArray[np.uint8], width: int, height: int) -> Image.Image:
 def _photo(face: NDArray[np.uint8], width: int, height: int) -> Image.Image:
     grey = np.asarray(_resized(face, width, height), np.float32)
     return Image.fromarray((grey[:, :, np.newaxis] * np.array(_TINT, np.float32)).astype(np.uint8))
+
+
+def _coloured(face: NDArray[np.uint8], rng: np.random.Generator) -> Image.Image:
+    """``face`` in patches of strong colours, each pixel coloured as far as its grey level leaves room."""
+    patches = rng.integers(0, len(_STRONG_COLOURS), (_PATCHES, _PATCHES))
+    of_pixels = np.arange(len(face)) * _PATCHES // len(face)
+    colours = np.array(_STRONG_COLOURS)[patches[np.ix_(of_pixels, of_pixels)]]
+    pixels = np.repeat(face[:, :, np.newaxis].astype(np.int64), 3, axis=2)
+    for _ in range(2):
+        further = pixels + colours
+        fits = ((further >= 0) & (further <= 255)).all(axis=2, keepdims=True)
+        pixels = np.where(fits, further, pixels)
+    return Image.fromarray(pixels.astype(np.uint8))
 
 
 def _sixteen_bit(face: NDArray[np.uint8]) -> Image.Image:

@@ -1,12 +1,13 @@
 """Verify a model file against its checkpoint: parity, and on request layer by layer and for preprocessing mistakes."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import onnx
 
+from fer_edge.card import ModelCard
 from fer_edge.errors import ModelError
 from fer_edge.export.candidate import Candidate, format_of, open_candidate
 from fer_edge.export.drift import Drift, measure_drift
@@ -18,6 +19,7 @@ from fer_edge.export.reference import PixelsToProbabilities
 from fer_edge.export.report import draw_parity, parity_markdown, parity_summary
 from fer_edge.export.tables import markdown_table
 from fer_edge.export.tolerance import check_max_drop
+from fer_edge.training.checkpoint import CheckpointInfo
 from fer_edge.training.evaluate import faces_of
 
 _LAYER_FACES = 16
@@ -93,7 +95,8 @@ class Verification:
 
 
 def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _: None) -> Verification:
-    """Open the model, compare it with its checkpoint from image files on, and look closer where asked to.
+    """Open the model, compare its card and its answers, from image files on, with its checkpoint, and look closer where
+    asked to.
 
     Raises ModelError, CheckpointError or DataError.
     """
@@ -112,12 +115,32 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
         source=faces.source,
         max_drop_points=request.max_drop_points,
     )
+    parity = replace(parity, failures=(*_card_failures(candidate.card, info), *parity.failures))
     layers = _compare_layers(request.model, candidate, reference, faces) if request.locate else None
     drift = None
     if request.drift and faces.labelled is not None:
         note("measuring what mistakes in preprocessing cost")
         drift = measure_drift(reference, faces.labelled, faces.source)
     return Verification(parity, layers, drift)
+
+
+def _card_failures(card: ModelCard, info: CheckpointInfo) -> list[str]:
+    """What the card says of the network and its faces, and the checkpoint does not.
+
+    Whoever prepares faces for a raw model goes by its card; the comparison of answers goes by the checkpoint.
+    """
+    stated = (
+        ("architecture", info.architecture, card.architecture),
+        ("settings", info.settings, dict(card.settings)),
+        ("image_size", info.image_size, card.image_size),
+        ("mean", info.mean, card.mean),
+        ("std", info.std, card.std),
+    )
+    return [
+        f"expected {name} {expected} in the card, as the checkpoint has it, found {found}; export the model again"
+        for name, expected, found in stated
+        if expected != found
+    ]
 
 
 def _compare_layers(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from fer_edge.card import PIXELS, ModelCard
-from fer_edge.errors import ImageError, ProviderError
+from fer_edge.errors import ImageError, ModelError, ProviderError
 from fer_edge.runtime.batching import score_in_batches
 from fer_edge.runtime.folder import Outcome, count_images, decode, decode_ahead, images_in
 from fer_edge.runtime.images import ImageSource, decode_image, face_pixels, source_name
@@ -22,6 +22,8 @@ from fer_edge.runtime.session import onnxruntime_errors, open_session, run_optio
 from fer_edge.runtime.shipped import default_model
 
 DEFAULT_BATCH_SIZE = 32
+_SUM_TOLERANCE = 1e-2
+"""Of a row of probabilities, from one: several times the rounding of half precision."""
 
 
 class Classifier:
@@ -188,14 +190,26 @@ class Classifier:
         return self.probabilities_and_logits(pixels)[0]
 
     def probabilities_and_logits(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """As ``probabilities``, with the logits (N, 7), float32, beside them."""
+        """As ``probabilities``, with the logits (N, 7), float32, beside them. Raises ModelError where they are none."""
         feed = {self.card.input.name: self.feed(pixels)}
         names = [output.name for output in self.card.outputs]
         with onnxruntime_errors(self.path):
             found = dict(zip(names, self._session.run(names, feed, run_options()), strict=True))
         logits = np.asarray(found["logits"], dtype=np.float32)
-        probabilities = found["probabilities"] if "probabilities" in found else _softmax(logits)
-        return np.asarray(probabilities, dtype=np.float32), logits
+        if not np.isfinite(logits).all():  # a half-precision network overflows without an error
+            raise ModelError(
+                f"{self.path}: expected finite logits, found infinite ones or NaN; "
+                "export it again, in fp32 if this is half precision"
+            )
+        probabilities = np.asarray(
+            found["probabilities"] if "probabilities" in found else _softmax(logits), dtype=np.float32
+        )
+        is_whole = np.abs(probabilities.sum(axis=1) - 1) <= _SUM_TOLERANCE  # False for NaN too
+        if not (is_whole.all() and (probabilities >= 0).all()):
+            raise ModelError(
+                f"{self.path}: expected probabilities that add up to 1 for every image, found others; export it again"
+            )
+        return probabilities, logits
 
     def feed(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
         """What the model's input is given for images (N, H, W, C): these pixels, or faces prepared for a raw model."""

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from fer_edge.card import CARD_KEY, ModelCard, TensorContract
+from fer_edge.card import CARD_KEY, PIXELS, ModelCard, TensorContract
 from fer_edge.errors import ModelError, ProviderError
+from fer_edge.labels import NUM_EXPRESSIONS
 from fer_edge.runtime.model_file import ModelFile
 from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
 
@@ -147,6 +148,20 @@ def _check_contract(session: onnxruntime.InferenceSession, model: ModelFile) -> 
         raise ModelError(f"{model.path}: expected one card, found that onnxruntime reads another; export it again")
     _check_tensors("input", session.get_inputs(), (model.card.input,), model.path)
     _check_tensors("output", session.get_outputs(), model.card.outputs, model.path)
+    _check_answers(model)
+
+
+def _check_answers(model: ModelFile) -> None:
+    """What the card promises must be answers: logits, and from pixels probabilities, of every expression."""
+    shapes = {output.name: output.shape for output in model.card.outputs}
+    for name in ("probabilities", "logits") if model.card.input.kind == PIXELS else ("logits",):
+        shape = shapes.get(name)
+        if shape is None or len(shape) != 2 or shape[1] != NUM_EXPRESSIONS:
+            found = "none" if shape is None else f"one of shape {', '.join(map(str, shape))}"
+            raise ModelError(
+                f"{model.path}: expected an output {name} of shape batch, {NUM_EXPRESSIONS}, found {found}; "
+                "export it again"
+            )
 
 
 def _check_tensors(role: str, found: list[Any], expected: tuple[TensorContract, ...], path: Path) -> None:

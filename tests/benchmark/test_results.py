@@ -76,6 +76,18 @@ def test_another_file_is_refused_in_one_line(tmp_path, text):
         Benchmark.read(path)
 
 
+@pytest.mark.parametrize("latency", ["NaN", "Infinity", "0", "-1.5", '"1.0"', "true", "null"])
+def test_a_latency_that_is_none_is_refused(tmp_path, latency):
+    path = tmp_path / "benchmark.json"
+    values = json.loads(made_benchmark(made_result(made_row(), 1.25)).to_json())
+    values["rows"][0]["samples"]["latency_ms"][1][2] = json.loads(latency)
+    path.write_text(json.dumps(values))
+    with pytest.raises(
+        ModelError, match=r"benchmark.json: expected the JSON of 'python cli.py benchmark', found .*ms\)"
+    ):
+        Benchmark.read(path)
+
+
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(ModelError, match=r"none.json: cannot be read: No such file"):
         Benchmark.read(tmp_path / "none.json")

@@ -107,6 +107,26 @@ def test_a_bound_that_is_wide_enough_lets_the_slowed_model_pass(measured, tmp_pa
     assert "REGRESSION" not in done.stdout
 
 
+def test_the_earlier_benchmark_is_never_replaced_by_the_one_that_is_compared_with_it(measured):
+    _, folder = measured
+    before = (folder / "benchmark.json").read_bytes()
+    for where in (("--out", folder), ("--json", folder / "." / "benchmark.json")):
+        done = run(FIXTURES / "tiny.onnx", *SHORT, *where, "--compare", folder / "benchmark.json")
+        assert done.exit_code == 2
+        assert "expected a file of its own, found" in done.stderr
+    assert (folder / "benchmark.json").read_bytes() == before
+
+
+def test_what_was_measured_is_kept_where_there_is_nothing_to_compare_it_with(measured, tmp_path):
+    _, folder = measured
+    other = tmp_path / "other.json"
+    other.write_text((folder / "benchmark.json").read_text().replace('"linear"', '"another"'))
+    done = run(FIXTURES / "tiny.onnx", *SHORT, "--out", tmp_path, "--compare", other)
+    assert done.exit_code == 1
+    assert "--compare: expected rows that both benchmarks have" in done.stderr.splitlines()[-1]
+    assert json.loads((tmp_path / "benchmark.json").read_text())["rows"]
+
+
 @pytest.mark.skipif(not list(missing_for_cuda()), reason="CUDA is here")
 def test_cuda_on_a_machine_without_it_is_exit_1_its_reason_and_no_number(tmp_path):
     done = run(FIXTURES / "tiny.onnx", *SHORT, "--provider", "cuda", "--out", tmp_path / "out")
@@ -160,6 +180,7 @@ def test_ctrl_c_keeps_what_is_measured_and_marks_it_as_partial(tmp_path, reposit
         (("--runtimes", "tflite"), 2, "--runtimes: expected some of onnxruntime"),
         (("--name", "a/b"), 2, "--name: expected a file name without folder, found 'a/b'"),
         (("--compare", "none.json"), 1, "none.json: cannot be read"),
+        (("--max-regression", "nan"), 2, "--max-regression: expected a number of percent, found nan"),
     ],
 )
 def test_mistakes_are_one_line_before_anything_is_measured(arguments, code, message):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,40 @@ def test_a_sound_model_passes_with_report_and_picture(model, run_folder, tmp_pat
     assert done.stderr.splitlines()[-2:] == [f"wrote {report}", f"wrote {picture}"]
     assert report.read_text().startswith("# Parity of cli-run")
     assert picture.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_shipped_int8_model_passes_and_with_red_and_blue_swapped_it_fails(tmp_path, swapped):
+    exported = Path(__file__).parents[2] / "exported"
+    graph = onnx.load(exported / "fer-resnet18-int8.onnx")
+    luma = next(tensor for tensor in graph.graph.initializer if tensor.name == "preprocessing.luma_scaled")
+    if swapped:
+        luma.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(luma)[::-1].copy(), luma.name))
+    card = ModelCard.from_json({entry.key: entry.value for entry in graph.metadata_props}[CARD_KEY])
+    path = tmp_path / "resealed.onnx"
+    path.write_bytes(onnx_bytes(graph, card))
+    done = run("verify", path, "--checkpoint", exported / "fer-resnet18.pt")
+    assert done.exit_code == (3 if swapped else 0), done.output
+
+
+@pytest.mark.parametrize(("raw", "name"), [(True, "mean"), (False, "std")])
+def test_a_card_of_another_normalisation_fails(run_folder, tmp_path, raw, name):
+    graph = onnx.load(export_checkpoint(ExportRequest(run_folder, folder=tmp_path, raw=raw)).paths[0])
+    card = ModelCard.from_json({entry.key: entry.value for entry in graph.metadata_props}[CARD_KEY])
+    path = tmp_path / "resealed.onnx"
+    path.write_bytes(onnx_bytes(graph, replace(card, **{name: 0.25})))
+    done = run("verify", path, "--checkpoint", run_folder)
+    assert done.exit_code == 3
+    assert f"expected {name} {getattr(card, name)} in the card, as the checkpoint has it, found 0.25" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--markdown", "--picture"])
+def test_the_report_never_replaces_the_model(model, run_folder, option):
+    before = model.read_bytes()
+    done = run("verify", model, "--checkpoint", run_folder, option, model.parent / "." / model.name)
+    assert done.exit_code == 2
+    assert f"error: {option}: expected a file of its own, found {model}" in done.stderr
+    assert model.read_bytes() == before
 
 
 def test_folders_for_the_report_are_made_or_refused_before_measuring(model, run_folder, tmp_path):

@@ -2,11 +2,12 @@ import io
 import json
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -76,6 +77,38 @@ def test_raw_model_normalises_and_takes_the_softmax(tiny_raw_model: Path) -> Non
     expected = np.exp(logits) / np.exp(logits).sum()
     assert np.allclose(probabilities, expected, atol=1e-6)
     assert probabilities.dtype == np.float32
+
+
+def logits_times(factor: float) -> Callable[[onnx.ModelProto], None]:
+    """A change that puts a factor between the network's logits and the output of that name."""
+
+    def change(model: onnx.ModelProto) -> None:
+        last = next(node for node in model.graph.node if "logits" in node.output)
+        last.output[list(last.output).index("logits")] = "unscaled"
+        for node in model.graph.node:
+            node.input[:] = ["unscaled" if name == "logits" else name for name in node.input]
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(factor, np.float32), "factor"))
+        model.graph.node.append(onnx.helper.make_node("Mul", ["unscaled", "factor"], ["logits"]))
+
+    return change
+
+
+def test_answers_that_are_no_numbers_are_refused(changed_model: Callable[..., Path]) -> None:
+    broken = Classifier.load(changed_model(logits_times(np.inf)))
+    with pytest.raises(ModelError, match=r"changed.onnx: expected finite logits, found infinite ones or NaN"):
+        broken.predict(photo())
+
+
+def test_probabilities_that_are_none_are_refused(changed_model: Callable[..., Path]) -> None:
+    def swap(model: onnx.ModelProto) -> None:
+        logits_times(1)(model)
+        softmax = next(node for node in model.graph.node if "probabilities" in node.output)
+        softmax.output[0] = "unused"
+        model.graph.node.append(onnx.helper.make_node("Identity", ["logits"], ["probabilities"]))
+
+    broken = Classifier.load(changed_model(swap))
+    with pytest.raises(ModelError, match=r"changed.onnx: expected probabilities that add up to 1"):
+        broken.predict(photo())
 
 
 def test_several_images_to_predict_point_to_predict_many(classifier: Classifier) -> None:

@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
+from fer_edge.card import CARD_KEY, ModelCard
 from fer_edge.errors import ModelError, ProviderError
 from fer_edge.runtime import providers, session
 from fer_edge.runtime.classifier import Classifier
@@ -220,3 +221,18 @@ def test_card_that_onnxruntime_reads_must_be_the_checked_one(tiny_model: Path) -
     model = read_model(tiny_model)
     with pytest.raises(ModelError, match="expected one card, found that onnxruntime reads another"):
         open_session(replace(model, card=replace(model.card, mean=0.1)), CPU)
+
+
+@pytest.mark.parametrize("kept", [slice(0, 1), slice(1, 2)], ids=["without logits", "without probabilities"])
+def test_a_model_whose_card_too_lacks_an_answer_is_refused(changed_model: ChangedModel, kept: slice) -> None:
+    def drop(model: onnx.ModelProto) -> None:
+        outputs = list(model.graph.output)[kept]
+        del model.graph.output[:]
+        model.graph.output.extend(outputs)
+        for entry in model.metadata_props:
+            if entry.key == CARD_KEY:
+                card = ModelCard.from_json(entry.value)
+                entry.value = replace(card, outputs=card.outputs[kept]).to_json()
+
+    with pytest.raises(ModelError, match=r"expected an output (logits|probabilities) of shape batch, 7, found none"):
+        Classifier.load(changed_model(drop))
