@@ -90,8 +90,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path`` atomically. Raises StorageError."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write ``text`` as UTF-8 to ``path`` atomically, undecodable bytes of file names escaped. Raises StorageError."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 @contextmanager

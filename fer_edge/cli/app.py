@@ -1,5 +1,6 @@
 """The typer app: every command in one place, and project errors as one line with their exit code."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -86,4 +87,7 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not closed, and not replaced by a test
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack a file name's letters
     app(prog_name=Path(sys.argv[0]).name)

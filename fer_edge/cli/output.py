@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from fer_edge.errors import UsageError
+from fer_edge.errors import StorageError, UsageError
 from fer_edge.files import storage_error
 
 
@@ -25,6 +25,8 @@ def stdout_errors() -> Iterator[None]:
 
     A closed pipe stays a BrokenPipeError: its reader has had enough, which is no error.
     """
+    if sys.stdout is None:
+        raise StorageError("standard output: cannot be written: it is closed")
     try:
         yield
     except BrokenPipeError:

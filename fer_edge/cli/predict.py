@@ -5,7 +5,9 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,10 +90,10 @@ def predict(
         else:
             printer = answers.CsvPrinter() if as_csv else answers.ChartPrinter()
         for outcome in _outcomes(classifier, images, search, 1 if pictures else batch_size, keep_pixels=bool(pictures)):
+            if pictures:
+                outcome = pictures.write(outcome)
             tally.add(outcome)
             printer.show(outcome)
-            if pictures:
-                pictures.write(outcome)
         printer.finish(tally)
     if summary := tally.summary():
         output.note(summary)
@@ -109,37 +111,61 @@ class _Pictures:
         from fer_edge.runtime.annotation import PICTURE_FORMATS
 
         self._out = out
-        self._is_folder = out.is_dir() or not out.suffix
+        # os.path: Path's own raise for names that are too long.
+        self._is_folder = os.path.isdir(out) or not out.suffix  # noqa: PTH112
         self.written: list[Path] = []
+        self._images = _real_paths(arguments)
         if self._is_folder:
             return
         if out.suffix.lower() not in PICTURE_FORMATS:
             raise UsageError(f"--out {out}: expected a folder or a name that ends in {', '.join(PICTURE_FORMATS)}")
         argument = arguments[0]
-        may_be_several = Path(argument).is_dir() or (glob.has_magic(argument) and not Path(argument).exists())
+        may_be_several = os.path.isdir(argument) or (  # noqa: PTH112
+            glob.has_magic(argument) and not os.path.exists(argument)  # noqa: PTH110
+        )
         if len(arguments) > 1 or may_be_several:
             raise UsageError(f"--out {out}: expected a folder, because there may be several images, found a file")
 
-    def write(self, outcome: "PhotoOutcome") -> None:
-        """Draw one image's faces and write the picture. Raises UsageError rather than write over the image itself."""
+    def write(self, outcome: "PhotoOutcome") -> "PhotoOutcome":
+        """Draw one image's faces and write the picture; what became of the image then.
+
+        Raises UsageError rather than write over one of the images themselves.
+        """
         if outcome.photo is None or outcome.pixels is None:
-            return
+            return outcome
         from fer_edge.files import make_folder
         from fer_edge.runtime.annotation import annotate, write_picture
 
         path = self._path(outcome.source)
-        if path.exists() and Path(outcome.source).exists() and path.samefile(outcome.source):
+        if os.path.realpath(path) in self._images:
             raise UsageError(f"--out {path}: expected another file than the image itself; choose another name")
         make_folder(path.parent)
-        write_picture(path, annotate(outcome.pixels, outcome.photo.faces))
+        try:
+            write_picture(path, annotate(outcome.pixels, outcome.photo.faces))
+        except ImageError as error:
+            return replace(outcome, photo=None, error=error)
         self.written.append(path)
+        return outcome
 
     def _path(self, source: str) -> Path:
         if not self._is_folder:
             return self._out
         stem = f"{'stdin' if source == _STDIN else Path(source).stem}-faces"
-        names = (f"{stem}{f'-{number}' if number > 1 else ''}.jpg" for number in range(1, len(self.written) + 2))
-        return next(self._out / name for name in names if self._out / name not in self.written)
+        names = (f"{stem}{f'-{number}' if number > 1 else ''}.jpg" for number in count(1))
+        paths = (self._out / name for name in names)
+        return next(path for path in paths if path not in self.written and os.path.realpath(path) not in self._images)
+
+
+def _real_paths(arguments: list[str]) -> set[str]:
+    """Where all the images lie that the command line names, links resolved."""
+    from fer_edge.runtime.folder import images_named
+
+    found: set[str] = set()
+    for argument in arguments:
+        if argument != "-":
+            with suppress(ImageError):  # said when it is its turn
+                found.update(os.path.realpath(path) for path in images_named(argument))
+    return found
 
 
 @contextmanager
@@ -168,6 +194,21 @@ def _libraries_silenced() -> Iterator[None]:
             os.close(silence)
 
 
+def _read_stdin() -> bytes:
+    """Standard input to its end. Raises ImageError where it is closed, no input, or longer than any image file."""
+    from fer_edge.runtime.images import MAX_FILE_BYTES
+
+    if sys.stdin is None:
+        raise ImageError(f"{_STDIN}: expected an image, found it closed")
+    try:
+        data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ImageError(f"{_STDIN}: cannot be read: {error.strerror or error}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageError(f"{_STDIN}: expected at most {MAX_FILE_BYTES} bytes, found more")
+    return data
+
+
 def _outcomes(
     classifier: "Classifier", arguments: list[str], search: "FaceSearch", batch_size: int, *, keep_pixels: bool
 ) -> "Iterator[PhotoOutcome]":
@@ -178,10 +219,10 @@ def _outcomes(
 
     def named() -> "Iterator[tuple[str, ImageSource]]":
         for argument in arguments:
-            if argument == "-":
-                yield _STDIN, sys.stdin.buffer.read()
-                continue
             try:
+                if argument == "-":
+                    yield _STDIN, _read_stdin()
+                    continue
                 for path in images_named(argument):
                     yield str(path), path
             except ImageError as error:

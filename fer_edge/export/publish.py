@@ -14,7 +14,7 @@ from fer_edge.export.parity import Parity
 from fer_edge.files import TEMPORARY_PREFIX, make_folder, storage_errors, sync_folder, write_bytes, write_text
 from fer_edge.training.checkpoint import BEST, LAST
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 def default_name(checkpoint: Path, file_format: str, precision: str, raw: bool) -> str:
@@ -35,7 +35,7 @@ def default_name(checkpoint: Path, file_format: str, precision: str, raw: bool) 
 def check_name(name: str) -> None:
     """Raises ModelError for a name that is no plain file name."""
     if not _NAME.fullmatch(name):
-        raise ModelError(f"--name: expected letters, digits, '.', '_' and '-', found {name!r}")
+        raise ModelError(f"--name: expected up to 200 letters, digits, '.', '_' and '-', found {name[:210]!r}")
 
 
 def model_path(folder: Path, name: str, file_format: str, note: Callable[[str], None] = lambda _: None) -> Path:

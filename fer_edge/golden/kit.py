@@ -73,8 +73,8 @@ def write_kit(model: Path, folder: Path | None = None, *, inputs: Iterable[Vecto
     with fill_folder(folder) as stage:
         for vector, entry in zip(vectors, entries, strict=True):
             _write_inputs(stage, vector, classifier, entry)
-        (stage / MANIFEST).write_text(_json_text(manifest), encoding="utf-8")
-        (stage / PLAIN_MANIFEST).write_text(plain_manifest(manifest), encoding="utf-8")
+        (stage / MANIFEST).write_text(_json_text(manifest), encoding="utf-8", errors="backslashreplace")
+        (stage / PLAIN_MANIFEST).write_text(plain_manifest(manifest), encoding="utf-8", errors="backslashreplace")
         for checker in CHECKERS:
             source = resources.files("fer_edge.golden").joinpath("checkers", checker)
             (stage / checker).write_bytes(source.read_bytes())

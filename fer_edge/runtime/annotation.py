@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from fer_edge import files
-from fer_edge.errors import UsageError
+from fer_edge.errors import ImageError, UsageError
 from fer_edge.runtime.detector import Box
 from fer_edge.runtime.photos import FacePrediction
 
@@ -99,7 +99,7 @@ def annotate(pixels: NDArray[np.uint8], faces: Sequence[FacePrediction], *, note
 
 def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
     """Write a picture uint8 RGB (H, W, 3), as the suffix of ``path`` says, atomically. Raises UsageError for another
-    suffix than those of PICTURE_FORMATS and a size that the format cannot hold, and StorageError."""
+    suffix than those of PICTURE_FORMATS and StorageError; ImageError for a size that the format cannot hold."""
     file_format = PICTURE_FORMATS.get(path.suffix.lower())
     if file_format is None:
         raise UsageError(f"{path}: expected a picture that ends in {', '.join(PICTURE_FORMATS)}, found {path.suffix!r}")
@@ -108,7 +108,7 @@ def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
         Image.fromarray(picture).save(stream, file_format, quality=QUALITY)
     except (OSError, ValueError) as error:  # WebP ends at 16383 pixels a side
         height, width = picture.shape[:2]
-        raise UsageError(f"{path}: a picture of {width}x{height} pixels cannot be {file_format}; write .png") from error
+        raise ImageError(f"{path}: a picture of {width}x{height} pixels cannot be {file_format}; write .png") from error
     files.write_bytes(path, stream.getvalue())
 
 

@@ -33,20 +33,39 @@ class Outcome:
 
 def images_in(folder: str | Path) -> Iterator[Path]:
     """Image files (by their suffix) in ``folder`` and below, by name, without hidden ones; links to folders are not
-    followed, so loops cannot happen. Raises ImageError when there is no such folder."""
-    if not Path(folder).is_dir():
+    followed, so loops cannot happen. Raises ImageError when there is no such folder, and in the end, when every other
+    file was given, for folders below it that cannot be read."""
+    unreadable: list[OSError] = []
+    yield from _walk(folder, unreadable)
+    _refuse_unreadable(unreadable)
+
+
+def _walk(folder: str | Path, unreadable: list[OSError]) -> Iterator[Path]:
+    """The files of ``images_in``; what cannot be read is added to ``unreadable``."""
+    if not os.path.isdir(folder):  # noqa: PTH112  # Path.is_dir raises where a folder above cannot be read
         raise ImageError(f"{shown(str(folder))}: expected a folder, found none")
-    for root, folders, files in os.walk(folder):
+    for root, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
                 yield Path(root, name)
 
 
+def _refuse_unreadable(unreadable: list[OSError]) -> None:
+    if unreadable:
+        first, others = unreadable[0], len(unreadable) - 1
+        more = f" (and {others} more)" if others else ""
+        raise ImageError(
+            f"{shown(str(first.filename))}{more}: expected a folder that can be read, found: {first.strerror or first}"
+        )
+
+
 def count_images(folder: str | Path) -> int:
     """How many files ``images_in`` yields. Raises ImageError when there are none."""
-    total = sum(1 for _ in images_in(folder))
+    unreadable: list[OSError] = []
+    total = sum(1 for _ in _walk(folder, unreadable))
     if total == 0:
+        _refuse_unreadable(unreadable)
         raise ImageError(f"{shown(str(folder))}: expected image files ({', '.join(sorted(SUFFIXES))}), found none")
     return total
 
@@ -57,10 +76,11 @@ def images_named(argument: str) -> Iterator[Path | str]:
     What is none of these is passed on as it is, so that opening it says what is wrong. Raises ImageError when a folder
     or a glob has no image.
     """
-    if Path(argument).is_dir():
+    # os.path: Path's own raise for names that are too long, and where a folder above cannot be read.
+    if os.path.isdir(argument):  # noqa: PTH112
         count_images(argument)
         yield from images_in(argument)
-    elif Path(argument).exists() or not glob.has_magic(argument):
+    elif os.path.exists(argument) or not glob.has_magic(argument):  # noqa: PTH110
         yield argument
     else:
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern

@@ -5,13 +5,14 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from fer_edge.errors import ImageError
+from fer_edge.runtime.jpeg_scans import has_more_scans
 
 ImageSource: TypeAlias = str | Path | bytes | bytearray | memoryview | Image.Image | NDArray[np.generic]
 """What can be opened: a path, the bytes of an image file, a PIL image, or an array (H, W) or (H, W, 1 | 3 | 4)."""
@@ -36,6 +37,9 @@ MAX_SIDE = 2**16 - 1
 
 MAX_FILE_BYTES = 2**30
 
+MAX_JPEG_SCANS = 64
+"""Progressive photos have about ten. A file of a few kilobytes can repeat one for an hour of decoding."""
+
 BACKGROUND = 255
 """Transparent pixels lie on white, as they do on a page."""
 
@@ -44,6 +48,8 @@ FACE_SIZE = 48
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 _EXIF_ORIENTATION = 0x0112
+_TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
+_WHITE_IS_ZERO = 0
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -70,7 +76,7 @@ def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.
         if isinstance(source, str | Path):
             return _decode_file(source, name)
         if isinstance(source, bytes | bytearray | memoryview):
-            return _decode_stream(io.BytesIO(source), name)
+            return _decode_bytes(bytes(source), name)
         if isinstance(source, Image.Image):
             return _pixels_of(source, name)
         if isinstance(source, np.ndarray):
@@ -127,18 +133,19 @@ def _decode_file(source: str | Path, name: str) -> NDArray[np.uint8]:
             data = stream.read()
     except OSError as error:
         raise ImageError(f"{name}: cannot be opened: {error.strerror or error}") from error
-    return _decode_stream(io.BytesIO(data), name)
+    return _decode_bytes(data, name)
 
 
-def _decode_stream(stream: IO[bytes], name: str) -> NDArray[np.uint8]:
+def _decode_bytes(data: bytes, name: str) -> NDArray[np.uint8]:
     try:
-        image = Image.open(stream, formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
-        stream.seek(0)
-        start = stream.read(8)
+        start = data[:8]
         found = f"other bytes (they start with {start.hex(' ')})" if start else "no bytes"
         raise ImageError(f"{name}: expected a {', '.join(FORMATS)} image, found {found}") from error
     with image:
+        if image.format in ("JPEG", "MPO") and has_more_scans(data, MAX_JPEG_SCANS):
+            raise ImageError(f"{name}: expected a JPEG of at most {MAX_JPEG_SCANS} scans, found more; save it again")
         return _pixels_of(image, name)
 
 
@@ -165,10 +172,24 @@ def _pixels_of(image: Image.Image, name: str) -> NDArray[np.uint8]:
     if upright.mode.startswith("I") or upright.mode == "F":
         if not is_from_file and upright.mode != "F":
             _refuse_narrow(np.asarray(upright), name)
-        return _scaled_to_8_bit(np.asarray(upright), name)[:, :, np.newaxis]
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            _refuse_depth(image, name)
+        grey = _scaled_to_8_bit(np.asarray(upright), name)
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
+            grey = 255 - grey  # Pillow inverts these with 8 bits only
+        if isinstance(transparent := image.info.get("transparency"), int):  # a PNG's one transparent level
+            grey[np.asarray(upright) == transparent] = BACKGROUND
+        return grey[:, :, np.newaxis]
     flat = _flattened(upright)
     pixels = np.array(flat, dtype=np.uint8)  # a copy: writable, and independent of Pillow's buffer
     return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+
+
+def _refuse_depth(image: TiffImagePlugin.TiffImageFile, name: str) -> None:
+    """Pillow reads other depths than 16 bits into integers as wide, and their full scale would be a guess."""
+    bits = image.tag_v2.get(_TIFF_BITS, (1,))[0]
+    if image.mode != "F" and bits != 16:
+        raise ImageError(f"{name}: expected a TIFF of 8 or 16 bits a value, found {bits}; save it with 8 or 16")
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -1,6 +1,7 @@
 """Reads an exported model from disk and refuses what cannot be trusted, before onnxruntime sees a byte of it."""
 
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from fer_edge.errors import ModelError
 from fer_edge.runtime.claims import check_format, check_graph
 from fer_edge.runtime.onnx_file import OnnxFile, read_onnx
 from fer_edge.runtime.seal import file_sha256, verify_seal
+
+MAX_MODEL_BYTES = 2**31
+"""What protobuf, and with it an ONNX file, can hold."""
+MAX_CARD_BYTES = 2**24
 
 _ARCHIVE_MAGIC = b"PK\x03\x04"
 _ORT_MAGIC = b"ORTM"  # the flatbuffer's file identifier, at byte 4
@@ -63,9 +68,9 @@ def read_model(path: str | Path) -> ModelFile:
 
 
 def read_model_bytes(path: Path) -> bytes:
-    """The bytes of ``path``. Raises ModelError when it is missing, a folder, empty or unreadable."""
+    """The bytes of ``path``. Raises ModelError when it is missing, no regular file, empty, too large or unreadable."""
     try:
-        data = path.read_bytes()
+        data = _read_regular(path, MAX_MODEL_BYTES)
     except FileNotFoundError as error:
         raise ModelError(
             f"{path}: no such model; make one with 'python cli.py export --checkpoint runs/NAME'"
@@ -77,6 +82,18 @@ def read_model_bytes(path: Path) -> bytes:
     if not data:
         raise ModelError(f"{path}: expected a model, found an empty file; export it again")
     return data
+
+
+def _read_regular(path: Path, limit: int) -> bytes:
+    """Of a pipe or device the end may never come, and memory runs out before that of a file of holes."""
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelError(f"{path}: expected a file, found a device, pipe or socket; write it to a file first")
+    if status.st_size > limit:
+        raise ModelError(f"{path}: expected at most {limit} bytes, found {status.st_size}; is it the right file?")
+    return path.read_bytes()
 
 
 def is_archive(data: bytes) -> bool:
@@ -112,7 +129,7 @@ def check_beside(path: Path, card: ModelCard, sha256: str) -> None:
     """Refuse (ModelError) a model whose card or hash differs from the ``NAME.json`` beside it, where there is one."""
     beside = path.with_suffix(".json")
     try:
-        text = beside.read_bytes()
+        text = _read_regular(beside, MAX_CARD_BYTES)
     except FileNotFoundError:
         return  # a model may travel alone: its seal was checked
     except OSError as error:

@@ -16,6 +16,9 @@ import zipfile
 from fer_edge.card import CARD_KEY, UNSEALED
 from fer_edge.errors import ModelError
 
+MAX_UNPACKED_BYTES = 2**31
+"""Of an archive's entries together; a few megabytes may claim to hold more than memory does."""
+
 _DIGITS = re.compile(rb'"content_sha256":\s?"([0-9a-f]{64})"')
 
 ZIP_CARD_ENTRY = f"extra/{CARD_KEY}"
@@ -54,6 +57,9 @@ def content_hash_of_zip(data: bytes, name: str = "model", *, card_entry: str = Z
     digest = hashlib.sha256()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            inflated = sum(entry.file_size for entry in archive.infolist())
+            if inflated > MAX_UNPACKED_BYTES:
+                raise zipfile.BadZipFile(f"{inflated} bytes unpacked, more than {MAX_UNPACKED_BYTES}")
             for entry in sorted(archive.namelist()):
                 content = archive.read(entry)  # also checks its CRC, where the entry is left out of the hash
                 inner = entry.partition("/")[2] or entry

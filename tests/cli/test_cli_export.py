@@ -57,7 +57,7 @@ def test_a_failed_check_exits_3_prints_the_figures_and_publishes_nothing(run_fol
     ("arguments", "message"),
     [
         (("--format", "pt2", "--precision", "int8"), "expected --format onnx or ort with --precision int8, found pt2"),
-        (("--name", "a/b"), "--name: expected letters, digits, '.', '_' and '-', found 'a/b'"),
+        (("--name", "a/b"), "--name: expected up to 200 letters, digits, '.', '_' and '-', found 'a/b'"),
         (("--precision", "int8", "--target", "riscv"), "--target: expected auto, x86-vnni, x86, arm, found 'riscv'"),
     ],
 )

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,59 @@ def test_where_no_image_is_scored_nothing_is_said_of_others(repository: Path, mo
     done = run(repository, "bad.jpg", "--model", model, cwd=photos)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "error: 1 of 1 could not be scored (named above)"
+
+
+def test_no_picture_replaces_an_image_that_is_read(repository: Path, model: str, photos: Path) -> None:
+    kept = photos / "a-faces.jpg"
+    Image.new("RGB", (50, 50), "teal").save(kept)
+    before = kept.read_bytes()
+    done = run(repository, ".", "--model", model, "--out", ".", "--faces", "crop", cwd=photos)
+    assert done.returncode == 0, done.stderr
+    assert kept.read_bytes() == before
+    assert (photos / "a-faces-2.jpg").is_file()
+
+
+def test_a_picture_that_cannot_be_written_costs_no_other_image(repository: Path, model: str, photos: Path) -> None:
+    Image.new("L", (1, 65520), 90).save(photos / "a.png")
+    done = run(repository, ".", "--model", model, "--out", "drawn", "--faces", "crop", "--json", cwd=photos)
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert [result["source"] for result in found["results"]] == ["b.jpg", "more/c.png"]
+    assert "cannot be JPEG; write .png" in found["errors"][0]["error"]
+
+
+@pytest.mark.parametrize("output", ["--json", "--csv", "--chart"])
+def test_a_closed_standard_output_is_an_error(repository: Path, model: str, photos: Path, output: str) -> None:
+    options = ["--model", model] if output == "--chart" else ["--model", model, output]
+    closed = ["sh", "-c", '"$@" >&-', "sh", sys.executable, str(repository / "cli.py"), "predict", "a.png", *options]
+    done = subprocess.run(closed, capture_output=True, text=True, cwd=photos, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: standard output: cannot be written: it is closed"
+
+
+@pytest.mark.parametrize("how", ["<&-", "0>out"])
+def test_a_standard_input_that_gives_nothing_is_one_line(repository: Path, model: str, photos: Path, how: str) -> None:
+    command = ["sh", "-c", f'"$@" {how}', "sh", sys.executable, str(repository / "cli.py"), "predict", "-"]
+    done = subprocess.run([*command, "--model", model], capture_output=True, text=True, cwd=photos, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1].startswith("<stdin>: ")
+    assert done.stderr.splitlines()[2:] == ["error: 1 of 1 could not be scored (named above)"]
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".jpg", "data:image/png;base64," + "A" * 5000])
+def test_a_name_that_no_file_can_have_is_one_line(repository: Path, model: str, photos: Path, name: str) -> None:
+    done = run(repository, name, "b.jpg", "--model", model, "--csv", cwd=photos)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stdout.count("b.jpg") == 1
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(repository: Path, model: str, photos: Path) -> None:
+    (photos / "a.png").rename(photos / "日本.png")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = run(repository, "日本.png", "--model", model, cwd=photos, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert r"\u65e5\u672c.png" in done.stdout
 
 
 def damaged_tiff() -> bytes:

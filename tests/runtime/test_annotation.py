@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from fer_edge.errors import StorageError, UsageError
+from fer_edge.errors import ImageError, StorageError, UsageError
 from fer_edge.labels import EXPRESSIONS
 from fer_edge.runtime.annotation import COLOURS, INK, MIN_PICTURE_SIDE, annotate, write_picture
 from fer_edge.runtime.detector import Box, Face
@@ -92,7 +92,7 @@ def test_pictures_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
     picture = np.zeros((10, 10, 3), dtype=np.uint8)
     with pytest.raises(UsageError, match=r"a\.gif: expected a picture that ends in \.jpg, .*, found '\.gif'"):
         write_picture(tmp_path / "a.gif", picture)
-    with pytest.raises(UsageError, match=r"a\.webp: a picture of 17000x1 pixels cannot be WEBP; write \.png"):
+    with pytest.raises(ImageError, match=r"a\.webp: a picture of 17000x1 pixels cannot be WEBP; write \.png"):
         write_picture(tmp_path / "a.webp", np.zeros((1, 17000, 3), dtype=np.uint8))
     with pytest.raises(StorageError, match=r"nowhere/a\.jpg: cannot be written"):
         write_picture(tmp_path / "nowhere" / "a.jpg", picture)

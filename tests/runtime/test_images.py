@@ -126,6 +126,40 @@ def test_16_bit_grey_is_scaled_not_clipped(format: str) -> None:
     assert decode_image(encoded(Image.fromarray(ramp), format))[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
+def test_16_bit_tiff_in_which_white_is_zero_is_no_negative() -> None:
+    values = RNG.integers(0, 2**16, (6, 5), dtype=np.uint16)
+    inverted = encoded(Image.fromarray(65535 - values), "TIFF", tiffinfo={262: 0})
+    assert np.array_equal(decode_image(inverted), decode_image(encoded(Image.fromarray(values), "TIFF")))
+
+
+def test_tiff_of_another_depth_is_refused() -> None:
+    grey = RNG.integers(0, 256, (6, 5), dtype=np.int32)  # as 32-bit integers: their full scale would be a guess
+    with pytest.raises(ImageError, match="expected a TIFF of 8 or 16 bits a value, found 32"):
+        decode_image(encoded(Image.fromarray(grey), "TIFF"), name="deep.tif")
+
+
+def test_transparent_level_of_16_bit_grey_lies_on_white() -> None:
+    values = np.full((6, 5), 1000, np.uint16)
+    values[2, 3] = 2000
+    pixels = decode_image(encoded(Image.fromarray(values), "PNG", transparency=2000))
+    assert pixels[2, 3, 0] == 255
+    assert pixels[0, 0, 0] == 4
+
+
+def test_a_jpeg_that_repeats_its_scans_is_refused_before_decoding() -> None:
+    whole = encoded(SMOOTH, "JPEG", progressive=True)
+    scan, end = whole.rindex(b"\xff\xda"), whole.rindex(b"\xff\xd9")
+    with pytest.raises(ImageError, match="expected a JPEG of at most 64 scans, found more"):
+        decode_image(whole[:end] + 70 * whole[scan:end] + whole[end:], name="long.jpg")
+
+
+def test_scans_in_other_segments_of_a_jpeg_do_not_count() -> None:
+    whole = encoded(SMOOTH, "JPEG", progressive=True)
+    profile = 200 * b"\xff\xda\x00\x02"
+    segment = b"\xff\xe7" + (len(profile) + 2).to_bytes(2, "big") + profile
+    assert np.array_equal(decode_image(whole[:2] + segment + whole[2:]), decode_image(whole))
+
+
 def test_float_images_use_zero_to_one_and_refuse_other_ranges() -> None:
     assert decode_image(Image.fromarray(np.array([[0.0, 0.5, 1.0]], dtype=np.float32)))[0, :, 0].tolist() == [
         0,

@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -221,3 +222,20 @@ def test_damaged_ort_model_is_refused(tmp_path: Path, tiny_model: Path) -> None:
         path.write_bytes(changed)
         with pytest.raises(ModelError, match=r"tiny\.ort: "):
             read_model(path)
+
+
+def test_a_pipe_is_refused_as_model_and_as_card_instead_of_waiting_for_it(tmp_path: Path, copied: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(ModelError, match=r"pipe.onnx: expected a file, found a device, pipe or socket"):
+        read_model(tmp_path / "pipe.onnx")
+    copied.with_suffix(".json").unlink()
+    os.mkfifo(copied.with_suffix(".json"))
+    with pytest.raises(ModelError, match=r"tiny.json: expected a file, found a device, pipe or socket"):
+        read_model(copied)
+
+
+def test_a_file_larger_than_any_model_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "huge.onnx").open("wb") as stream:
+        stream.truncate(2**40)  # holes: it takes no space
+    with pytest.raises(ModelError, match=r"huge.onnx: expected at most 2147483648 bytes, found 1099511627776"):
+        read_model(tmp_path / "huge.onnx")

@@ -1,0 +1,23 @@
+"""Counts the scans of a JPEG file: each one costs a decoder a pass over the whole image, however short it is."""
+
+import re
+
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_WITHOUT_LENGTH = (0x01, 0xD8)
+_NEXT_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
+"""Behind a scan's data, in which FF is followed by 00 or by a restart marker (ITU-T T.81, B.1.1)."""
+
+
+def has_more_scans(data: bytes, limit: int) -> bool:
+    """Whether the first image in ``data``, the bytes of a JPEG file, has more scans than ``limit``."""
+    if data.count(bytes((0xFF, _START_OF_SCAN))) <= limit:  # thumbnails and profiles can only add to it
+        return False
+    scans, position = 0, 2
+    while scans <= limit and (found := _NEXT_MARKER.search(data, position)):
+        marker, position = found.group(1)[0], found.end()
+        if marker == _END_OF_IMAGE:
+            break
+        scans += marker == _START_OF_SCAN
+        if marker not in _WITHOUT_LENGTH:  # what lies in a segment is stepped over with it
+            position += max(2, int.from_bytes(data[position : position + 2], "big"))
+    return scans > limit
