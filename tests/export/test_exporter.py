@@ -132,7 +132,7 @@ def test_combinations_that_no_file_can_hold_are_refused(tmp_path, change, messag
 
 
 def test_a_name_must_be_a_plain_file_name(tiny_run, tmp_path):
-    with pytest.raises(ModelError, match=r"--name: expected letters, digits.*found '\.\./x'"):
+    with pytest.raises(ModelError, match=r"--name: expected up to 200 letters, digits.*found '\.\./x'"):
         export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path, name="../x"))
 
 

@@ -83,7 +83,7 @@ def test_an_accuracy_that_may_not_be_lost_is_a_gate(request_of, monkeypatch):
 
 @pytest.mark.parametrize("name", ["../evil", "a/b"])
 def test_a_name_that_leaves_the_folder_is_refused(request_of, name):
-    with pytest.raises(ModelError, match="--name: expected letters, digits"):
+    with pytest.raises(ModelError, match="--name: expected up to 200 letters, digits"):
         export_half_weights(request_of(name=name))
 
 

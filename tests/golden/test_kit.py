@@ -147,9 +147,7 @@ def test_a_model_without_numbers_gets_no_kit(tmp_path):
     (card,) = (entry for entry in model.metadata_props if entry.key == CARD_KEY)
     card.value = replace(ModelCard.from_json(card.value), content_sha256=UNSEALED).to_json()
     (tmp_path / "nan.onnx").write_bytes(seal(model.SerializeToString()))
-    with pytest.raises(
-        ModelError, match=r"nan\.onnx: expected numbers for a face of each expression, .*, found some that"
-    ):
+    with pytest.raises(ModelError, match=r"nan\.onnx: expected finite logits, found infinite ones or NaN"):
         write_kit(tmp_path / "nan.onnx", tmp_path / "kit")
     assert not (tmp_path / "kit").exists()
 
