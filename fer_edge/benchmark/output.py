@@ -13,6 +13,12 @@ from fer_edge.files import write_text
 _PICTURES = {"latency": draw_latency_against_accuracy, "throughput": draw_throughput}
 
 
+def output_paths(folder: Path, name: str, json_path: Path | None = None) -> list[Path]:
+    """Every file that ``write_benchmark`` may write: JSON, CSV, Markdown, then the pictures."""
+    tables = [json_path or folder / f"{name}.json", folder / f"{name}.csv", folder / f"{name}.md"]
+    return [*tables, *(folder / f"{name}-{kind}.png" for kind in _PICTURES)]
+
+
 def write_benchmark(
     benchmark: Benchmark,
     folder: Path,
@@ -26,13 +32,13 @@ def write_benchmark(
     ``json_path`` is where the JSON goes instead. Without matplotlib there is no picture, and ``note`` hears so.
     Raises StorageError.
     """
-    paths = [json_path or folder / f"{name}.json", folder / f"{name}.csv", folder / f"{name}.md"]
+    planned = output_paths(folder, name, json_path)
+    paths, for_pictures = planned[:3], planned[3:]
     write_text(paths[0], benchmark.to_json())
     write_text(paths[1], to_csv(benchmark))
     pictures: list[tuple[str, str]] = []
     try:
-        for kind, draw in _PICTURES.items():
-            path = folder / f"{name}-{kind}.png"
+        for draw, path in zip(_PICTURES.values(), for_pictures, strict=True):
             caption = draw(benchmark.timed, path)
             if caption is not None:
                 pictures.append((caption, path.name))

@@ -81,6 +81,13 @@ def run_benchmark(
     )
 
 
+def model_paths(request: BenchmarkRequest) -> list[Path]:
+    """The models that were named, or all in the folder. Raises ModelError where there is nothing to measure."""
+    if request.models or (request.checkpoints and not request.folder.is_dir()):
+        return list(request.models)
+    return models_in(request.folder)
+
+
 def _installed(request: BenchmarkRequest, note: Note) -> tuple[str, ...]:
     """The runtimes that are wanted and installed. The notes say which are not, and how to get them."""
     runtimes = list(request.runtimes)
@@ -96,10 +103,7 @@ def _installed(request: BenchmarkRequest, note: Note) -> tuple[str, ...]:
 
 def _subjects(request: BenchmarkRequest, runtimes: Sequence[str], folder: Path, say: Note, note: Note) -> list[Subject]:
     """The models that were named or all in the folder, then each checkpoint and its rivals."""
-    paths = list(request.models)
-    if not paths and not (request.checkpoints and not request.folder.is_dir()):
-        paths = models_in(request.folder)
-    subjects = [read_subject(path, trust=request.trust) for path in paths]
+    subjects = [read_subject(path, trust=request.trust) for path in model_paths(request)]
     for checkpoint in request.checkpoints:
         if find_spec("torch") is None:
             note("torch is not installed: no PyTorch rows; run: pip install 'fer-edge[train]'")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_edge.cli.output import note, refuse_overwriting, result, wrote
+from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, wrote
 from fer_edge.errors import CheckFailed, Interrupted, ModelError, ProviderError, UsageError
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ def benchmark(
         python cli.py benchmark --compare benchmark-results/benchmark.json --max-regression 5 --name after
     """
     from fer_edge.benchmark.comparison import compare_benchmarks
-    from fer_edge.benchmark.output import write_benchmark
+    from fer_edge.benchmark.output import output_paths, write_benchmark
     from fer_edge.benchmark.progress import Reporter
     from fer_edge.benchmark.results import Benchmark
-    from fer_edge.benchmark.run import run_benchmark
+    from fer_edge.benchmark.run import model_paths, run_benchmark
     from fer_edge.files import make_folder
     from fer_edge.training.signals import StopSignals
 
@@ -93,9 +93,6 @@ def benchmark(
     if not math.isfinite(max_regression):  # no row would ever be slower than not-a-number
         raise UsageError(f"--max-regression: expected a number of percent, found {max_regression:g}")
     target = json_path if json_path not in (None, STDOUT) else None
-    if compare is not None:
-        option = "--json" if target else "--out, --name"
-        refuse_overwriting(option, target or out / f"{name}.json", (compare,))
     request = _request(
         quick=quick,
         models=models,
@@ -111,6 +108,9 @@ def benchmark(
         trust=trust,
         max_drop=max_drop,
     )
+    untouched = [file for model in model_paths(request) for file in files_of_model(model)]
+    untouched += [*request.checkpoints, *([compare] if compare is not None else [])]
+    refuse_overwriting("--out, --name", output_paths(out, name, target), untouched)
     before = Benchmark.read(compare) if compare is not None else None  # before minutes of measuring, not after
     with StopSignals() as signals, Reporter() as reporter:
         done = run_benchmark(request, reporter, stop=lambda: signals.received is not None, command=_command_line())

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,21 @@ def result_json(value: Any) -> None:
     result(json.dumps(value, indent=2, allow_nan=False))
 
 
-def refuse_overwriting(option: str, path: Path, kept: Iterable[Path]) -> None:
-    """Raise UsageError where writing ``path``, which ``option`` names, would replace one of the files ``kept``."""
-    for one in kept:
+def refuse_overwriting(options: str, outputs: Iterable[Path], kept: Iterable[Path]) -> None:
+    """Raise UsageError where writing one of ``outputs``, which ``options`` name, would replace one of ``kept``.
+
+    For before anything is measured, not after.
+    """
+    for path, one in product(outputs, kept):
         if os.path.realpath(path) == os.path.realpath(one) or (path.exists() and one.exists() and path.samefile(one)):
             raise UsageError(
-                f"{option}: expected a file of its own, found {one}, which this would replace; name another"
+                f"{options}: expected a file of its own, found {one}, which this would replace; name another"
             )
+
+
+def files_of_model(path: Path) -> tuple[Path, ...]:
+    """A model and the cards beside it, for programs and for people, whether there are any or not."""
+    return path, path.with_suffix(".json"), path.with_suffix(".md")
 
 
 def note(text: str) -> None:

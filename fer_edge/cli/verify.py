@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fer_edge.cli.output import note, refuse_overwriting, result, result_json, wrote
+from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
 from fer_edge.errors import CheckFailed
 
 
@@ -56,7 +56,7 @@ def verify(
     )
     for option, path in (("--markdown", markdown), ("--picture", picture)):  # before minutes of measuring, not after
         if path is not None:
-            refuse_overwriting(option, path, (model, model.with_suffix(".json"), checkpoint))
+            refuse_overwriting(option, [path], [*files_of_model(model), checkpoint])
             make_folder(path.parent)
     verification = verify_model(request, note)
     if json_output:

@@ -117,6 +117,18 @@ def test_the_earlier_benchmark_is_never_replaced_by_the_one_that_is_compared_wit
     assert (folder / "benchmark.json").read_bytes() == before
 
 
+def test_a_report_never_replaces_the_card_of_a_measured_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("exported").mkdir()
+    for suffix in (".onnx", ".json"):
+        shutil.copy(FIXTURES / f"tiny{suffix}", "exported")
+    for models in ((), ("exported/tiny.onnx",)):
+        done = run(*models, *SHORT, "--out", "exported", "--name", "tiny")
+        assert done.exit_code == 2
+        assert "--out, --name: expected a file of its own, found exported/tiny.json" in done.stderr
+    assert Path("exported/tiny.json").read_bytes() == (FIXTURES / "tiny.json").read_bytes()
+
+
 def test_what_was_measured_is_kept_where_there_is_nothing_to_compare_it_with(measured, tmp_path):
     _, folder = measured
     other = tmp_path / "other.json"
