@@ -24,6 +24,7 @@ from fer_edge.cli import (
     webcam,
 )
 from fer_edge.cli.output import discard_stdout, is_main_process
+from fer_edge.cli.stopping import raise_on_sigterm, signal_behind
 from fer_edge.errors import FerEdgeError, Interrupted, MissingExtraError
 
 _TRAIN_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "matplotlib", "filelock")
@@ -42,9 +43,10 @@ class _OneLineErrors(TyperGroup):
                 # an interruption is no error: somebody asked for it
                 typer.echo(str(told) if isinstance(told, Interrupted) else f"error: {told}", err=True)
             raise typer.Exit(told.exit_code) from error
-        except KeyboardInterrupt:
-            typer.echo("interrupted; nothing more was written", err=True)
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as stop:
+            if is_main_process():
+                typer.echo("interrupted; nothing more was written", err=True)
+            raise typer.Exit(128 + signal_behind(stop)) from None
         except BrokenPipeError:
             # The reader (head, less) closed the pipe: stop quietly, and keep Python from flushing into it at exit.
             discard_stdout()
@@ -87,6 +89,7 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the command line."""
+    raise_on_sigterm()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not closed, and not replaced by a test
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack a file name's letters

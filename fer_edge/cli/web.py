@@ -1,12 +1,12 @@
 """``web``: the page that runs the face detector and a model in its visitor's browser."""
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fer_edge.cli import output
+from fer_edge.cli.stopping import signal_behind
 from fer_edge.errors import Interrupted
 
 
@@ -57,5 +57,5 @@ def web(
         output.note(f"serving {server.url} to this machine; Ctrl-C stops")
         try:
             server.serve_forever()
-        except KeyboardInterrupt:
-            raise Interrupted(f"stopped; the page is in {out}", signal.SIGINT) from None
+        except KeyboardInterrupt as stop:
+            raise Interrupted(f"stopped; the page is in {out}", signal_behind(stop)) from None

@@ -1,6 +1,5 @@
 """``webcam``: the expression of every face a camera sees, live, or of those in a video file."""
 
-import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli import output
+from fer_edge.cli.stopping import signal_behind
 from fer_edge.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -78,15 +78,15 @@ def webcam(
         shows = window if window is not None else video is None or (out is None and csv is None)
         sinks = _Sinks(stack, source.name, source.frames_per_s, out=out, csv=csv, shows=shows)
         output.note(f"model {classifier.path} on {source.name}; Ctrl-C ends it")
-        is_interrupted = False
+        stopped_by: int | None = None
         start = time.perf_counter()
         try:
             for analysed in analyse(source, classifier, search, tracker):
                 summary.add(analysed)
                 if not sinks.take(analysed) or summary.num_frames == frames:
                     break
-        except KeyboardInterrupt:
-            is_interrupted = True
+        except KeyboardInterrupt as stop:
+            stopped_by = signal_behind(stop)
         summary.seconds = time.perf_counter() - start
         written = sinks.finish() if summary.num_frames else []
     if as_json:
@@ -94,8 +94,8 @@ def webcam(
     else:
         output.result(_told(source.name, summary))
     output.wrote(*written)
-    if is_interrupted:
-        raise Interrupted(f"interrupted after {summary.num_frames} frames; what was done is written", signal.SIGINT)
+    if stopped_by is not None:
+        raise Interrupted(f"interrupted after {summary.num_frames} frames; what was done is written", stopped_by)
 
 
 class _Sinks:

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +143,19 @@ def test_a_standard_input_that_gives_nothing_is_one_line(repository: Path, model
     assert done.returncode == 1
     assert done.stderr.splitlines()[1].startswith("<stdin>: ")
     assert done.stderr.splitlines()[2:] == ["error: 1 of 1 could not be scored (named above)"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_wait_for_standard_input_in_one_line(repository: Path, number: int, code: int) -> None:
+    command = [sys.executable, str(repository / "cli.py"), "predict", "-"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(bytes(2**20))  # more than a pipe holds: returns when the command is reading
+    process.send_signal(number)
+    told = process.communicate(timeout=60)[1].decode().splitlines()
+    assert process.returncode == code
+    assert told[0].startswith("model ")
+    assert told[1:] == ["interrupted; nothing more was written"]
 
 
 @pytest.mark.parametrize("name", ["a" * 300 + ".jpg", "data:image/png;base64," + "A" * 5000])

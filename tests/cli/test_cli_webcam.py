@@ -58,7 +58,8 @@ def test_json_sums_the_video_up(command: list[str], clip: Path, tmp_path: Path) 
     assert found["frames_per_s"] > 0
 
 
-def test_ctrl_c_finishes_the_files(command: list[str], clip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_finishes_the_files(command: list[str], clip: Path, tmp_path: Path, number: int, code: int) -> None:
     import cv2
 
     capture = cv2.VideoCapture(str(clip))
@@ -76,9 +77,9 @@ def test_ctrl_c_finishes_the_files(command: list[str], clip: Path, tmp_path: Pat
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert stdout.startswith("long.avi: ")
     *_, wrote_video, wrote_table, last = stderr.splitlines()
     assert (wrote_video, wrote_table) == ("wrote result.mp4", "wrote faces.csv")
