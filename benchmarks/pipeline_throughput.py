@@ -115,7 +115,7 @@ def report(
     share = pipeline_rate / model_rate
     result = {
         "what": "images/s from image files to labels, against the model alone on pixels in memory; medians",
-        "model": str(options.model),
+        "model": options.model.name,
         "card": {"name": classifier.card.name, "precision": classifier.card.precision},
         "provider": classifier.provider,
         "images": images,
