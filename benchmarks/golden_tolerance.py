@@ -5,7 +5,8 @@
     python benchmarks/golden_tolerance.py MODEL.onnx ... --output benchmarks/results/golden_tolerance.json
 
 Each model answers the same drawn faces, photos and noise in Python (another number of threads, and without graph
-optimisation), in Node (onnxruntime-node) and on WebAssembly (onnxruntime-web). The kits' own checkers compare.
+optimisation), in Node (onnxruntime-node) and on WebAssembly (onnxruntime-web). The kits' own checkers compare. What the
+checker says to an app that takes blue for red is kept beside these.
 """
 
 import argparse
@@ -102,6 +103,21 @@ def write_kits(model: Path, vectors: list[Vector], folder: Path) -> dict[str, Pa
     return kits
 
 
+def complaint_about_swapped_colours(model: Path, folder: Path) -> str:
+    """What the checker of the usual kit says where red and blue are swapped in every vector."""
+    kit = write_kit(model, folder / "swapped").folder
+    for vector in json.loads((kit / MANIFEST).read_text())["vectors"]:
+        if vector["shape"][3] == 3:
+            file = kit / vector["file"]
+            file.write_bytes(np.fromfile(file, np.uint8).reshape(vector["shape"])[..., ::-1].tobytes())
+    done = subprocess.run(
+        [sys.executable, str(kit / "check.py"), str(model.resolve())], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 0:
+        raise SystemExit(f"{model}: expected the checker to find swapped colours, found: {done.stdout.strip()}")
+    return done.stderr.strip()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", type=Path)
@@ -121,6 +137,7 @@ def main() -> None:
                 "python, 2 threads": in_python(model, vectors, intra_op_num_threads=2),
                 "python, no graph optimisation": in_python(model, vectors, graph_optimization_level=optimisation_off),
                 **{package: in_javascript(package, kits, model) for package in PROJECTS},
+                "red and blue swapped": complaint_about_swapped_colours(model, Path(folder)),
             }
         print(json.dumps({model.name: results[model.name]}, indent=1))
     if arguments.output:
