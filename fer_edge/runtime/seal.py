@@ -66,7 +66,7 @@ def content_hash_of_zip(data: bytes, name: str = "model", *, card_entry: str = Z
                 if inner not in (card_entry, _SERIALIZATION_ID):
                     digest.update(f"{inner}\0{len(content)}\0".encode())
                     digest.update(content)
-    except Exception as error:  # zipfile raises BadZipFile, zlib.error, EOFError, NotImplementedError, ... on damage
+    except Exception as error:  # damaged: zipfile raises BadZipFile, zlib.error, EOFError and other kinds
         reason = " ".join(str(error).split())
         raise ModelError(f"{name}: expected an intact archive, found a damaged one ({reason})") from error
     return digest.hexdigest()
