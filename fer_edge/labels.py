@@ -1,37 +1,161 @@
-"""The seven expressions, their order, and the other names that people give them."""
+"""Label sets: the names of the classes in their order, and the other names that people give them."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
-EXPRESSIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
-"""Class order of every output of this project: the alphabetical order of the FER-2013 folders."""
+from fer_edge.errors import UsageError
 
-NUM_EXPRESSIONS = len(EXPRESSIONS)
+MAX_CLASSES = 1000
+MAX_NAME_LENGTH = 100
 
-CSV_EXPRESSIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-"""What the numbers 0-6 mean in the ``emotion`` column of ``fer2013.csv``: another order than EXPRESSIONS."""
 
-ALIASES: Mapping[str, str] = MappingProxyType(
+@dataclass(frozen=True)
+class LabelSet:
+    """The classes that a network tells apart. Raises UsageError for names that cannot be a label set.
+
+    Two label sets are equal where their names are, in the same order: what else is known about the names is no part of
+    a model's answer.
+    """
+
+    names: tuple[str, ...]
+    """In the order of a model's outputs. Two or more, each unlike the others whatever the case of its letters."""
+    name: str = field(default="custom", compare=False)
+    """What ``--labels`` calls it: ``fer2013``, ``ferplus``; ``custom`` for any other."""
+    aliases: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Other names, case-folded, to names."""
+    dataset: str = field(default="", compare=False)
+    """The data set whose labels these are; empty where it is unknown."""
+
+    def __post_init__(self) -> None:
+        """Check the names, and complete the aliases with the names themselves."""
+        object.__setattr__(self, "names", tuple(self.names))
+        if not 2 <= len(self.names) <= MAX_CLASSES:
+            raise UsageError(f"labels: expected 2 to {MAX_CLASSES} names, found {len(self.names)}")
+        seen: dict[str, str] = {}
+        for name in self.names:
+            if (reason := _wrong_with(name)) is not None:
+                raise UsageError(f"labels: expected names that can be printed on a line, found {name!r:.80} ({reason})")
+            if (other := seen.setdefault(_folded(name), name)) is not name:
+                raise UsageError(f"labels: expected names that differ, found {other!r} and {name!r}")
+        known = {_folded(alias): name for alias, name in self.aliases.items() if name in self.names}
+        own = {_folded(name): name for name in self.names}
+        object.__setattr__(self, "aliases", MappingProxyType({**known, **own}))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """Index of ``name`` among the outputs. Raises ValueError for a name that is none of these."""
+        return self.names.index(name)
+
+    def resolve(self, name: str) -> str | None:
+        """The class that a folder or column calls ``name`` (any capitals, spaces around it), or None."""
+        return self.aliases.get(_folded(name))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for checkpoints; ``from_dict`` reads it back."""
+        return {
+            "names": list(self.names),
+            "name": self.name,
+            "aliases": dict(self.aliases),
+            "dataset": self.dataset,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "LabelSet":
+        """What ``to_dict`` gave. Raises UsageError, KeyError or TypeError for something else."""
+        names = values["names"]
+        if not isinstance(names, list | tuple):
+            raise TypeError(f"names: expected a list, found {type(names).__name__}")
+        return cls(tuple(names), values["name"], dict(values["aliases"]), values["dataset"])
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip().casefold()
+
+
+def _wrong_with(name: object) -> str | None:
+    if not isinstance(name, str):
+        return "no text"
+    if not name or name != name.strip():
+        return "empty, or with blanks around it"
+    if len(name) > MAX_NAME_LENGTH:
+        return f"longer than {MAX_NAME_LENGTH} characters"
+    if any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") for sign in name):
+        return "with a control character or line break"
+    return None
+
+
+FER2013 = LabelSet(
+    ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"),
+    "fer2013",
     {
-        **{name: name for name in EXPRESSIONS},
         "anger": "angry",
         "disgusted": "disgust",
         "fearful": "fear",
         "happiness": "happy",
         "sadness": "sad",
         "surprised": "surprise",
-    }
+    },
+    "FER-2013 (Goodfellow et al. 2013)",
 )
+"""In the alphabetical order of the FER-2013 folders. The default."""
+
+FERPLUS = LabelSet(
+    ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"),
+    "ferplus",
+    {
+        "happy": "happiness",
+        "surprised": "surprise",
+        "sad": "sadness",
+        "angry": "anger",
+        "disgusted": "disgust",
+        "fearful": "fear",
+    },
+    "FER+ (Barsoum et al. 2016)",
+)
+"""In the order of the columns of ``fer2013new.csv``."""
+
+BUILT_IN: Mapping[str, LabelSet] = MappingProxyType({one.name: one for one in (FER2013, FERPLUS)})
+AUTO = "auto"
+"""Of ``--labels``: FER2013 where all class folders are called so, else the names of the folders."""
 
 
-def expression_named(name: str) -> str | None:
-    """The expression that a folder or column calls ``name`` (any capitals, spaces around it), or None."""
-    return ALIASES.get(name.strip().casefold())
+def label_set_of(names: Iterable[str]) -> LabelSet:
+    """The built-in label set with these very names in this order, or one of its own. Raises UsageError."""
+    found = LabelSet(tuple(names))
+    return next((one for one in BUILT_IN.values() if one == found), found)
 
 
-def label_of(expression: str) -> int:
-    """Index of an expression in EXPRESSIONS. Raises ValueError for a name that is none of the seven."""
-    return EXPRESSIONS.index(expression)
+def label_set_named(text: str) -> LabelSet:
+    """What ``--labels`` asks for: the name of a built-in set, or names with commas between them. Raises UsageError."""
+    if text.strip() in BUILT_IN:
+        return BUILT_IN[text.strip()]
+    names = tuple(part.strip() for part in text.split(","))
+    if len(names) < 2:
+        raise UsageError(
+            f"--labels: expected {AUTO}, {', '.join(BUILT_IN)}, or two or more names with commas between them, "
+            f"found {text!r:.80}"
+        )
+    return label_set_of(names)
+
+
+def class_map(source: LabelSet, target: LabelSet) -> tuple[int | None, ...]:
+    """For each class of ``source`` the index of the same class of ``target``, or None where it has none (contempt)."""
+    resolved = (target.resolve(name) for name in source.names)
+    return tuple(None if name is None else target.index(name) for name in resolved)
+
+
+# What is left of the time when there was one label set; each goes when its last user has moved to LabelSet.
+EXPRESSIONS: tuple[str, ...] = FER2013.names
+NUM_EXPRESSIONS = len(FER2013)
+CSV_EXPRESSIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+ALIASES = FER2013.aliases
+expression_named = FER2013.resolve
+label_of = FER2013.index
 
 
 def label_of_csv_code(code: int) -> int:

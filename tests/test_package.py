@@ -33,7 +33,7 @@ def test_importing_the_package_loads_nothing_heavy(repository: Path) -> None:
     "statement",
     [
         "from fer_edge import Classifier, Prediction",
-        "import fer_edge.card, fer_edge.files, fer_edge.labels",
+        "import fer_edge.metadata, fer_edge.files, fer_edge.labels",
         "import fer_edge.runtime.description",
         "import fer_edge.cli",
     ],

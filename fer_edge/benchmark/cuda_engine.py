@@ -7,8 +7,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fer_edge.benchmark.engine import EngineSpec, model_input
-from fer_edge.card import ModelCard
 from fer_edge.evaluation.metrics import softmax
+from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.providers import choose_provider
 from fer_edge.runtime.session import onnxruntime_errors, open_session, run_options
@@ -33,7 +33,7 @@ class BoundEngine:
     def __init__(
         self,
         session: onnxruntime.InferenceSession,
-        card: ModelCard,
+        card: ModelMetadata,
         cuda_node_share: float | None,
         device: str = "cuda",
     ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.card import NORMALISED, ModelCard
+from fer_edge.metadata import NORMALISED, ModelMetadata
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class EngineSpec:
     image_size: int
 
 
-def model_input(pixels: NDArray[np.uint8], card: ModelCard) -> NDArray[Any]:
+def model_input(pixels: NDArray[np.uint8], card: ModelMetadata) -> NDArray[Any]:
     """What an ONNX model takes, of grey faces uint8 (N, S, S, 1): these, or normalised faces (N, 1, S, S) if raw."""
     if card.input.kind != NORMALISED:
         return pixels

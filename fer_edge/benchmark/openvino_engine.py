@@ -11,9 +11,9 @@ import openvino
 from numpy.typing import NDArray
 
 from fer_edge.benchmark.engine import EngineSpec, HostEngine, model_input
-from fer_edge.card import NORMALISED, ModelCard
 from fer_edge.errors import ModelError
 from fer_edge.evaluation.metrics import softmax
+from fer_edge.metadata import NORMALISED, ModelMetadata
 from fer_edge.runtime.model_file import read_model
 
 _PRECISION_HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16"}
@@ -48,7 +48,7 @@ def open_openvino(spec: EngineSpec) -> "OpenVinoEngine":
 class OpenVinoEngine(HostEngine):
     """One infer request of a compiled model."""
 
-    def __init__(self, request: Any, card: ModelCard) -> None:
+    def __init__(self, request: Any, card: ModelMetadata) -> None:
         self._request = request
         self._card = card
 

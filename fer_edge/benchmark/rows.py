@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_edge.card import NORMALISED, ModelCard
+from fer_edge.metadata import NORMALISED, ModelMetadata
 
 ONNXRUNTIME, OPENVINO = "onnxruntime", "openvino"
 EAGER, COMPILE, TORCHSCRIPT, PT2 = "torch-eager", "torch-compile", "torchscript", "pt2"
@@ -39,7 +39,7 @@ class Subject:
     """Made for this comparison, or run beside what was asked for: it may be left out with a note."""
 
     @classmethod
-    def of_model(cls, path: Path, card: ModelCard, sha256: str, *, is_rival: bool = False) -> "Subject":
+    def of_model(cls, path: Path, card: ModelMetadata, sha256: str, *, is_rival: bool = False) -> "Subject":
         """An exported model, by its card."""
         return cls(
             name=card.name,

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmark.engine import EngineSpec
-from fer_edge.card import ModelCard
 from fer_edge.errors import ModelError, ProviderError
+from fer_edge.metadata import ModelMetadata
 
 
 def open_eager(spec: EngineSpec) -> "TorchEngine":
@@ -129,7 +129,7 @@ def _prepare_torch(spec: EngineSpec) -> Any:
     return torch.device(spec.provider)
 
 
-def _checked_archive(spec: EngineSpec) -> tuple[bytes, ModelCard]:
+def _checked_archive(spec: EngineSpec) -> tuple[bytes, ModelMetadata]:
     from fer_edge.benchmark.subjects import read_archive
     from fer_edge.runtime.model_file import read_model_bytes
 

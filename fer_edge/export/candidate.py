@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fer_edge.card import PIXELS, SUFFIXES, ModelCard
 from fer_edge.errors import ModelError
 from fer_edge.evaluation.metrics import softmax
 from fer_edge.export.formats import ONNXRUNTIME_FORMATS
 from fer_edge.export.network import LOGITS
 from fer_edge.export.preprocessing import PROBABILITIES
 from fer_edge.export.reference import PixelsToProbabilities
+from fer_edge.metadata import PIXELS, SUFFIXES, ModelMetadata
 from fer_edge.runtime.claims import check_format
 from fer_edge.runtime.model_file import check_beside, read_model, read_model_bytes
 from fer_edge.runtime.providers import choose_provider
@@ -41,7 +41,7 @@ class Candidate:
     A raw model is handed the faces that ``reference`` prepares, so its parity is that of the network alone.
     """
 
-    def __init__(self, card: ModelCard, run: Callable[[NDArray[Any]], _Outputs], sha256: str) -> None:
+    def __init__(self, card: ModelMetadata, run: Callable[[NDArray[Any]], _Outputs], sha256: str) -> None:
         self.card = card
         self.sha256 = sha256
         """Of the whole file."""
@@ -97,7 +97,7 @@ def _onnxruntime_candidate(path: Path, threads: int) -> Candidate:
 
 def _torch_candidate(path: Path, file_format: str) -> Candidate:
     data = read_model_bytes(path)
-    card = ModelCard.from_json(verify_zip_seal(data, str(path)), where=str(path))
+    card = ModelMetadata.from_json(verify_zip_seal(data, str(path)), where=str(path))
     check_format(path, card)
     sha256 = file_sha256(data)
     check_beside(path, card, sha256)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import fer_edge
-from fer_edge.card import NORMALISED, PIXELS, InputContract, ModelCard, TensorContract, TrainingData
 from fer_edge.data.problems import printable
 from fer_edge.export.network import FACES, LOGITS
 from fer_edge.export.preprocessing import IMAGE, PROBABILITIES
 from fer_edge.export.versions import Versions
 from fer_edge.labels import NUM_EXPRESSIONS
+from fer_edge.metadata import NORMALISED, PIXELS, InputContract, ModelMetadata, TensorContract, TrainingData
 from fer_edge.training.checkpoint import CheckpointInfo
 
 LIMITS = (
@@ -37,12 +37,12 @@ def describe(
     versions: Versions | None = None,
     quantisation: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Mapping[str, Any]] | None = None,
-) -> ModelCard:
+) -> ModelMetadata:
     """The unsealed card of a model made from the checkpoint ``info``; ``versions`` as read back from an ONNX graph."""
     outputs = [TensorContract(LOGITS, "float32", ("batch", NUM_EXPRESSIONS))]
     if not raw:
         outputs.insert(0, TensorContract(PROBABILITIES, "float32", ("batch", NUM_EXPRESSIONS)))
-    return ModelCard(
+    return ModelMetadata(
         name=name,
         format=file_format,
         architecture=info.architecture,

@@ -10,8 +10,8 @@ import onnx
 import torch
 from torch import nn
 
-from fer_edge.card import CARD_KEY, ModelCard
 from fer_edge.errors import ModelError
+from fer_edge.metadata import CARD_KEY, ModelMetadata
 from fer_edge.runtime.seal import content_hash_of_zip, seal, verify_zip_seal
 
 ONNXRUNTIME_FORMATS = ("onnx", "ort")
@@ -21,12 +21,12 @@ _EXAMPLE_SHAPE = (2, 61, 53, 3)
 """Traced with: no two dimensions alike and none of them 1, so that none is mistaken for another or for a constant."""
 
 
-def onnx_bytes(model: onnx.ModelProto, card: ModelCard) -> bytes:
+def onnx_bytes(model: onnx.ModelProto, card: ModelMetadata) -> bytes:
     """``model`` with ``card`` in its metadata, sealed. A card that was there before is replaced."""
     return seal(_with_card(model, card).SerializeToString(), card.name)
 
 
-def ort_bytes(model: onnx.ModelProto, card: ModelCard) -> bytes:
+def ort_bytes(model: onnx.ModelProto, card: ModelMetadata) -> bytes:
     """``model`` in onnxruntime's own format with ``card`` in its metadata, sealed.
 
     Optimised to the extended level only: the level above fixes memory layouts that suit this machine's CPU alone.
@@ -45,7 +45,7 @@ def ort_bytes(model: onnx.ModelProto, card: ModelCard) -> bytes:
         return seal(path.read_bytes(), card.name)
 
 
-def torchscript_bytes(module: nn.Module, card: ModelCard) -> bytes:
+def torchscript_bytes(module: nn.Module, card: ModelMetadata) -> bytes:
     """``module`` (pixels to probabilities and logits) traced to TorchScript, sealed.
 
     TorchScript is deprecated in current PyTorch; pt2 is its successor.
@@ -60,7 +60,7 @@ def torchscript_bytes(module: nn.Module, card: ModelCard) -> bytes:
         return _sealed_zip(save, card)
 
 
-def pt2_bytes(module: nn.Module, card: ModelCard) -> bytes:
+def pt2_bytes(module: nn.Module, card: ModelMetadata) -> bytes:
     """``module`` (pixels to probabilities and logits) as a torch.export program of dynamic batch, height and width."""
     batch, height, width = (torch.export.Dim(name, min=1, max=2**15) for name in ("batch", "height", "width"))
     with warnings.catch_warnings():
@@ -77,7 +77,7 @@ def pt2_bytes(module: nn.Module, card: ModelCard) -> bytes:
         return _sealed_zip(save, card)
 
 
-def _with_card(model: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
+def _with_card(model: onnx.ModelProto, card: ModelMetadata) -> onnx.ModelProto:
     labelled = onnx.ModelProto()
     labelled.CopyFrom(model)
     kept = {entry.key: entry.value for entry in model.metadata_props if entry.key != CARD_KEY}
@@ -86,7 +86,7 @@ def _with_card(model: onnx.ModelProto, card: ModelCard) -> onnx.ModelProto:
     return labelled
 
 
-def _sealed_zip(save: Callable[[io.BytesIO, str], None], card: ModelCard) -> bytes:
+def _sealed_zip(save: Callable[[io.BytesIO, str], None], card: ModelMetadata) -> bytes:
     """Save once to learn the digest, which leaves the card out, and once more with the card that states it."""
     unsealed = io.BytesIO()
     save(unsealed, card.to_json())

@@ -3,12 +3,12 @@
 Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting".
 """
 
-from fer_edge.card import NORMALISED, ModelCard, TensorContract
 from fer_edge.data.sample import is_sample
 from fer_edge.export.int8 import QuantisationReport
 from fer_edge.export.parity import Parity
 from fer_edge.export.snippets import snippets
 from fer_edge.export.tables import markdown_table
+from fer_edge.metadata import NORMALISED, ModelMetadata, TensorContract
 
 _LIMITS = """\
 * **An expression is not a feeling.** The model names what a face seems to show. People smile when they are
@@ -35,7 +35,7 @@ let people see and switch off what is inferred: games, avatars, accessibility ai
 
 
 def model_card_markdown(
-    card: ModelCard,
+    card: ModelMetadata,
     file_name: str,
     size: int,
     sha256: str,
@@ -65,7 +65,7 @@ def model_card_markdown(
     return "\n\n".join(sections) + "\n"
 
 
-def _summary(card: ModelCard, file_name: str, size: int) -> str:
+def _summary(card: ModelMetadata, file_name: str, size: int) -> str:
     settings = "".join(f", {key} {value}" for key, value in card.settings.items())
     return (
         f"`{file_name}` ({size / 1e6:.1f} MB, {card.precision}) looks at one face and says how probable each of seven "
@@ -74,7 +74,7 @@ def _summary(card: ModelCard, file_name: str, size: int) -> str:
     )
 
 
-def _contract_table(card: ModelCard) -> str:
+def _contract_table(card: ModelMetadata) -> str:
     def row(role: str, tensor: TensorContract, meaning: str) -> tuple[str, ...]:
         shape = ", ".join(str(dimension) for dimension in tensor.shape)
         return role, f"`{tensor.name}`", tensor.dtype, f"({shape})", meaning
@@ -86,7 +86,7 @@ def _contract_table(card: ModelCard) -> str:
     return markdown_table(("", "name", "type", "shape", "meaning"), rows)
 
 
-def _input_note(card: ModelCard) -> str:
+def _input_note(card: ModelMetadata) -> str:
     if card.input.kind == NORMALISED:
         return (
             "Prepare each face exactly as it was in training: grey = 0.299 R + 0.587 G + 0.114 B, resized to "
@@ -103,7 +103,7 @@ def _input_note(card: ModelCard) -> str:
     )
 
 
-def _training(card: ModelCard) -> str:
+def _training(card: ModelMetadata) -> str:
     data = card.training_data
     source = f"The training faces were `{data.source}` (fingerprint `{data.fingerprint[:16]}...`)."
     if _is_drawn(card):
@@ -113,15 +113,15 @@ def _training(card: ModelCard) -> str:
     return source
 
 
-def _is_drawn(card: ModelCard) -> bool:
+def _is_drawn(card: ModelMetadata) -> bool:
     return is_sample(card.training_data.source)
 
 
-def _limits(card: ModelCard) -> str:
+def _limits(card: ModelMetadata) -> str:
     return _LIMITS if _is_drawn(card) else f"{_LIMITS}\n{_PHOTOGRAPHED}"
 
 
-def _accuracy(card: ModelCard, parity: Parity, quantisation: QuantisationReport | None) -> str:
+def _accuracy(card: ModelMetadata, parity: Parity, quantisation: QuantisationReport | None) -> str:
     parts = []
     rows = [
         (split, name, _figure(value))
@@ -155,7 +155,7 @@ def _figure(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4f}"
 
 
-def _file_facts(card: ModelCard, file_name: str, size: int, sha256: str) -> str:
+def _file_facts(card: ModelMetadata, file_name: str, size: int, sha256: str) -> str:
     rows = [
         ("file", f"`{file_name}`, {size} bytes"),
         ("SHA-256 of the file", f"`{sha256}`"),

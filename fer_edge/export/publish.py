@@ -5,13 +5,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from fer_edge.card import SUFFIXES, ModelCard, beside_json, card_beside
 from fer_edge.errors import ModelError
 from fer_edge.export.candidate import Candidate
 from fer_edge.export.int8 import QuantisationReport
 from fer_edge.export.model_card import model_card_markdown
 from fer_edge.export.parity import Parity
 from fer_edge.files import TEMPORARY_PREFIX, make_folder, storage_errors, sync_folder, write_bytes, write_text
+from fer_edge.metadata import SUFFIXES, ModelMetadata, beside_json, card_beside
 from fer_edge.training.checkpoint import BEST, LAST
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -85,7 +85,7 @@ def publish(
     disk changes nothing, and after a crash in between, the new card names another hash than an older model has, so
     that a reader refuses the pair.
     """
-    card: ModelCard = candidate.card
+    card: ModelMetadata = candidate.card
     make_folder(path.parent)
     beside, for_people = path.with_suffix(".json"), path.with_suffix(".md")
     text = model_card_markdown(card, path.name, len(data), candidate.sha256, parity, quantisation)

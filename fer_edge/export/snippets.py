@@ -2,7 +2,7 @@
 
 from string import Template
 
-from fer_edge.card import ModelCard
+from fer_edge.metadata import ModelMetadata
 
 _PIXELS_PYTHON = Template("""\
 # pip install onnxruntime numpy pillow
@@ -136,7 +136,7 @@ _LOAD = {
 }
 
 
-def snippets(card: ModelCard, file_name: str) -> list[tuple[str, str, str]]:
+def snippets(card: ModelMetadata, file_name: str) -> list[tuple[str, str, str]]:
     """Title, language and code of each block for the model ``file_name``."""
     values = {
         "file": file_name,

@@ -7,7 +7,6 @@ from typing import Any
 
 import onnx
 
-from fer_edge.card import ModelCard
 from fer_edge.errors import ModelError
 from fer_edge.export.candidate import Candidate, format_of, open_candidate
 from fer_edge.export.drift import Drift, measure_drift
@@ -19,6 +18,7 @@ from fer_edge.export.reference import PixelsToProbabilities
 from fer_edge.export.report import draw_parity, parity_markdown, parity_summary
 from fer_edge.export.tables import markdown_table
 from fer_edge.export.tolerance import check_max_drop
+from fer_edge.metadata import ModelMetadata
 from fer_edge.training.checkpoint import CheckpointInfo
 from fer_edge.training.evaluate import faces_of
 
@@ -124,7 +124,7 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
     return Verification(parity, layers, drift)
 
 
-def _card_failures(card: ModelCard, info: CheckpointInfo) -> list[str]:
+def _card_failures(card: ModelMetadata, info: CheckpointInfo) -> list[str]:
     """What the card says of the network and its faces, and the checkpoint does not.
 
     Whoever prepares faces for a raw model goes by its card; the comparison of answers goes by the checkpoint.

@@ -15,11 +15,11 @@ import PIL
 from numpy.typing import NDArray
 
 from fer_edge import __version__
-from fer_edge.card import PIXELS, ModelCard
 from fer_edge.errors import ModelError, StorageError
 from fer_edge.files import fill_folder, storage_errors
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
+from fer_edge.metadata import PIXELS, ModelMetadata
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.model_file import read_model
 
@@ -127,7 +127,7 @@ def _refuse_other_content(folder: Path) -> None:
         )
 
 
-def _fits(vector: Vector, card: ModelCard) -> bool:
+def _fits(vector: Vector, card: ModelMetadata) -> bool:
     """A raw model takes faces that were prepared, from any number of channels."""
     return card.input.kind != PIXELS or vector.pixels.shape[3] in card.input.channels
 

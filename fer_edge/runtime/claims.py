@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from fer_edge.card import SUFFIXES, ModelCard
 from fer_edge.errors import ModelError
+from fer_edge.metadata import SUFFIXES, ModelMetadata
 from fer_edge.runtime.onnx_file import OnnxFile
 
 _QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
 
 
-def check_format(path: Path, card: ModelCard, content: str | None = None) -> None:
+def check_format(path: Path, card: ModelMetadata, content: str | None = None) -> None:
     """Refuse (ModelError) a card of another format than the file's name, and than ``content`` where that is known."""
     by_name = {suffix: file_format for file_format, suffix in SUFFIXES.items()}.get(path.suffix)
     for found in (content, by_name):
@@ -18,7 +18,7 @@ def check_format(path: Path, card: ModelCard, content: str | None = None) -> Non
             raise _differs(path, "format", found, card.format)
 
 
-def check_graph(path: Path, card: ModelCard, onnx: OnnxFile) -> None:
+def check_graph(path: Path, card: ModelMetadata, onnx: OnnxFile) -> None:
     """Refuse (ModelError) a card whose opset, IR version or precision is not that of the ONNX graph."""
     if card.opset != onnx.opset:
         raise _differs(path, "opset", onnx.opset, card.opset)

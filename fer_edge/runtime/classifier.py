@@ -9,8 +9,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from fer_edge.card import PIXELS, ModelCard
 from fer_edge.errors import ImageError, ModelError, ProviderError
+from fer_edge.metadata import PIXELS, ModelMetadata
 from fer_edge.runtime.batching import score_in_batches
 from fer_edge.runtime.folder import Outcome, count_images, decode, decode_ahead, images_in
 from fer_edge.runtime.images import ImageSource, decode_image, face_pixels, source_name
@@ -36,7 +36,7 @@ class Classifier:
     def __init__(
         self,
         session: onnxruntime.InferenceSession,
-        card: ModelCard,
+        card: ModelMetadata,
         path: Path,
         *,
         provider: str,

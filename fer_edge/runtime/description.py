@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_edge.card import ModelCard
+from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.claims import check_format
 from fer_edge.runtime.model_file import check_beside, is_archive, read_model, read_model_bytes
 from fer_edge.runtime.providers import ProviderChoice, missing_for_cuda
@@ -21,7 +21,7 @@ class ModelDescription:
     path: Path
     size_bytes: int
     file_sha256: str
-    card: ModelCard
+    card: ModelMetadata
     inputs: tuple[str, ...]
     """``name type [shape]``, as the graph has them; as the card has them for files that need torch."""
     outputs: tuple[str, ...]
@@ -62,7 +62,7 @@ def describe_model(path: str | Path) -> ModelDescription:
 
 
 def _describe_archive(path: Path, data: bytes) -> ModelDescription:
-    card = ModelCard.from_json(verify_zip_seal(data, str(path)), where=str(path))
+    card = ModelMetadata.from_json(verify_zip_seal(data, str(path)), where=str(path))
     check_format(path, card)
     sha256 = file_sha256(data)
     check_beside(path, card, sha256)

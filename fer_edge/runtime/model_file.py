@@ -5,8 +5,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_edge.card import CARD_KEY, SUFFIXES, ModelCard, card_beside
 from fer_edge.errors import ModelError
+from fer_edge.metadata import CARD_KEY, SUFFIXES, ModelMetadata, card_beside
 from fer_edge.runtime.claims import check_format, check_graph
 from fer_edge.runtime.onnx_file import OnnxFile, read_onnx
 from fer_edge.runtime.seal import file_sha256, verify_seal
@@ -26,7 +26,7 @@ class ModelFile:
 
     path: Path
     data: bytes
-    card: ModelCard
+    card: ModelMetadata
     sha256: str
     onnx: OnnxFile | None
     """What the walk through an ONNX file found; None for onnxruntime's own format."""
@@ -58,7 +58,7 @@ def read_model(path: str | Path) -> ModelFile:
     if onnx is not None:
         _expect_card_key(onnx, path)
     verify_seal(data, str(path))
-    card = _card_of_ort(data, path) if onnx is None else ModelCard.from_json(_card_text(onnx), where=str(path))
+    card = _card_of_ort(data, path) if onnx is None else ModelMetadata.from_json(_card_text(onnx), where=str(path))
     check_format(path, card, "ort" if onnx is None else "onnx")
     if onnx is not None:
         check_graph(path, card, onnx)
@@ -114,7 +114,7 @@ def _card_text(onnx: OnnxFile) -> str:
     return dict(onnx.metadata)[CARD_KEY]
 
 
-def _card_of_ort(data: bytes, path: Path) -> ModelCard:
+def _card_of_ort(data: bytes, path: Path) -> ModelMetadata:
     """The card of an ort file, a flatbuffer: its strings are plain bytes, so the card is read where it lies."""
     start = data.find(_CARD_START)
     text = data[max(start, 0) :].decode("latin-1")
@@ -122,10 +122,10 @@ def _card_of_ort(data: bytes, path: Path) -> ModelCard:
         _, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: expected a card in JSON, found something else ({error}); export again") from error
-    return ModelCard.from_json(text[:end], where=str(path))
+    return ModelMetadata.from_json(text[:end], where=str(path))
 
 
-def check_beside(path: Path, card: ModelCard, sha256: str) -> None:
+def check_beside(path: Path, card: ModelMetadata, sha256: str) -> None:
     """Refuse (ModelError) a model whose card or hash differs from the ``NAME.json`` beside it, where there is one."""
     beside = path.with_suffix(".json")
     try:

@@ -13,8 +13,8 @@ import io
 import re
 import zipfile
 
-from fer_edge.card import CARD_KEY, UNSEALED
 from fer_edge.errors import ModelError
+from fer_edge.metadata import CARD_KEY, UNSEALED
 
 MAX_UNPACKED_BYTES = 2**31
 """Of an archive's entries together; a few megabytes may claim to hold more than memory does."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from fer_edge.card import CARD_KEY, PIXELS, ModelCard, TensorContract
 from fer_edge.errors import ModelError, ProviderError
 from fer_edge.labels import NUM_EXPRESSIONS
+from fer_edge.metadata import CARD_KEY, PIXELS, ModelMetadata, TensorContract
 from fer_edge.runtime.model_file import ModelFile
 from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
 
@@ -144,7 +144,7 @@ def _create(
 def _check_contract(session: onnxruntime.InferenceSession, model: ModelFile) -> None:
     """The graph that was loaded must be what its card says: the card itself, names, dtypes and shapes."""
     card_in_session = session.get_modelmeta().custom_metadata_map.get(CARD_KEY, "")
-    if ModelCard.from_json(card_in_session, where=str(model.path)) != model.card:
+    if ModelMetadata.from_json(card_in_session, where=str(model.path)) != model.card:
         raise ModelError(f"{model.path}: expected one card, found that onnxruntime reads another; export it again")
     _check_tensors("input", session.get_inputs(), (model.card.input,), model.path)
     _check_tensors("output", session.get_outputs(), model.card.outputs, model.path)
@@ -191,7 +191,7 @@ def _cuda_node_share(session: onnxruntime.InferenceSession, model: ModelFile) ->
     return share
 
 
-def _profiled_nodes(session: onnxruntime.InferenceSession, card: ModelCard) -> list[ExecutedNode]:
+def _profiled_nodes(session: onnxruntime.InferenceSession, card: ModelMetadata) -> list[ExecutedNode]:
     """Run one blank image under onnxruntime's profiler, stop the profiler, and read which kernels ran where."""
     session.run(None, {card.input.name: blank_batch(card)}, run_options())
     events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
@@ -202,7 +202,7 @@ def _profiled_nodes(session: onnxruntime.InferenceSession, card: ModelCard) -> l
     ]
 
 
-def blank_batch(card: ModelCard) -> np.ndarray:
+def blank_batch(card: ModelMetadata) -> np.ndarray:
     """One black image of the training size in the model's own input layout; dynamic dimensions other than the batch and
     the channels take the image size."""
     sizes = {"batch": 1, "channels": card.input.channels[0]}

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_edge.card import PIXELS, beside_json
 from fer_edge.errors import StorageError, WebError
 from fer_edge.files import make_folder, storage_errors, write_bytes
 from fer_edge.labels import EXPRESSIONS
+from fer_edge.metadata import PIXELS, beside_json
 from fer_edge.runtime import crops, detector, photos
 from fer_edge.runtime.model_file import ModelFile, read_model
 from fer_edge.runtime.seal import file_sha256

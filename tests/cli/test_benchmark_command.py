@@ -15,8 +15,8 @@ import pytest
 from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
-from fer_edge.card import CARD_KEY, UNSEALED, ModelCard
 from fer_edge.cli import app
+from fer_edge.metadata import CARD_KEY, UNSEALED, ModelMetadata
 from fer_edge.runtime.providers import missing_for_cuda
 from fer_edge.runtime.seal import seal
 
@@ -45,7 +45,7 @@ def slowed(path: Path) -> None:
         model.graph.node.insert(place + offset, node)
     for entry in model.metadata_props:
         if entry.key == CARD_KEY:
-            entry.value = replace(ModelCard.from_json(entry.value), content_sha256=UNSEALED).to_json()
+            entry.value = replace(ModelMetadata.from_json(entry.value), content_sha256=UNSEALED).to_json()
     path.write_bytes(seal(model.SerializeToString()))
 
 

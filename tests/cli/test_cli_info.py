@@ -11,8 +11,8 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
-from fer_edge.card import UNSEALED, ModelCard
 from fer_edge.cli import app
+from fer_edge.metadata import UNSEALED, ModelMetadata
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.seal import content_hash_of_zip, seal
 
@@ -39,7 +39,7 @@ def test_everything_about_a_model_is_printed(model: Path) -> None:
 def test_json_holds_card_graph_and_hashes(model: Path) -> None:
     done = CliRunner().invoke(app, ["info", str(model), "--json"])
     found = json.loads(done.stdout)
-    assert ModelCard.from_mapping(found["card"]) == read_model(model).card
+    assert ModelMetadata.from_mapping(found["card"]) == read_model(model).card
     assert found["size_bytes"] == model.stat().st_size
     assert found["operators"]["Softmax"] == 1
     assert found["providers"]["cpu"] == "ready"
@@ -57,10 +57,10 @@ def test_damaged_model_is_refused_in_one_line(model: Path, tmp_path: Path) -> No
     assert done.stderr.count("\n") == 1
 
 
-def archive_with(card: ModelCard) -> bytes:
+def archive_with(card: ModelMetadata) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as writer:
-        writer.writestr("m/extra/fer_edge.card", card.to_json())
+        writer.writestr("m/extra/fer_edge.metadata", card.to_json())
         writer.writestr("m/code.py", "raise SystemExit('this must not run')")
     return stream.getvalue()
 
@@ -102,7 +102,7 @@ def test_torchscript_is_described_without_running_it(model: Path, tmp_path: Path
 def test_hostile_cards_are_one_line(model: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
     graph = onnx.load(model)
     for entry in graph.metadata_props:
-        card = replace(ModelCard.from_json(entry.value), settings={"a b": 1}, content_sha256=UNSEALED).to_json()
+        card = replace(ModelMetadata.from_json(entry.value), settings={"a b": 1}, content_sha256=UNSEALED).to_json()
         assert old in card
         entry.value = card.replace(old, new)
     path = tmp_path / "hostile.onnx"
@@ -118,7 +118,7 @@ def test_hostile_cards_are_one_line(model: Path, tmp_path: Path, old: str, new: 
 def test_text_in_a_card_cannot_command_the_terminal(model: Path, tmp_path: Path) -> None:
     graph = onnx.load(model)
     for entry in graph.metadata_props:
-        card = ModelCard.from_json(entry.value)
+        card = ModelMetadata.from_json(entry.value)
         entry.value = replace(card, license="\x1b[2J\ud800", content_sha256=UNSEALED).to_json()
     path = tmp_path / "m.onnx"
     path.write_bytes(seal(graph.SerializeToString()))

@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import pytest
 
-from fer_edge.card import CARD_KEY, UNSEALED
 from fer_edge.errors import ModelError
 from fer_edge.export import exporter
 from fer_edge.export.candidate import open_candidate
@@ -16,6 +15,7 @@ from fer_edge.export.exporter import ExportRequest, export_checkpoint
 from fer_edge.export.formats import onnx_bytes
 from fer_edge.export.parity import measure_parity
 from fer_edge.export.publish import publish
+from fer_edge.metadata import CARD_KEY, UNSEALED
 from fer_edge.runtime.classifier import Classifier
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import onnx
 import pytest
 
-from fer_edge.card import CARD_KEY, ModelCard
 from fer_edge.errors import ModelError
 from fer_edge.export.candidate import open_candidate
 from fer_edge.export.formats import onnx_bytes, torchscript_bytes
@@ -15,10 +14,11 @@ from fer_edge.export.probes import make_probes
 from fer_edge.export.report import draw_parity, parity_markdown, parity_summary
 from fer_edge.export.tables import signed
 from fer_edge.export.tolerance import TOLERANCES
+from fer_edge.metadata import CARD_KEY, ModelMetadata
 
 
-def card_of(model: onnx.ModelProto) -> ModelCard:
-    return ModelCard.from_json({entry.key: entry.value for entry in model.metadata_props}[CARD_KEY])
+def card_of(model: onnx.ModelProto) -> ModelMetadata:
+    return ModelMetadata.from_json({entry.key: entry.value for entry in model.metadata_props}[CARD_KEY])
 
 
 @pytest.fixture(scope="module")

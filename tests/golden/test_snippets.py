@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from languages import FIXTURES, INSTALL_TIMEOUT_S, run
 
-from fer_edge.card import ModelCard
 from fer_edge.data.sample import draw_face
 from fer_edge.export.snippets import snippets
+from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.classifier import Classifier
 
 HEIGHT, WIDTH = 60, 50
 
 
 def snippet_of(name: str, language: str) -> str:
-    card = ModelCard.from_json((FIXTURES / f"{name}.json").read_bytes())
+    card = ModelMetadata.from_json((FIXTURES / f"{name}.json").read_bytes())
     (code,) = (code for _, kind, code in snippets(card, f"{name}.onnx") if kind == language)
     return code
 

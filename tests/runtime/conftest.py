@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from fer_edge.card import CARD_KEY, UNSEALED, ModelCard
+from fer_edge.metadata import CARD_KEY, UNSEALED, ModelMetadata
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.seal import seal
 
@@ -39,7 +39,7 @@ def changed_model(tmp_path: Path, tiny_model: Path) -> Callable[[Change], Path]:
         model = onnx.load(tiny_model)
         for entry in model.metadata_props:
             if entry.key == CARD_KEY:
-                entry.value = replace(ModelCard.from_json(entry.value), content_sha256=UNSEALED).to_json()
+                entry.value = replace(ModelMetadata.from_json(entry.value), content_sha256=UNSEALED).to_json()
         change(model)
         path = tmp_path / "changed.onnx"
         path.write_bytes(seal(model.SerializeToString()))

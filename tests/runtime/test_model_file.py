@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from fer_edge.card import CARD_KEY
 from fer_edge.errors import ModelError
+from fer_edge.metadata import CARD_KEY
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.seal import seal

@@ -6,8 +6,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_edge.card import CARD_KEY
 from fer_edge.errors import ModelError
+from fer_edge.metadata import CARD_KEY
 from fer_edge.runtime.onnx_file import read_onnx
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fer_edge.card import UNSEALED
 from fer_edge.errors import ModelError
+from fer_edge.metadata import UNSEALED
 from fer_edge.runtime.seal import content_hash_of_zip, seal, verify_seal, verify_zip_seal
 
 SEALED = seal(b"weights\0" * 50 + b'{"content_sha256": "' + UNSEALED.encode() + b'"}' + b"graph" * 50)

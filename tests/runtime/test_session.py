@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from fer_edge.card import CARD_KEY, ModelCard
 from fer_edge.errors import ModelError, ProviderError
+from fer_edge.metadata import CARD_KEY, ModelMetadata
 from fer_edge.runtime import providers, session
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.model_file import read_model
@@ -231,7 +231,7 @@ def test_a_model_whose_card_too_lacks_an_answer_is_refused(changed_model: Change
         model.graph.output.extend(outputs)
         for entry in model.metadata_props:
             if entry.key == CARD_KEY:
-                card = ModelCard.from_json(entry.value)
+                card = ModelMetadata.from_json(entry.value)
                 entry.value = replace(card, outputs=card.outputs[kept]).to_json()
 
     with pytest.raises(ModelError, match=r"expected an output (logits|probabilities) of shape batch, 7, found none"):

@@ -11,8 +11,8 @@ import pytest
 import scenes
 from browser import drive
 
-from fer_edge.card import UNSEALED
 from fer_edge.labels import EXPRESSIONS
+from fer_edge.metadata import UNSEALED
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.photos import PhotoPrediction
 from fer_edge.runtime.seal import seal

@@ -17,7 +17,7 @@
  *   format_version: number, name: string, precision: string, architecture: string, labels: string[],
  *   input: {name: string, kind: string, channels: number[]}, outputs: {name: string}[], limits: string,
  *   metrics: Record<string, Record<string, unknown>>, training_data: {source: string}, file_sha256: string,
- * }} Card what a model says about itself; see fer_edge/card.py
+ * }} Card what a model says about itself; see fer_edge/metadata.py
  */
 
 const CARD_VERSION = 1;

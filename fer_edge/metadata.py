@@ -1,4 +1,4 @@
-"""ModelCard: what a model says about itself, inside its file and as JSON beside it."""
+"""ModelMetadata: what a model says about itself, inside its file and as JSON beside it."""
 
 import json
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ class TrainingData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelCard:
+class ModelMetadata:
     """Everything an app needs to feed a model and to trust what comes out. Immutable; JSON and back without loss."""
 
     format_version: int = FORMAT_VERSION
@@ -112,7 +112,7 @@ class ModelCard:
         return json.dumps(asdict(self), indent=indent, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str | bytes, *, where: str = "card") -> "ModelCard":
+    def from_json(cls, text: str | bytes, *, where: str = "card") -> "ModelMetadata":
         """Read a card and check every field. ``where`` names the file in errors. Keys that are not known are ignored.
 
         Raises ModelError that says which field was expected to be what, and what was found.
@@ -120,7 +120,7 @@ class ModelCard:
         return cls.from_mapping(check.parse(text, where), where=where)
 
     @classmethod
-    def from_mapping(cls, raw: Mapping[str, Any], *, where: str = "card") -> "ModelCard":
+    def from_mapping(cls, raw: Mapping[str, Any], *, where: str = "card") -> "ModelMetadata":
         """As from_json, from JSON that is already parsed."""
         fields = check.Fields(raw, where)
         version = fields.read("format_version", check.integer)
@@ -155,20 +155,20 @@ class ModelCard:
             content_sha256=fields.read("content_sha256", check.sha256),
         )
 
-    def sealed(self, content_sha256: str) -> "ModelCard":
+    def sealed(self, content_sha256: str) -> "ModelMetadata":
         """The same card with its digest filled in."""
         return replace(self, content_sha256=content_sha256)
 
 
-def beside_json(card: ModelCard, file_sha256: str) -> str:
+def beside_json(card: ModelMetadata, file_sha256: str) -> str:
     """Text of the ``NAME.json`` that lies beside a model: its sealed card, and the SHA-256 of the whole file."""
     return json.dumps({**asdict(card), "file_sha256": file_sha256}, indent=2, allow_nan=False) + "\n"
 
 
-def card_beside(text: str | bytes, *, where: str) -> tuple[ModelCard, str]:
+def card_beside(text: str | bytes, *, where: str) -> tuple[ModelMetadata, str]:
     """Read what ``beside_json`` wrote: the card and the file's SHA-256. Raises ModelError."""
     raw = check.parse(text, where)
-    return ModelCard.from_mapping(raw, where=where), check.Fields(raw, where).read("file_sha256", check.sha256)
+    return ModelMetadata.from_mapping(raw, where=where), check.Fields(raw, where).read("file_sha256", check.sha256)
 
 
 def _tensor_contract(fields: check.Fields) -> TensorContract:

@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from fer_edge.card import (
+from fer_edge.errors import ModelError
+from fer_edge.labels import EXPRESSIONS
+from fer_edge.metadata import (
     UNSEALED,
     InputContract,
-    ModelCard,
+    ModelMetadata,
     TensorContract,
     TrainingData,
     beside_json,
     card_beside,
 )
-from fer_edge.errors import ModelError
-from fer_edge.labels import EXPRESSIONS
 
-CARD = ModelCard(
+CARD = ModelMetadata(
     name="faces",
     format="onnx",
     architecture="resnet18",
@@ -58,20 +58,20 @@ DATA = raw()["training_data"]
 
 
 def test_card_survives_json() -> None:
-    assert ModelCard.from_json(CARD.to_json()) == CARD
-    assert ModelCard.from_json(CARD.to_json(indent=2).encode()) == CARD
+    assert ModelMetadata.from_json(CARD.to_json()) == CARD
+    assert ModelMetadata.from_json(CARD.to_json(indent=2).encode()) == CARD
     bare = replace(CARD, opset=None, ir_version=None, minimum_onnxruntime=None, quantisation=None, format="pt2")
-    assert ModelCard.from_json(bare.to_json()) == bare
+    assert ModelMetadata.from_json(bare.to_json()) == bare
 
 
 def test_card_is_ascii_whatever_its_names_are() -> None:
     card = replace(CARD, name="gesichter-ü-顔")
     assert card.to_json().isascii()
-    assert ModelCard.from_json(card.to_json()).name == "gesichter-ü-顔"
+    assert ModelMetadata.from_json(card.to_json()).name == "gesichter-ü-顔"
 
 
 def test_unknown_keys_are_ignored() -> None:
-    assert ModelCard.from_mapping(raw(added_later=1)) == CARD
+    assert ModelMetadata.from_mapping(raw(added_later=1)) == CARD
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_unknown_keys_are_ignored() -> None:
 )
 def test_wrong_field_is_named_with_what_was_expected_and_found(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError) as raised:
-        ModelCard.from_mapping(raw(**changes), where="faces.onnx")
+        ModelMetadata.from_mapping(raw(**changes), where="faces.onnx")
     assert str(raised.value).startswith("faces.onnx: card field ")
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -122,7 +122,7 @@ def test_wrong_field_is_named_with_what_was_expected_and_found(changes: dict[str
 
 def test_a_card_from_before_the_seed_was_kept_is_read() -> None:
     older = {key: value for key, value in DATA.items() if key != "seed"}
-    assert ModelCard.from_mapping(raw(training_data=older)).training_data.seed == 0
+    assert ModelMetadata.from_mapping(raw(training_data=older)).training_data.seed == 0
 
 
 @pytest.mark.parametrize("key", sorted(raw()))
@@ -130,7 +130,7 @@ def test_missing_field_is_named(key: str) -> None:
     card = raw()
     del card[key]
     with pytest.raises(ModelError, match=f"card field '{key}': expected a value, found none; export again"):
-        ModelCard.from_mapping(card)
+        ModelMetadata.from_mapping(card)
 
 
 @pytest.mark.parametrize("key", sorted(raw()))
@@ -138,7 +138,7 @@ def test_missing_field_is_named(key: str) -> None:
 def test_any_value_anywhere_is_read_or_refused_in_one_short_line(key: str, value: Any) -> None:
     refusal = None
     try:
-        card = ModelCard.from_mapping(raw(**{key: value}))
+        card = ModelMetadata.from_mapping(raw(**{key: value}))
     except ModelError as error:
         refusal = str(error)
     if refusal is None:
@@ -160,13 +160,13 @@ def test_any_value_anywhere_is_read_or_refused_in_one_short_line(key: str, value
 def test_what_could_not_be_written_again_is_refused(value: str, found: str) -> None:
     text = CARD.to_json().replace('"small"', value)
     with pytest.raises(ModelError, match=rf"expected a card in JSON, found something else \({found}\); export again"):
-        ModelCard.from_json(text)
+        ModelMetadata.from_json(text)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, b"\xff\xfe"])
 def test_what_is_no_json_object_is_refused(text: str | bytes) -> None:
     with pytest.raises(ModelError, match="expected a card in JSON, found"):
-        ModelCard.from_json(text)
+        ModelMetadata.from_json(text)
 
 
 def test_card_beside_holds_the_hash_of_the_file() -> None:
