@@ -9,7 +9,10 @@ import numpy as np
 from fer_edge.data.problems import Problem
 from fer_edge.data.splits import SPLITS
 from fer_edge.errors import DataError
-from fer_edge.labels import EXPRESSIONS, NUM_EXPRESSIONS
+from fer_edge.labels import EXPRESSIONS, FER2013, NUM_EXPRESSIONS, LabelSet
+
+NO_LABEL = -1
+"""The label of a face that has votes alone."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +23,19 @@ class FaceSet:
     """uint8 (N, size, size), grey levels 0-255."""
 
     labels: np.ndarray
-    """int64 (N,), indices in EXPRESSIONS."""
+    """int64 (N,), indices in the label set's names; NO_LABEL where a face has votes alone."""
 
     sources: tuple[str, ...]
     """Where each face is from, N texts: a path, ``file.csv:LINE`` or ``sample:INDEX``."""
 
+    votes: np.ndarray | None = None
+    """float32 (N, 10): how many annotators chose each column of ``fer_edge.data.votes.COLUMNS``; None without votes."""
+
     def __post_init__(self) -> None:
         if not len(self.faces) == len(self.labels) == len(self.sources):
             raise ValueError(f"{len(self.faces)} faces, {len(self.labels)} labels, {len(self.sources)} sources")
+        if self.votes is not None and len(self.votes) != len(self.labels):
+            raise ValueError(f"{len(self.faces)} faces, {len(self.votes)} rows of votes")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -38,11 +46,16 @@ class FaceSet:
         if not selection.size:
             selection = selection.astype(np.int64)  # numpy makes an empty list float, which cannot index
         chosen = np.arange(len(self))[selection]
-        return FaceSet(self.faces[chosen], self.labels[chosen], tuple(self.sources[index] for index in chosen))
+        return FaceSet(
+            self.faces[chosen],
+            self.labels[chosen],
+            tuple(self.sources[index] for index in chosen),
+            None if self.votes is None else self.votes[chosen],
+        )
 
     def counts(self) -> dict[str, int]:
         """Number of faces of each expression, in the order of EXPRESSIONS, zeros included."""
-        numbers = np.bincount(self.labels, minlength=NUM_EXPRESSIONS)
+        numbers = np.bincount(self.labels[self.labels != NO_LABEL], minlength=NUM_EXPRESSIONS)
         return dict(zip(EXPRESSIONS, numbers.tolist(), strict=True))
 
     def mean_and_std(self) -> tuple[float, float]:
@@ -59,8 +72,9 @@ class FaceSet:
         return [hashlib.sha256(face.tobytes()).digest() for face in self.faces]
 
     def labelled_digests(self) -> list[bytes]:
-        """The label, one byte, before the digest of each face."""
-        return [bytes([label]) + digest for label, digest in zip(self.labels.tolist(), self.digests(), strict=True)]
+        """The label, one byte (255 for none), before the digest of each face."""
+        labels = (self.labels % 256).tolist()
+        return [bytes([label]) + digest for label, digest in zip(labels, self.digests(), strict=True)]
 
 
 def empty_face_set(size: int) -> FaceSet:
@@ -90,6 +104,9 @@ class FaceData:
 
     path: str | None = None
     """The absolute path it was read from, as the file system has it; None for drawn faces."""
+
+    labels: LabelSet = FER2013
+    """The classes that the faces' labels are of."""
 
     @property
     def location(self) -> str:
