@@ -1,24 +1,36 @@
-"""ModelMetadata: what a model says about itself, inside its file and as JSON beside it."""
+"""ModelMetadata: what a model says about itself, inside its file and as JSON beside it (the sidecar ``NAME.json``).
+
+Types and bounds are declared on the fields and checked by msgspec; what one field says of another is checked here.
+"""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+import math
+import re
+import types
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from fer_edge import card_fields as check
-from fer_edge.labels import EXPRESSIONS
+import msgspec
+from msgspec import Meta
 
-CARD_KEY = "fer_edge.card"
-"""Name of the card in ONNX ``metadata_props`` and of the extra file in TorchScript and pt2 archives."""
+from fer_edge.errors import ModelError, UsageError
+from fer_edge.labels import FER2013, LabelSet, label_set_of
+
+METADATA_KEY = "fer_edge.card"
+"""Name of the metadata in ONNX ``metadata_props`` and of the extra file in TorchScript and pt2 archives. The name is that
+of the first version, so that files of all versions are read in one way."""
 
 FORMAT_VERSION = 1
-"""Raised when a field changes its meaning; a card of another version is refused rather than half understood."""
+"""Raised when a field changes its meaning; metadata of another version is refused rather than half understood."""
 
-UNSEALED = "0" * 64
-"""The digits of ``content_sha256`` before the file is sealed (see fer_edge/runtime/seal.py)."""
+NO_CHECKSUM = "0" * 64
+"""The digits of ``content_sha256`` before the checksum is filled in (see fer_edge/runtime/checksum.py)."""
 
 SUFFIXES = {"onnx": ".onnx", "ort": ".ort", "torchscript": ".torchscript", "pt2": ".pt2"}
-"""Format to the end of a file's name."""
+"""Format to the end of a file's name. A package that registers a format adds it here."""
 
 FORMATS = tuple(SUFFIXES)
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -28,28 +40,55 @@ CHANNELS = (1, 3, 4)
 """Grey, RGB, RGBA."""
 
 MAX_IMAGE_SIZE = 4096
+MAX_SEED = 2**32 - 1
+"""Every random generator takes a seed up to it."""
 
+_MAX_DEPTH = 32
+"""Of objects within objects; metadata needs four."""
+_MAX_SHOWN = 100
+"""Characters of a wrong value in its error."""
+
+# Each type carries its bounds, which msgspec checks, and in words what errors say was expected.
+Text = Annotated[str, Meta(min_length=1, description="text")]
+AnyText = Annotated[str, Meta(description="text")]
+PositiveInteger = Annotated[int, Meta(ge=1, description="an integer above 0")]
+ImageSize = Annotated[int, Meta(ge=1, le=MAX_IMAGE_SIZE, description=f"an integer from 1 to {MAX_IMAGE_SIZE}")]
+Seed = Annotated[int, Meta(ge=0, le=MAX_SEED, description=f"an integer from 0 to {MAX_SEED}")]
+Number = Annotated[float, Meta(description="a finite number")]
+PositiveNumber = Annotated[float, Meta(gt=0, description="a finite number above 0")]
+Version = Annotated[str, Meta(pattern=r"\A[0-9]+(\.[0-9]+)*\Z", max_length=20, description="a version such as 1.18")]
+Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="64 lower-case hex digits")]
+Object = Annotated[Mapping[str, Any], Meta(description="an object")]
+Precision = Annotated[Literal["fp32", "fp16", "int8"], Meta(description=f"one of {', '.join(PRECISIONS)}")]
+InputKind = Annotated[Literal["pixels", "normalised"], Meta(description=f"one of {', '.join(INPUT_KINDS)}")]
+Channels = Annotated[
+    tuple[Literal[1, 3, 4], ...], Meta(min_length=1, description=f"one or more of {', '.join(map(str, CHANNELS))}")
+]
 Dimension = str | int
+Shape = Annotated[
+    tuple[str | Annotated[int, Meta(ge=1)], ...], Meta(description="a list of names and integers above 0")
+]
+Names = Annotated[tuple[str, ...], Meta(description="a list of names")]
 
 
 @dataclass(frozen=True)
 class TensorContract:
     """One input or output of a model: its name, numpy dtype name, and shape (a name where a dimension is dynamic)."""
 
-    name: str
-    dtype: str
-    shape: tuple[Dimension, ...]
+    name: Text
+    dtype: Text
+    shape: Shape
 
 
 @dataclass(frozen=True)
 class InputContract(TensorContract):
     """What a model wants to be fed."""
 
-    kind: str
+    kind: InputKind
     """``pixels``: uint8 of any size, the graph prepares them. ``normalised``: float faces that the caller prepared."""
-    channels: tuple[int, ...]
+    channels: Channels
     """The numbers of channels that are accepted, e.g. (1, 3, 4)."""
-    colour: str
+    colour: Text
     """In words: the order of the channels, and what becomes of colour and alpha."""
 
 
@@ -57,10 +96,10 @@ class InputContract(TensorContract):
 class TrainingData:
     """Which labelled faces the checkpoint was trained on."""
 
-    source: str
-    fingerprint: str
-    seed: int = 0
-    """The run's: it chose the validation faces where the data set has none. 0 for cards written before it was kept."""
+    source: Text
+    fingerprint: Text
+    seed: Seed = 0
+    """The run's: it chose the validation faces where the data set has none. 0 for metadata from before it was kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,149 +108,239 @@ class ModelMetadata:
 
     format_version: int = FORMAT_VERSION
     """First in the JSON, so that a reader knows at once what follows."""
-    name: str
-    format: str
-    """One of FORMATS."""
-    architecture: str
-    settings: Mapping[str, Any]
+    name: Text
+    format: Text
+    """One of FORMATS, or another that is registered."""
+    architecture: Text
+    settings: Object
     """Settings of the architecture, e.g. {"stem": "no_pool"}."""
-    precision: str
-    """One of PRECISIONS."""
+    precision: Precision
     input: InputContract
-    outputs: tuple[TensorContract, ...]
-    image_size: int
+    outputs: Annotated[tuple[TensorContract, ...], Meta(min_length=1, description="a list of objects")]
+    image_size: ImageSize
     """Side of the face that the net sees, in pixels."""
-    mean: float
+    mean: Number
     """Subtracted from pixel/255 before the net."""
-    std: float
+    std: PositiveNumber
     """Divides what is left."""
     training_data: TrainingData
-    metrics: Mapping[str, Mapping[str, Any]]
+    metrics: Annotated[Mapping[str, Object], Meta(description="an object")]
     """Split name to metric name to value, measured on this very model or on its checkpoint, as each entry says."""
-    versions: Mapping[str, str]
+    versions: Annotated[Mapping[str, Text], Meta(description="an object")]
     """Package name to the version that made the file."""
-    created: str
+    created: Text
     """ISO 8601 date, or date and time."""
-    opset: int | None = None
+    opset: PositiveInteger | None = None
     """ONNX opset of the default domain; None outside ONNX and ort."""
-    ir_version: int | None = None
-    minimum_onnxruntime: str | None = None
+    ir_version: PositiveInteger | None = None
+    minimum_onnxruntime: Version | None = None
     """Oldest onnxruntime that loads the file; None outside ONNX and ort."""
-    quantisation: Mapping[str, Any] | None = None
+    quantisation: Object | None = None
     """How an INT8 model was calibrated and what was left in fp32; None for a model that is not quantised."""
-    limits: str = ""
+    limits: AnyText = ""
     """What the model must not be used for, in a sentence or two."""
-    license: str = ""
-    labels: tuple[str, ...] = field(default=EXPRESSIONS)
-    """Names of the outputs, in their order."""
-    content_sha256: str = UNSEALED
-    """SHA-256 of the file that holds this card, with these 64 digits zero."""
+    license: AnyText = ""
+    labels: Names = field(default=FER2013.names)
+    """Names of the outputs, in their order: a valid LabelSet."""
+    content_sha256: Sha256 = NO_CHECKSUM
+    """SHA-256 of the file that holds this metadata, with these 64 digits zero."""
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The labels with what is known about them."""
+        return label_set_of(self.labels)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """The card as JSON (ASCII, so that it reads the same in every container), keys in the order of the fields."""
+        """As JSON (ASCII, so that it reads the same in every container), keys in the order of the fields."""
         return json.dumps(asdict(self), indent=indent, allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str | bytes, *, where: str = "card") -> "ModelMetadata":
-        """Read a card and check every field. ``where`` names the file in errors. Keys that are not known are ignored.
+    def from_json(cls, text: str | bytes, *, where: str = "metadata") -> "ModelMetadata":
+        """Read and check every field. ``where`` names the file in errors. Keys that are not known are ignored.
 
         Raises ModelError that says which field was expected to be what, and what was found.
         """
-        return cls.from_mapping(check.parse(text, where), where=where)
+        return cls.from_mapping(_parse(text, where), where=where)
 
     @classmethod
-    def from_mapping(cls, raw: Mapping[str, Any], *, where: str = "card") -> "ModelMetadata":
+    def from_mapping(cls, raw: Mapping[str, Any], *, where: str = "metadata") -> "ModelMetadata":
         """As from_json, from JSON that is already parsed."""
-        fields = check.Fields(raw, where)
-        version = fields.read("format_version", check.integer)
-        if version != FORMAT_VERSION:
-            raise fields.wrong("format_version", f"{FORMAT_VERSION} (another version of fer_edge made it)", version)
-        labels = fields.read("labels", check.texts)
-        if labels != EXPRESSIONS:
-            raise fields.wrong("labels", f"{', '.join(EXPRESSIONS)} in this order", ", ".join(labels))
-        return cls(
-            format_version=version,
-            name=fields.read("name", check.text),
-            format=fields.read("format", check.one_of(FORMATS)),
-            labels=labels,
-            architecture=fields.read("architecture", check.text),
-            settings=fields.read("settings", check.mapping),
-            precision=fields.read("precision", check.one_of(PRECISIONS)),
-            input=_input_contract(fields.within("input")),
-            outputs=tuple(_tensor_contract(output) for output in fields.each("outputs")),
-            image_size=fields.read("image_size", _image_size),
-            mean=fields.read("mean", check.number),
-            std=fields.read("std", check.positive_number),
-            training_data=_training_data(fields.within("training_data")),
-            metrics=fields.read("metrics", check.mapping_of_mappings),
-            versions=fields.read("versions", check.mapping_of_texts),
-            created=fields.read("created", check.date),
-            opset=fields.read("opset", check.optional(check.positive_integer)),
-            ir_version=fields.read("ir_version", check.optional(check.positive_integer)),
-            minimum_onnxruntime=fields.read("minimum_onnxruntime", check.optional(check.version)),
-            quantisation=fields.read("quantisation", check.optional(check.mapping)),
-            limits=fields.read("limits", check.any_text),
-            license=fields.read("license", check.any_text),
-            content_sha256=fields.read("content_sha256", check.sha256),
-        )
+        for one in fields(cls):
+            if one.name not in raw:  # in a file every field is written, also those that have a default in Python
+                raise _wrong(where, one.name, "a value", "none")
+        version = raw["format_version"]
+        if type(version) is not int or version != FORMAT_VERSION:
+            expected = f"{FORMAT_VERSION} (another version of fer_edge made it)"
+            raise _wrong(where, "format_version", expected, version)
+        metadata: ModelMetadata = _converted(raw, cls, where)
+        for key, expected, found in _contradictions(metadata):
+            raise _wrong(where, key, expected, found)
+        return metadata
 
-    def sealed(self, content_sha256: str) -> "ModelMetadata":
-        """The same card with its digest filled in."""
+    def with_checksum(self, content_sha256: str) -> "ModelMetadata":
+        """The same metadata with its checksum filled in."""
         return replace(self, content_sha256=content_sha256)
 
-
-def beside_json(card: ModelMetadata, file_sha256: str) -> str:
-    """Text of the ``NAME.json`` that lies beside a model: its sealed card, and the SHA-256 of the whole file."""
-    return json.dumps({**asdict(card), "file_sha256": file_sha256}, indent=2, allow_nan=False) + "\n"
-
-
-def card_beside(text: str | bytes, *, where: str) -> tuple[ModelMetadata, str]:
-    """Read what ``beside_json`` wrote: the card and the file's SHA-256. Raises ModelError."""
-    raw = check.parse(text, where)
-    return ModelMetadata.from_mapping(raw, where=where), check.Fields(raw, where).read("file_sha256", check.sha256)
+    def sealed(self, content_sha256: str) -> "ModelMetadata":
+        """Deprecated name of ``with_checksum``."""
+        warnings.warn("sealed() is now with_checksum()", DeprecationWarning, stacklevel=2)
+        return self.with_checksum(content_sha256)
 
 
-def _tensor_contract(fields: check.Fields) -> TensorContract:
-    return TensorContract(
-        name=fields.read("name", check.text), dtype=fields.read("dtype", check.text), shape=fields.read("shape", _shape)
-    )
+def sidecar_json(metadata: ModelMetadata, file_sha256: str) -> str:
+    """Text of the ``NAME.json`` beside a model: its metadata with checksum, and the SHA-256 of the whole file."""
+    return json.dumps({**asdict(metadata), "file_sha256": file_sha256}, indent=2, allow_nan=False) + "\n"
 
 
-def _input_contract(fields: check.Fields) -> InputContract:
-    tensor = _tensor_contract(fields)
-    kind = fields.read("kind", check.one_of(INPUT_KINDS))
-    if (kind == PIXELS) != (tensor.dtype == "uint8"):
-        raise fields.wrong("dtype", "uint8" if kind == PIXELS else "a float", tensor.dtype)
-    return InputContract(
-        **asdict(tensor),
-        kind=kind,
-        channels=fields.read("channels", _channels),
-        colour=fields.read("colour", check.text),
-    )
+def read_sidecar(text: str | bytes, *, where: str) -> tuple[ModelMetadata, str]:
+    """Read what ``sidecar_json`` wrote: the metadata and the file's SHA-256. Raises ModelError."""
+    raw = _parse(text, where)
+    metadata = ModelMetadata.from_mapping(raw, where=where)
+    return metadata, _converted(raw, _FileHash, where).file_sha256
 
 
-def _training_data(fields: check.Fields) -> TrainingData:
-    return TrainingData(
-        source=fields.read("source", check.text),
-        fingerprint=fields.read("fingerprint", check.text),
-        seed=fields.read_or("seed", check.seed, TrainingData.seed),
-    )
+@dataclass(frozen=True)
+class _FileHash:
+    file_sha256: Sha256
 
 
-def _image_size(value: Any) -> int:
-    if check.positive_integer(value) > MAX_IMAGE_SIZE:
-        raise check.Expected(f"an integer from 1 to {MAX_IMAGE_SIZE}")
-    return int(value)
+def _parse(text: str | bytes, where: str) -> Mapping[str, Any]:
+    """The object in ``text``. By the standard library, which also reads text that is no Unicode and shows it escaped.
+
+    Numbers that JSON or a float cannot hold (NaN, 1e999) are refused, and nesting that nothing could print.
+    """
+    try:
+        raw = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float)
+        if not isinstance(raw, dict):
+            raise ModelError(f"{where}: expected a card in JSON, found a {type(raw).__name__}; export again")
+        _check_depth(raw)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{where}: expected a card in JSON, found something else ({error}); export again") from error
+    return raw
 
 
-def _channels(value: Any) -> tuple[int, ...]:
-    channels = tuple(check.positive_integer(item) for item in check.list_of_values(value))
-    if not channels or not set(channels) <= set(CHANNELS):
-        raise check.Expected(f"one or more of {', '.join(map(str, CHANNELS))}")
-    return channels
+def _refuse_constant(constant: str) -> float:
+    raise ValueError(f"the number {constant}")
 
 
-def _shape(value: Any) -> tuple[Dimension, ...]:
-    return tuple(
-        item if isinstance(item, str) else check.positive_integer(item) for item in check.list_of_values(value)
-    )
+def _finite_float(digits: str) -> float:
+    if not math.isfinite(value := float(digits)):
+        raise ValueError(f"the number {digits[:20]}")
+    return value
+
+
+def _check_depth(raw: dict[str, Any]) -> None:
+    layer: list[Any] = [raw]
+    for _ in range(_MAX_DEPTH):
+        layer = [
+            inner
+            for value in layer
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not layer:
+            return
+    raise ValueError("objects nested too deeply")
+
+
+def _contradictions(metadata: ModelMetadata) -> Iterator[tuple[str, str, Any]]:
+    """Field, what was expected and what was found, of all that no type can say."""
+    if metadata.format not in SUFFIXES:
+        yield "format", f"one of {', '.join(SUFFIXES)}", metadata.format
+    try:
+        label_set_of(metadata.labels)
+    except UsageError as error:
+        reason = str(error).removeprefix("labels: expected ").partition(", found ")
+        yield "labels", reason[0], reason[2]
+    kind, dtype = metadata.input.kind, metadata.input.dtype
+    if (kind == PIXELS) != (dtype == "uint8"):
+        yield "input.dtype", "uint8" if kind == PIXELS else "a float", dtype
+    for key, value in (("mean", metadata.mean), ("std", metadata.std)):
+        if not math.isfinite(value):
+            yield key, "a finite number", value
+    try:
+        datetime.fromisoformat(metadata.created)
+    except ValueError:
+        yield "created", "an ISO 8601 date", metadata.created
+
+
+def _wrong(where: str, key: str, expected: str, found: Any) -> ModelError:
+    shown = found if isinstance(found, str) else repr(found)
+    shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
+    return ModelError(f"{where}: card field '{key}': expected {expected}, found {shown}; export again")
+
+
+def _converted(raw: Mapping[str, Any], kind: type, where: str) -> Any:
+    """``raw`` as a ``kind``. Raises ModelError in the words of the field's type, with the value that was found."""
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        message = str(error)
+    steps = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", message.rpartition(" - at `$")[2].rstrip("`"))
+    path = [name or index for name, index in steps]
+    if missing := re.match(r"Object missing required field `(\w+)`", message):
+        raise _wrong(where, _dotted([*path, missing[1]]), "a value", "none")
+    depth, expected = _expected_at(kind, path)
+    found: Any = raw
+    for step in path[:depth]:
+        if step == "...":  # msgspec does not name keys that are data
+            break
+        found = found[int(step)] if isinstance(found, list | tuple) else found[step]
+    raise _wrong(where, _dotted(path[:depth]), expected or message, found)
+
+
+def _dotted(path: list[str]) -> str:
+    text = ""
+    for step in path:
+        if step == "...":
+            break
+        text += f"[{step}]" if step.isdecimal() else f".{step}" if text else step
+    return text
+
+
+def _expected_at(kind: Any, path: list[str]) -> tuple[int, str]:
+    """How many steps of ``path`` lead to the innermost type that says in words what it expects, and those words."""
+    found = (0, "an object")
+    for depth in range(len(path) + 1):
+        words, kind = _described(kind)
+        if words and (depth or not path):
+            found = (depth, words)
+        if depth == len(path):
+            break
+        step, arguments = path[depth], get_args(kind)
+        if step == "...":
+            kind = arguments[1] if len(arguments) > 1 else Any
+        elif step.isdecimal():
+            kind = arguments[0] if arguments else Any
+        else:
+            kind = get_type_hints(kind, include_extras=True).get(step, Any)
+    return found
+
+
+def _described(kind: Any) -> tuple[str, Any]:
+    """The words of a type, and the type itself without them and without None."""
+    if get_origin(kind) in (Union, types.UnionType):
+        inner = [one for one in get_args(kind) if one is not type(None)]
+        if len(inner) == 1:
+            return _described(inner[0])
+    if get_origin(kind) is Annotated:
+        bare, *notes = get_args(kind)
+        words = next((note.description for note in notes if isinstance(note, Meta) and note.description), "")
+        return words, bare
+    return ("an object" if hasattr(kind, "__dataclass_fields__") else ""), kind
+
+
+_RENAMED = {
+    "CARD_KEY": "METADATA_KEY",
+    "UNSEALED": "NO_CHECKSUM",
+    "beside_json": "sidecar_json",
+    "card_beside": "read_sidecar",
+}
+"""Old names to new ones; the old ones go in the next release."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        warnings.warn(f"{name} is now {_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        return globals()[_RENAMED[name]]
+    raise AttributeError(f"module 'fer_edge.metadata' has no attribute {name!r}")

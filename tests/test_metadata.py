@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from fer_edge.errors import ModelError
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FERPLUS
 from fer_edge.metadata import (
-    UNSEALED,
+    NO_CHECKSUM,
     InputContract,
     ModelMetadata,
     TensorContract,
     TrainingData,
-    beside_json,
-    card_beside,
+    sidecar_json,
+    read_sidecar,
 )
 
 CARD = ModelMetadata(
@@ -78,20 +78,23 @@ def test_unknown_keys_are_ignored() -> None:
     ("changes", "message"),
     [
         ({"format_version": 2}, "'format_version': expected 1 (another version of fer_edge made it), found 2"),
-        ({"labels": ["angry", "disgust"]}, "'labels': expected angry, disgust, fear, happy, neutral, sad, surprise in"),
-        ({"labels": list(EXPRESSIONS[::-1])}, "'labels': expected angry, disgust"),
-        ({"labels": "angry"}, "'labels': expected a list, found angry"),
+        ({"labels": ["angry"]}, "'labels': expected 2 to 1000 names, found 1"),
+        ({"labels": [f"class {at}" for at in range(1001)]}, "'labels': expected 2 to 1000 names, found 1001"),
+        ({"labels": ["sad", "SAD"]}, "'labels': expected names that differ, found 'sad' and 'SAD'"),
+        ({"labels": ["sad", "glad\n"]}, "'labels': expected names that can be printed on a line, found 'glad\\n'"),
+        ({"labels": ["sad", 3]}, "'labels': expected a list of names, found ['sad', 3]"),
+        ({"labels": "angry"}, "'labels': expected a list of names, found angry"),
         ({"name": ""}, "'name': expected text, found"),
         ({"format": "h5"}, "'format': expected one of onnx, ort, torchscript, pt2, found h5"),
         ({"precision": "int4"}, "'precision': expected one of fp32, fp16, int8, found int4"),
         ({"precision": ["int8"]}, "'precision': expected one of fp32, fp16, int8, found ['int8']"),
         ({"architecture": 18}, "'architecture': expected text, found 18"),
         ({"settings": []}, "'settings': expected an object, found []"),
-        ({"image_size": 0}, "'image_size': expected an integer above 0, found 0"),
-        ({"image_size": True}, "'image_size': expected an integer above 0, found True"),
+        ({"image_size": 0}, "'image_size': expected an integer from 1 to 4096, found 0"),
+        ({"image_size": True}, "'image_size': expected an integer from 1 to 4096, found True"),
         ({"mean": "0.5"}, "'mean': expected a finite number, found 0.5"),
         ({"mean": float("nan")}, "'mean': expected a finite number, found nan"),
-        ({"std": 0}, "'std': expected a number above 0, found 0"),
+        ({"std": 0}, "'std': expected a finite number above 0, found 0"),
         ({"opset": "18"}, "'opset': expected an integer above 0, found 18"),
         ({"minimum_onnxruntime": "new"}, "'minimum_onnxruntime': expected a version such as 1.18, found new"),
         ({"created": "yesterday"}, "'created': expected an ISO 8601 date, found yesterday"),
@@ -100,7 +103,7 @@ def test_unknown_keys_are_ignored() -> None:
         ({"versions": {"torch": 2}}, "'versions': expected text"),
         ({"training_data": {"source": "x"}}, "'training_data.fingerprint': expected a value, found none"),
         ({"training_data": {**DATA, "seed": -1}}, "'training_data.seed': expected an integer from 0 to 4294967295"),
-        ({"training_data": {**DATA, "seed": True}}, "'training_data.seed': expected an integer, found True"),
+        ({"training_data": {**DATA, "seed": True}}, "'training_data.seed': expected an integer from 0 to 4294967295, found True"),
         ({"mean": 10**400}, "'mean': expected a finite number, found 1000"),
         ({"image_size": 10**9}, "'image_size': expected an integer from 1 to 4096, found 1000000000"),
         ({"minimum_onnxruntime": "9" * 5000}, "'minimum_onnxruntime': expected a version such as 1.18"),
@@ -170,12 +173,38 @@ def test_what_is_no_json_object_is_refused(text: str | bytes) -> None:
 
 
 def test_card_beside_holds_the_hash_of_the_file() -> None:
-    sealed = CARD.sealed("cd" * 32)
-    text = beside_json(sealed, "ef" * 32)
-    assert card_beside(text, where="faces.json") == (sealed, "ef" * 32)
+    with_checksum = CARD.with_checksum("cd" * 32)
+    text = sidecar_json(with_checksum, "ef" * 32)
+    assert read_sidecar(text, where="faces.json") == (with_checksum, "ef" * 32)
     with pytest.raises(ModelError, match="'file_sha256': expected a value, found none"):
-        card_beside(sealed.to_json(), where="faces.json")
+        read_sidecar(with_checksum.to_json(), where="faces.json")
 
 
 def test_new_card_is_unsealed() -> None:
-    assert CARD.content_sha256 == UNSEALED == "0" * 64
+    assert CARD.content_sha256 == NO_CHECKSUM == "0" * 64
+
+
+@pytest.mark.parametrize(
+    "labels", [("no", "yes"), FERPLUS.names, ("悲しい", "嬉しい"), ("سعيد", "حزين"), ('a,"b"\\', "<b>&", "]", '"], ["')]
+)
+def test_any_label_set_is_a_models(labels: tuple[str, ...]) -> None:
+    metadata = replace(CARD, labels=labels)
+    assert metadata.to_json().isascii()
+    read = ModelMetadata.from_json(metadata.to_json())
+    assert read.labels == read.label_set.names == labels
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("key", ["mean", "std"])
+def test_numbers_are_finite(key: str, value: float) -> None:
+    with pytest.raises(ModelError, match=f"'{key}': expected a finite number"):
+        ModelMetadata.from_mapping(raw(**{key: value}))
+
+
+def test_old_names_are_found_with_a_warning() -> None:
+    import fer_edge.metadata as module
+
+    with pytest.warns(DeprecationWarning, match="CARD_KEY is now METADATA_KEY"):
+        assert module.CARD_KEY == "fer_edge.card"
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = module.nothing

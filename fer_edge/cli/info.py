@@ -31,31 +31,31 @@ def info(
 def _lines(description: "ModelDescription") -> list[str]:
     from fer_edge.runtime.images import shown  # a card may hold terminal codes and what is no UTF-8
 
-    card = description.card
+    metadata = description.metadata
     rows: list[tuple[str, object]] = [
         ("file", f"{description.path} ({description.size_bytes:,} bytes), intact"),
-        ("name", card.name),
-        ("format", f"{card.format}, {card.precision}"),
-        ("architecture", f"{card.architecture} {_pairs(card.settings)}".rstrip()),
-        ("labels", ", ".join(card.labels)),
+        ("name", metadata.name),
+        ("format", f"{metadata.format}, {metadata.precision}"),
+        ("architecture", f"{metadata.architecture} {_pairs(card.settings)}".rstrip()),
+        ("labels", ", ".join(metadata.labels)),
         *(("input", one) for one in description.inputs),
-        ("", f"channels {', '.join(map(str, card.input.channels))}: {card.input.colour}"),
+        ("", f"channels {', '.join(map(str, card.input.channels))}: {metadata.input.colour}"),
         *(("output", one) for one in description.outputs),
-        ("face", f"{card.image_size}x{card.image_size}, (pixel/255 - {card.mean:g}) / {card.std:g}"),
-        ("trained on", f"{card.training_data.source} (fingerprint {card.training_data.fingerprint[:16]})"),
-        *(("metrics", f"{split}: {_pairs(values)}") for split, values in card.metrics.items()),
-        ("quantised", _pairs(card.quantisation or {})),
+        ("face", f"{metadata.image_size}x{metadata.image_size}, (pixel/255 - {metadata.mean:g}) / {metadata.std:g}"),
+        ("trained on", f"{metadata.training_data.source} (fingerprint {metadata.training_data.fingerprint[:16]})"),
+        *(("metrics", f"{split}: {_pairs(values)}") for split, values in metadata.metrics.items()),
+        ("quantised", _pairs(metadata.quantisation or {})),
         ("operators", ", ".join(f"{name} {count}" for name, count in description.operators.items())),
-        ("opset", f"{card.opset}, IR {card.ir_version}, onnxruntime {card.minimum_onnxruntime} or later"),
+        ("opset", f"{metadata.opset}, IR {metadata.ir_version}, onnxruntime {metadata.minimum_onnxruntime} or later"),
         *(("provider", f"{name}: {state}") for name, state in description.providers.items()),
-        ("made with", _pairs(card.versions)),
-        ("created", card.created),
-        ("limits", card.limits),
-        ("license", card.license),
+        ("made with", _pairs(metadata.versions)),
+        ("created", metadata.created),
+        ("limits", metadata.limits),
+        ("license", metadata.license),
         ("file hash", description.file_sha256),
-        ("inner hash", card.content_sha256),
+        ("inner hash", metadata.content_sha256),
     ]
-    if card.opset is None:
+    if metadata.opset is None:
         rows = [row for row in rows if row[0] != "opset"]
     return [f"{title:<13}{shown(str(value))}" for title, value in rows if value]
 

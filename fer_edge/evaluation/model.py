@@ -28,7 +28,7 @@ def evaluate_model(
     DataError (an empty split too).
     """
     classifier = Classifier.load(model, provider=provider)
-    card = classifier.card
+    card = classifier.metadata
     data = load_faces(source, size=card.image_size, skip_bad=skip_bad, seed=card.training_data.seed)
     facts = {"architecture": card.architecture, "settings": dict(card.settings), "precision": card.precision}
     subject = Subject(

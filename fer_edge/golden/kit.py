@@ -63,10 +63,10 @@ def write_kit(model: Path, folder: Path | None = None, *, inputs: Iterable[Vecto
     _refuse_other_content(folder)
     checked = read_model(model)
     classifier = Classifier.load(model, threads=1)  # one thread: sums are taken in the same order on every machine
-    vectors = [vector for vector in inputs or make_vectors() if _fits(vector, classifier.card)]
+    vectors = [vector for vector in inputs or make_vectors() if _fits(vector, classifier.metadata)]
     if not vectors:
         raise ModelError(
-            f"{model}: expected a model of 1, 3 or 4 channels, found {classifier.card.input.channels}; export it again"
+            f"{model}: expected a model of 1, 3 or 4 channels, found {classifier.metadata.input.channels}; export it again"
         )
     entries = [_entry(vector, classifier) for vector in vectors]
     manifest = _manifest(checked.sha256, classifier, entries)
@@ -127,9 +127,9 @@ def _refuse_other_content(folder: Path) -> None:
         )
 
 
-def _fits(vector: Vector, card: ModelMetadata) -> bool:
+def _fits(vector: Vector, metadata: ModelMetadata) -> bool:
     """A raw model takes faces that were prepared, from any number of channels."""
-    return card.input.kind != PIXELS or vector.pixels.shape[3] in card.input.channels
+    return metadata.input.kind != PIXELS or vector.pixels.shape[3] in metadata.input.channels
 
 
 def _entry(vector: Vector, classifier: Classifier) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _entry(vector: Vector, classifier: Classifier) -> dict[str, Any]:
         "about": vector.about,
         "file": f"vectors/{vector.name}.bin",
         "shape": list(classifier.feed(vector.pixels).shape),
-        "labels": [classifier.card.labels[best] for best in probabilities.argmax(axis=1)],
+        "labels": [classifier.metadata.labels[best] for best in probabilities.argmax(axis=1)],
         "logits": _shortest(logits),
         "probabilities": _shortest(probabilities),
     }
@@ -147,7 +147,7 @@ def _entry(vector: Vector, classifier: Classifier) -> dict[str, Any]:
         entry["image"] = {
             "file": f"images/{vector.name}{vector.image.suffix}",
             "decoded_by": f"Pillow {PIL.__version__}",
-            "pixels": f"vectors/{vector.name}.pixels" if classifier.card.input.kind != PIXELS else entry["file"],
+            "pixels": f"vectors/{vector.name}.pixels" if classifier.metadata.input.kind != PIXELS else entry["file"],
             "shape": list(vector.pixels.shape[1:]),
             "max_mean_level_difference": vector.image.max_mean_level_difference,
         }
@@ -177,20 +177,20 @@ def _shortest(rows: NDArray[np.float32]) -> list[list[float]]:
 
 
 def _manifest(sha256: str, classifier: Classifier, entries: list[dict[str, Any]]) -> dict[str, Any]:
-    card = classifier.card
-    tolerance = GOLDEN_TOLERANCES[card.precision]
+    metadata = classifier.metadata
+    tolerance = GOLDEN_TOLERANCES[metadata.precision]
     return {
         "kit": KIT_FORMAT,
         "model": {
             "file": classifier.path.name,
-            "name": card.name,
+            "name": metadata.name,
             "sha256": sha256,
-            "precision": card.precision,
-            "input": card.input.name,
-            "dtype": card.input.dtype,
-            "layout": "batch, height, width, channels" if card.input.kind == PIXELS else "batch, 1, height, width",
-            "outputs": [output.name for output in card.outputs],
-            "labels": list(card.labels),
+            "precision": metadata.precision,
+            "input": metadata.input.name,
+            "dtype": metadata.input.dtype,
+            "layout": "batch, height, width, channels" if metadata.input.kind == PIXELS else "batch, 1, height, width",
+            "outputs": [output.name for output in metadata.outputs],
+            "labels": list(metadata.labels),
         },
         "made_with": {
             "fer_edge": __version__,

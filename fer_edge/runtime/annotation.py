@@ -1,5 +1,6 @@
 """Draws what was found on a photo: a box round each face, its expression and its confidence."""
 
+import colorsys
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,17 +16,12 @@ from fer_edge.errors import ImageError, UsageError
 from fer_edge.runtime.detector import Box
 from fer_edge.runtime.photos import FacePrediction
 
-COLOURS = {
-    "angry": "#ff8a65",
-    "disgust": "#26c6a2",
-    "fear": "#d59bf6",
-    "happy": "#ffd54f",
-    "neutral": "#e0e0e0",
-    "sad": "#64b5f6",
-    "surprise": "#ffa8c5",
-}
-"""Each light enough for dark text (a contrast of 7 and more), and apart from each other for most colour-blind readers;
-the words say it again."""
+COLOURS = ("#ff8a65", "#26c6a2", "#d59bf6", "#ffd54f", "#e0e0e0", "#64b5f6", "#ffa8c5")
+"""Of the first classes in their order. Each light enough for dark text (a contrast of 7 and more), and apart from each
+other for most colour-blind readers; the words say it again."""
+
+_HUE_STEP, _LIGHTNESS, _SATURATION = 0.618034, 0.8, 0.6
+"""Of further classes: steps of the golden ratio round the circle of hues never meet."""
 
 INK, NOTE_COLOUR = "#16181d", "#ffffff"
 
@@ -80,7 +76,7 @@ def annotate(pixels: NDArray[np.uint8], faces: Sequence[FacePrediction], *, note
             _draw_box(draw, area, longer, "#000000", extra=max(1, longer // 800))
     for face, area in zip(faces, areas, strict=True):
         if area is not None:
-            _draw_box(draw, area, longer, COLOURS[face.label])
+            _draw_box(draw, area, longer, _colour_of(face))
     if note:
         taken.append(_draw_tag(draw, _tag(note, NOTE_COLOUR, longer * TEXT_OF_PICTURE), 0, 0))
     boxes = [area for area in areas if area is not None]
@@ -88,13 +84,25 @@ def annotate(pixels: NDArray[np.uint8], faces: Sequence[FacePrediction], *, note
     texts = [f"{face.label} {face.confidence:.0%}" for face in faces]
     size = _text_size(max(texts, key=len, default=""), longer, narrowest)  # one for all: they are read together
     for face, text, area in zip(faces, texts, areas, strict=True):
-        tag = _tag(text, COLOURS[face.label], size)
+        tag = _tag(text, _colour_of(face), size)
         left, top = _place(tag, area, image.size, taken, boxes)
         taken.append(_draw_tag(draw, tag, left, top))
     if not faces:
         tag = _tag("no face found", NOTE_COLOUR, longer * TEXT_OF_PICTURE)
         _draw_tag(draw, tag, 0, image.height - tag.height)
     return np.array(image, dtype=np.uint8)
+
+
+def colour(index: int) -> str:
+    """``#rrggbb`` of the class at ``index`` of a label set, for any number of classes."""
+    if index < len(COLOURS):
+        return COLOURS[index]
+    channels = colorsys.hls_to_rgb(index * _HUE_STEP % 1, _LIGHTNESS, _SATURATION)
+    return "#" + "".join(f"{round(255 * channel):02x}" for channel in channels)
+
+
+def _colour_of(face: FacePrediction) -> str:
+    return colour(list(face.probabilities).index(face.label))
 
 
 def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:

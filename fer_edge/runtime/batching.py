@@ -36,7 +36,7 @@ class Decoded(Generic[Key]):
 
 @dataclass(frozen=True)
 class Scored(Generic[Key]):
-    """One image's probabilities (7,) and its share of the batch's time in milliseconds, or its error."""
+    """One image's probabilities (C,) and its share of the batch's time in milliseconds, or its error."""
 
     key: Key
     result: NDArray[np.float32] | ImageError
@@ -44,7 +44,7 @@ class Scored(Generic[Key]):
 
 
 Score = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Pixels (N, H, W, C) to probabilities (N, 7). Raises ModelError for pixels that the model cannot take."""
+"""Pixels (N, H, W, C) to probabilities (N, classes). Raises ModelError for pixels that the model cannot take."""
 
 
 def score_in_batches(images: Iterable[Decoded[Key]], score: Score, batch_size: int) -> Iterator[Scored[Key]]:
@@ -105,7 +105,7 @@ class _Batcher(Generic[Key]):
 
     def _score_together(self, group: list[_Waiting[Key]]) -> None:
         start = time.perf_counter()
-        probabilities = self._score(np.stack([pixels for _, _, pixels in group]))  # (n, H, W, C) -> (n, 7)
+        probabilities = self._score(np.stack([pixels for _, _, pixels in group]))  # (n, H, W, C) -> (n, classes)
         latency_ms = (time.perf_counter() - start) * 1e3 / len(group)
         for (index, key, _), row in zip(group, probabilities, strict=True):
             self._done[index] = Scored(key, row, latency_ms)

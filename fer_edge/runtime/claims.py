@@ -10,27 +10,27 @@ from fer_edge.runtime.onnx_file import OnnxFile
 _QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
 
 
-def check_format(path: Path, card: ModelMetadata, content: str | None = None) -> None:
+def check_format(path: Path, metadata: ModelMetadata, content: str | None = None) -> None:
     """Refuse (ModelError) a card of another format than the file's name, and than ``content`` where that is known."""
     by_name = {suffix: file_format for file_format, suffix in SUFFIXES.items()}.get(path.suffix)
     for found in (content, by_name):
-        if found is not None and card.format != found:
-            raise _differs(path, "format", found, card.format)
+        if found is not None and metadata.format != found:
+            raise _differs(path, "format", found, metadata.format)
 
 
-def check_graph(path: Path, card: ModelMetadata, onnx: OnnxFile) -> None:
+def check_graph(path: Path, metadata: ModelMetadata, onnx: OnnxFile) -> None:
     """Refuse (ModelError) a card whose opset, IR version or precision is not that of the ONNX graph."""
-    if card.opset != onnx.opset:
-        raise _differs(path, "opset", onnx.opset, card.opset)
-    if card.ir_version != onnx.ir_version:
-        raise _differs(path, "ir_version", onnx.ir_version, card.ir_version)
+    if metadata.opset != onnx.opset:
+        raise _differs(path, "opset", onnx.opset, metadata.opset)
+    if metadata.ir_version != onnx.ir_version:
+        raise _differs(path, "ir_version", onnx.ir_version, metadata.ir_version)
     is_quantised = any(onnx.operators[operator] for operator in _QUANTISERS)
-    if is_quantised != (card.precision == "int8"):
+    if is_quantised != (metadata.precision == "int8"):
         graph = "int8 (the graph quantises)" if is_quantised else "fp32 or fp16 (nothing in the graph quantises)"
-        raise _differs(path, "precision", graph, card.precision)
+        raise _differs(path, "precision", graph, metadata.precision)
 
 
-def _differs(path: Path, field: str, file_value: Any, card_value: Any) -> ModelError:
+def _differs(path: Path, field: str, file_value: Any, metadata_value: Any) -> ModelError:
     return ModelError(
         f"{path}: card field '{field}': expected {file_value}, as the file has it, found {card_value}; export again"
     )

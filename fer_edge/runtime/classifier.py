@@ -1,6 +1,7 @@
 """Classifier: an exported model, checked and ready, from images of any kind to predictions."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class Classifier:
     def __init__(
         self,
         session: onnxruntime.InferenceSession,
-        card: ModelMetadata,
+        metadata: ModelMetadata,
         path: Path,
         *,
         provider: str,
@@ -44,7 +45,7 @@ class Classifier:
         cuda_node_share: float | None = None,
     ) -> None:
         self._session = session
-        self.card = card
+        self.metadata = metadata
         """What the model says about itself."""
         self.path = path
         self.provider = provider
@@ -61,7 +62,7 @@ class Classifier:
         Without ``path`` it is the model that this package ships, ``shipped.DEFAULT_MODEL``.
 
         ``threads`` are those inside an operator; 0 leaves the choice to onnxruntime. Raises ModelError when the model
-        is missing, damaged, without a valid card or refused for another reason, and ProviderError when the provider
+        is missing, damaged, without valid metadata or refused for another reason, and ProviderError when the provider
         is not there: never another one silently.
         """
         choice = choose_provider(provider)
@@ -75,12 +76,23 @@ class Classifier:
             session, cuda_node_share = open_session(model, choice, threads=threads)
         return cls(
             session,
-            model.card,
+            model.metadata,
             model.path,
             provider=choice.name,
             provider_note=choice.note,
             cuda_node_share=cuda_node_share,
         )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the model's outputs."""
+        return self.metadata.labels
+
+    @property
+    def card(self) -> ModelMetadata:
+        """Deprecated name of ``metadata``."""
+        warnings.warn("Classifier.card is now Classifier.metadata", DeprecationWarning, stacklevel=2)
+        return self.metadata
 
     def predict(self, image: ImageSource) -> Prediction:
         """The expression in one image: a path, the bytes of a file, a PIL image, an array (H, W) or (H, W, 1 | 3 | 4).
@@ -93,7 +105,7 @@ class Classifier:
         pixels = decode_image(image, name=name)
         start = time.perf_counter()
         row = self.probabilities(pixels[np.newaxis])[0]
-        return Prediction.from_row(row, latency_ms=(time.perf_counter() - start) * 1e3, source=name)
+        return Prediction.from_row(row, self.labels, latency_ms=(time.perf_counter() - start) * 1e3, source=name)
 
     def predict_many(
         self, images: Iterable[ImageSource], *, batch_size: int = DEFAULT_BATCH_SIZE
@@ -114,7 +126,7 @@ class Classifier:
         for scored in score_in_batches(decoded, self.probabilities, batch_size):
             if isinstance(scored.result, ImageError):
                 raise scored.result
-            yield Prediction.from_row(scored.result, latency_ms=scored.latency_ms, source=scored.key)
+            yield Prediction.from_row(scored.result, self.labels, latency_ms=scored.latency_ms, source=scored.key)
 
     def predict_named(
         self,
@@ -134,7 +146,9 @@ class Classifier:
             if isinstance(scored.result, ImageError):
                 yield Outcome(scored.key, None, scored.result)
             else:
-                prediction = Prediction.from_row(scored.result, latency_ms=scored.latency_ms, source=scored.key)
+                prediction = Prediction.from_row(
+                    scored.result, self.labels, latency_ms=scored.latency_ms, source=scored.key
+                )
                 yield Outcome(scored.key, prediction, None)
             if progress is not None:
                 progress(done)
@@ -166,7 +180,8 @@ class Classifier:
         >>> [(one.label, one.face.box) for one in classifier.predict_faces("party.jpg").faces]
         [('happy', Box(x=178.2, y=62.9, width=89.9, height=113.3))]
         """
-        (outcome,) = score_photos([decode(source_name(photo), photo)], search, self.probabilities, 1)
+        images = [decode(source_name(photo), photo)]
+        (outcome,) = score_photos(images, search, self.probabilities, 1, labels=self.labels)
         if outcome.photo is None:
             raise outcome.error or ImageError(f"{outcome.source}: cannot be scored")
         return outcome.photo
@@ -183,16 +198,18 @@ class Classifier:
         """As predict_named, for every face of every (name, photo). ``keep_pixels`` hands the photos out with their
         faces, to draw on; take ``batch_size`` 1 then, which keeps one photo at a time."""
         decoded = decode_ahead(photos, threads=decoders, ahead=2 * batch_size)
-        return score_photos(decoded, search, self.probabilities, batch_size, keep_pixels=keep_pixels)
+        return score_photos(
+            decoded, search, self.probabilities, batch_size, labels=self.labels, keep_pixels=keep_pixels
+        )
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities (N, 7), float32, of images uint8 (N, H, W, C) with C one of 1, 3, 4. Raises ModelError."""
+        """Probabilities (N, classes), float32, of images uint8 (N, H, W, C) with C one of 1, 3, 4. Raises ModelError."""
         return self.probabilities_and_logits(pixels)[0]
 
     def probabilities_and_logits(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """As ``probabilities``, with the logits (N, 7), float32, beside them. Raises ModelError where they are none."""
-        feed = {self.card.input.name: self.feed(pixels)}
-        names = [output.name for output in self.card.outputs]
+        """As ``probabilities``, with the logits (N, classes), float32, beside them. Raises ModelError where they are none."""
+        feed = {self.metadata.input.name: self.feed(pixels)}
+        names = [output.name for output in self.metadata.outputs]
         with onnxruntime_errors(self.path):
             found = dict(zip(names, self._session.run(names, feed, run_options()), strict=True))
         logits = np.asarray(found["logits"], dtype=np.float32)
@@ -213,12 +230,12 @@ class Classifier:
 
     def feed(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
         """What the model's input is given for images (N, H, W, C): these pixels, or faces prepared for a raw model."""
-        return pixels if self.card.input.kind == PIXELS else self._normalised(pixels)
+        return pixels if self.metadata.input.kind == PIXELS else self._normalised(pixels)
 
     def _normalised(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
         """Images (N, H, W, C) to what a raw model wants: (N, 1, size, size), pixel/255 less the mean over the std."""
-        faces = np.stack([face_pixels(image, self.card.image_size) for image in pixels])[:, np.newaxis]
-        return ((faces / 255.0 - self.card.mean) / self.card.std).astype(self.card.input.dtype)
+        faces = np.stack([face_pixels(image, self.metadata.image_size) for image in pixels])[:, np.newaxis]
+        return ((faces / 255.0 - self.metadata.mean) / self.metadata.std).astype(self.metadata.input.dtype)
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

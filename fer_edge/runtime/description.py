@@ -1,5 +1,6 @@
 """Everything that can be said about a model file without torch, without onnx, and without running unknown code."""
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.metadata import ModelMetadata
+from fer_edge.runtime.checksum import file_sha256, verify_zip_checksum
 from fer_edge.runtime.claims import check_format
 from fer_edge.runtime.model_file import check_beside, is_archive, read_model, read_model_bytes
 from fer_edge.runtime.providers import ProviderChoice, missing_for_cuda
-from fer_edge.runtime.seal import file_sha256, verify_zip_seal
 from fer_edge.runtime.session import executed_nodes, open_session
 
 
@@ -21,7 +22,7 @@ class ModelDescription:
     path: Path
     size_bytes: int
     file_sha256: str
-    card: ModelMetadata
+    metadata: ModelMetadata
     inputs: tuple[str, ...]
     """``name type [shape]``, as the graph has them; as the card has them for files that need torch."""
     outputs: tuple[str, ...]
@@ -33,7 +34,14 @@ class ModelDescription:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {**asdict(self), "path": str(self.path)}
+        values = {**asdict(self), "path": str(self.path)}
+        return {**values, "card": values["metadata"]}  # "card": the key of earlier versions
+
+    @property
+    def card(self) -> ModelMetadata:
+        """Deprecated name of ``metadata``."""
+        warnings.warn("ModelDescription.card is now ModelDescription.metadata", DeprecationWarning, stacklevel=2)
+        return self.metadata
 
 
 def describe_model(path: str | Path) -> ModelDescription:
@@ -53,7 +61,7 @@ def describe_model(path: str | Path) -> ModelDescription:
         path=path,
         size_bytes=len(data),
         file_sha256=model.sha256,
-        card=model.card,
+        metadata=model.metadata,
         inputs=tuple(f"{one.name} {one.type} {_shape(one.shape)}" for one in session.get_inputs()),
         outputs=tuple(f"{one.name} {one.type} {_shape(one.shape)}" for one in session.get_outputs()),
         operators=dict(operators.most_common()),
@@ -62,17 +70,17 @@ def describe_model(path: str | Path) -> ModelDescription:
 
 
 def _describe_archive(path: Path, data: bytes) -> ModelDescription:
-    card = ModelMetadata.from_json(verify_zip_seal(data, str(path)), where=str(path))
-    check_format(path, card)
+    metadata = ModelMetadata.from_json(verify_zip_checksum(data, str(path)), where=str(path))
+    check_format(path, metadata)
     sha256 = file_sha256(data)
-    check_beside(path, card, sha256)
+    check_beside(path, metadata, sha256)
     return ModelDescription(
         path=path,
         size_bytes=len(data),
         file_sha256=sha256,
-        card=card,
-        inputs=(f"{card.input.name} {card.input.dtype} {_shape(card.input.shape)}",),
-        outputs=tuple(f"{one.name} {one.dtype} {_shape(one.shape)}" for one in card.outputs),
+        metadata=metadata,
+        inputs=(f"{metadata.input.name} {metadata.input.dtype} {_shape(card.input.shape)}",),
+        outputs=tuple(f"{one.name} {one.dtype} {_shape(one.shape)}" for one in metadata.outputs),
         operators={},
         providers={"torch": "needed to run it; loading it runs code, so trust its origin"},
     )

@@ -2,41 +2,48 @@
 
 import json
 import stat
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from fer_edge.errors import ModelError
-from fer_edge.metadata import CARD_KEY, SUFFIXES, ModelMetadata, card_beside
+from fer_edge.metadata import METADATA_KEY, SUFFIXES, ModelMetadata, read_sidecar
+from fer_edge.runtime.checksum import file_sha256, verify_checksum
 from fer_edge.runtime.claims import check_format, check_graph
 from fer_edge.runtime.onnx_file import OnnxFile, read_onnx
-from fer_edge.runtime.seal import file_sha256, verify_seal
 
 MAX_MODEL_BYTES = 2**31
 """What protobuf, and with it an ONNX file, can hold."""
-MAX_CARD_BYTES = 2**24
+MAX_METADATA_BYTES = 2**24
 
 _ARCHIVE_MAGIC = b"PK\x03\x04"
 _ORT_MAGIC = b"ORTM"  # the flatbuffer's file identifier, at byte 4
-_CARD_START = b'{"format_version": '
+_METADATA_START = b'{"format_version": '
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model whose seal, card and neighbouring JSON agree; ``data`` is what was checked, so open a session from it."""
+    """A model whose checksum, metadata and sidecar agree; open a session from ``data``, which was checked."""
 
     path: Path
     data: bytes
-    card: ModelMetadata
+    metadata: ModelMetadata
     sha256: str
     onnx: OnnxFile | None
     """What the walk through an ONNX file found; None for onnxruntime's own format."""
+
+    @property
+    def card(self) -> ModelMetadata:
+        """Deprecated name of ``metadata``."""
+        warnings.warn("ModelFile.card is now ModelFile.metadata", DeprecationWarning, stacklevel=2)
+        return self.metadata
 
 
 def read_model(path: str | Path) -> ModelFile:
     """Read and check an ``.onnx`` or ``.ort`` file.
 
     Raises ModelError, in one line, when the file is missing, runs code (TorchScript, pt2, checkpoints), differs from
-    its content hash, has no card or one that is malformed, lists other labels or claims what the file is not, keeps
+    its content hash, has no metadata or malformed ones, claims what the file is not, keeps
     weights in another file, or disagrees with the ``NAME.json`` beside it.
     """
     path = Path(path)
@@ -56,15 +63,17 @@ def read_model(path: str | Path) -> ModelFile:
             f"in another file (first: {onnx.external_tensors[0]!r}); export again with fer_edge"
         )
     if onnx is not None:
-        _expect_card_key(onnx, path)
-    verify_seal(data, str(path))
-    card = _card_of_ort(data, path) if onnx is None else ModelMetadata.from_json(_card_text(onnx), where=str(path))
-    check_format(path, card, "ort" if onnx is None else "onnx")
+        _expect_metadata_key(onnx, path)
+    verify_checksum(data, str(path))
+    metadata = (
+        _metadata_of_ort(data, path) if onnx is None else ModelMetadata.from_json(_metadata_text(onnx), where=str(path))
+    )
+    check_format(path, metadata, "ort" if onnx is None else "onnx")
     if onnx is not None:
-        check_graph(path, card, onnx)
+        check_graph(path, metadata, onnx)
     sha256 = file_sha256(data)
-    check_beside(path, card, sha256)
-    return ModelFile(path, data, card, sha256, onnx)
+    check_beside(path, metadata, sha256)
+    return ModelFile(path, data, metadata, sha256, onnx)
 
 
 def read_model_bytes(path: Path) -> bytes:
@@ -101,22 +110,22 @@ def is_archive(data: bytes) -> bool:
     return data.startswith(_ARCHIVE_MAGIC)
 
 
-def _expect_card_key(onnx: OnnxFile, path: Path) -> None:
-    count = sum(key == CARD_KEY for key, _ in onnx.metadata)
+def _expect_metadata_key(onnx: OnnxFile, path: Path) -> None:
+    count = sum(key == METADATA_KEY for key, _ in onnx.metadata)
     if count != 1:
         raise ModelError(
-            f"{path}: expected one card ('{CARD_KEY}' in the metadata), found {count or 'none'}: labels and input are "
-            "unknown; export the checkpoint with fer_edge"
+            f"{path}: expected one card ('{METADATA_KEY}' in the metadata), found {count or 'none'}: labels and input "
+            "are unknown; export the checkpoint with fer_edge"
         )
 
 
-def _card_text(onnx: OnnxFile) -> str:
-    return dict(onnx.metadata)[CARD_KEY]
+def _metadata_text(onnx: OnnxFile) -> str:
+    return dict(onnx.metadata)[METADATA_KEY]
 
 
-def _card_of_ort(data: bytes, path: Path) -> ModelMetadata:
+def _metadata_of_ort(data: bytes, path: Path) -> ModelMetadata:
     """The card of an ort file, a flatbuffer: its strings are plain bytes, so the card is read where it lies."""
-    start = data.find(_CARD_START)
+    start = data.find(_METADATA_START)
     text = data[max(start, 0) :].decode("latin-1")
     try:
         _, end = json.JSONDecoder().raw_decode(text)
@@ -125,22 +134,22 @@ def _card_of_ort(data: bytes, path: Path) -> ModelMetadata:
     return ModelMetadata.from_json(text[:end], where=str(path))
 
 
-def check_beside(path: Path, card: ModelMetadata, sha256: str) -> None:
+def check_beside(path: Path, metadata: ModelMetadata, sha256: str) -> None:
     """Refuse (ModelError) a model whose card or hash differs from the ``NAME.json`` beside it, where there is one."""
     beside = path.with_suffix(".json")
     try:
-        text = _read_regular(beside, MAX_CARD_BYTES)
+        text = _read_regular(beside, MAX_METADATA_BYTES)
     except FileNotFoundError:
-        return  # a model may travel alone: its seal was checked
+        return  # a model may travel alone: its checksum was checked
     except OSError as error:
         raise ModelError(f"{beside}: cannot be read: {error.strerror or error}") from error
-    card_there, sha256_there = card_beside(text, where=str(beside))
+    metadata_there, sha256_there = read_sidecar(text, where=str(beside))
     if sha256_there != sha256:
         raise ModelError(
             f"{path}: expected the SHA-256 {sha256_there[:12]}... that {beside.name} names, found {sha256[:12]}...: "
             "one of the two was changed or belongs to another model; copy or export both again"
         )
-    if card_there != card:
+    if metadata_there != metadata:
         raise ModelError(
             f"{path}: expected the card in {beside.name} to be that in the model, found another; export again"
         )

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,7 +114,13 @@ def is_face_crop(pixels: NDArray[np.uint8]) -> bool:
 
 
 def score_photos(
-    images: Iterable[Decoded[str]], search: FaceSearch, score: Score, batch_size: int, *, keep_pixels: bool = False
+    images: Iterable[Decoded[str]],
+    search: FaceSearch,
+    score: Score,
+    batch_size: int,
+    *,
+    labels: Sequence[str],
+    keep_pixels: bool = False,
 ) -> Iterator[PhotoOutcome]:
     """One PhotoOutcome for each image, in order. Faces of equal size share a batch, also across images; with
     ``batch_size`` 1 every outcome comes as soon as its image went in. Raises ModelError when the detector fails."""
@@ -130,7 +136,7 @@ def score_photos(
     for piece in score_in_batches(pieces(), score, batch_size):
         scored.append(piece)
         if len(scored) == found[0].num_pieces:
-            yield found.popleft().outcome(scored)
+            yield found.popleft().outcome(scored, labels)
             scored = []
 
 
@@ -147,12 +153,12 @@ class _Found:
     num_pieces: int
     pixels: NDArray[np.uint8] | None
 
-    def outcome(self, scored: list[Scored[str]]) -> PhotoOutcome:
+    def outcome(self, scored: list[Scored[str]], labels: Sequence[str]) -> PhotoOutcome:
         predictions = []
         for place, piece in zip(self.places, scored, strict=False):  # an image without a face has a piece all the same
             if isinstance(piece.result, ImageError):
                 return PhotoOutcome(self.source, None, piece.result)
-            plain = Prediction.from_row(piece.result, latency_ms=piece.latency_ms, source=self.source)
+            plain = Prediction.from_row(piece.result, labels, latency_ms=piece.latency_ms, source=self.source)
             predictions.append(FacePrediction(**vars(plain), face=place))
         photo = PhotoPrediction(
             self.source, self.width, self.height, self.was_searched, tuple(predictions), self.detection_ms

@@ -1,13 +1,11 @@
 """What comes out of a classifier: one frozen result for one image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from fer_edge.labels import EXPRESSIONS
 
 
 @dataclass(frozen=True)
@@ -15,11 +13,11 @@ class Prediction:
     """The expression that the model sees in one image."""
 
     label: str
-    """The most probable of EXPRESSIONS."""
+    """The most probable of the model's labels."""
     confidence: float
-    """Its probability, 0-1. A softmax score: how well it is calibrated is in the model's card, not in the number."""
+    """Its probability, 0-1. A softmax score: how well it is calibrated says the metadata."""
     probabilities: Mapping[str, float]
-    """Expression to probability, in the order of EXPRESSIONS; they add up to 1."""
+    """Label to probability, in the model's order; they add up to 1."""
     latency_ms: float
     """Milliseconds from pixels to probabilities: preprocessing and net, without opening the file. For an image that was
     scored in a batch: the batch's time divided by its images."""
@@ -27,11 +25,13 @@ class Prediction:
     """The path, or the kind of object in angle brackets, e.g. ``<bytes>``."""
 
     @classmethod
-    def from_row(cls, row: NDArray[np.floating[Any]], *, latency_ms: float, source: str) -> "Prediction":
-        """From one row of a model's output: probabilities (7,)."""
+    def from_row(
+        cls, row: NDArray[np.floating[Any]], labels: Sequence[str], *, latency_ms: float, source: str
+    ) -> "Prediction":
+        """From one row of a model's output, probabilities (C,), and the names of its C classes."""
         best = int(row.argmax())
-        probabilities = dict(zip(EXPRESSIONS, row.tolist(), strict=True))
-        return cls(EXPRESSIONS[best], float(row[best]), probabilities, latency_ms, source)
+        probabilities = dict(zip(labels, row.tolist(), strict=True))
+        return cls(labels[best], float(row[best]), probabilities, latency_ms, source)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

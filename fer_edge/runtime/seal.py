@@ -1,114 +1,21 @@
-"""The seal: a hash that a model file carries of itself, so that a file that travels alone still notices damage.
+"""Old names of ``fer_edge.runtime.checksum``; they go in the next release."""
 
-The card inside the file says ``"content_sha256": "<64 hex digits>"``: the SHA-256 of the whole file with those 64
-digits zero. ONNX and ort files store the card as plain bytes, so the digits are put in place after the file is written.
-A seal finds damage, not malice: whoever can change a file on purpose can also seal it again.
+import warnings
+from typing import Any
 
-TorchScript and pt2 files are zip archives, whose checksums would change with the digits; there the digest is that of
-every other entry, by name.
-"""
+from fer_edge.runtime import checksum
 
-import hashlib
-import io
-import re
-import zipfile
-
-from fer_edge.errors import ModelError
-from fer_edge.metadata import CARD_KEY, UNSEALED
-
-MAX_UNPACKED_BYTES = 2**31
-"""Of an archive's entries together; a few megabytes may claim to hold more than memory does."""
-
-_DIGITS = re.compile(rb'"content_sha256":\s?"([0-9a-f]{64})"')
-
-ZIP_CARD_ENTRY = f"extra/{CARD_KEY}"
-"""Where torch puts the card in an archive, below the archive's top folder."""
-
-# torch derives this entry from the checksums of all others, the card's included.
-_SERIALIZATION_ID = ".data/serialization_id"
+_RENAMED = {
+    "seal": "add_checksum",
+    "verify_seal": "verify_checksum",
+    "verify_zip_seal": "verify_zip_checksum",
+    "ZIP_CARD_ENTRY": "ZIP_METADATA_ENTRY",
+}
 
 
-def file_sha256(data: bytes) -> str:
-    """SHA-256 of ``data`` as 64 lower-case hex digits."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def seal(data: bytes, name: str = "model") -> bytes:
-    """Fill in the digest of an ONNX or ort file that holds exactly one card, sealed or not. Raises ModelError."""
-    start, end = _place_of_digits(data, name)
-    return data[:start] + _digest_around(data, start, end).encode() + data[end:]
-
-
-def verify_seal(data: bytes, name: str) -> None:
-    """Check the digest of an ONNX or ort file. Raises ModelError when any bit differs, or it has no seal."""
-    start, end = _place_of_digits(data, name)
-    expected, found = data[start:end].decode(), _digest_around(data, start, end)
-    if found != expected:
-        raise _differs(name, expected, found)
-
-
-def content_hash_of_zip(data: bytes, name: str = "model", *, card_entry: str = ZIP_CARD_ENTRY) -> str:
-    """SHA-256 over the names and bytes of all entries of a TorchScript or pt2 file other than the card, sorted by name.
-
-    ``card_entry`` is the card's name below the archive's top folder (which may be called anything and does not count).
-    As the card has no part in it, the hash of a file with an unsealed card is that of the file to write.
-    Raises ModelError where the archive is damaged.
-    """
-    digest = hashlib.sha256()
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            inflated = sum(entry.file_size for entry in archive.infolist())
-            if inflated > MAX_UNPACKED_BYTES:
-                raise zipfile.BadZipFile(f"{inflated} bytes unpacked, more than {MAX_UNPACKED_BYTES}")
-            for entry in sorted(archive.namelist()):
-                content = archive.read(entry)  # also checks its CRC, where the entry is left out of the hash
-                inner = entry.partition("/")[2] or entry
-                if inner not in (card_entry, _SERIALIZATION_ID):
-                    digest.update(f"{inner}\0{len(content)}\0".encode())
-                    digest.update(content)
-    except Exception as error:  # damaged: zipfile raises BadZipFile, zlib.error, EOFError and other kinds
-        reason = " ".join(str(error).split())
-        raise ModelError(f"{name}: expected an intact archive, found a damaged one ({reason})") from error
-    return digest.hexdigest()
-
-
-def verify_zip_seal(data: bytes, name: str) -> bytes:
-    """Check the digest of a TorchScript or pt2 file and return its card as JSON. Runs nothing. Raises ModelError."""
-    found = content_hash_of_zip(data, name)
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        cards = [entry for entry in archive.namelist() if entry.partition("/")[2] == ZIP_CARD_ENTRY]
-        if len(cards) != 1:
-            raise _not_sealed(name, len(cards))
-        card = archive.read(cards[0])
-    start, end = _place_of_digits(card, name)
-    if found != card[start:end].decode():
-        raise _differs(name, card[start:end].decode(), found)
-    return card
-
-
-def _place_of_digits(data: bytes, name: str) -> tuple[int, int]:
-    places = [match.span(1) for match in _DIGITS.finditer(data)]
-    if len(places) != 1:
-        raise _not_sealed(name, len(places))
-    return places[0]
-
-
-def _digest_around(data: bytes, start: int, end: int) -> str:
-    digest = hashlib.sha256(memoryview(data)[:start])
-    digest.update(UNSEALED.encode())
-    digest.update(memoryview(data)[end:])
-    return digest.hexdigest()
-
-
-def _differs(name: str, expected: str, found: str) -> ModelError:
-    return ModelError(
-        f"{name}: expected the content hash {expected[:12]}..., found {found[:12]}...: "
-        "the file was damaged or changed; copy or export it again"
-    )
-
-
-def _not_sealed(name: str, count: int) -> ModelError:
-    return ModelError(
-        f"{name}: expected one card with its content hash, found {count or 'none'}: "
-        "fer_edge did not export this file, or it was damaged; export it again"
-    )
+def __getattr__(name: str) -> Any:
+    new = _RENAMED.get(name, name)
+    if not hasattr(checksum, new):
+        raise AttributeError(f"module 'fer_edge.runtime.seal' has no attribute {name!r}")
+    warnings.warn(f"fer_edge.runtime.seal.{name} is now checksum.{new}", DeprecationWarning, stacklevel=2)
+    return getattr(checksum, new)

@@ -13,8 +13,7 @@ import numpy as np
 import onnxruntime
 
 from fer_edge.errors import ModelError, ProviderError
-from fer_edge.labels import NUM_EXPRESSIONS
-from fer_edge.metadata import CARD_KEY, PIXELS, ModelMetadata, TensorContract
+from fer_edge.metadata import METADATA_KEY, PIXELS, ModelMetadata, TensorContract
 from fer_edge.runtime.model_file import ModelFile
 from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
 
@@ -95,7 +94,7 @@ def executed_nodes(model: ModelFile) -> list[ExecutedNode]:
         options.profile_file_prefix = str(Path(folder) / "profile")
         session = _create(model, options, ProviderChoice("cpu", ""))
         with onnxruntime_errors(model.path):
-            return _profiled_nodes(session, model.card)
+            return _profiled_nodes(session, model.metadata)
 
 
 @contextmanager
@@ -110,7 +109,7 @@ def onnxruntime_errors(path: Path) -> Iterator[None]:
 
 def _check_version(model: ModelFile) -> None:
     """Say what to install where this onnxruntime is older than the file: its own message speaks of IR versions."""
-    needed = model.card.minimum_onnxruntime
+    needed = model.metadata.minimum_onnxruntime
     if needed is not None and _numbers(onnxruntime.__version__) < _numbers(needed):
         raise ModelError(
             f"{model.path}: expected onnxruntime {needed} or later, found {onnxruntime.__version__}; "
@@ -143,24 +142,24 @@ def _create(
 
 def _check_contract(session: onnxruntime.InferenceSession, model: ModelFile) -> None:
     """The graph that was loaded must be what its card says: the card itself, names, dtypes and shapes."""
-    card_in_session = session.get_modelmeta().custom_metadata_map.get(CARD_KEY, "")
-    if ModelMetadata.from_json(card_in_session, where=str(model.path)) != model.card:
+    metadata_in_session = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
+    if ModelMetadata.from_json(metadata_in_session, where=str(model.path)) != model.metadata:
         raise ModelError(f"{model.path}: expected one card, found that onnxruntime reads another; export it again")
-    _check_tensors("input", session.get_inputs(), (model.card.input,), model.path)
-    _check_tensors("output", session.get_outputs(), model.card.outputs, model.path)
+    _check_tensors("input", session.get_inputs(), (model.metadata.input,), model.path)
+    _check_tensors("output", session.get_outputs(), model.metadata.outputs, model.path)
     _check_answers(model)
 
 
 def _check_answers(model: ModelFile) -> None:
-    """What the card promises must be answers: logits, and from pixels probabilities, of every expression."""
-    shapes = {output.name: output.shape for output in model.card.outputs}
-    for name in ("probabilities", "logits") if model.card.input.kind == PIXELS else ("logits",):
+    """What the card promises must be answers: logits, and from pixels probabilities, a column for each label."""
+    num_classes = len(model.metadata.labels)
+    shapes = {output.name: output.shape for output in model.metadata.outputs}
+    for name in ("probabilities", "logits") if model.metadata.input.kind == PIXELS else ("logits",):
         shape = shapes.get(name)
-        if shape is None or len(shape) != 2 or shape[1] != NUM_EXPRESSIONS:
+        if shape is None or len(shape) != 2 or shape[1] != num_classes:
             found = "none" if shape is None else f"one of shape {', '.join(map(str, shape))}"
             raise ModelError(
-                f"{model.path}: expected an output {name} of shape batch, {NUM_EXPRESSIONS}, found {found}; "
-                "export it again"
+                f"{model.path}: expected an output {name} of shape batch, {num_classes}, found {found}; export it again"
             )
 
 
@@ -181,7 +180,7 @@ def _line(name: str, dtype: str, shape: Any) -> str:
 
 def _cuda_node_share(session: onnxruntime.InferenceSession, model: ModelFile) -> float:
     with onnxruntime_errors(model.path):
-        providers = Counter(node.provider for node in _profiled_nodes(session, model.card))
+        providers = Counter(node.provider for node in _profiled_nodes(session, model.metadata))
     share = providers[CUDA_PROVIDER] / max(providers.total(), 1)
     if share < MIN_CUDA_NODE_SHARE:
         raise ProviderError(
@@ -191,9 +190,9 @@ def _cuda_node_share(session: onnxruntime.InferenceSession, model: ModelFile) ->
     return share
 
 
-def _profiled_nodes(session: onnxruntime.InferenceSession, card: ModelMetadata) -> list[ExecutedNode]:
+def _profiled_nodes(session: onnxruntime.InferenceSession, metadata: ModelMetadata) -> list[ExecutedNode]:
     """Run one blank image under onnxruntime's profiler, stop the profiler, and read which kernels ran where."""
-    session.run(None, {card.input.name: blank_batch(card)}, run_options())
+    session.run(None, {metadata.input.name: blank_batch(metadata)}, run_options())
     events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     return [
         ExecutedNode(event["args"]["op_name"], event["args"]["provider"])
@@ -202,9 +201,9 @@ def _profiled_nodes(session: onnxruntime.InferenceSession, card: ModelMetadata) 
     ]
 
 
-def blank_batch(card: ModelMetadata) -> np.ndarray:
+def blank_batch(metadata: ModelMetadata) -> np.ndarray:
     """One black image of the training size in the model's own input layout; dynamic dimensions other than the batch and
     the channels take the image size."""
-    sizes = {"batch": 1, "channels": card.input.channels[0]}
-    shape = [one if isinstance(one, int) else sizes.get(one, card.image_size) for one in card.input.shape]
-    return np.zeros(shape, dtype=card.input.dtype)
+    sizes = {"batch": 1, "channels": metadata.input.channels[0]}
+    shape = [one if isinstance(one, int) else sizes.get(one, metadata.image_size) for one in metadata.input.shape]
+    return np.zeros(shape, dtype=metadata.input.dtype)

@@ -4,7 +4,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
-from fer_edge.card_fields import MAX_SEED
+from fer_edge.metadata import MAX_SEED
 from fer_edge.errors import TrainingError
 
 Optimizer = Literal["sgd", "adam", "adamw"]

@@ -17,7 +17,7 @@ from typing import IO
 
 from fer_edge.errors import WebError
 from fer_edge.files import make_folder, write_bytes
-from fer_edge.runtime.seal import file_sha256
+from fer_edge.runtime.checksum import file_sha256
 
 VERSION = "1.30.0"
 """Also in web/package-lock.json, whose types check the page's sources (a test keeps the two equal)."""

@@ -9,10 +9,10 @@ from typing import Any
 from fer_edge.errors import StorageError, WebError
 from fer_edge.files import make_folder, storage_errors, write_bytes
 from fer_edge.labels import EXPRESSIONS
-from fer_edge.metadata import PIXELS, beside_json
+from fer_edge.metadata import PIXELS, sidecar_json
 from fer_edge.runtime import crops, detector, photos
+from fer_edge.runtime.checksum import file_sha256
 from fer_edge.runtime.model_file import ModelFile, read_model
-from fer_edge.runtime.seal import file_sha256
 from fer_edge.web.onnxruntime_web import FILES, WASM, WEBGPU, runtime_files
 
 PAGE = Path(__file__).parent / "page"
@@ -100,10 +100,10 @@ def _refuse_foreign(out: Path) -> None:
 
 def _browser_model(path: Path) -> ModelFile:
     model = read_model(path)
-    contract = model.card.input
+    contract = model.metadata.input
     if model.onnx is None or contract.kind != PIXELS or 4 not in contract.channels:
         raise WebError(
-            f"{path}: expected an .onnx model that takes RGBA pixels, found {model.card.format} with "
+            f"{path}: expected an .onnx model that takes RGBA pixels, found {model.metadata.format} with "
             f"{contract.kind} input; export one with 'python cli.py export --checkpoint runs/NAME --precision int8'"
         )
     return model
@@ -111,7 +111,7 @@ def _browser_model(path: Path) -> ModelFile:
 
 def _gpu_model(path: Path) -> ModelFile:
     model = _browser_model(path)
-    if model.card.precision == "int8":
+    if model.metadata.precision == "int8":
         raise WebError(
             f"{path}: expected fp16 or fp32 for WebGPU, which is slow at 8-bit integers, found int8; export one with "
             "'python cli.py export --checkpoint runs/NAME --precision fp16'"
@@ -142,8 +142,8 @@ def _headers_file() -> SiteFile:
 def _model_files(models: Any) -> list[SiteFile]:
     files = {}
     for model in models:
-        card = beside_json(model.card, model.sha256).encode()
-        for file in (SiteFile(_model_path(model), model.data), SiteFile(_card_path(model), card)):
+        metadata = sidecar_json(model.metadata, model.sha256).encode()
+        for file in (SiteFile(_model_path(model), model.data), SiteFile(_metadata_path(model), metadata)):
             files[file.path] = file
     data = detector.WEIGHTS.read_bytes()
     return [*files.values(), SiteFile(f"{_MODELS}/{detector.WEIGHTS.name}", data)]
@@ -157,7 +157,7 @@ def _model_path(model: ModelFile) -> str:
     return f"{_MODELS}/{model.path.name}"
 
 
-def _card_path(model: ModelFile) -> str:
+def _metadata_path(model: ModelFile) -> str:
     return f"{_MODELS}/{model.path.stem}.json"
 
 
@@ -169,9 +169,9 @@ def _manifest(models: Mapping[str, ModelFile], files: list[SiteFile]) -> SiteFil
         "models": [
             {
                 "provider": provider,
-                "precision": model.card.precision,
+                "precision": model.metadata.precision,
                 "model": described[_model_path(model)],
-                "card": _card_path(model),
+                "card": _metadata_path(model),
             }
             for provider, model in models.items()
         ],

@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fer_edge.cli import app
-from fer_edge.metadata import UNSEALED, ModelMetadata
+from fer_edge.metadata import NO_CHECKSUM, ModelMetadata
 from fer_edge.runtime.model_file import read_model
-from fer_edge.runtime.seal import content_hash_of_zip, seal
+from fer_edge.runtime.checksum import content_hash_of_zip, add_checksum
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_everything_about_a_model_is_printed(model: Path) -> None:
 def test_json_holds_card_graph_and_hashes(model: Path) -> None:
     done = CliRunner().invoke(app, ["info", str(model), "--json"])
     found = json.loads(done.stdout)
-    assert ModelMetadata.from_mapping(found["card"]) == read_model(model).card
+    assert ModelMetadata.from_mapping(found["card"]) == read_model(model).metadata
     assert found["size_bytes"] == model.stat().st_size
     assert found["operators"]["Softmax"] == 1
     assert found["providers"]["cpu"] == "ready"
@@ -60,22 +60,22 @@ def test_damaged_model_is_refused_in_one_line(model: Path, tmp_path: Path) -> No
 def archive_with(card: ModelMetadata) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as writer:
-        writer.writestr("m/extra/fer_edge.metadata", card.to_json())
+        writer.writestr("m/extra/fer_edge.card", card.to_json())
         writer.writestr("m/code.py", "raise SystemExit('this must not run')")
     return stream.getvalue()
 
 
 def test_torchscript_is_described_without_running_it(model: Path, tmp_path: Path) -> None:
     card = replace(
-        read_model(model).card,
+        read_model(model).metadata,
         format="torchscript",
         opset=None,
         ir_version=None,
         minimum_onnxruntime=None,
-        content_sha256=UNSEALED,
+        content_sha256=NO_CHECKSUM,
     )
     path = tmp_path / "m.torchscript"
-    path.write_bytes(archive_with(card.sealed(content_hash_of_zip(archive_with(card)))))
+    path.write_bytes(archive_with(card.with_checksum(content_hash_of_zip(archive_with(card)))))
     done = CliRunner().invoke(app, ["info", str(path)])
     assert done.exit_code == 0, done.output
     assert "format       torchscript, fp32" in done.stdout
@@ -102,11 +102,11 @@ def test_torchscript_is_described_without_running_it(model: Path, tmp_path: Path
 def test_hostile_cards_are_one_line(model: Path, tmp_path: Path, old: str, new: str, message: str) -> None:
     graph = onnx.load(model)
     for entry in graph.metadata_props:
-        card = replace(ModelMetadata.from_json(entry.value), settings={"a b": 1}, content_sha256=UNSEALED).to_json()
+        card = replace(ModelMetadata.from_json(entry.value), settings={"a b": 1}, content_sha256=NO_CHECKSUM).to_json()
         assert old in card
         entry.value = card.replace(old, new)
     path = tmp_path / "hostile.onnx"
-    path.write_bytes(seal(graph.SerializeToString()))
+    path.write_bytes(add_checksum(graph.SerializeToString()))
     for option in ([], ["--json"]):
         done = CliRunner().invoke(app, ["info", str(path), *option])
         assert done.exit_code == 1
@@ -119,9 +119,9 @@ def test_text_in_a_card_cannot_command_the_terminal(model: Path, tmp_path: Path)
     graph = onnx.load(model)
     for entry in graph.metadata_props:
         card = ModelMetadata.from_json(entry.value)
-        entry.value = replace(card, license="\x1b[2J\ud800", content_sha256=UNSEALED).to_json()
+        entry.value = replace(card, license="\x1b[2J\ud800", content_sha256=NO_CHECKSUM).to_json()
     path = tmp_path / "m.onnx"
-    path.write_bytes(seal(graph.SerializeToString()))
+    path.write_bytes(add_checksum(graph.SerializeToString()))
     done = CliRunner().invoke(app, ["info", str(path)])
     assert done.exit_code == 0, done.output
     assert "license      \\x1b[2J" in done.stdout

@@ -53,8 +53,8 @@ def test_faces_are_split_by_the_seed_of_the_run(monkeypatch, tmp_path):
     for path in ("validation", "test"):
         shutil.rmtree(tmp_path / "faces" / path)
     trained_with_5 = Classifier.load(MODEL)
-    data = replace(trained_with_5.card.training_data, seed=5)
-    trained_with_5.card = replace(trained_with_5.card, training_data=data)
+    data = replace(trained_with_5.metadata.training_data, seed=5)
+    trained_with_5.metadata = replace(trained_with_5.metadata, training_data=data)
     monkeypatch.setattr(Classifier, "load", lambda path, provider: trained_with_5)
     done = evaluate_model(MODEL, source=str(tmp_path / "faces"))
     assert done.faces.sources == load_faces(tmp_path / "faces", seed=5).validation.sources

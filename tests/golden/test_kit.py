@@ -16,10 +16,10 @@ from fer_edge.errors import ModelError, StorageError
 from fer_edge.golden.kit import default_folder, plain_manifest, write_kit
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.labels import EXPRESSIONS
-from fer_edge.metadata import CARD_KEY, UNSEALED, ModelMetadata
+from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.images import decode_image
-from fer_edge.runtime.seal import file_sha256, seal
+from fer_edge.runtime.checksum import file_sha256, add_checksum
 
 TINY, TINY_RAW = FIXTURES / "tiny.onnx", FIXTURES / "tiny_raw.onnx"
 
@@ -144,9 +144,9 @@ def test_a_model_without_numbers_gets_no_kit(tmp_path):
     (weights,) = (tensor for tensor in model.graph.initializer if tensor.name == "weights")
     values = onnx.numpy_helper.to_array(weights) * np.float32("nan")
     weights.CopyFrom(onnx.numpy_helper.from_array(values, "weights"))
-    (card,) = (entry for entry in model.metadata_props if entry.key == CARD_KEY)
-    card.value = replace(ModelMetadata.from_json(card.value), content_sha256=UNSEALED).to_json()
-    (tmp_path / "nan.onnx").write_bytes(seal(model.SerializeToString()))
+    (card,) = (entry for entry in model.metadata_props if entry.key == METADATA_KEY)
+    card.value = replace(ModelMetadata.from_json(card.value), content_sha256=NO_CHECKSUM).to_json()
+    (tmp_path / "nan.onnx").write_bytes(add_checksum(model.SerializeToString()))
     with pytest.raises(ModelError, match=r"nan\.onnx: expected finite logits, found infinite ones or NaN"):
         write_kit(tmp_path / "nan.onnx", tmp_path / "kit")
     assert not (tmp_path / "kit").exists()

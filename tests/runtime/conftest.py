@@ -7,9 +7,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from fer_edge.metadata import CARD_KEY, UNSEALED, ModelMetadata
+from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
 from fer_edge.runtime.classifier import Classifier
-from fer_edge.runtime.seal import seal
+from fer_edge.runtime.checksum import add_checksum
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -38,11 +38,11 @@ def changed_model(tmp_path: Path, tiny_model: Path) -> Callable[[Change], Path]:
     def write(change: Change) -> Path:
         model = onnx.load(tiny_model)
         for entry in model.metadata_props:
-            if entry.key == CARD_KEY:
-                entry.value = replace(ModelMetadata.from_json(entry.value), content_sha256=UNSEALED).to_json()
+            if entry.key == METADATA_KEY:
+                entry.value = replace(ModelMetadata.from_json(entry.value), content_sha256=NO_CHECKSUM).to_json()
         change(model)
         path = tmp_path / "changed.onnx"
-        path.write_bytes(seal(model.SerializeToString()))
+        path.write_bytes(add_checksum(model.SerializeToString()))
         return path
 
     return write

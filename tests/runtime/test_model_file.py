@@ -12,10 +12,10 @@ import pytest
 from onnx import TensorProto
 
 from fer_edge.errors import ModelError
-from fer_edge.metadata import CARD_KEY
+from fer_edge.metadata import METADATA_KEY
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.model_file import read_model
-from fer_edge.runtime.seal import seal
+from fer_edge.runtime.checksum import add_checksum
 
 ChangedModel = Callable[[Callable[[onnx.ModelProto], None]], Path]
 
@@ -37,19 +37,19 @@ def copied(tmp_path: Path, tiny_model: Path) -> Path:
 
 def test_intact_model_is_read_with_its_card(tiny_model: Path) -> None:
     model = read_model(tiny_model)
-    assert model.card.name == "tiny"
-    assert model.card.content_sha256.encode() in model.data
+    assert model.metadata.name == "tiny"
+    assert model.metadata.content_sha256.encode() in model.data
     assert model.onnx is not None
-    assert model.onnx.opset == model.card.opset == 18
+    assert model.onnx.opset == model.metadata.opset == 18
 
 
 def test_model_may_travel_without_its_json(copied: Path) -> None:
     copied.with_suffix(".json").unlink()
-    assert read_model(copied).card.name == "tiny"
+    assert read_model(copied).metadata.name == "tiny"
 
 
 def test_unchanged_model_sealed_again_still_loads(changed_model: ChangedModel) -> None:
-    assert Classifier.load(changed_model(lambda model: None)).card.name == "tiny"
+    assert Classifier.load(changed_model(lambda model: None)).metadata.name == "tiny"
 
 
 def test_bit_flips_are_refused_even_without_the_json(copied: Path) -> None:
@@ -98,9 +98,9 @@ def test_model_without_a_card_is_refused(tmp_path: Path, tiny_model: Path) -> No
 
 def test_model_with_two_cards_is_refused(tmp_path: Path, tiny_model: Path) -> None:
     model = onnx.load(tiny_model)
-    model.metadata_props.add(key=CARD_KEY, value="{}")
+    model.metadata_props.add(key=METADATA_KEY, value="{}")
     path = tmp_path / "two.onnx"
-    path.write_bytes(seal(model.SerializeToString()))
+    path.write_bytes(add_checksum(model.SerializeToString()))
     with pytest.raises(ModelError, match=r"expected one card .* found 2"):
         read_model(path)
 
@@ -164,14 +164,14 @@ def as_ort(model: Path, target: Path, edit: Callable[[str], str] = lambda card: 
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.add_session_config_entry("session.save_model_format", "ORT")
     onnxruntime.InferenceSession(content.SerializeToString(), options)
-    target.write_bytes(seal(target.read_bytes()))
+    target.write_bytes(add_checksum(target.read_bytes()))
     return target
 
 
 def test_ort_model_keeps_its_card_and_answers_alike(tmp_path: Path, tiny_model: Path, classifier: Classifier) -> None:
     loaded = Classifier.load(as_ort(tiny_model, tmp_path / "tiny.ort"))
     pixels = np.random.default_rng(0).integers(0, 256, (3, 60, 50, 3), dtype=np.uint8)
-    assert loaded.card.name == "tiny"
+    assert loaded.metadata.name == "tiny"
     assert np.allclose(loaded.probabilities(pixels), classifier.probabilities(pixels), atol=1e-6)
 
 
@@ -210,7 +210,7 @@ def test_name_of_another_format_is_refused(tmp_path: Path, tiny_model: Path) -> 
     with pytest.raises(ModelError, match=r"tiny\.ort: card field 'format': expected ort, as the file has it"):
         read_model(tmp_path / "tiny.ort")
     shutil.copy(tiny_model, tmp_path / "tiny.bin")
-    assert read_model(tmp_path / "tiny.bin").card.format == "onnx"
+    assert read_model(tmp_path / "tiny.bin").metadata.format == "onnx"
 
 
 def test_damaged_ort_model_is_refused(tmp_path: Path, tiny_model: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_edge.errors import ModelError
-from fer_edge.metadata import CARD_KEY
+from fer_edge.metadata import METADATA_KEY
 from fer_edge.runtime.onnx_file import read_onnx
 
 
@@ -28,7 +28,7 @@ def test_walk_agrees_with_the_onnx_package(tiny_model: Path) -> None:
     assert found.ir_version == reference.ir_version == 8
     assert found.opset == reference.opset_import[0].version == 18
     assert found.metadata == [(entry.key, entry.value) for entry in reference.metadata_props]
-    assert CARD_KEY in dict(found.metadata)
+    assert METADATA_KEY in dict(found.metadata)
     assert list(found.operators.elements()) == [node.op_type for node in reference.graph.node]
     assert found.external_tensors == []
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto
 
 from fer_edge.errors import ModelError, ProviderError
-from fer_edge.metadata import CARD_KEY, ModelMetadata
+from fer_edge.metadata import METADATA_KEY, ModelMetadata
 from fer_edge.runtime import providers, session
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.model_file import read_model
@@ -109,7 +109,7 @@ def test_executed_nodes_are_those_of_the_graph(tiny_model: Path) -> None:
 
 
 def test_blank_batch_fits_both_kinds_of_input(tiny_model: Path, tiny_raw_model: Path) -> None:
-    pixels, face = blank_batch(read_model(tiny_model).card), blank_batch(read_model(tiny_raw_model).card)
+    pixels, face = blank_batch(read_model(tiny_model).metadata), blank_batch(read_model(tiny_raw_model).metadata)
     assert (pixels.shape, pixels.dtype) == ((1, 48, 48, 1), np.uint8)
     assert (face.shape, face.dtype) == ((1, 1, 48, 48), np.float32)
 
@@ -213,14 +213,14 @@ def test_profile_counts_nodes_by_provider(tiny_model: Path, tmp_path: Path) -> N
             path.write_text(json.dumps(events))
             return str(path)
 
-    nodes = session._profiled_nodes(Profiled(), read_model(tiny_model).card)
+    nodes = session._profiled_nodes(Profiled(), read_model(tiny_model).metadata)
     assert nodes == [ExecutedNode("Conv", CUDA_PROVIDER), ExecutedNode("Shape", CPU_PROVIDER)]
 
 
 def test_card_that_onnxruntime_reads_must_be_the_checked_one(tiny_model: Path) -> None:
     model = read_model(tiny_model)
     with pytest.raises(ModelError, match="expected one card, found that onnxruntime reads another"):
-        open_session(replace(model, card=replace(model.card, mean=0.1)), CPU)
+        open_session(replace(model, metadata=replace(model.metadata, mean=0.1)), CPU)
 
 
 @pytest.mark.parametrize("kept", [slice(0, 1), slice(1, 2)], ids=["without logits", "without probabilities"])
@@ -230,7 +230,7 @@ def test_a_model_whose_card_too_lacks_an_answer_is_refused(changed_model: Change
         del model.graph.output[:]
         model.graph.output.extend(outputs)
         for entry in model.metadata_props:
-            if entry.key == CARD_KEY:
+            if entry.key == METADATA_KEY:
                 card = ModelMetadata.from_json(entry.value)
                 entry.value = replace(card, outputs=card.outputs[kept]).to_json()
 

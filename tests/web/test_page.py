@@ -12,10 +12,10 @@ import scenes
 from browser import drive
 
 from fer_edge.labels import EXPRESSIONS
-from fer_edge.metadata import UNSEALED
+from fer_edge.metadata import NO_CHECKSUM
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.photos import PhotoPrediction
-from fer_edge.runtime.seal import seal
+from fer_edge.runtime.checksum import add_checksum
 from fer_edge.web.onnxruntime_web import WEBGPU
 from fer_edge.web.site import write_site
 
@@ -224,5 +224,5 @@ def write_exported_fixture(fixtures: Path, path: Path) -> None:
     (card,) = onnx.load(fixtures / "tiny.onnx").metadata_props
     raw = json.loads(card.value)
     model = with_preprocessing(network, raw["image_size"], raw["mean"], raw["std"])
-    model.metadata_props.add(key=card.key, value=card.value.replace(raw["content_sha256"], UNSEALED))
-    path.write_bytes(seal(model.SerializeToString()))
+    model.metadata_props.add(key=card.key, value=card.value.replace(raw["content_sha256"], NO_CHECKSUM))
+    path.write_bytes(add_checksum(model.SerializeToString()))

@@ -17,7 +17,7 @@ import pytest
 from fer_edge.errors import ModelError, StorageError, WebError
 from fer_edge.labels import EXPRESSIONS
 from fer_edge.runtime.crops import DEFAULT_MARGIN
-from fer_edge.runtime.seal import file_sha256
+from fer_edge.runtime.checksum import file_sha256
 from fer_edge.web import onnxruntime_web, site
 from fer_edge.web.server import HOST, PageServer, open_server
 from fer_edge.web.site import HEADERS, PAGE, write_site

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from fer_edge.errors import ModelError
-from fer_edge.metadata import UNSEALED
-from fer_edge.runtime.seal import content_hash_of_zip, seal, verify_seal, verify_zip_seal
+from fer_edge.metadata import NO_CHECKSUM
+from fer_edge.runtime.checksum import content_hash_of_zip, add_checksum, verify_checksum, verify_zip_checksum
 
-SEALED = seal(b"weights\0" * 50 + b'{"content_sha256": "' + UNSEALED.encode() + b'"}' + b"graph" * 50)
+SEALED = add_checksum(b"weights\0" * 50 + b'{"content_sha256": "' + NO_CHECKSUM.encode() + b'"}' + b"graph" * 50)
 
 
 def flipped(data: bytes, bit: int) -> bytes:
@@ -29,16 +29,16 @@ def archive(card_digits: str, *, weights: bytes = b"weights", top: str = "model"
 
 
 def test_sealed_bytes_verify_and_sealing_again_changes_nothing() -> None:
-    verify_seal(SEALED, "m")
-    assert UNSEALED.encode() not in SEALED
-    assert seal(SEALED) == SEALED
+    verify_checksum(SEALED, "m")
+    assert NO_CHECKSUM.encode() not in SEALED
+    assert add_checksum(SEALED) == SEALED
 
 
 def test_every_single_bit_of_a_small_file_counts() -> None:
     unnoticed = []
     for bit in range(len(SEALED) * 8):
         try:
-            verify_seal(flipped(SEALED, bit), "m")
+            verify_checksum(flipped(SEALED, bit), "m")
         except ModelError:
             continue
         unnoticed.append(bit)
@@ -49,43 +49,43 @@ def test_random_bit_flips_of_a_real_model_are_all_refused(tiny_model: Path) -> N
     data = tiny_model.read_bytes()
     for bit in random.Random(1).sample(range(len(data) * 8), 600):
         with pytest.raises(ModelError, match=r"expected (the content hash|one card)"):
-            verify_seal(flipped(data, bit), "m")
+            verify_checksum(flipped(data, bit), "m")
 
 
 @pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"\0", lambda data: data[::-1]])
 def test_lost_and_added_bytes_are_refused(change: object) -> None:
     assert callable(change)
     with pytest.raises(ModelError, match=r"^m: expected"):
-        verify_seal(change(SEALED), "m")
+        verify_checksum(change(SEALED), "m")
 
 
 @pytest.mark.parametrize(("data", "found"), [(b"no card at all", "none"), (SEALED + SEALED, "2"), (b"", "none")])
 def test_files_without_one_card_are_refused(data: bytes, found: str) -> None:
-    for check in (verify_seal, seal):
+    for check in (verify_checksum, add_checksum):
         with pytest.raises(ModelError, match=f"m: expected one card with its content hash, found {found}"):
             check(data, "m")
 
 
 def test_unsealed_file_is_refused() -> None:
     with pytest.raises(ModelError, match=r"expected the content hash 000000000000\.\.\., found"):
-        verify_seal(b'{"content_sha256": "' + UNSEALED.encode() + b'"}', "m")
+        verify_checksum(b'{"content_sha256": "' + NO_CHECKSUM.encode() + b'"}', "m")
 
 
 def test_archive_verifies_whatever_its_top_folder_and_identity() -> None:
-    digest = content_hash_of_zip(archive(UNSEALED))
+    digest = content_hash_of_zip(archive(NO_CHECKSUM))
     for data in (archive(digest), archive(digest, top="renamed"), archive(digest, identity=b"2")):
-        assert re.search(digest.encode(), verify_zip_seal(data, "m"))
+        assert re.search(digest.encode(), verify_zip_checksum(data, "m"))
 
 
 def test_changed_archive_is_refused() -> None:
-    digest = content_hash_of_zip(archive(UNSEALED))
+    digest = content_hash_of_zip(archive(NO_CHECKSUM))
     with pytest.raises(ModelError, match=r"m: expected the content hash"):
-        verify_zip_seal(archive(digest, weights=b"Weights"), "m")
+        verify_zip_checksum(archive(digest, weights=b"Weights"), "m")
     with pytest.raises(ModelError, match="m: expected an intact archive, found a damaged one"):
-        verify_zip_seal(archive(digest)[:-30], "m")
+        verify_zip_checksum(archive(digest)[:-30], "m")
     content = archive(digest).replace(b"weights", b"Weights")
     with pytest.raises(ModelError, match="m: expected an intact archive, found a damaged one"):
-        verify_zip_seal(content, "m")
+        verify_zip_checksum(content, "m")
 
 
 def test_archive_without_a_card_is_refused() -> None:
@@ -93,4 +93,4 @@ def test_archive_without_a_card_is_refused() -> None:
     with zipfile.ZipFile(stream, "w") as writer:
         writer.writestr("model/data/0", b"weights")
     with pytest.raises(ModelError, match="m: expected one card with its content hash, found none"):
-        verify_zip_seal(stream.getvalue(), "m")
+        verify_zip_checksum(stream.getvalue(), "m")

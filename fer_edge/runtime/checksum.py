@@ -1,0 +1,114 @@
+"""The checksum: a hash that a model file carries of itself, so that a file that travels alone still notices damage.
+
+The card inside the file says ``"content_sha256": "<64 hex digits>"``: the SHA-256 of the whole file with those 64
+digits zero. ONNX and ort files store the card as plain bytes, so the digits are put in place after the file is written.
+It finds damage, not malice: whoever can change a file on purpose can also write its checksum again.
+
+TorchScript and pt2 files are zip archives, whose checksums would change with the digits; there the digest is that of
+every other entry, by name.
+"""
+
+import hashlib
+import io
+import re
+import zipfile
+
+from fer_edge.errors import ModelError
+from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM
+
+MAX_UNPACKED_BYTES = 2**31
+"""Of an archive's entries together; a few megabytes may claim to hold more than memory does."""
+
+_DIGITS = re.compile(rb'"content_sha256":\s?"([0-9a-f]{64})"')
+
+ZIP_METADATA_ENTRY = f"extra/{METADATA_KEY}"
+"""Where torch puts the card in an archive, below the archive's top folder."""
+
+# torch derives this entry from the checksums of all others, the card's included.
+_SERIALIZATION_ID = ".data/serialization_id"
+
+
+def file_sha256(data: bytes) -> str:
+    """SHA-256 of ``data`` as 64 lower-case hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def add_checksum(data: bytes, name: str = "model") -> bytes:
+    """Fill in the digest of an ONNX or ort file that holds its metadata once, with or without a checksum. Raises ModelError."""
+    start, end = _place_of_digits(data, name)
+    return data[:start] + _digest_around(data, start, end).encode() + data[end:]
+
+
+def verify_checksum(data: bytes, name: str) -> None:
+    """Check the digest of an ONNX or ort file. Raises ModelError when any bit differs, or it has no checksum."""
+    start, end = _place_of_digits(data, name)
+    expected, found = data[start:end].decode(), _digest_around(data, start, end)
+    if found != expected:
+        raise _differs(name, expected, found)
+
+
+def content_hash_of_zip(data: bytes, name: str = "model", *, metadata_entry: str = ZIP_METADATA_ENTRY) -> str:
+    """SHA-256 over the names and bytes of all entries of a TorchScript or pt2 file other than the card, sorted by name.
+
+    ``card_entry`` is the card's name below the archive's top folder (which may be called anything and does not count).
+    As the card has no part in it, the hash of a file whose metadata have no checksum yet is that of the file to write.
+    Raises ModelError where the archive is damaged.
+    """
+    digest = hashlib.sha256()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            inflated = sum(entry.file_size for entry in archive.infolist())
+            if inflated > MAX_UNPACKED_BYTES:
+                raise zipfile.BadZipFile(f"{inflated} bytes unpacked, more than {MAX_UNPACKED_BYTES}")
+            for entry in sorted(archive.namelist()):
+                content = archive.read(entry)  # also checks its CRC, where the entry is left out of the hash
+                inner = entry.partition("/")[2] or entry
+                if inner not in (metadata_entry, _SERIALIZATION_ID):
+                    digest.update(f"{inner}\0{len(content)}\0".encode())
+                    digest.update(content)
+    except Exception as error:  # damaged: zipfile raises BadZipFile, zlib.error, EOFError and other kinds
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{name}: expected an intact archive, found a damaged one ({reason})") from error
+    return digest.hexdigest()
+
+
+def verify_zip_checksum(data: bytes, name: str) -> bytes:
+    """Check the digest of a TorchScript or pt2 file and return its card as JSON. Runs nothing. Raises ModelError."""
+    found = content_hash_of_zip(data, name)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        cards = [entry for entry in archive.namelist() if entry.partition("/")[2] == ZIP_METADATA_ENTRY]
+        if len(cards) != 1:
+            raise _no_checksum(name, len(cards))
+        metadata = archive.read(cards[0])
+    start, end = _place_of_digits(metadata, name)
+    if found != metadata[start:end].decode():
+        raise _differs(name, metadata[start:end].decode(), found)
+    return metadata
+
+
+def _place_of_digits(data: bytes, name: str) -> tuple[int, int]:
+    places = [match.span(1) for match in _DIGITS.finditer(data)]
+    if len(places) != 1:
+        raise _no_checksum(name, len(places))
+    return places[0]
+
+
+def _digest_around(data: bytes, start: int, end: int) -> str:
+    digest = hashlib.sha256(memoryview(data)[:start])
+    digest.update(NO_CHECKSUM.encode())
+    digest.update(memoryview(data)[end:])
+    return digest.hexdigest()
+
+
+def _differs(name: str, expected: str, found: str) -> ModelError:
+    return ModelError(
+        f"{name}: expected the content hash {expected[:12]}..., found {found[:12]}...: "
+        "the file was damaged or changed; copy or export it again"
+    )
+
+
+def _no_checksum(name: str, count: int) -> ModelError:
+    return ModelError(
+        f"{name}: expected one card with its content hash, found {count or 'none'}: "
+        "fer_edge did not export this file, or it was damaged; export it again"
+    )
