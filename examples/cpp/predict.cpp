@@ -38,7 +38,66 @@ Image read_image(const std::string& path) {
   return image;
 }
 
-// The card in the model's metadata says which output is which expression: its "labels", a list of names.
+// A JSON string in UTF-8, from the quote at `at`, which is left behind the closing one.
+std::string json_string(const std::string& text, size_t& at) {
+  const auto unit = [&] {
+    const auto value = static_cast<uint32_t>(std::stoul(text.substr(at, 4), nullptr, 16));
+    at += 4;
+    return value;
+  };
+  std::string found;
+  for (++at; text.at(at) != '"';) {
+    if (text[at] != '\\') {
+      found += text[at++];
+      continue;
+    }
+    const char kind = text.at(at + 1);
+    at += 2;
+    if (kind != 'u') {
+      const std::string from = "bfnrt", to = "\b\f\n\r\t";
+      const size_t place = from.find(kind);
+      found += place == std::string::npos ? kind : to[place];
+      continue;
+    }
+    uint32_t code = unit();
+    if (code >> 10 == 0x36 && text.compare(at, 2, "\\u") == 0) {  // a surrogate pair: one character in two escapes
+      at += 2;
+      code = 0x10000 + ((code & 0x3FF) << 10) + (unit() & 0x3FF);
+    }
+    if (code < 0x80) {
+      found += static_cast<char>(code);
+      continue;
+    }
+    const int rest = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+    found += static_cast<char>((0xF00 >> rest & 0xF0) | code >> (6 * rest));
+    for (int shift = 6 * (rest - 1); shift >= 0; shift -= 6) found += static_cast<char>(0x80 | (code >> shift & 0x3F));
+  }
+  ++at;
+  return found;
+}
+
+// The model's metadata say which output is which class: "labels", a list of names, in the outermost object.
+std::vector<std::string> labels_of(const Ort::Session& session) {
+  Ort::AllocatorWithDefaultOptions allocator;
+  const auto metadata = session.GetModelMetadata().LookupCustomMetadataMapAllocated("fer_edge.card", allocator);
+  const std::string text = metadata ? metadata.get() : "";
+  std::vector<std::string> labels;
+  int depth = 0;
+  bool is_labels = false;
+  for (size_t at = 0; at < text.size();) {
+    if (text[at] == '"') {
+      const std::string found = json_string(text, at);
+      if (is_labels) labels.push_back(found);
+      else if (depth == 1 && found == "labels") is_labels = text.compare(at, 3, ": [") == 0;
+      continue;
+    }
+    if (text[at] == ']' && is_labels) return labels;
+    depth += (text[at] == '{' || text[at] == '[') - (text[at] == '}' || text[at] == ']');
+    ++at;
+  }
+  throw std::runtime_error("expected a model with metadata; export it with fer_edge");
+}
+
 std::vector<std::string> labels_in_card(const Ort::Session& session) {
   Ort::AllocatorWithDefaultOptions allocator;
   const auto card = session.GetModelMetadata().LookupCustomMetadataMapAllocated("fer_edge.card", allocator);
@@ -75,7 +134,7 @@ int main(int count, char** arguments) {
   try {
     Ort::Env env(ORT_LOGGING_LEVEL_ERROR);
     Ort::Session session(env, std::filesystem::path(arguments[1]).c_str(), Ort::SessionOptions{});
-    const auto labels = labels_in_card(session);
+    const auto labels = labels_of(session);
     for (int at = 2; at < count; ++at) {
       Image image = read_image(arguments[at]);
       const auto probabilities = probabilities_of(session, image);

@@ -13,7 +13,7 @@ if (!images.length) {
   process.exit(2);
 }
 const model = await readFile(modelPath);
-const labels = labelsInCard(model); // never typed in by hand: their order is the model's
+const labels = labelsIn(model); // never typed in by hand: their order is the model's
 const session = await ort.InferenceSession.create(model, { logSeverityLevel: 3 });
 for (const path of images) {
   const { data, info } = await pixelsOf(path);
@@ -28,10 +28,20 @@ function pixelsOf(path) {
   return sharp(path).autoOrient().flatten({ background: "white" }).toColourspace("srgb").raw().toBuffer({ resolveWithObject: true });
 }
 
-/** The card lies in the file as plain text; onnxruntime's JavaScript API does not hand it out. */
-function labelsInCard(bytes) {
+/**
+ * The metadata lie in the file as plain JSON; onnxruntime's JavaScript API does not hand them out. They end where the
+ * braces outside of strings do.
+ */
+function labelsIn(bytes) {
   const text = bytes.toString("latin1");
-  const found = /"labels": (\[[^\]]*\])/.exec(text.slice(text.indexOf('{"format_version": ')));
-  if (!found) throw new Error(`${modelPath}: expected a model with a card, found none; export it with fer_edge`);
-  return JSON.parse(found[1]);
+  const start = text.indexOf('{"format_version": ');
+  let depth = 0, isString = false;
+  for (let at = start; start >= 0 && at < text.length; at++) {
+    const sign = text[at];
+    if (isString && sign === "\\") at++;
+    else if (sign === '"') isString = !isString;
+    else if (!isString && sign === "{") depth++;
+    else if (!isString && sign === "}" && --depth === 0) return JSON.parse(text.slice(start, at + 1)).labels;
+  }
+  throw new Error(`${modelPath}: expected a model with metadata, found none; export it with fer_edge`);
 }

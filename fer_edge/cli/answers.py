@@ -2,23 +2,20 @@
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fer_edge.cli import output
-from fer_edge.labels import EXPRESSIONS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fer_edge.runtime.photos import FacePrediction, PhotoOutcome, PhotoPrediction
 
-CSV_COLUMNS = (
-    *("source", "label", "confidence", *EXPRESSIONS, "latency_ms"),
-    *("face", "x", "y", "width", "height", "detection_score"),
-)
-"""A row for each face; an image without one has a row in which only the source is filled."""
+_FIRST_COLUMNS = ("source", "label", "confidence")
+_LAST_COLUMNS = ("latency_ms", "face", "x", "y", "width", "height", "detection_score")
+"""The probability of each label stands between both. A row for each face; an image without one has a row in which only the source is filled."""
 
 _BAR_WIDTH = 40
 
@@ -95,8 +92,12 @@ class JsonPrinter:
 class CsvPrinter:
     """A header and a row for each face."""
 
-    def __init__(self) -> None:
-        _print_row(CSV_COLUMNS)
+    def __init__(self, labels: Sequence[str]) -> None:
+        from fer_edge.runtime.prediction import probability_columns
+
+        probabilities = probability_columns(labels, (*_FIRST_COLUMNS, *_LAST_COLUMNS))
+        self._columns = (*_FIRST_COLUMNS, *probabilities, *_LAST_COLUMNS)
+        _print_row(self._columns)
 
     def show(self, outcome: "PhotoOutcome") -> None:
         """Print the rows of one image."""
@@ -106,14 +107,14 @@ class CsvPrinter:
         for number, face in enumerate(outcome.photo.faces, start=1):
             _print_row((*_prediction_cells(face), *_place_cells(face, number)))
         if not outcome.photo.faces:
-            _print_row((outcome.source, *[""] * (len(CSV_COLUMNS) - 1)))
+            _print_row((outcome.source, *[""] * (len(self._columns) - 1)))
 
     def finish(self, tally: Tally) -> None:
         """Nothing comes after the last row."""
 
 
 class ChartPrinter:
-    """Seven bars for each face."""
+    """A bar for each label of each face."""
 
     def show(self, outcome: "PhotoOutcome") -> None:
         """Print the faces of one image."""
@@ -176,12 +177,18 @@ def _print_photo(console: "Console", photo: "PhotoPrediction") -> None:
 
 
 def _print_bars(console: "Console", face: "FacePrediction") -> None:
-    """The seven probabilities: coloured blocks in a terminal, plain characters in a pipe or file."""
+    """The probabilities: coloured blocks in a terminal, plain characters in a pipe or file."""
+    from rich.cells import cell_len, set_cell_size
     from rich.text import Text
 
     in_colour = console.is_terminal and console.encoding.startswith("utf")
     block = "█" if in_colour else "#"
+    width = max(map(cell_len, face.probabilities)) + 1
     for label, probability in face.probabilities.items():
         bar = block * round(probability * _BAR_WIDTH)
         style = "green" if label == face.label else "dim"
-        console.print(Text(f"  {label:<9}").append(f"{bar:<{_BAR_WIDTH}}", style=style).append(f" {probability:6.1%}"))
+        console.print(
+            Text(f"  {set_cell_size(label, width)}")
+            .append(f"{bar:<{_BAR_WIDTH}}", style=style)
+            .append(f" {probability:6.1%}")
+        )

@@ -88,7 +88,7 @@ def predict(
         if as_json:
             printer = answers.JsonPrinter(str(classifier.path), classifier.provider)
         else:
-            printer = answers.CsvPrinter() if as_csv else answers.ChartPrinter()
+            printer = answers.CsvPrinter(classifier.labels) if as_csv else answers.ChartPrinter()
         for outcome in _outcomes(classifier, images, search, 1 if pictures else batch_size, keep_pixels=bool(pictures)):
             if pictures:
                 outcome = pictures.write(outcome)

@@ -73,10 +73,10 @@ def webcam(
     search = FaceSearch(DETECT, Framing(margin=margin, align=align), detector)
     tracker = Tracker(smoothing)
     classifier = Classifier.load(model, threads=threads)
-    summary = VideoSummary()
+    summary = VideoSummary(classifier.labels)
     with VideoSource(camera if video is None else video) as source, ExitStack() as stack:
         shows = window if window is not None else video is None or (out is None and csv is None)
-        sinks = _Sinks(stack, source.name, source.frames_per_s, out=out, csv=csv, shows=shows)
+        sinks = _Sinks(stack, source.name, source.frames_per_s, out=out, csv=csv, labels=classifier.labels, shows=shows)
         output.note(f"model {classifier.path} on {source.name}; Ctrl-C ends it")
         stopped_by: int | None = None
         start = time.perf_counter()
@@ -106,7 +106,15 @@ class _Sinks:
     _table: "TableFile | None" = None
 
     def __init__(
-        self, stack: ExitStack, title: str, frames_per_s: float, *, out: Path | None, csv: Path | None, shows: bool
+        self,
+        stack: ExitStack,
+        title: str,
+        frames_per_s: float,
+        *,
+        out: Path | None,
+        csv: Path | None,
+        labels: tuple[str, ...],
+        shows: bool,
     ) -> None:
         if shows:
             from fer_edge.video.window import Window
@@ -120,7 +128,7 @@ class _Sinks:
                 self._video = VideoFile(out, frames_per_s)
                 stack.callback(self._video.discard)
             if csv is not None:
-                self._table = TableFile(csv)
+                self._table = TableFile(csv, labels)
                 stack.callback(self._table.discard)
 
     def take(self, analysed: "AnalysedFrame") -> bool:

@@ -73,8 +73,10 @@ def write_kit(model: Path, folder: Path | None = None, *, inputs: Iterable[Vecto
     with fill_folder(folder) as stage:
         for vector, entry in zip(vectors, entries, strict=True):
             _write_inputs(stage, vector, classifier, entry)
-        (stage / MANIFEST).write_text(_json_text(manifest), encoding="utf-8", errors="backslashreplace")
-        (stage / PLAIN_MANIFEST).write_text(plain_manifest(manifest), encoding="utf-8", errors="backslashreplace")
+        (stage / MANIFEST).write_text(_json_text(manifest), encoding="utf-8", errors="backslashreplace", newline="\n")
+        (stage / PLAIN_MANIFEST).write_text(
+            plain_manifest(manifest), encoding="utf-8", errors="backslashreplace", newline="\n"
+        )
         for checker in CHECKERS:
             source = resources.files("fer_edge.golden").joinpath("checkers", checker)
             (stage / checker).write_bytes(source.read_bytes())
@@ -85,7 +87,8 @@ def write_kit(model: Path, folder: Path | None = None, *, inputs: Iterable[Vecto
 def plain_manifest(manifest: dict[str, Any]) -> str:
     """The text of ``manifest.txt``: a keyword and its values a line, separated by spaces.
 
-    After ``vector NAME FILE DIMENSIONS...`` follows one ``expects LABEL LOGITS... PROBABILITIES...`` for each image.
+    A ``label`` may hold blanks and ends with its line. After ``vector NAME FILE DIMENSIONS...`` follows one ``expects
+    INDEX LOGITS... PROBABILITIES...`` for each image; the index is that of its label among the labels, from 0.
     """
     model, tolerance = manifest["model"], manifest["tolerance"]
     lines = [
@@ -93,13 +96,15 @@ def plain_manifest(manifest: dict[str, Any]) -> str:
         f"sha256 {model['sha256']}",
         f"input {model['input']} {model['dtype']}",
         f"outputs {' '.join(model['outputs'])}",
-        f"labels {' '.join(model['labels'])}",
+        *(f"label {label}" for label in model["labels"]),
         *(f"{name} {tolerance[name]!r}" for name in tolerance if name != "reason"),
     ]
     for vector in manifest["vectors"]:
         lines.append(f"vector {vector['name']} {vector['file']} {' '.join(map(str, vector['shape']))}")
         for label, *rows in zip(vector["labels"], vector["logits"], vector["probabilities"], strict=True):
-            lines.append(f"expects {label} {' '.join(repr(value) for row in rows for value in row)}")
+            lines.append(
+                f"expects {model['labels'].index(label)} {' '.join(repr(value) for row in rows for value in row)}"
+            )
     return "\n".join(lines) + "\n"
 
 

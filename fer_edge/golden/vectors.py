@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_edge.data.sample import draw_face
-from fer_edge.labels import NUM_EXPRESSIONS
+from fer_edge.labels import FER2013
 from fer_edge.runtime.images import decode_image
 
 SEED = 2013
@@ -50,7 +50,9 @@ def make_vectors() -> tuple[Vector, ...]:
 
     alpha = noisy(2, 60, 50, 1)
     return (
-        Vector("grey-faces", "a face of each expression, 48x48, grey", _faces(range(NUM_EXPRESSIONS))[..., np.newaxis]),
+        Vector(
+            "grey-faces", "a drawn face of each expression, 48x48, grey", _faces(range(len(FER2013)))[..., np.newaxis]
+        ),
         Vector("rgb-faces", "two tinted faces, 66 high, 60 wide, RGB", _photos(range(7, 9), 60, 66)),
         Vector(
             "rgba-faces",

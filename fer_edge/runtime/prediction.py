@@ -42,3 +42,15 @@ class Prediction:
             "probabilities": dict(self.probabilities),
             "latency_ms": round(self.latency_ms, 4),
         }
+
+
+def probability_columns(labels: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """Names of a table's columns of probabilities: the labels, told from ``others`` where one is called the same."""
+    taken = {*others, *labels}
+    columns = []
+    for label in labels:
+        column = label
+        while column in others or (column != label and column in taken):
+            column = f"probability of {column}"
+        columns.append(column)
+    return tuple(columns)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.labels import EXPRESSIONS
 from fer_edge.runtime.annotation import annotate
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.photos import DETECT, FaceSearch
@@ -39,6 +38,8 @@ class AnalysedFrame:
 class VideoSummary:
     """What a video held, counted while it runs."""
 
+    labels: tuple[str, ...]
+    """The model's, in its order."""
     num_frames: int = 0
     num_frames_with_face: int = 0
     num_faces: int = 0
@@ -67,7 +68,7 @@ class VideoSummary:
             "num_frames": self.num_frames,
             "num_frames_with_face": self.num_frames_with_face,
             "num_faces": self.num_faces,
-            "labels": {label: self.label_counts[label] for label in EXPRESSIONS},
+            "labels": {label: self.label_counts[label] for label in self.labels},
             "seconds": round(self.seconds, 3),
             "frames_per_s": round(self.frames_per_s, 2),
         }

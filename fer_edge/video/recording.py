@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from fer_edge.errors import UsageError, VideoError
 from fer_edge.files import TEMPORARY_PREFIX, make_folder, storage_error, storage_errors
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.runtime.prediction import probability_columns
 from fer_edge.video.source import Frame, load_opencv
 from fer_edge.video.tracks import Track
 
@@ -21,11 +22,12 @@ CODEC = "mp4v"
 """MPEG-4 Part 2: the one that OpenCV's packages can write everywhere. Browsers want H.264; ffmpeg turns one into the
 other (ffmpeg -i result.mp4 -c:v libx264 web.mp4)."""
 
-TABLE_COLUMNS = (
+FIXED_COLUMNS = (
     *("frame", "time_s", "face", "x", "y", "width", "height", "detection_score"),
-    *("label", "confidence", *EXPRESSIONS),
+    *("label", "confidence"),
 )
-"""A row for each face in each frame; a frame without a face has a row in which only the first two are filled."""
+"""The probability of each label follows. A row for each face in each frame; a frame without a face has a row in which
+only the first two are filled."""
 
 
 class _Staged:
@@ -101,13 +103,14 @@ class VideoFile:
 
 
 class TableFile:
-    """A CSV file of every face in every frame (TABLE_COLUMNS). Raises StorageError."""
+    """A CSV file of every face in every frame (FIXED_COLUMNS, then one for each of ``labels``). Raises StorageError."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, labels: Sequence[str]) -> None:
+        self._columns = (*FIXED_COLUMNS, *probability_columns(labels, FIXED_COLUMNS))
         self._staged = _Staged(path)
         with storage_errors(path):
             self._stream = self._staged.temporary.open("w", encoding="utf-8", newline="")
-        self._write_row(TABLE_COLUMNS)
+        self._write_row(self._columns)
 
     @property
     def path(self) -> Path:
@@ -126,7 +129,7 @@ class TableFile:
             shares = [f"{value:.6f}" for value in (track.face.confidence, *track.face.probabilities.values())]
             self._write_row((*start, str(track.number), *sides, f"{place.score:.4f}", track.face.label, *shares))
         if not found:
-            self._write_row((*start, *[""] * (len(TABLE_COLUMNS) - len(start))))
+            self._write_row((*start, *[""] * (len(self._columns) - len(start))))
 
     def finish(self) -> None:
         """Put the file in its place."""

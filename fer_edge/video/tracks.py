@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.errors import UsageError
-from fer_edge.labels import EXPRESSIONS
 from fer_edge.runtime.detector import Box, Face
 from fer_edge.runtime.photos import FacePrediction
 from fer_edge.runtime.prediction import Prediction
@@ -97,7 +96,8 @@ def _blend(old: FacePrediction, new: FacePrediction, smoothing: float) -> FacePr
 
     box = Box(*mix(_numbers(old), _numbers(new)).tolist())
     landmarks = mix(np.array(_place(old).landmarks), np.array(_place(new).landmarks))
-    row = mix(*(np.array([face.probabilities[label] for label in EXPRESSIONS]) for face in (old, new)))
-    steadied = Prediction.from_row(row, latency_ms=new.latency_ms, source=new.source)
+    labels = tuple(new.probabilities)
+    row = mix(*(np.array([face.probabilities[label] for label in labels]) for face in (old, new)))
+    steadied = Prediction.from_row(row, labels, latency_ms=new.latency_ms, source=new.source)
     place = Face(box, tuple((x, y) for x, y in landmarks.tolist()), _place(new).score)
     return FacePrediction(**vars(steadied), face=place)

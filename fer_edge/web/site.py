@@ -8,7 +8,6 @@ from typing import Any
 
 from fer_edge.errors import StorageError, WebError
 from fer_edge.files import make_folder, storage_errors, write_bytes
-from fer_edge.labels import EXPRESSIONS
 from fer_edge.metadata import PIXELS, sidecar_json
 from fer_edge.runtime import crops, detector, photos
 from fer_edge.runtime.checksum import file_sha256
@@ -79,6 +78,7 @@ def write_site(
     models = {WASM: _browser_model(model)}
     if webgpu_model is not None:
         models = {WEBGPU: _gpu_model(webgpu_model), **models}
+        _refuse_other_labels(models[WASM], models[WEBGPU])
     files = _page_files() + _model_files(models.values()) + _runtime_files(list(models), onnxruntime_web)
     files.append(_manifest(models, files))
     for folder in (_MODELS, _RUNTIME):
@@ -117,6 +117,14 @@ def _gpu_model(path: Path) -> ModelFile:
             "'python cli.py export --checkpoint runs/NAME --precision fp16'"
         )
     return model
+
+
+def _refuse_other_labels(model: ModelFile, webgpu_model: ModelFile) -> None:
+    if webgpu_model.metadata.labels != model.metadata.labels:
+        raise WebError(
+            f"{webgpu_model.path}: expected the labels {', '.join(model.metadata.labels)} of {model.path.name}, found "
+            f"{', '.join(webgpu_model.metadata.labels)}; export both from one checkpoint"
+        )
 
 
 def _page_files() -> list[SiteFile]:
@@ -165,7 +173,7 @@ def _manifest(models: Mapping[str, ModelFile], files: list[SiteFile]) -> SiteFil
     described = {file.path: file.as_dict() for file in files}
     framing, finder = crops.Framing(), detector.FaceDetector()
     manifest = {
-        "expressions": EXPRESSIONS,
+        "labels": models[WASM].metadata.labels,
         "models": [
             {
                 "provider": provider,

@@ -128,7 +128,7 @@ def test_a_kit_with_labels_in_another_order_fails(check, tiny_kit, tmp_path):
     kit = shutil.copytree(tiny_kit, tmp_path / "kit")
     for name, old, new in (
         ("manifest.json", '"labels": ["angry", "disgust"', '"labels": ["disgust", "angry"'),
-        ("manifest.txt", "labels angry disgust", "labels disgust angry"),
+        ("manifest.txt", "label angry\nlabel disgust", "label disgust\nlabel angry"),
     ):
         text = (kit / name).read_text()
         assert text.count(old) == 1

@@ -72,7 +72,7 @@ def test_site_holds_the_page_the_model_its_card_and_the_settings_of_python(
     assert sorted(file.path for file in files) == on_disk
     assert {path.name for path in PAGE.iterdir()} < set(on_disk)
     manifest = json.loads((out / "site.json").read_text())
-    assert manifest["expressions"] == list(EXPRESSIONS)
+    assert manifest["labels"] == list(EXPRESSIONS)
     assert manifest["faces"]["margin"] == DEFAULT_MARGIN
     (choice,) = manifest["models"]
     assert choice["provider"] == "wasm"

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 using Bytes = std::vector<uint8_t>;
 
 struct Expected {
-  std::string label;
+  size_t label = 0;  // its index
   std::vector<double> logits, probabilities;
 };
 struct Vector {
@@ -61,7 +61,7 @@ Kit read_kit(const fs::path& path) {
     else if (key == "sha256") line >> kit.sha256;
     else if (key == "input") line >> kit.input >> kit.dtype;
     else if (key == "outputs") kit.outputs = rest_of<std::string>(line);
-    else if (key == "labels") kit.labels = rest_of<std::string>(line);
+    else if (key == "label") kit.labels.push_back(text.substr(key.size() + 1));
     else if (key == "max_logit_difference") line >> kit.max_logit_difference;
     else if (key == "max_probability_difference") line >> kit.max_probability_difference;
     else if (key == "tie_margin") line >> kit.tie_margin;
@@ -74,8 +74,8 @@ Kit read_kit(const fs::path& path) {
       Expected one;
       line >> one.label;
       one.logits = rest_of<double>(line);
-      one.probabilities.assign(one.logits.begin() + 7, one.logits.end());
-      one.logits.resize(7);
+      one.probabilities.assign(one.logits.begin() + one.logits.size() / 2, one.logits.end());
+      one.logits.resize(one.logits.size() / 2);
       kit.vectors.back().images.push_back(one);
     }
   }
@@ -120,20 +120,64 @@ std::string sha256_of(Bytes data) {  // FIPS 180-4
   return text.str();
 }
 
-std::vector<std::string> labels_in_card(const Ort::Session& session) {
-  Ort::AllocatorWithDefaultOptions allocator;
-  const auto card = session.GetModelMetadata().LookupCustomMetadataMapAllocated("fer_edge.card", allocator);
-  const std::string text = card ? card.get() : "", key = "\"labels\": [";
-  const size_t start = text.find(key);
-  if (start == std::string::npos) throw std::runtime_error("the model has no card");
-  std::vector<std::string> labels;
-  const size_t end = text.find(']', start);
-  for (size_t open = text.find('"', start + key.size()); open < end; open = text.find('"', open)) {
-    const size_t close = text.find('"', open + 1);
-    labels.push_back(text.substr(open + 1, close - open - 1));
-    open = close + 1;
+// A JSON string in UTF-8, from the quote at `at`, which is left behind the closing one.
+std::string json_string(const std::string& text, size_t& at) {
+  const auto unit = [&] {
+    const auto value = static_cast<uint32_t>(std::stoul(text.substr(at, 4), nullptr, 16));
+    at += 4;
+    return value;
+  };
+  std::string found;
+  for (++at; text.at(at) != '"';) {
+    if (text[at] != '\\') {
+      found += text[at++];
+      continue;
+    }
+    const char kind = text.at(at + 1);
+    at += 2;
+    if (kind != 'u') {
+      const std::string from = "bfnrt", to = "\b\f\n\r\t";
+      const size_t place = from.find(kind);
+      found += place == std::string::npos ? kind : to[place];
+      continue;
+    }
+    uint32_t code = unit();
+    if (code >> 10 == 0x36 && text.compare(at, 2, "\\u") == 0) {  // a surrogate pair: one character in two escapes
+      at += 2;
+      code = 0x10000 + ((code & 0x3FF) << 10) + (unit() & 0x3FF);
+    }
+    if (code < 0x80) {
+      found += static_cast<char>(code);
+      continue;
+    }
+    const int rest = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+    found += static_cast<char>((0xF00 >> rest & 0xF0) | code >> (6 * rest));
+    for (int shift = 6 * (rest - 1); shift >= 0; shift -= 6) found += static_cast<char>(0x80 | (code >> shift & 0x3F));
   }
-  return labels;
+  ++at;
+  return found;
+}
+
+// The model's metadata say which output is which class: "labels", a list of names, in the outermost object.
+std::vector<std::string> labels_of(const Ort::Session& session) {
+  Ort::AllocatorWithDefaultOptions allocator;
+  const auto metadata = session.GetModelMetadata().LookupCustomMetadataMapAllocated("fer_edge.card", allocator);
+  const std::string text = metadata ? metadata.get() : "";
+  std::vector<std::string> labels;
+  int depth = 0;
+  bool is_labels = false;
+  for (size_t at = 0; at < text.size();) {
+    if (text[at] == '"') {
+      const std::string found = json_string(text, at);
+      if (is_labels) labels.push_back(found);
+      else if (depth == 1 && found == "labels") is_labels = text.compare(at, 3, ": [") == 0;
+      continue;
+    }
+    if (text[at] == ']' && is_labels) return labels;
+    depth += (text[at] == '{' || text[at] == '[') - (text[at] == '}' || text[at] == ']');
+    ++at;
+  }
+  throw std::runtime_error("the model has no metadata");
 }
 
 std::vector<double> softmax(const std::vector<double>& logits) {
@@ -147,8 +191,11 @@ std::vector<double> softmax(const std::vector<double>& logits) {
 
 double compare(const std::string& where, const char* name, const std::vector<double>& found,
                const std::vector<double>& expected, double limit) {
+  if (found.size() != expected.size())
+    throw std::runtime_error(where + ": expected " + std::to_string(expected.size()) + " " + name + ", found " +
+                             std::to_string(found.size()));
   double worst = 0;
-  for (size_t at = 0; at < 7; ++at) {
+  for (size_t at = 0; at < found.size(); ++at) {
     const double difference = std::abs(found[at] - expected[at]);
     if (!(difference <= worst)) worst = difference;  // written so that NaN stays
   }
@@ -167,7 +214,7 @@ std::string check(const fs::path& folder, const fs::path& model_path, std::strin
   if (sha256 != kit.sha256) other = "; the file is not the kit's " + kit.file + ": SHA-256 " + sha256;
   Ort::Env env(ORT_LOGGING_LEVEL_FATAL);
   Ort::Session session(env, model.data(), model.size(), Ort::SessionOptions{});
-  const auto labels = labels_in_card(session);
+  const auto labels = labels_of(session);
   const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
   double worst_logit = 0, worst_probability = 0;
   size_t images = 0;
@@ -185,8 +232,9 @@ std::string check(const fs::path& folder, const fs::path& model_path, std::strin
       const std::string where = "vector " + vector.name + ", image " + std::to_string(image);
       std::vector<double> logits, probabilities;
       for (size_t output = 0; output < outputs.size(); ++output) {
-        const float* row = results[output].GetTensorData<float>() + 7 * image;
-        (kit.outputs[output] == "logits" ? logits : probabilities).assign(row, row + 7);
+        const size_t columns = results[output].GetTensorTypeAndShapeInfo().GetElementCount() / vector.images.size();
+        const float* row = results[output].GetTensorData<float>() + columns * image;
+        (kit.outputs[output] == "logits" ? logits : probabilities).assign(row, row + columns);
       }
       if (probabilities.empty()) probabilities = softmax(logits);
       worst_logit = std::max(worst_logit, compare(where, "logits", logits, expected.logits, kit.max_logit_difference));
@@ -195,11 +243,11 @@ std::string check(const fs::path& folder, const fs::path& model_path, std::strin
       const auto best = std::max_element(probabilities.begin(), probabilities.end()) - probabilities.begin();
       std::vector<double> sorted(expected.probabilities);
       std::sort(sorted.rbegin(), sorted.rend());
-      if (labels.at(best) != expected.label && sorted[0] - sorted[1] > kit.tie_margin)
-        throw std::runtime_error(where + ": expected " + expected.label + ", found " + labels.at(best));
+      if (labels.at(best) != kit.labels.at(expected.label) && sorted[0] - sorted[1] > kit.tie_margin)
+        throw std::runtime_error(where + ": expected " + kit.labels.at(expected.label) + ", found " + labels.at(best));
     }
   }
-  if (labels != kit.labels) throw std::runtime_error("the labels in the model's card are not the kit's");
+  if (labels != kit.labels) throw std::runtime_error("the labels in the model's metadata are not the kit's");
   if (!other.empty()) throw std::runtime_error("all vectors agree");
   std::ostringstream text;
   text << "ok: " << kit.vectors.size() << " vectors, " << images << " images, onnxruntime " << Ort::GetVersionString()

@@ -14,7 +14,7 @@ export async function checkKit(ort, model, read, options = {}) {
   const { model: ofModel, tolerance: allowed, vectors } = manifest;
   let session, labels;
   try {
-    labels = labelsInCard(model);
+    labels = labelsIn(model);
     session = await ort.InferenceSession.create(model, options);
   } catch (error) {
     throw new Error(`the model cannot be loaded: ${oneLine(error)}`);
@@ -38,7 +38,11 @@ export async function checkKit(ort, model, read, options = {}) {
     for (let image = 0; image < vector.shape[0]; image++, images++) {
       const where = `vector ${vector.name}, image ${image}`;
       for (const name of ["logits", "probabilities"]) {
-        const difference = largestDifference(answers[name][image], vector[name][image]);
+        const [found, expected] = [answers[name][image], vector[name][image]];
+        if (found.length !== expected.length) {
+          throw new Error(`${where}: expected ${expected.length} ${name}, found ${found.length}${other}`);
+        }
+        const difference = largestDifference(found, expected);
         if (!(difference <= limits[name])) { // written so that NaN fails
           throw new Error(`${where}: ${name} differ by ${difference.toPrecision(3)}, allowed ${limits[name]}${other}`);
         }
@@ -53,7 +57,7 @@ export async function checkKit(ort, model, read, options = {}) {
       await checkDecoder(vector, bytes, await read(vector.image.file));
     }
   }
-  if (labels.join() !== ofModel.labels.join()) {
+  if (JSON.stringify(labels) !== JSON.stringify(ofModel.labels)) {
     throw new Error(`expected the labels ${ofModel.labels.join()}, found ${labels.join()}${other}`);
   }
   if (isOther) throw new Error(`all vectors agree${other}`);
@@ -100,12 +104,22 @@ async function checkDecoder(vector, expected, file) {
   }
 }
 
-/** The card lies in the file as plain text; onnxruntime's JavaScript API does not hand it out. */
-function labelsInCard(model) {
+/**
+ * The metadata lie in the file as plain JSON; onnxruntime's JavaScript API does not hand them out. They end where the
+ * braces outside of strings do.
+ */
+function labelsIn(model) {
   const text = new TextDecoder("latin1").decode(model);
-  const found = /"labels": (\[[^\]]*\])/.exec(text.slice(text.indexOf('{"format_version": ')));
-  if (!found) throw new Error("it has no card");
-  return JSON.parse(found[1]);
+  const start = text.indexOf('{"format_version": ');
+  let depth = 0, isString = false;
+  for (let at = start; start >= 0 && at < text.length; at++) {
+    const sign = text[at];
+    if (isString && sign === "\\") at++;
+    else if (sign === '"') isString = !isString;
+    else if (!isString && sign === "{") depth++;
+    else if (!isString && sign === "}" && --depth === 0) return JSON.parse(text.slice(start, at + 1)).labels;
+  }
+  throw new Error("it has no metadata");
 }
 
 async function sha256Of(bytes) {
@@ -114,7 +128,10 @@ async function sha256Of(bytes) {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-const rows = (data, count) => Array.from({ length: count }, (_, row) => Array.from(data).slice(row * 7, row * 7 + 7));
+const rows = (data, count) => {
+  const columns = data.length / count;
+  return Array.from({ length: count }, (_, row) => Array.from(data).slice(row * columns, (row + 1) * columns));
+};
 const softmax = (logits) => {
   const exponents = logits.map((logit) => Math.exp(logit - Math.max(...logits)));
   const sum = exponents.reduce((total, value) => total + value);

@@ -29,7 +29,7 @@ def check(model: Path, provider: str) -> str:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(data, options, providers=[provider])
-        card = json.loads(session.get_modelmeta().custom_metadata_map["fer_edge.card"])
+        labels = json.loads(session.get_modelmeta().custom_metadata_map["fer_edge.card"])["labels"]
     except Exception as error:
         raise Differs(f"{model}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
     if session.get_providers()[0] != provider:
@@ -51,6 +51,8 @@ def check(model: Path, provider: str) -> str:
         exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = found.get("probabilities", exponents / exponents.sum(axis=1, keepdims=True))
         for name, got in (("logits", logits), ("probabilities", probabilities)):
+            if got.shape != np.shape(vector[name]):
+                raise Differs(f"{where}: expected {name} of shape {np.shape(vector[name])}, found {got.shape}{other}")
             difference = np.abs(got - np.array(vector[name])).max(axis=1)  # the largest of each image
             if not (difference <= limits[name]).all():  # written so that NaN fails
                 image = int((~(difference <= limits[name])).argmax())
@@ -60,12 +62,12 @@ def check(model: Path, provider: str) -> str:
             worst[name] = max(worst[name], float(difference.max()))
         for image, (row, expected) in enumerate(zip(probabilities, vector["labels"], strict=True)):
             second, first = np.sort(vector["probabilities"][image])[-2:]
-            label = card["labels"][int(np.argmax(row))]
+            label = labels[int(np.argmax(row))]
             if label != expected and first - second > allowed["tie_margin"]:
                 raise Differs(f"{where}, image {image}: expected {expected}, found {label}{other}")
             images += 1
-    if card["labels"] != of_model["labels"]:
-        raise Differs(f"{model}: expected the labels {of_model['labels']}, found {card['labels']}{other}")
+    if labels != of_model["labels"]:
+        raise Differs(f"{model}: expected the labels {of_model['labels']}, found {labels}{other}")
     if other:
         raise Differs(f"all vectors agree{other}")
     return (

@@ -57,7 +57,7 @@ async function start() {
   });
   try {
     const ready = await engine.ready;
-    labels = ready.expressions;
+    labels = ready.labels;
     smoothing = ready.smoothing;
     bars = new Bars(element("bars"), labels);
     showCard(element("card"), ready);

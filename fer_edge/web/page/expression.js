@@ -47,7 +47,7 @@ function clamped(at, size) {
 }
 
 /**
- * Probabilities of the seven expressions, in the order of the card's labels.
+ * Probabilities of the classes, in the order of the model's labels.
  * @param {typeof import("onnxruntime-web")} ort
  * @param {import("onnxruntime-web").InferenceSession} session
  * @param {string} inputName

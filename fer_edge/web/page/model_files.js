@@ -10,7 +10,7 @@
  *   maxCropSide: number, maxAutoCropSide: number, squareTolerance: number, smoothing: number,
  * }} FaceSettings what fer_edge.runtime uses in Python, written here by `cli.py web`
  * @typedef {{
- *   expressions: string[], onnxruntime: Record<"wasm" | "webgpu", SiteFile[]>, models: ModelChoice[],
+ *   labels: string[], onnxruntime: Record<"wasm" | "webgpu", SiteFile[]>, models: ModelChoice[],
  *   detector: SiteFile, faces: FaceSettings,
  * }} Site the contents of site.json
  * @typedef {{
@@ -33,13 +33,13 @@ export async function readSite() {
 /**
  * Fetch and check a model and its card.
  * @param {ModelChoice} choice
- * @param {string[]} expressions the labels that the page shows, in order
+ * @param {string[]} labels the labels that the page shows, in order
  * @param {(bytes: number) => void} onBytes called with the number of bytes that arrived
  * @returns {Promise<{card: Card, bytes: Uint8Array}>}
  */
-export async function fetchModel(choice, expressions, onBytes) {
+export async function fetchModel(choice, labels, onBytes) {
   const [card, bytes] = await Promise.all([
-    fetchJson(choice.card).then((raw) => checkCard(/** @type {Card} */ (raw), choice.card, expressions)),
+    fetchJson(choice.card).then((raw) => checkCard(/** @type {Card} */ (raw), choice.card, labels)),
     fetchBytes(choice.model, onBytes),
   ]);
   await expectHash(bytes, card.file_sha256, choice.model.path, `that ${fileName(choice.card)} names`);
@@ -61,9 +61,9 @@ export async function fetchChecked(file, onBytes) {
  * Refuse a card that the page would misread.
  * @param {Card} card
  * @param {string} where
- * @param {string[]} expressions
+ * @param {string[]} labels
  */
-export function checkCard(card, where, expressions) {
+export function checkCard(card, where, labels) {
   const expect = (/** @type {string} */ field, /** @type {unknown} */ expected, /** @type {unknown} */ found) => {
     if (JSON.stringify(expected) !== JSON.stringify(found)) {
       throw new PageError(
@@ -73,7 +73,7 @@ export function checkCard(card, where, expressions) {
     }
   };
   expect("format_version", CARD_VERSION, card?.format_version);
-  expect("labels", expressions, card.labels);
+  expect("labels", labels, card.labels);
   expect("input.kind", "pixels", card.input?.kind);
   expect("RGBA input", true, card.input.channels?.includes(4) ?? false);
   return card;

@@ -32,7 +32,7 @@ export async function openModels(site, onProgress) {
   let loaded = 0;
   const onBytes = (/** @type {number} */ bytes) => onProgress((loaded += bytes), total);
   const [{ card, bytes }, detectorBytes, wasm, ort] = await Promise.all([
-    fetchModel(choice, site.expressions, onBytes),
+    fetchModel(choice, site.labels, onBytes),
     fetchChecked(site.detector, onBytes),
     fetchBytes(wasmFile, onBytes),
     /** @type {Promise<Ort>} */ (import(beside(api.path))),

@@ -1,5 +1,5 @@
 /**
- * What the page shows of an analysis: the boxes on the picture, the verdict, the seven bars, the model's card.
+ * What the page shows of an analysis: the boxes on the picture, the verdict, the bars, the model's card.
  *
  * @typedef {import("./worker.js").FaceReading} FaceReading
  * @typedef {import("./model_files.js").Card} Card
@@ -58,7 +58,7 @@ export class FaceBoxes {
   }
 }
 
-/** The seven bars, each with its label and percentage as text. */
+/** A bar for each class, each with its label and percentage as text. */
 export class Bars {
   /** @type {{row: HTMLElement, fill: HTMLElement, value: HTMLElement}[]} */
   #rows;
@@ -73,6 +73,7 @@ export class Bars {
       const [name, track, fill, value] = ["span", "span", "span", "span"].map((tag) => document.createElement(tag));
       name.textContent = label;
       name.className = "name";
+      name.dir = "auto"; // labels may be of any script
       track.className = "track";
       track.setAttribute("aria-hidden", "true");
       fill.className = "fill";

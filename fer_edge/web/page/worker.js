@@ -9,7 +9,7 @@
  *   width: number, height: number, faces: FaceReading[], isCrop: boolean, detectMs: number, expressionMs: number,
  * }} Analysis `isCrop`: the picture was taken for one face; `expressionMs`: mean of a face
  * @typedef {{
- *   card: import("./model_files.js").Card, provider: string, bytes: number, expressions: string[], smoothing: number,
+ *   card: import("./model_files.js").Card, provider: string, bytes: number, labels: string[], smoothing: number,
  * }} Ready `bytes`: of the model; `smoothing`: share of the newest camera frame in what is shown
  */
 
@@ -45,7 +45,7 @@ async function prepare() {
     card: models.card,
     provider: models.provider,
     bytes,
-    expressions: site.expressions,
+    labels: site.labels,
     smoothing: site.faces.smoothing,
   };
   return { site, models, ready };
