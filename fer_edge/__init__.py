@@ -6,16 +6,30 @@ Importing the package pulls neither torch nor onnxruntime; names load when they 
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.errors import FerEdgeError
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013, FERPLUS, LabelSet
 
 if TYPE_CHECKING:
+    from fer_edge.metadata import ModelMetadata
     from fer_edge.runtime.classifier import Classifier
     from fer_edge.runtime.prediction import Prediction
 
 __version__ = "0.1.0"
-__all__ = ["EXPRESSIONS", "Classifier", "FerEdgeError", "Prediction", "__version__"]
+__all__ = [
+    "FER2013",
+    "FERPLUS",
+    "Classifier",
+    "FerEdgeError",
+    "LabelSet",
+    "ModelMetadata",
+    "Prediction",
+    "__version__",
+]
 
-_LAZY = {"Classifier": "fer_edge.runtime.classifier", "Prediction": "fer_edge.runtime.prediction"}
+_LAZY = {
+    "Classifier": "fer_edge.runtime.classifier",
+    "ModelMetadata": "fer_edge.metadata",
+    "Prediction": "fer_edge.runtime.prediction",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +37,6 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(_LAZY[name]), name)
+    if name == "EXPRESSIONS":
+        raise AttributeError("fer_edge.EXPRESSIONS is now fer_edge.FER2013.names; a model's own are Classifier.labels")
     raise AttributeError(f"module 'fer_edge' has no attribute {name!r}")

@@ -20,7 +20,7 @@ from fer_edge.errors import ModelError, UsageError
 from fer_edge.labels import FER2013, LabelSet, label_set_of
 
 METADATA_KEY = "fer_edge.card"
-"""Name of the metadata in ONNX ``metadata_props`` and of the extra file in TorchScript and pt2 archives. The name is that
+"""Name of the metadata in ONNX ``metadata_props`` and of the extra file in TorchScript and pt2 archives. It is that
 of the first version, so that files of all versions are read in one way."""
 
 FORMAT_VERSION = 1

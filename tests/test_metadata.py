@@ -12,8 +12,8 @@ from fer_edge.metadata import (
     ModelMetadata,
     TensorContract,
     TrainingData,
-    sidecar_json,
     read_sidecar,
+    sidecar_json,
 )
 
 CARD = ModelMetadata(
@@ -103,7 +103,10 @@ def test_unknown_keys_are_ignored() -> None:
         ({"versions": {"torch": 2}}, "'versions': expected text"),
         ({"training_data": {"source": "x"}}, "'training_data.fingerprint': expected a value, found none"),
         ({"training_data": {**DATA, "seed": -1}}, "'training_data.seed': expected an integer from 0 to 4294967295"),
-        ({"training_data": {**DATA, "seed": True}}, "'training_data.seed': expected an integer from 0 to 4294967295, found True"),
+        (
+            {"training_data": {**DATA, "seed": True}},
+            "'training_data.seed': expected an integer from 0 to 4294967295, found True",
+        ),
         ({"mean": 10**400}, "'mean': expected a finite number, found 1000"),
         ({"image_size": 10**9}, "'image_size': expected an integer from 1 to 4096, found 1000000000"),
         ({"minimum_onnxruntime": "9" * 5000}, "'minimum_onnxruntime': expected a version such as 1.18"),

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _FIRST_COLUMNS = ("source", "label", "confidence")
 _LAST_COLUMNS = ("latency_ms", "face", "x", "y", "width", "height", "detection_score")
-"""The probability of each label stands between both. A row for each face; an image without one has a row in which only the source is filled."""
+"""The probability of each label stands between both. A row for each face; an image without one has a row in which only
+the source is filled."""
 
 _BAR_WIDTH = 40
 

@@ -66,7 +66,8 @@ def write_kit(model: Path, folder: Path | None = None, *, inputs: Iterable[Vecto
     vectors = [vector for vector in inputs or make_vectors() if _fits(vector, classifier.metadata)]
     if not vectors:
         raise ModelError(
-            f"{model}: expected a model of 1, 3 or 4 channels, found {classifier.metadata.input.channels}; export it again"
+            f"{model}: expected a model of 1, 3 or 4 channels, found {classifier.metadata.input.channels}; "
+            "export it again"
         )
     entries = [_entry(vector, classifier) for vector in vectors]
     manifest = _manifest(checked.sha256, classifier, entries)

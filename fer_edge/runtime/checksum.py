@@ -34,7 +34,7 @@ def file_sha256(data: bytes) -> str:
 
 
 def add_checksum(data: bytes, name: str = "model") -> bytes:
-    """Fill in the digest of an ONNX or ort file that holds its metadata once, with or without a checksum. Raises ModelError."""
+    """Fill in the digest of an ONNX or ort file that holds one such field, filled in or not. Raises ModelError."""
     start, end = _place_of_digits(data, name)
     return data[:start] + _digest_around(data, start, end).encode() + data[end:]
 

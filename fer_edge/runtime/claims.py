@@ -1,4 +1,4 @@
-"""Compares what a card claims with what the file around it holds: an app prepares its input by the card alone."""
+"""Compares metadata with the file around them: an app prepares its input by the metadata alone."""
 
 from pathlib import Path
 from typing import Any
@@ -32,5 +32,5 @@ def check_graph(path: Path, metadata: ModelMetadata, onnx: OnnxFile) -> None:
 
 def _differs(path: Path, field: str, file_value: Any, metadata_value: Any) -> ModelError:
     return ModelError(
-        f"{path}: card field '{field}': expected {file_value}, as the file has it, found {card_value}; export again"
+        f"{path}: card field '{field}': expected {file_value}, as the file has it, found {metadata_value}; export again"
     )

@@ -203,11 +203,11 @@ class Classifier:
         )
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities (N, classes), float32, of images uint8 (N, H, W, C) with C one of 1, 3, 4. Raises ModelError."""
+        """Probabilities (N, classes), float32, of images uint8 (N, H, W, 1 | 3 | 4). Raises ModelError."""
         return self.probabilities_and_logits(pixels)[0]
 
     def probabilities_and_logits(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """As ``probabilities``, with the logits (N, classes), float32, beside them. Raises ModelError where they are none."""
+        """As ``probabilities``, and the logits (N, classes), float32. Raises ModelError where they are none."""
         feed = {self.metadata.input.name: self.feed(pixels)}
         names = [output.name for output in self.metadata.outputs]
         with onnxruntime_errors(self.path):

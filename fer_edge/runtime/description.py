@@ -79,7 +79,7 @@ def _describe_archive(path: Path, data: bytes) -> ModelDescription:
         size_bytes=len(data),
         file_sha256=sha256,
         metadata=metadata,
-        inputs=(f"{metadata.input.name} {metadata.input.dtype} {_shape(card.input.shape)}",),
+        inputs=(f"{metadata.input.name} {metadata.input.dtype} {_shape(metadata.input.shape)}",),
         outputs=tuple(f"{one.name} {one.dtype} {_shape(one.shape)}" for one in metadata.outputs),
         operators={},
         providers={"torch": "needed to run it; loading it runs code, so trust its origin"},

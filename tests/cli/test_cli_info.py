@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from fer_edge.cli import app
 from fer_edge.metadata import NO_CHECKSUM, ModelMetadata
+from fer_edge.runtime.checksum import add_checksum, content_hash_of_zip
 from fer_edge.runtime.model_file import read_model
-from fer_edge.runtime.checksum import content_hash_of_zip, add_checksum
 
 
 @pytest.fixture

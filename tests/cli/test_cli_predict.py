@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013
 from fer_edge.runtime.shipped import default_model
 
 
@@ -44,12 +44,12 @@ def test_chart_shows_seven_bars_for_each_image(repository: Path, model: str, pho
     assert done.returncode == 0, done.stderr
     title, *bars = done.stdout.splitlines()
     assert title.startswith(f"{photos / 'a.png'}: ")
-    assert [bar.split()[0] for bar in bars] == list(EXPRESSIONS)
+    assert [bar.split()[0] for bar in bars] == list(FER2013.names)
     shares = [float(bar.split()[-1].rstrip("%")) for bar in bars]
     assert sum(shares) == pytest.approx(100, abs=0.5)
     widths = [bar.count("#") for bar in bars]
     assert widths.index(max(widths)) == shares.index(max(shares))
-    assert title.split()[-2] == EXPRESSIONS[shares.index(max(shares))]
+    assert title.split()[-2] == FER2013.names[shares.index(max(shares))]
     assert "\x1b" not in done.stdout
     assert done.stderr == f"model {model} on cpu\n1 image taken as face crop\n"
 
@@ -62,7 +62,7 @@ def test_json_holds_results_for_files_folders_and_globs(repository: Path, model:
     assert found["errors"] == []
     assert [result["source"] for result in found["results"]] == ["a.png", "more/c.png", "b.jpg"]
     for result in found["results"]:
-        assert list(result["probabilities"]) == list(EXPRESSIONS)
+        assert list(result["probabilities"]) == list(FER2013.names)
         assert result["confidence"] == max(result["probabilities"].values())
 
 
@@ -71,7 +71,7 @@ def test_csv_has_a_row_for_each_image(repository: Path, model: str, photos: Path
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["source"] for row in rows] == ["a.png", "b.jpg", "more/c.png"]
-    assert sum(float(rows[0][label]) for label in EXPRESSIONS) == pytest.approx(1, abs=1e-4)
+    assert sum(float(rows[0][label]) for label in FER2013.names) == pytest.approx(1, abs=1e-4)
 
 
 def test_standard_input_is_one_image(repository: Path, model: str, photos: Path) -> None:

@@ -15,11 +15,11 @@ from PIL import Image
 from fer_edge.errors import ModelError, StorageError
 from fer_edge.golden.kit import default_folder, plain_manifest, write_kit
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013
 from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
+from fer_edge.runtime.checksum import add_checksum, file_sha256
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.images import decode_image
-from fer_edge.runtime.checksum import file_sha256, add_checksum
 
 TINY, TINY_RAW = FIXTURES / "tiny.onnx", FIXTURES / "tiny_raw.onnx"
 
@@ -46,7 +46,7 @@ def test_a_kit_is_small(tiny_kit, tiny_raw_kit):
 def test_expected_answers_are_the_classifiers_and_the_manifest_names_the_model(tiny_kit):
     manifest = manifest_of(tiny_kit)
     assert manifest["model"]["sha256"] == file_sha256(TINY.read_bytes())
-    assert tuple(manifest["model"]["labels"]) == EXPRESSIONS
+    assert tuple(manifest["model"]["labels"]) == FER2013.names
     bounds = GOLDEN_TOLERANCES["fp32"]
     assert manifest["tolerance"]["max_logit_difference"] == bounds.max_logit_difference
     classifier = Classifier.load(TINY)
@@ -55,7 +55,7 @@ def test_expected_answers_are_the_classifiers_and_the_manifest_names_the_model(t
         probabilities, logits = classifier.probabilities_and_logits(pixels)
         np.testing.assert_allclose(vector["logits"], logits, atol=1e-5)
         np.testing.assert_allclose(vector["probabilities"], probabilities, atol=1e-6)
-        assert vector["labels"] == [EXPRESSIONS[best] for best in probabilities.argmax(axis=1)]
+        assert vector["labels"] == [FER2013.names[best] for best in probabilities.argmax(axis=1)]
 
 
 def test_image_files_decode_to_the_pixels_beside_them(tiny_kit):

@@ -8,8 +8,8 @@ import onnx
 import pytest
 
 from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
-from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.checksum import add_checksum
+from fer_edge.runtime.classifier import Classifier
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 

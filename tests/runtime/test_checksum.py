@@ -8,7 +8,7 @@ import pytest
 
 from fer_edge.errors import ModelError
 from fer_edge.metadata import NO_CHECKSUM
-from fer_edge.runtime.checksum import content_hash_of_zip, add_checksum, verify_checksum, verify_zip_checksum
+from fer_edge.runtime.checksum import add_checksum, content_hash_of_zip, verify_checksum, verify_zip_checksum
 
 SEALED = add_checksum(b"weights\0" * 50 + b'{"content_sha256": "' + NO_CHECKSUM.encode() + b'"}' + b"graph" * 50)
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from fer_edge import EXPRESSIONS, Classifier, Prediction
+from fer_edge import FER2013, Classifier, Prediction
 from fer_edge.errors import ImageError, ModelError
 from fer_edge.runtime.images import MAX_SIDE, decode_image
 
@@ -34,7 +34,7 @@ def rows(predictions: list[Prediction]) -> np.ndarray:
 
 def test_prediction_names_the_most_probable_expression(classifier: Classifier) -> None:
     prediction = classifier.predict(photo())
-    assert tuple(prediction.probabilities) == EXPRESSIONS
+    assert tuple(prediction.probabilities) == FER2013.names
     assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert prediction.label == max(prediction.probabilities, key=prediction.probabilities.__getitem__)
     assert prediction.confidence == prediction.probabilities[prediction.label]
@@ -167,7 +167,7 @@ def test_batch_size_one_answers_at_once(classifier: Classifier) -> None:
 
 def test_unreadable_image_raises_when_it_is_its_turn(classifier: Classifier) -> None:
     stream = classifier.predict_many([photo(), b"no image", photo()], batch_size=2)
-    assert next(stream).label in EXPRESSIONS
+    assert next(stream).label in FER2013.names
     with pytest.raises(ImageError, match=r"^<bytes>: expected a JPEG"):
         next(stream)
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from fer_edge.errors import ImageError
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.images import decode_image
 
@@ -118,7 +118,7 @@ def test_undamaged_seeds_are_predicted(format: str, classifier: Classifier) -> N
     for data in SEEDS[format]:
         if Image.open(io.BytesIO(data)).mode == "F":
             continue  # floats of 0-255: refused by their range, and a way into the decoder all the same
-        assert classifier.predict(data).label in EXPRESSIONS
+        assert classifier.predict(data).label in FER2013.names
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns about odd metadata in images that it opens all the same

@@ -13,9 +13,9 @@ from onnx import TensorProto
 
 from fer_edge.errors import ModelError
 from fer_edge.metadata import METADATA_KEY
+from fer_edge.runtime.checksum import add_checksum
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.model_file import read_model
-from fer_edge.runtime.checksum import add_checksum
 
 ChangedModel = Callable[[Callable[[onnx.ModelProto], None]], Path]
 
@@ -109,8 +109,8 @@ def test_model_with_two_cards_is_refused(tmp_path: Path, tiny_model: Path) -> No
     ("edit", "message"),
     [
         (
-            lambda card: card.replace('"angry", "disgust"', '"disgust", "angry"'),
-            "card field 'labels': expected angry, d",
+            lambda card: card.replace('"angry", "disgust"', '"angry", "ANGRY"'),
+            "card field 'labels': expected names that differ, found 'angry' and 'ANGRY'; export again",
         ),
         (lambda card: card.replace('"format_version": 1', '"format_version": 9'), "card field 'format_version': expec"),
         (

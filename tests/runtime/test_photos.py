@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from fer_edge.errors import ImageError, ModelError, UsageError
+from fer_edge.labels import FER2013
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.crops import Framing, crop_face
 from fer_edge.runtime.images import decode_image
@@ -127,7 +128,9 @@ def test_with_batches_of_one_a_photo_comes_before_the_next_is_asked_for(classifi
             asked.append(number)
             yield Decoded(str(number), np.zeros((300, 400, 3), dtype=np.uint8))
 
-    outcomes = score_photos(stream(), FaceSearch(), classifier.probabilities, 1, keep_pixels=True)  # type: ignore[arg-type]
+    outcomes = score_photos(
+        stream(), FaceSearch(), classifier.probabilities, 1, labels=classifier.labels, keep_pixels=True
+    )  # type: ignore[arg-type]
     first = next(outcomes)
     assert (first.source, asked) == ("0", [0])
     assert first.pixels is not None
@@ -144,7 +147,7 @@ def test_faces_that_the_model_cannot_take_end_as_their_photos_error(astronaut: P
         return classifier.probabilities(pixels)
 
     images = [Decoded("big", decode_image(astronaut)), Decoded("small", np.zeros((48, 48, 1), dtype=np.uint8))]
-    big, small = score_photos(images, FaceSearch(), score, 32)
+    big, small = score_photos(images, FaceSearch(), score, 32, labels=FER2013.names)
     assert isinstance(big.error, ImageError)
     assert str(big.error) == "big: the model cannot take it: too large today"
     assert big.photo is None

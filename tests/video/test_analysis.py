@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from fer_edge.labels import FER2013
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.detector import FaceDetector
 from fer_edge.runtime.photos import FaceSearch
@@ -19,7 +20,7 @@ def classifier(repository: Path) -> Classifier:
 def test_one_face_is_followed_through_a_video(clip: Path, classifier: Classifier) -> None:
     ticks = itertools.count(0, 0.05)
     search = FaceSearch(detector=FaceDetector(max_side=320, threads=1))
-    summary = VideoSummary()
+    summary = VideoSummary(FER2013.names)
     with VideoSource(clip) as source:
         analysed = list(analyse(source, classifier, search, Tracker(0), clock=lambda: next(ticks)))
     for one in analysed:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import StorageError, UsageError
-from fer_edge.video.recording import TABLE_COLUMNS, TableFile, VideoFile
+from fer_edge.labels import FER2013
+from fer_edge.video.recording import FIXED_COLUMNS, TableFile, VideoFile
 from fer_edge.video.source import Frame, VideoSource
 
 PICTURE = np.full((65, 97, 3), (200, 60, 30), dtype=np.uint8)
@@ -32,7 +33,7 @@ def test_what_is_discarded_leaves_nothing_and_the_old_file(tmp_path: Path) -> No
     video = VideoFile(tmp_path / "old.mp4", 10.0)
     video.write(PICTURE, 0.0)
     video.discard()
-    table = TableFile(tmp_path / "old.csv")
+    table = TableFile(tmp_path / "old.csv", FER2013.names)
     table.discard()
     assert [path.name for path in tmp_path.iterdir()] == ["old.mp4"]
     assert (tmp_path / "old.mp4").read_bytes() == b"old"
@@ -49,10 +50,10 @@ def test_files_that_cannot_be_written_are_said_at_once(tmp_path: Path) -> None:
 
 
 def test_a_frame_without_a_face_has_a_row(tmp_path: Path) -> None:
-    table = TableFile(tmp_path / "new" / "faces.csv")
+    table = TableFile(tmp_path / "new" / "faces.csv", FER2013.names)
     table.write(Frame(0, 0.0, PICTURE), ())
     table.finish()
     with (tmp_path / "new" / "faces.csv").open(newline="") as stream:
         (row,) = csv.DictReader(stream)
-    assert list(row) == list(TABLE_COLUMNS)
+    assert list(row) == list(FIXED_COLUMNS)
     assert [name for name, value in row.items() if value] == ["frame", "time_s"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import UsageError
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013
 from fer_edge.runtime.detector import Box, Face
 from fer_edge.runtime.photos import FacePrediction
 from fer_edge.video.tracks import PATIENCE, Tracker
@@ -10,7 +10,7 @@ from fer_edge.video.tracks import PATIENCE, Tracker
 
 def found(x: float, label: str = "happy", *, y: float = 0) -> FacePrediction:
     place = Face(Box(x, y, 100, 100), ((x + 30, y + 30),) * 5, 0.9)
-    probabilities = {name: float(name == label) for name in EXPRESSIONS}
+    probabilities = {name: float(name == label) for name in FER2013.names}
     return FacePrediction(label, 1.0, probabilities, 1.0, "<frame>", place)
 
 

@@ -11,11 +11,11 @@ import pytest
 import scenes
 from browser import drive
 
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013
 from fer_edge.metadata import NO_CHECKSUM
+from fer_edge.runtime.checksum import add_checksum
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.photos import PhotoPrediction
-from fer_edge.runtime.checksum import add_checksum
 from fer_edge.web.onnxruntime_web import WEBGPU
 from fer_edge.web.site import write_site
 
@@ -63,7 +63,7 @@ def differences(analysis: dict[str, Any], expected: PhotoPrediction) -> tuple[fl
         probabilities.append(
             float(np.abs(np.subtract(found["probabilities"], list(face.probabilities.values()))).max())
         )
-        assert EXPRESSIONS[int(np.argmax(found["probabilities"]))] == face.label
+        assert FER2013.names[int(np.argmax(found["probabilities"]))] == face.label
     return max(boxes), max(probabilities)
 
 
@@ -91,12 +91,12 @@ def test_nothing_leaves_the_page(seen: dict[str, Any], url: str) -> None:
 def test_bars_verdict_and_announcement_say_what_was_found(seen: dict[str, Any], pictures: dict[str, Path]) -> None:
     shown = dict(zip(pictures, seen["shown"], strict=True))
     example = shown["example.jpg"]
-    assert [bar.split()[0].lower() for bar in example["bars"]] == list(EXPRESSIONS)
+    assert [bar.split()[0].lower() for bar in example["bars"]] == list(FER2013.names)
     probabilities = example["analysis"]["faces"][0]["probabilities"]
     assert [float(bar.split()[1]) for bar in example["bars"]] == pytest.approx(
         np.multiply(probabilities, 100), abs=0.51
     )
-    best = EXPRESSIONS[int(np.argmax(probabilities))]
+    best = FER2013.names[int(np.argmax(probabilities))]
     assert example["verdict"] == best
     assert example["faces"] == [f"Face 1 of 1: {best} {round(max(probabilities) * 100)} %"]
     assert example["said"] == f"One face: {best}"

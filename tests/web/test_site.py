@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from fer_edge.errors import ModelError, StorageError, WebError
-from fer_edge.labels import EXPRESSIONS
-from fer_edge.runtime.crops import DEFAULT_MARGIN
+from fer_edge.labels import FER2013
 from fer_edge.runtime.checksum import file_sha256
+from fer_edge.runtime.crops import DEFAULT_MARGIN
 from fer_edge.web import onnxruntime_web, site
 from fer_edge.web.server import HOST, PageServer, open_server
 from fer_edge.web.site import HEADERS, PAGE, write_site
@@ -72,7 +72,7 @@ def test_site_holds_the_page_the_model_its_card_and_the_settings_of_python(
     assert sorted(file.path for file in files) == on_disk
     assert {path.name for path in PAGE.iterdir()} < set(on_disk)
     manifest = json.loads((out / "site.json").read_text())
-    assert manifest["labels"] == list(EXPRESSIONS)
+    assert manifest["labels"] == list(FER2013.names)
     assert manifest["faces"]["margin"] == DEFAULT_MARGIN
     (choice,) = manifest["models"]
     assert choice["provider"] == "wasm"
