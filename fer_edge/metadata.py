@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -59,11 +59,14 @@ PositiveNumber = Annotated[float, Meta(gt=0, description="a finite number above 
 Version = Annotated[str, Meta(pattern=r"\A[0-9]+(\.[0-9]+)*\Z", max_length=20, description="a version such as 1.18")]
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="64 lower-case hex digits")]
 Object = Annotated[Mapping[str, Any], Meta(description="an object")]
-Precision = Annotated[Literal["fp32", "fp16", "int8"], Meta(description=f"one of {', '.join(PRECISIONS)}")]
-InputKind = Annotated[Literal["pixels", "normalised"], Meta(description=f"one of {', '.join(INPUT_KINDS)}")]
-Channels = Annotated[
-    tuple[Literal[1, 3, 4], ...], Meta(min_length=1, description=f"one or more of {', '.join(map(str, CHANNELS))}")
+Precision = Annotated[
+    str, Meta(pattern=rf"\A({'|'.join(PRECISIONS)})\Z", description=f"one of {', '.join(PRECISIONS)}")
 ]
+InputKind = Annotated[
+    str, Meta(pattern=rf"\A({'|'.join(INPUT_KINDS)})\Z", description=f"one of {', '.join(INPUT_KINDS)}")
+]
+_CHANNELS_IN_WORDS = f"one or more of {', '.join(map(str, CHANNELS))}"
+Channels = Annotated[tuple[int, ...], Meta(min_length=1, description=_CHANNELS_IN_WORDS)]
 Dimension = str | int
 Shape = Annotated[
     tuple[str | Annotated[int, Meta(ge=1)], ...], Meta(description="a list of names and integers above 0")
@@ -252,6 +255,8 @@ def _contradictions(metadata: ModelMetadata) -> Iterator[tuple[str, str, Any]]:
     except UsageError as error:
         reason = str(error).removeprefix("labels: expected ").partition(", found ")
         yield "labels", reason[0], reason[2]
+    if not set(metadata.input.channels) <= set(CHANNELS):
+        yield "input.channels", _CHANNELS_IN_WORDS, list(metadata.input.channels)
     kind, dtype = metadata.input.kind, metadata.input.dtype
     if (kind == PIXELS) != (dtype == "uint8"):
         yield "input.dtype", "uint8" if kind == PIXELS else "a float", dtype

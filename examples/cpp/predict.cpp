@@ -69,7 +69,7 @@ std::string json_string(const std::string& text, size_t& at) {
       continue;
     }
     const int rest = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-    found += static_cast<char>((0xF00 >> rest & 0xF0) | code >> (6 * rest));
+    found += static_cast<char>((0xFF00 >> (rest + 1) & 0xFF) | code >> (6 * rest));
     for (int shift = 6 * (rest - 1); shift >= 0; shift -= 6) found += static_cast<char>(0x80 | (code >> shift & 0x3F));
   }
   ++at;

@@ -106,7 +106,10 @@ def test_the_plain_manifest_says_the_same(tiny_kit):
     expected = [line.split()[1:] for line in plain_manifest(manifest).splitlines() if line.startswith("expects ")]
     assert len(expected) == 25
     first = manifest["vectors"][0]
-    assert expected[0][0] == first["labels"][0]
+    assert manifest["model"]["labels"][int(expected[0][0])] == first["labels"][0]
+    assert [line for line in plain_manifest(manifest).splitlines() if line.startswith("label ")] == [
+        f"label {label}" for label in FER2013.names
+    ]
     assert [float(value) for value in expected[0][1:]] == first["logits"][0] + first["probabilities"][0]
 
 

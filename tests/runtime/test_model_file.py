@@ -115,7 +115,7 @@ def test_model_with_two_cards_is_refused(tmp_path: Path, tiny_model: Path) -> No
         (lambda card: card.replace('"format_version": 1', '"format_version": 9'), "card field 'format_version': expec"),
         (
             lambda card: card.replace('"std": 0.25', '"std": "wide"'),
-            "card field 'std': expected a finite number, found",
+            "card field 'std': expected a finite number above 0, found",
         ),
         (lambda card: card[:-1], "expected a card in JSON, found something else"),
         (lambda card: f"[{card}]", "expected a card in JSON, found a list"),

@@ -55,5 +55,5 @@ def test_a_frame_without_a_face_has_a_row(tmp_path: Path) -> None:
     table.finish()
     with (tmp_path / "new" / "faces.csv").open(newline="") as stream:
         (row,) = csv.DictReader(stream)
-    assert list(row) == list(FIXED_COLUMNS)
+    assert list(row) == [*FIXED_COLUMNS, *FER2013.names]
     assert [name for name, value in row.items() if value] == ["frame", "time_s"]
