@@ -44,7 +44,7 @@ def test_files_that_cannot_be_written_are_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"x\.avi: expected a video that ends in \.mp4, found '\.avi'"):
         VideoFile(tmp_path / "x.avi", 10.0)
     (tmp_path / "file").write_text("")
-    for make in (lambda path: VideoFile(path, 10.0), TableFile):
+    for make in (lambda path: VideoFile(path, 10.0), lambda path: TableFile(path, FER2013.names)):
         with pytest.raises(StorageError, match=r"cannot be written: .*"):
             make(tmp_path / "file" / "x.mp4")
 
