@@ -243,8 +243,8 @@ std::string check(const fs::path& folder, const fs::path& model_path, std::strin
       const auto best = std::max_element(probabilities.begin(), probabilities.end()) - probabilities.begin();
       std::vector<double> sorted(expected.probabilities);
       std::sort(sorted.rbegin(), sorted.rend());
-      if (labels.at(best) != kit.labels.at(expected.label) && sorted[0] - sorted[1] > kit.tie_margin)
-        throw std::runtime_error(where + ": expected " + kit.labels.at(expected.label) + ", found " + labels.at(best));
+      if (static_cast<size_t>(best) != expected.label && sorted[0] - sorted[1] > kit.tie_margin)
+        throw std::runtime_error(where + ": expected " + kit.labels.at(expected.label) + ", found " + kit.labels.at(best));
     }
   }
   if (labels != kit.labels) throw std::runtime_error("the labels in the model's metadata are not the kit's");
