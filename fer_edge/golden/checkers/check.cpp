@@ -180,6 +180,12 @@ std::vector<std::string> labels_of(const Ort::Session& session) {
   throw std::runtime_error("the model has no metadata");
 }
 
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 std::vector<double> softmax(const std::vector<double>& logits) {
   std::vector<double> exponents(logits);
   const double largest = *std::max_element(logits.begin(), logits.end());
@@ -247,7 +253,8 @@ std::string check(const fs::path& folder, const fs::path& model_path, std::strin
         throw std::runtime_error(where + ": expected " + kit.labels.at(expected.label) + ", found " + kit.labels.at(best));
     }
   }
-  if (labels != kit.labels) throw std::runtime_error("the labels in the model's metadata are not the kit's");
+  if (labels != kit.labels)
+    throw std::runtime_error("expected the labels " + joined(kit.labels) + ", found " + joined(labels));
   if (!other.empty()) throw std::runtime_error("all vectors agree");
   std::ostringstream text;
   text << "ok: " << kit.vectors.size() << " vectors, " << images << " images, onnxruntime " << Ort::GetVersionString()
