@@ -1,5 +1,7 @@
 """Label sets: the names of the classes in their order, and the other names that people give them."""
 
+import csv
+import io
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -131,16 +133,29 @@ def label_set_of(names: Iterable[str]) -> LabelSet:
 
 
 def label_set_named(text: str) -> LabelSet:
-    """What ``--labels`` asks for: the name of a built-in set, or names with commas between them. Raises UsageError."""
+    """What ``--labels`` asks for: the name of a built-in set, or names with commas between them. Raises UsageError.
+
+    A name that holds a comma is written as in CSV, with double quotes around it.
+    """
     if text.strip() in BUILT_IN:
         return BUILT_IN[text.strip()]
-    names = tuple(part.strip() for part in text.split(","))
+    try:
+        names = tuple(part.strip() for part in next(csv.reader([text], skipinitialspace=True), []))
+    except csv.Error:  # a line break, a quote in the wrong place
+        names = ()
     if len(names) < 2:
         raise UsageError(
             f"--labels: expected {AUTO}, {', '.join(BUILT_IN)}, or two or more names with commas between them, "
             f"found {text!r:.80}"
         )
     return label_set_of(names)
+
+
+def option_text(names: Iterable[str]) -> str:
+    """``names`` as ``label_set_named`` reads them back."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return line.getvalue()
 
 
 def class_map(source: LabelSet, target: LabelSet) -> tuple[int | None, ...]:

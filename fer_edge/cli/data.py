@@ -1,4 +1,4 @@
-"""``data``: look at labelled faces, draw some, fetch FER-2013."""
+"""``data``: look at labelled faces, make synthetic ones, fetch FER-2013."""
 
 import shlex
 from pathlib import Path
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli import output
+from fer_edge.cli.typed import Labels
+from fer_edge.labels import AUTO
 
 if TYPE_CHECKING:
-    from fer_edge.data.inspection import Conflict, Inspection
+    from fer_edge.data.inspection import Conflict, Inspection, VoteCounts
 
 MAX_LISTED = 5
 """Blank and conflicting faces that are named in the text; ``--json`` names all."""
@@ -19,11 +21,12 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
 @app.callback()
 def _group() -> None:
-    """Look at labelled faces, draw some, fetch FER-2013.
+    """Look at labelled faces, make synthetic ones, fetch FER-2013.
 
     These layouts are read: `train/`, `validation/` (or `val/`, `valid/`) and `test/` with class folders in them; class
-    folders alone; `fer2013.csv`, `icml_face_data.csv`, or `train.csv` with `test.csv`; `sample` or `sample:N` for N
-    drawn faces.
+    folders alone; `fer2013.csv` (with `fer2013new.csv` for FER+'s votes), `icml_face_data.csv`, or `train.csv` with
+    `test.csv`; FER+'s `FER2013Train/` and `FER2013Valid/` with `fer2013new.csv`; `sample` or `sample:N` for N synthetic
+    faces.
 
     Example: `python cli.py data inspect --data fer2013`
     """
@@ -34,11 +37,12 @@ def inspect(
     data: Annotated[
         str | None, typer.Option(help="Folder or CSV of labelled faces, or 'sample'. [default: fer2013/ here]")
     ] = None,
+    labels: Labels = AUTO,
     skip_bad: Annotated[bool, typer.Option(help="Exit with 0 although some files or rows cannot be used.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     picture: Annotated[Path, typer.Option(help="Where the picture of a few faces goes (PNG).")] = Path("inspect.png"),
 ) -> None:
-    """Take stock of labelled faces: counts, statistics, blanks, duplicates, leaks, problems, and a picture.
+    """Take stock of labelled faces: counts, contrast, votes, blanks, duplicates, leaks, problems, and a picture.
 
     Nothing is changed. The exit code is 1 where files or rows cannot be used; they are listed, the rest is inspected.
 
@@ -50,7 +54,7 @@ def inspect(
     from fer_edge.errors import DataError
     from fer_edge.files import write_atomically
 
-    faces = load_faces(data, skip_bad=True)
+    faces = load_faces(data, labels=labels, skip_bad=True)
     findings = inspect_faces(faces)
     if json_output:
         output.result_json(findings.to_json())
@@ -70,9 +74,9 @@ def inspect(
 def sample(
     out: Annotated[Path, typer.Option(help="A new or empty folder.")] = Path("sample-faces"),
     count: Annotated[int, typer.Option(help="How many faces, in all splits together.")] = 2100,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other faces.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other faces.")] = 0,
 ) -> None:
-    """Write drawn faces as PNG files in split and class folders, to try any command without photos of people.
+    """Write synthetic faces as PNG files in split and class folders, to try any command without photos of people.
 
     Example: `python cli.py data sample --count 700 --out sample-faces`
     """
@@ -80,7 +84,7 @@ def sample(
 
     written = write_sample(out, count, seed=seed)
     output.result(
-        f"{written} drawn faces; look at them with: python cli.py data inspect --data {shlex.quote(str(out))}"
+        f"{written} synthetic faces; look at them with: python cli.py data inspect --data {shlex.quote(str(out))}"
     )
     output.wrote(out)
 
@@ -106,9 +110,17 @@ def _print_findings(findings: "Inspection") -> None:
     from fer_edge.data.problems import describe_problems
 
     output.result(f"{findings.source}: {findings.total:,} faces\nlayout: {findings.layout}\n")
-    _print_counts(findings.counts)
-    output.result("expressions without a face: " + _missing(findings.missing))
+    _print_counts(findings)
+    output.result("classes without a face: " + _missing(findings.missing))
+    if findings.num_without_label:
+        output.result(f"faces with votes and no label: {findings.num_without_label:,}")
     output.result(f"pixels / 255: mean {findings.mean:.4f}, standard deviation {findings.std:.4f}")
+    changes = findings.contrast.findings
+    output.result("contrast: " + (" and ".join(changes) if changes else "nothing found that was done to it"))
+    if changes:
+        output.result(f"  {findings.contrast.advice}")
+    if findings.votes is not None:
+        _print_votes(findings.votes)
     _print_some("blank faces (all pixels equal)", list(findings.blank))
     output.result("duplicates inside a split: " + _numbers(findings.duplicates))
     output.result("leaked from an earlier split (--drop-leaks leaves them out): " + _numbers(findings.leaked))
@@ -118,19 +130,32 @@ def _print_findings(findings: "Inspection") -> None:
         output.result(f"\n{describe_problems(findings.problems)}")
 
 
-def _print_counts(counts: dict[str, dict[str, int]]) -> None:
+def _print_votes(votes: "VoteCounts") -> None:
+    output.result(
+        f"votes: {votes.num_faces:,} faces with {votes.num_votes:.1f} annotators each; on average "
+        f"{votes.agreement:.1%} of them agree on the most chosen answer"
+    )
+    output.result(
+        f"  an emotion that more than half chose: {votes.num_majority:,}; two or more equally often the most chosen: "
+        f"{votes.num_ties:,}; mostly unknown: {votes.num_unknown:,}; mostly not a face: {votes.num_not_a_face:,}"
+    )
+
+
+def _print_counts(findings: "Inspection") -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from fer_edge.cli.tables import result_table
-    from fer_edge.labels import EXPRESSIONS
+    from fer_edge.runtime.images import shown
 
-    table = Table("expression", show_footer=True)
+    counts, names = findings.counts, findings.labels
+    table = Table("class", show_footer=True)
     table.columns[0].footer = "all"
-    columns = {**counts, "all": {name: sum(numbers[name] for numbers in counts.values()) for name in EXPRESSIONS}}
+    columns = {**counts, "all": {name: sum(numbers[name] for numbers in counts.values()) for name in names}}
     for split, numbers in columns.items():
         table.add_column(split, footer=f"{sum(numbers.values()):,}", justify="right")
-    for name in EXPRESSIONS:
-        table.add_row(name, *(f"{numbers[name]:,}" for numbers in columns.values()))
+    for name in names:  # as Text: a name may look like markup
+        table.add_row(Text(shown(name)), *(f"{numbers[name]:,}" for numbers in columns.values()))
     result_table(table)
 
 
@@ -139,7 +164,7 @@ def _missing(missing: dict[str, tuple[str, ...]]) -> str:
 
 
 def _group_line(conflict: "Conflict") -> str:
-    faces = [f"{source} ({name})" for source, name in zip(conflict.sources, conflict.expressions, strict=True)]
+    faces = [f"{source} ({name})" for source, name in zip(conflict.sources, conflict.classes, strict=True)]
     more = f" = {len(faces) - MAX_LISTED} more" if len(faces) > MAX_LISTED else ""
     return " = ".join(faces[:MAX_LISTED]) + more
 

@@ -1,6 +1,18 @@
-"""Which options somebody typed."""
+"""Options that several commands have, and which of them somebody typed."""
+
+from typing import Annotated, TypeAlias
 
 import typer
+
+Labels: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|fer2013|ferplus|A,B,C",
+        help="The classes: those of FER-2013 or FER+ where all folders are called so, else the folders' names (auto); "
+        "one of the two; or names with commas between them, in the order of the outputs.",
+    ),
+]
+"""``--labels``; its default is ``fer_edge.labels.AUTO``."""
 
 
 def is_typed(context: typer.Context, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Ink for drawn faces: shapes given in face coordinates, seen from a pose, on a grey canvas.
+"""Ink for synthetic faces: shapes given in face coordinates, seen from a pose, on a grey canvas.
 
 Face coordinates: x to the viewer's right and y down, (0, 0) between the eyes and the nose; the head reaches about 1 to
 each side and 1.25 up and down. Canvas coordinates are pixels of a picture SUPERSAMPLING times as large as the face.

@@ -9,7 +9,7 @@ import numpy as np
 from fer_edge.data.problems import Problem
 from fer_edge.data.splits import SPLITS
 from fer_edge.errors import DataError
-from fer_edge.labels import EXPRESSIONS, FER2013, NUM_EXPRESSIONS, LabelSet
+from fer_edge.labels import FER2013, LabelSet
 
 NO_LABEL = -1
 """The label of a face that has votes alone."""
@@ -53,10 +53,10 @@ class FaceSet:
             None if self.votes is None else self.votes[chosen],
         )
 
-    def counts(self) -> dict[str, int]:
-        """Number of faces of each expression, in the order of EXPRESSIONS, zeros included."""
-        numbers = np.bincount(self.labels[self.labels != NO_LABEL], minlength=NUM_EXPRESSIONS)
-        return dict(zip(EXPRESSIONS, numbers.tolist(), strict=True))
+    def counts(self, labels: LabelSet) -> dict[str, int]:
+        """Number of faces of each class of ``labels``, zeros included, in that order; others left out."""
+        numbers = np.bincount(self.labels[self.labels != NO_LABEL], minlength=len(labels))
+        return dict(zip(labels.names, numbers.tolist(), strict=True))
 
     def mean_and_std(self) -> tuple[float, float]:
         """Mean and standard deviation of pixel / 255 over every pixel, exact; (0.0, 1.0) where there is no face."""
@@ -71,10 +71,12 @@ class FaceSet:
         """SHA-256 of the pixels of each face: equal exactly where two faces are byte-identical."""
         return [hashlib.sha256(face.tobytes()).digest() for face in self.faces]
 
-    def labelled_digests(self) -> list[bytes]:
-        """The label, one byte (255 for none), before the digest of each face."""
-        labels = (self.labels % 256).tolist()
-        return [bytes([label]) + digest for label, digest in zip(labels, self.digests(), strict=True)]
+    def labelled_digests(self, label_bytes: int = 1) -> list[bytes]:
+        """The label in ``label_bytes`` bytes (all bits set for none) before the digest of each face."""
+        labels = (self.labels % 256**label_bytes).tolist()
+        return [
+            label.to_bytes(label_bytes, "big") + digest for label, digest in zip(labels, self.digests(), strict=True)
+        ]
 
 
 def empty_face_set(size: int) -> FaceSet:
@@ -103,7 +105,7 @@ class FaceData:
     """Whether the validation faces were drawn from train: another seed, or another size of faces, draws others."""
 
     path: str | None = None
-    """The absolute path it was read from, as the file system has it; None for drawn faces."""
+    """The absolute path it was read from, as the file system has it; None for synthetic faces."""
 
     labels: LabelSet = FER2013
     """The classes that the faces' labels are of."""
@@ -129,9 +131,12 @@ class FaceData:
         return dict(zip(SPLITS, (self.train, self.validation, self.test), strict=True))
 
     def fingerprint(self) -> str:
-        """SHA-256 in hexadecimal over pixels, label and split of every face, whatever their paths and reading order."""
-        return _digest_of(
-            sorted(split.encode() + one for split, faces in self.splits.items() for one in faces.labelled_digests())
+        """SHA-256 in hexadecimal over pixels, label and split of every face, whatever their paths and reading order.
+
+        The names of the classes are part of it, except FER2013's, which were the only ones when it was first written.
+        """
+        return self._digest(
+            sorted(split.encode() + one for split, faces in self.splits.items() for one in self._labelled(faces))
         )
 
     def training_fingerprints(self) -> dict[str, str]:
@@ -140,13 +145,16 @@ class FaceData:
         ``order``: the train and validation faces as they follow each other. ``validation``: the validation faces,
         whatever their order. ``pool``: the train and validation faces together, whatever their split and order.
         """
-        train, validation = self.train.labelled_digests(), self.validation.labelled_digests()
+        train, validation = self._labelled(self.train), self._labelled(self.validation)
         return {
-            "order": _digest_of([*train, b"validation", *validation]),
-            "validation": _digest_of(sorted(validation)),
-            "pool": _digest_of(sorted(train + validation)),
+            "order": self._digest([*train, b"validation", *validation]),
+            "validation": self._digest(sorted(validation)),
+            "pool": self._digest(sorted(train + validation)),
         }
 
+    def _labelled(self, faces: FaceSet) -> list[bytes]:
+        return faces.labelled_digests(1 if len(self.labels) < 256 else 2)
 
-def _digest_of(entries: list[bytes]) -> str:
-    return hashlib.sha256(b"\n".join(entries)).hexdigest()
+    def _digest(self, entries: list[bytes]) -> str:
+        names = [] if self.labels == FER2013 else [b"labels", *(name.encode() for name in self.labels.names)]
+        return hashlib.sha256(b"\n".join([*names, *entries])).hexdigest()

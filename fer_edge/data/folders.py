@@ -1,4 +1,4 @@
-"""FER-2013 and other sets as folders of images: finds every image with its class and split, and every oddity.
+"""Faces in folders of images: finds every image with its class and split, and every oddity.
 
 Two shapes are read: ``ROOT/train|validation|test/CLASS/IMAGE`` and plain ImageFolder, ``ROOT/CLASS/IMAGE``.
 """
@@ -8,12 +8,13 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from fer_edge.data.classes import is_known_class, labels_of_folders
 from fer_edge.data.problems import ProblemList
 from fer_edge.data.splits import SPLIT_OF_FOLDER, split_of_file_name, split_of_folder
 from fer_edge.errors import ImageError, StorageError
 from fer_edge.files import storage_errors
-from fer_edge.labels import EXPRESSIONS, expression_named, label_of
-from fer_edge.runtime.images import decode_image
+from fer_edge.labels import LabelSet
+from fer_edge.runtime.images import SUFFIXES, decode_image
 
 
 @dataclass(frozen=True)
@@ -73,26 +74,65 @@ def list_entries(folder: Path, problems: ProblemList, above: frozenset[tuple[int
     return entries
 
 
-def is_layout(entries: list[Entry]) -> bool:
-    """Whether a folder with these ``entries`` is a set of face folders: it has a split folder or a class folder."""
+FERPLUS_FOLDERS = frozenset(("fer2013train", "fer2013valid", "fer2013test"))
+"""Folders of FER+'s own layout, in lower case: images without classes."""
+
+
+@dataclass(frozen=True)
+class SplitFolder:
+    """A folder that holds class folders, and what is in it."""
+
+    path: Path
+    split: str
+    entries: list[Entry]
+    above: frozenset[tuple[int, int]]
+    """Identities of this folder and of those it was reached through."""
+    problems: ProblemList
+    """Found while it was listed."""
+
+
+def is_layout(entries: list[Entry], wanted: LabelSet | None) -> bool:
+    """Whether a folder with these ``entries`` holds split folders, or class folders whose names are known.
+
+    Known are those of the ``wanted`` label set, or of the built-in ones where it is None.
+    """
     return any(
-        entry.is_folder and (split_of_folder(entry.path.name) or expression_named(entry.path.name)) for entry in entries
+        entry.is_folder and (split_of_folder(entry.path.name) or is_known_class(entry.path.name, wanted))
+        for entry in entries
     )
 
 
-def list_images(root: Path, entries: list[Entry], problems: ProblemList) -> tuple[list[ImageFile], str]:
-    """Every image under ``root``, whose ``entries`` are given, and the layout in words.
+def has_own_classes(entries: list[Entry]) -> bool:
+    """Whether these ``entries`` have two or more folders of images: classes, whatever they are called."""
+    folders = [entry.path for entry in entries if entry.is_folder and entry.path.name.casefold() not in FERPLUS_FOLDERS]
+    return sum(_holds_images(folder) for folder in folders) >= 2
+
+
+def _holds_images(folder: Path) -> bool:
+    try:
+        return any(path.suffix.casefold() in SUFFIXES for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return False
+
+
+def list_images(
+    root: Path, entries: list[Entry], wanted: LabelSet | None, problems: ProblemList
+) -> tuple[list[ImageFile], str, LabelSet]:
+    """Every image under ``root``, whose ``entries`` are given, the layout in words, and the label set.
 
     A file name with a FER-2013 prefix decides its own split; for others the split folder does, and without split
-    folders they are all from train.
+    folders they are all from train. Raises DataError where the class folders, those of all splits together, are not
+    the ones of the ``wanted`` label set (None: see ``labels_of_folders``).
     """
     identity = _identity(root)
     split_folders = [entry for entry in entries if entry.is_folder and split_of_folder(entry.path.name)]
     if not split_folders:
-        images = _list_classes(root, entries, "train", problems, frozenset([identity]))
-        return images, _in_words("class folders", images, "all train")
+        labels = labels_of_folders(_class_names(entries), wanted, root)
+        alone = SplitFolder(root, "train", entries, frozenset([identity]), problems)
+        images = _list_classes(alone, labels, problems)
+        return images, _in_words("class folders", images, "all train"), labels
 
-    images = []
+    found = []
     for entry in entries:
         split = split_of_folder(entry.path.name)
         if not entry.is_folder:
@@ -101,10 +141,19 @@ def list_images(root: Path, entries: list[Entry], problems: ProblemList) -> tupl
             names = ", ".join(SPLIT_OF_FOLDER)
             problems.add(entry.path, f"an extra folder beside the split folders; expected only {names}")
         else:
-            above = frozenset([identity, entry.identity])
-            images.extend(_list_classes(entry.path, list_entries(entry.path, problems, above), split, problems, above))
+            above, noted = frozenset([identity, entry.identity]), ProblemList(problems.source)
+            found.append(SplitFolder(entry.path, split, list_entries(entry.path, noted, above), above, noted))
+    labels = labels_of_folders((name for folder in found for name in _class_names(folder.entries)), wanted, root)
+    images = []
+    for folder in found:
+        problems.found.extend(folder.problems.found)
+        images.extend(_list_classes(folder, labels, problems))
     names = ", ".join(f"{entry.path.name}/" for entry in split_folders)
-    return images, _in_words(f"split folders {names}", images, "by folder")
+    return images, _in_words(f"split folders {names}", images, "by folder"), labels
+
+
+def _class_names(entries: list[Entry]) -> list[str]:
+    return [entry.path.name for entry in entries if entry.is_folder]
 
 
 def _in_words(folders: str, images: list[ImageFile], otherwise: str) -> str:
@@ -116,28 +165,24 @@ def _in_words(folders: str, images: list[ImageFile], otherwise: str) -> str:
     return f"{folders}; split: {prefixed} images by the prefix of their name, {len(images) - prefixed} {otherwise}"
 
 
-def _list_classes(
-    folder: Path, entries: list[Entry], split: str, problems: ProblemList, above: frozenset[tuple[int, int]]
-) -> list[ImageFile]:
+def _list_classes(folder: SplitFolder, labels: LabelSet, problems: ProblemList) -> list[ImageFile]:
     """The images of every class folder of ``folder``; names that mean the same class are merged."""
     images: list[ImageFile] = []
-    missing = set(EXPRESSIONS)
-    for entry in entries:
+    missing = set(labels.names)
+    for entry in folder.entries:
         if not entry.is_folder:
             _check_stray_file(entry.path, problems)
             continue
-        expression = expression_named(entry.path.name)
-        if expression is None:
-            problems.add(entry.path, f"an extra class folder; expected only {', '.join(EXPRESSIONS)}")
-            continue
-        missing.discard(expression)
-        inside = _list_class(entry, label_of(expression), split, problems, above)
+        name = labels.resolve(entry.path.name)
+        assert name is not None, "labels_of_folders refuses folders of other classes"
+        missing.discard(name)
+        inside = _list_class(entry, labels.index(name), folder.split, problems, folder.above)
         if not inside:
             problems.add(entry.path, "a class folder without images")
         images.extend(inside)
-    for expression in EXPRESSIONS:
-        if expression in missing:
-            problems.add(folder / expression, "a missing class folder")
+    for name in labels.names:
+        if name in missing:
+            problems.add(folder.path / name, "a missing class folder")
     return images
 
 

@@ -5,15 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from fer_edge.data.archives import is_archive
+from fer_edge.data.classes import fer2013_or_refuse, wanted_labels
 from fer_edge.data.faces import FaceData, FaceSet
-from fer_edge.data.folders import Entry, is_layout, list_entries, list_images
+from fer_edge.data.ferplus import VOTES_TABLE, count_rows, is_ferplus_layout, read_ferplus, with_votes_by_row
+from fer_edge.data.folders import Entry, has_own_classes, is_layout, list_entries, list_images
 from fer_edge.data.leaks import without_leaks
 from fer_edge.data.problems import ProblemList, printable
 from fer_edge.data.reading import read_images
-from fer_edge.data.sample import draw_sample, is_sample
+from fer_edge.data.relabel import relabelled
+from fer_edge.data.sample import is_sample, synthetic_data
 from fer_edge.data.splits import choose_validation
 from fer_edge.data.tables import find_tables, read_tables
 from fer_edge.errors import DataError
+from fer_edge.labels import AUTO, FER2013, FERPLUS, LabelSet
 from fer_edge.runtime.images import FACE_SIZE
 
 DEFAULT_SOURCES = ("fer2013", "fer2013.csv")
@@ -26,6 +30,7 @@ MAX_NESTING = 4
 def load_faces(
     source: str | Path | None = None,
     *,
+    labels: str | LabelSet = AUTO,
     size: int = FACE_SIZE,
     skip_bad: bool = False,
     drop_leaks: bool = False,
@@ -35,20 +40,28 @@ def load_faces(
     """Read a set of labelled faces, whatever its layout, as uint8 (N, size, size) a split.
 
     ``source`` is a folder (split folders, class folders, or one that holds the CSVs of FER-2013), a CSV file,
-    ``sample`` or ``sample:N`` for drawn faces (a folder of that name is ``./sample``), or None for ``fer2013`` in the
-    working directory.
+    ``sample`` or ``sample:N`` for synthetic faces (a folder of that name is ``./sample``), or None for ``fer2013`` in
+    the working directory.
+    ``labels`` is what ``--labels`` takes: ``auto`` (FER2013 or FERPLUS where all class folders are called so, else the
+    sorted names of the folders), the name of a built-in label set, or the names of the classes with commas
+    between them; or a label set itself. The CSVs of FER-2013 and the synthetic faces are FER2013's; with FER+'s votes,
+    ``ferplus`` takes the votes' majority for the label, and leaves faces without one their votes alone.
     Where no face is from validation, a stratified ``validation_fraction`` of train, chosen by ``seed``, becomes it.
     ``drop_leaks`` leaves faces out of validation and test that are byte-identical to one in an earlier split.
 
     Raises DataError with every path or row that cannot be used; under ``skip_bad`` these are left out and kept in
-    ``FaceData.problems``. Also raises it when there is nothing at ``source`` or nothing usable is left.
+    ``FaceData.problems``. Also raises it when there is nothing at ``source`` or nothing usable is left, and, whatever
+    ``skip_bad`` says, where class folders are missing or extra ones are there. Raises UsageError for ``labels`` that
+    are none.
     """
     if not 0 < validation_fraction < 1:
         raise ValueError(f"validation_fraction: expected a number between 0 and 1, found {validation_fraction}")
+    wanted = wanted_labels(labels)
     if is_sample(source):
-        data = draw_sample(str(source), size=size, seed=seed)
+        fer2013_or_refuse(str(source), wanted)
+        data = synthetic_data(str(source), size=size, seed=seed)
     else:
-        data = _read(_existing(source), size, skip_bad)
+        data = _read(_existing(source), wanted, size, skip_bad)
     if not len(data.validation) and len(data.train):
         data = _with_validation_from_train(data, validation_fraction, seed)
     return without_leaks(data) if drop_leaks else data
@@ -62,7 +75,7 @@ def _existing(source: str | Path | None) -> Path:
                 return Path(name)
         raise DataError(
             f"expected {' or '.join(DEFAULT_SOURCES)} in {Path.cwd()}, found neither; name your faces with --data "
-            "PATH, take drawn ones with --data sample, or get FER-2013 with 'python cli.py data fetch'"
+            "PATH, take synthetic ones with --data sample, or get FER-2013 with 'python cli.py data fetch'"
         )
     path = Path(source)
     try:
@@ -71,7 +84,7 @@ def _existing(source: str | Path | None) -> Path:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
             f"{printable(path)}: expected a folder of faces or a CSV file, found none that can be opened ({reason}); "
-            "check --data, or take drawn faces with --data sample"
+            "check --data, or take synthetic faces with --data sample"
         ) from error
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise DataError(
@@ -85,37 +98,53 @@ def _existing(source: str | Path | None) -> Path:
     return path
 
 
-def _read(path: Path, size: int, skip_bad: bool) -> FaceData:
+def _read(path: Path, wanted: LabelSet | None, size: int, skip_bad: bool) -> FaceData:
     problems = ProblemList(printable(path))
     if path.is_dir():
-        splits, layout = _read_folder(path, size, problems)
+        splits, layout, labels = _read_folder(path, wanted, size, problems)
     else:
         splits, layout = read_tables([path], size, problems)
+        labels = FER2013
     if not any(splits.values()):
         raise problems.nothing_usable()
     if not skip_bad:
         problems.raise_if_any()
     absolute = path.absolute()
-    return FaceData(
+    data = FaceData(
         printable(absolute),
         layout,
         **splits,
         problems=tuple(problems.found),
         draws_validation=False,
         path=str(absolute),
+        labels=labels,
     )
+    if wanted == FERPLUS and any(faces.votes is not None for faces in splits.values()):
+        return relabelled(data, FERPLUS)
+    if labels == FER2013:
+        fer2013_or_refuse(data.source, wanted)
+    return data
 
 
-def _read_folder(path: Path, size: int, problems: ProblemList) -> tuple[dict[str, FaceSet], str]:
+def _read_folder(
+    path: Path, wanted: LabelSet | None, size: int, problems: ProblemList
+) -> tuple[dict[str, FaceSet], str, LabelSet]:
     root = path
     for _ in range(MAX_NESTING):
         entries = list_entries(root, problems)
-        if is_layout(entries):
-            files, layout = list_images(root, entries, problems)
-            return read_images(files, size, problems), layout
         tables = find_tables(entry.path for entry in entries if not entry.is_folder)
+        if is_layout(entries, wanted) or (not tables and has_own_classes(entries)):
+            files, layout, labels = list_images(root, entries, wanted, problems)
+            return read_images(files, size, problems), layout, labels
+        if is_ferplus_layout(entries):
+            return *read_ferplus(root, size, problems), FER2013
         if tables:
-            return read_tables(tables, size, problems)
+            splits, layout = read_tables(tables, size, problems)
+            votes = root / VOTES_TABLE
+            if len(tables) == 1 and votes.is_file():
+                splits = with_votes_by_row(splits, votes, count_rows(tables[0]), problems)
+                layout += f"; votes from {VOTES_TABLE}"
+            return splits, layout, FER2013
         folders = [entry.path for entry in entries if entry.is_folder]
         if len(folders) != 1:
             break
@@ -130,8 +159,8 @@ def _unknown_layout(root: Path, entries: list[Entry]) -> str:
     names = [f"{entry.path.name}/" if entry.is_folder else entry.path.name for entry in entries]
     found = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return (
-        f"{printable(root)}: expected split folders (train/, validation/, test/), class folders (angry/, ...), "
-        f"fer2013.csv, icml_face_data.csv or train.csv, found {printable(found) or 'an empty folder'}; "
+        f"{printable(root)}: expected split folders (train/, validation/, test/), two or more class folders of images "
+        f"(angry/, ...), fer2013.csv, icml_face_data.csv or train.csv, found {printable(found) or 'an empty folder'}; "
         "name the folder that holds one of these with --data PATH"
     )
 

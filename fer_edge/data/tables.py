@@ -1,6 +1,6 @@
 """FER-2013 as CSV: ``fer2013.csv``, ``icml_face_data.csv`` and the ``train.csv``/``test.csv`` pair.
 
-One row is one face: a class number (see ``labels.CSV_EXPRESSIONS``, mapped by name), 48 x 48 grey levels separated by
+One row is one face: a class number (see CLASSES_BY_CODE, mapped by name), 48 x 48 grey levels separated by
 spaces, and in most files the split it is from (``Usage``).
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from fer_edge.data.faces import FaceSet, empty_face_set
 from fer_edge.data.problems import ProblemList, printable
 from fer_edge.data.splits import SPLIT_OF_USAGE, SPLITS
-from fer_edge.labels import CSV_EXPRESSIONS, label_of_csv_code
+from fer_edge.labels import FER2013
 from fer_edge.runtime.images import FACE_SIZE, face_pixels
 
 WHOLE_TABLES = ("fer2013.csv", "icml_face_data.csv")
@@ -23,6 +23,9 @@ WHOLE_TABLES = ("fer2013.csv", "icml_face_data.csv")
 TABLE_PAIR = ("train.csv", "test.csv")
 
 NUM_PIXELS = FACE_SIZE * FACE_SIZE
+
+CLASSES_BY_CODE = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""The class of each number in the column ``emotion``: FER2013's names in another order."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,13 @@ class Columns:
         return max(self.emotion, self.pixels, self.usage or 0) + 1
 
 
+def label_of_code(code: int) -> int:
+    """Index in FER2013 of class ``code`` of the column ``emotion``. Raises IndexError for a code that is none."""
+    if not 0 <= code < len(CLASSES_BY_CODE):
+        raise IndexError(code)
+    return FER2013.index(CLASSES_BY_CODE[code])
+
+
 def find_tables(files: Iterable[Path]) -> list[Path]:
     """Those of ``files`` that together are FER-2013: one whole table, or the pair (or train.csv alone); else none."""
     named = {path.name.casefold(): path for path in files}
@@ -72,9 +82,9 @@ def read_tables(paths: list[Path], size: int, problems: ProblemList) -> tuple[di
         rows.extend(found)
         layouts.append(layout)
     trained = {row.label for row in rows if row.split == "train"}
-    for code, expression in enumerate(CSV_EXPRESSIONS):
-        if trained and label_of_csv_code(code) not in trained:
-            problems.add(paths[0], f"no row of class {code} ({expression}) from train that can be used")
+    for code, name in enumerate(CLASSES_BY_CODE):
+        if trained and FER2013.index(name) not in trained:
+            problems.add(paths[0], f"no row of class {code} ({name}) from train that can be used")
     return {split: _gather([row for row in rows if row.split == split], size) for split in SPLITS}, "; ".join(layouts)
 
 
@@ -159,11 +169,11 @@ def _read_row(fields: list[str], columns: Columns, where: str, problems: Problem
 
 
 def _read_label(text: str) -> int | str:
-    """Index in EXPRESSIONS of a class number, or what is wrong with it."""
+    """Index in FER2013 of a class number, or what is wrong with it."""
     try:
-        return label_of_csv_code(int(text) if _is_plain(text) else -1)
+        return label_of_code(int(text) if _is_plain(text) else -1)
     except (ValueError, IndexError):
-        return f"expected an emotion from 0 to {len(CSV_EXPRESSIONS) - 1}, found {_shortened(text)}"
+        return f"expected an emotion from 0 to {len(CLASSES_BY_CODE) - 1}, found {_shortened(text)}"
 
 
 def _read_pixels(text: str) -> np.ndarray | str:

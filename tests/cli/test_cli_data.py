@@ -29,7 +29,7 @@ def test_inspect_prints_the_findings_and_draws_a_picture(faces: Path) -> None:
     assert code == 0, err
     assert f"{faces}: 42 faces\n" in out
     rows = [line.split() for line in out.splitlines()]  # plain columns where there is no terminal
-    assert ["expression", "train", "validation", "test", "all"] in rows
+    assert ["class", "train", "validation", "test", "all"] in rows
     assert ["surprise", "4", "1", "1", "6"] in rows
     assert "duplicates inside a split: train 0, validation 0, test 0" in out
     assert err.splitlines()[-1] == f"wrote {faces.parent / 'inspect.png'}"
@@ -112,8 +112,8 @@ def test_inspect_names_expressions_that_a_split_lacks(tmp_path: Path) -> None:
     (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n" + "".join(rows))
     code, out, err = inspect(tmp_path / "fer2013.csv")
     assert code == 0, err
-    assert "expressions without a face: validation: disgust\n" in out
+    assert "classes without a face: validation: disgust\n" in out
 
 
 def test_inspect_says_where_every_split_has_every_expression(faces: Path) -> None:
-    assert "expressions without a face: none\n" in inspect(faces)[1]
+    assert "classes without a face: none\n" in inspect(faces)[1]

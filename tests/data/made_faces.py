@@ -7,43 +7,46 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fer_edge.labels import CSV_EXPRESSIONS, EXPRESSIONS, expression_named, label_of
+from fer_edge.data.tables import CLASSES_BY_CODE
+from fer_edge.labels import FER2013, LabelSet
 
 USAGES = ("Training", "PublicTest", "PrivateTest")
 
 
-def face_of(expression: str, number: int) -> np.ndarray:
+def face_of(name: str, number: int, labels: LabelSet = FER2013) -> np.ndarray:
     """A face, uint8 (48, 48), whose first pixel is ten times its label: tests see the class in the pixels."""
-    face = np.random.default_rng([label_of(expression), number]).integers(0, 256, (48, 48)).astype(np.uint8)
-    face[0, 0] = 10 * label_of(expression)
+    label = labels.index(name)
+    face = np.random.default_rng([label, number]).integers(0, 256, (48, 48)).astype(np.uint8)
+    face[0, 0] = 10 * label
     return face
 
 
-def write_face(path: Path, expression: str, number: int = 0) -> Path:
+def write_face(path: Path, name: str, number: int = 0, labels: LabelSet = FER2013) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(face_of(expression, number)).save(path)
+    Image.fromarray(face_of(name, number, labels)).save(path)
     return path
 
 
 def write_folders(
     root: Path,
     splits: Sequence[str] = ("train", "test"),
-    classes: Iterable[str] = EXPRESSIONS,
+    classes: Iterable[str] = FER2013.names,
     per_class: int = 3,
     prefix: str = "face_",
+    labels: LabelSet = FER2013,
 ) -> Path:
     """Write ``root[/SPLIT]/CLASS/PREFIXnumber.png``, other faces in every split."""
     for order, split in enumerate(splits):
         for name in classes:
-            expression = expression_named(name)
-            assert expression
+            known = labels.resolve(name)
+            assert known
             for number in range(per_class):
-                write_face(root / split / name / f"{prefix}{number}.png", expression, 100 * order + number)
+                write_face(root / split / name / f"{prefix}{number}.png", known, 100 * order + number, labels)
     return root
 
 
 def pixels_of(code: int, number: int) -> str:
-    return " ".join(map(str, face_of(CSV_EXPRESSIONS[code], number).ravel()))
+    return " ".join(map(str, face_of(CLASSES_BY_CODE[code], number).ravel()))
 
 
 def row(code: int, number: int, usage: str) -> str:

@@ -8,7 +8,7 @@ from made_faces import face_of, write_face, write_folders
 
 from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013
 
 ALIASES = ("Anger", "DISGUSTED", "fearful", "Happiness", "neutral", "sadness", "Surprised")
 
@@ -30,7 +30,7 @@ def test_split_folders_decide_where_file_names_say_nothing(tmp_path: Path, name:
     assert data.layout == f"split folders {', '.join(sorted(['Train/', f'{name}/', 'test/']))}; split: by folder"
     assert data.train.faces.dtype == np.uint8
     assert data.train.labels.dtype == np.int64
-    assert data.train.counts() == dict.fromkeys(EXPRESSIONS, 3)
+    assert data.train.counts(FER2013) == dict.fromkeys(FER2013.names, 3)
     np.testing.assert_array_equal(data.train.faces[0], face_of("angry", 0))
     assert data.train.sources[0] == f"{root}/Train/angry/face_0.png"
     assert_labels_match_pixels(data)
@@ -38,7 +38,7 @@ def test_split_folders_decide_where_file_names_say_nothing(tmp_path: Path, name:
 
 def test_prefix_of_a_file_name_decides_whatever_its_folder(tmp_path: Path) -> None:
     root = write_folders(tmp_path / "faces", ("train", "test"), prefix="Training_")
-    for expression in EXPRESSIONS:
+    for expression in FER2013.names:
         write_face(root / "test" / expression / "PublicTest_7.png", expression, 500)
         write_face(root / "train" / expression / "PrivateTest_8.png", expression, 600)
     data = load_faces(root)
@@ -63,7 +63,7 @@ def test_both_ways_of_saying_the_split_are_counted_in_the_layout(tmp_path: Path)
 def test_class_names_are_mapped_by_name_not_by_place(tmp_path: Path) -> None:
     root = write_folders(tmp_path / "faces", ("train", "val"), ALIASES)
     data = load_faces(root)
-    assert data.train.counts() == dict.fromkeys(EXPRESSIONS, 3)
+    assert data.train.counts(FER2013) == dict.fromkeys(FER2013.names, 3)
     assert_labels_match_pixels(data)
 
 
@@ -72,7 +72,7 @@ def test_folders_that_mean_the_same_are_merged(tmp_path: Path) -> None:
     write_face(root / "train" / "Angry" / "x.png", "angry", 77)
     write_face(root / "train" / "ANGER" / "x.png", "angry", 78)
     data = load_faces(root)
-    assert data.train.counts()["angry"] == 5
+    assert data.train.counts(FER2013)["angry"] == 5
     assert len(data.validation) == 42
 
 
@@ -80,7 +80,7 @@ def test_class_folders_alone_are_train_with_a_seeded_part_for_validation(tmp_pat
     root = write_folders(tmp_path / "faces", ("",), per_class=20)
     data = load_faces(root, seed=3)
     assert sizes(data) == (126, 14, 0)
-    assert data.validation.counts() == dict.fromkeys(EXPRESSIONS, 2)
+    assert data.validation.counts(FER2013) == dict.fromkeys(FER2013.names, 2)
     assert data.layout == "class folders; split: all train; validation: a stratified 10% of train, seed 3"
     assert data.draws_validation
     assert_labels_match_pixels(data)
@@ -108,7 +108,7 @@ def test_a_linked_class_folder_is_read(tmp_path: Path) -> None:
     root = write_folders(tmp_path / "faces", ("train", "validation"))
     (root / "train" / "happy").rename(tmp_path / "elsewhere")
     (root / "train" / "happy").symlink_to(tmp_path / "elsewhere")
-    assert load_faces(root).train.counts()["happy"] == 3
+    assert load_faces(root).train.counts(FER2013)["happy"] == 3
 
 
 def test_names_in_any_script_are_read(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_findings_are_counted_exactly(data: FaceData) -> None:
     assert findings.leaked == {"validation": 1, "test": 0}
     (conflict,) = findings.conflicts
     assert conflict.sources == ("train/0", "train/1", "train/2")
-    assert conflict.expressions == ("angry", "angry", "happy")
+    assert conflict.classes == ("angry", "angry", "happy")
     pixels = data.train.faces / 255
     assert (findings.mean, findings.std) == pytest.approx((pixels.mean(), pixels.std()))
 

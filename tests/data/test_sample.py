@@ -1,4 +1,4 @@
-"""Drawn faces: the same for a seed, honest about being drawn, and told apart by what an expression moves."""
+"""Synthetic faces: the same for a seed, honest about being synthetic, and told apart by what an expression moves."""
 
 import errno
 import os
@@ -10,27 +10,27 @@ from PIL import Image
 
 from fer_edge.data.action_units import ACTION_UNITS, PROTOTYPES, choose_intensities
 from fer_edge.data.load import load_faces
-from fer_edge.data.sample import draw_face, draw_faces, write_sample
+from fer_edge.data.sample import synthetic_face, synthetic_faces, write_sample
 from fer_edge.errors import DataError, StorageError
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013
 
 
 def test_a_face_depends_on_seed_and_number_alone() -> None:
-    few, many = load_faces("sample:42", seed=3), draw_faces(range(60), seed=3)
+    few, many = load_faces("sample:42", seed=3), synthetic_faces(range(60), seed=3)
     np.testing.assert_array_equal(few.train.faces, many.faces[:28])
-    np.testing.assert_array_equal(draw_face(17, seed=3), many.faces[17])
-    assert not np.array_equal(draw_face(17, seed=4), many.faces[17])
+    np.testing.assert_array_equal(synthetic_face(17, seed=3), many.faces[17])
+    assert not np.array_equal(synthetic_face(17, seed=4), many.faces[17])
     assert load_faces("sample:42").fingerprint() == load_faces("sample:42").fingerprint()
 
 
 def test_splits_are_balanced_and_share_no_face() -> None:
     data = load_faces("sample:210")
-    assert data.train.counts() == dict.fromkeys(EXPRESSIONS, 20)
-    assert data.validation.counts() == data.test.counts() == dict.fromkeys(EXPRESSIONS, 5)
+    assert data.train.counts(FER2013) == dict.fromkeys(FER2013.names, 20)
+    assert data.validation.counts(FER2013) == data.test.counts(FER2013) == dict.fromkeys(FER2013.names, 5)
     digests = [digest for faces in data.splits.values() for digest in faces.digests()]
     assert len(set(digests)) == 210
     assert data.source == "sample:210"
-    assert data.layout == "210 faces drawn by code from seed 0, no photos"
+    assert data.layout == "210 synthetic faces from seed 0, no photos"
     assert load_faces("sample:42", size=32).train.faces.shape == (28, 32, 32)
 
 
@@ -46,8 +46,8 @@ def test_a_number_that_cannot_be_drawn_is_refused(source: str) -> None:
 
 def test_every_expression_moves_its_own_action_units() -> None:
     generator = np.random.default_rng(0)
-    assert set(PROTOTYPES) == set(EXPRESSIONS)
-    assert len(set(PROTOTYPES.values())) == len(EXPRESSIONS)
+    assert set(PROTOTYPES) == set(FER2013.names)
+    assert len(set(PROTOTYPES.values())) == len(FER2013.names)
     for expression, units in PROTOTYPES.items():
         drawn = [choose_intensities(expression, generator) for _ in range(50)]
         for unit in ACTION_UNITS:
@@ -55,7 +55,7 @@ def test_every_expression_moves_its_own_action_units() -> None:
             assert (mean > 0.5) if unit in units else (mean < 0.5), (expression, unit)
 
 
-def test_a_linear_model_separates_held_out_drawings() -> None:
+def test_a_linear_model_separates_held_out_faces() -> None:
     data = load_faces("sample:1260")
 
     def inputs(faces: np.ndarray) -> np.ndarray:
@@ -72,13 +72,13 @@ def test_a_linear_model_separates_held_out_drawings() -> None:
     assert ((held_out @ weights).argmax(1) == data.validation.labels).mean() < 0.3  # the test itself can fail
 
 
-def test_written_faces_read_back_the_same_and_say_that_they_are_drawn(tmp_path: Path) -> None:
+def test_written_faces_read_back_the_same_and_say_that_they_are_synthetic(tmp_path: Path) -> None:
     out = tmp_path / "new" / "faces"
     assert write_sample(out, 42, seed=5) == 42
     written = load_faces(out)
     assert written.fingerprint() == load_faces("sample:42", seed=5).fingerprint()
     with Image.open(written.train.sources[0]) as picture:
-        assert picture.text["Description"].startswith("A face drawn by code (fer_edge, seed 5, number ")
+        assert picture.text["Description"].startswith("A synthetic face (fer_edge, seed 5, number ")
 
 
 def test_writing_never_overwrites(tmp_path: Path) -> None:

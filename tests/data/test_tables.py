@@ -8,8 +8,9 @@ from made_faces import USAGES, all_rows, face_of, pixels_of, row, tree_hash, wri
 
 from fer_edge.data.load import load_faces
 from fer_edge.data.splits import SPLITS
+from fer_edge.data.tables import CLASSES_BY_CODE
 from fer_edge.errors import DataError
-from fer_edge.labels import CSV_EXPRESSIONS, EXPRESSIONS
+from fer_edge.labels import FER2013
 
 
 def assert_rows_reported(path: Path, *expected: tuple[int, str]) -> None:
@@ -28,12 +29,12 @@ def assert_rows_reported(path: Path, *expected: tuple[int, str]) -> None:
 def test_class_numbers_are_mapped_by_name_and_usage_is_the_split(tmp_path: Path) -> None:
     path = write_table(tmp_path / "fer2013.csv")
     data = load_faces(path)
-    assert CSV_EXPRESSIONS != EXPRESSIONS
+    assert FER2013.names != CLASSES_BY_CODE
     for number, faces in enumerate(data.splits.values()):
-        assert faces.counts() == dict.fromkeys(EXPRESSIONS, 1)
+        assert faces.counts(FER2013) == dict.fromkeys(FER2013.names, 1)
         np.testing.assert_array_equal(faces.faces[:, 0, 0], 10 * faces.labels)
         np.testing.assert_array_equal(faces.faces[6], face_of("neutral", number))
-        assert EXPRESSIONS[faces.labels[6]] == "neutral"  # class 6 of the CSV, 4 here
+        assert FER2013.names[faces.labels[6]] == "neutral"  # class 6 of the CSV, 4 here
     assert data.train.sources == tuple(f"{path}:{line}" for line in range(2, 9))
     assert data.layout == "CSV fer2013.csv; split: by its Usage column"
 
@@ -41,7 +42,7 @@ def test_class_numbers_are_mapped_by_name_and_usage_is_the_split(tmp_path: Path)
 def test_folders_and_csv_of_the_same_faces_have_the_same_fingerprint(tmp_path: Path) -> None:
     root = tmp_path / "faces"
     for number, split in enumerate(SPLITS):
-        for expression in EXPRESSIONS:
+        for expression in FER2013.names:
             write_face(root / split / expression / "face.png", expression, number)
     assert load_faces(root).fingerprint() == load_faces(write_table(tmp_path / "fer2013.csv")).fingerprint()
 
@@ -81,7 +82,7 @@ def test_the_pair_is_read_and_a_test_file_without_labels_left_out(tmp_path: Path
     assert "CSV train.csv; split: all train; test.csv left out (no emotion column, so no labels)" in data.layout
     write_table(tmp_path / "test.csv", [f"3,{pixels_of(3, 99)}"], "emotion,pixels")
     data = load_faces(tmp_path)
-    assert data.test.counts()["happy"] == len(data.test) == 1
+    assert data.test.counts(FER2013)["happy"] == len(data.test) == 1
     assert "CSV test.csv; split: all test" in data.layout
 
 

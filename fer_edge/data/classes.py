@@ -1,0 +1,100 @@
+"""Which label set class folders have: one that was asked for, one that is recognised, or the folders' own names."""
+
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from fer_edge.data.problems import printable
+from fer_edge.errors import DataError, UsageError
+from fer_edge.labels import AUTO, BUILT_IN, FER2013, FERPLUS, LabelSet, label_set_named, label_set_of, option_text
+
+MIN_KNOWN = (len(FER2013) + 1) // 2
+"""With fewer known class names than this among others, a set has classes of its own that share a word or two."""
+
+
+def wanted_labels(labels: str | LabelSet) -> LabelSet | None:
+    """The label set that ``labels``, the value of ``--labels``, asks for; None for ``auto``. Raises UsageError."""
+    if isinstance(labels, LabelSet):
+        return labels
+    return None if labels.strip() == AUTO else label_set_named(labels)
+
+
+def is_known_class(name: str, wanted: LabelSet | None) -> bool:
+    """Whether a folder called ``name`` is a class of the ``wanted`` label set (None: of a built-in one)."""
+    return any(labels.resolve(name) for labels in ((wanted,) if wanted else BUILT_IN.values()))
+
+
+def labels_of_folders(names: Iterable[str], wanted: LabelSet | None, root: Path) -> LabelSet:
+    """The label set of class folders called ``names``, those of all splits together.
+
+    ``wanted`` decides where it is given. Else it is FER2013 or FERPLUS where the names are exactly theirs (or aliases
+    of theirs), and the sorted names where fewer than MIN_KNOWN of them are known. Where there are no folders at all it
+    is FER2013. Raises DataError, which says how to go on, where folders are missing or there are extra ones.
+    """
+    folders = _distinct(names)
+    if not folders:
+        return wanted or FER2013
+    if wanted is not None:
+        _refuse_differences(folders, wanted, root)
+        return wanted
+    known = {name for name in folders if any(labels.resolve(name) for labels in BUILT_IN.values())}
+    if known != set(folders) and len({FERPLUS.resolve(name) for name in known}) < MIN_KNOWN:
+        return _own_labels(folders, root)
+    nearest = FERPLUS if any(FER2013.resolve(name) is None for name in known) else FER2013
+    _refuse_differences(folders, nearest, root)
+    return nearest
+
+
+def fer2013_or_refuse(source: str, wanted: LabelSet | None) -> LabelSet:
+    """FER2013, for sources that have no other classes. Raises DataError where another label set is ``wanted``."""
+    if wanted is not None and wanted != FER2013:
+        raise DataError(
+            f"{source}: expected --labels {FER2013.name} (its faces have the classes of FER-2013), "
+            f"found --labels {printable(_asked(wanted))}; leave --labels out"
+        )
+    return FER2013
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """``names`` in order, composed (NFC) and without blanks around; of those that differ in case alone, the first."""
+    first: dict[str, str] = {}
+    for name in sorted(unicodedata.normalize("NFC", name).strip() for name in names):
+        first.setdefault(name.casefold(), name)
+    return sorted(first.values())
+
+
+def _own_labels(folders: list[str], root: Path) -> LabelSet:
+    try:
+        return label_set_of(folders)
+    except UsageError as error:
+        raise DataError(
+            f"{printable(root)}: expected class folders whose names can be labels; {printable(str(error))}; rename them"
+        ) from error
+
+
+def _refuse_differences(folders: list[str], labels: LabelSet, root: Path) -> None:
+    """Raise DataError where ``folders`` are not exactly the classes of ``labels``."""
+    resolved = {labels.resolve(name) for name in folders}
+    missing = [name for name in labels.names if name not in resolved]
+    extra = [name for name in folders if labels.resolve(name) is None]
+    if not missing and not extra:
+        return
+    found = [f"{what} {', '.join(names)}" for what, names in (("missing", missing), ("extra", extra)) if names]
+    expected = labels.name if labels.name in BUILT_IN else "--labels"
+    ways = [f"--labels {option_text(folders)} to take the folders as they are"] if len(folders) > 1 else []
+    ways += [f"--labels {name} for that label set" for name in _fitting(folders) if name != labels.name]
+    raise DataError(
+        f"{printable(root)}: expected the {len(labels)} class folders of {expected} ({', '.join(labels.names)}), "
+        f"found {printable('; '.join(found))}; mend the folders" + "".join(f", or add {printable(way)}" for way in ways)
+    )
+
+
+def _fitting(folders: list[str]) -> list[str]:
+    """Names of the built-in label sets that ``folders`` are exactly."""
+    return [
+        labels.name for labels in BUILT_IN.values() if {labels.resolve(name) for name in folders} == set(labels.names)
+    ]
+
+
+def _asked(labels: LabelSet) -> str:
+    return labels.name if labels.name in BUILT_IN else option_text(labels.names)
