@@ -1,4 +1,4 @@
-"""The registry of architectures: each is one function that builds a network for grey faces and seven classes.
+"""The registry of architectures: each is one function that builds a network for grey faces and any number of outputs.
 
 A network is built as torchvision defines it, takes ImageNet weights where some are given, and only then has its first
 convolution folded to one channel and its last layer replaced, so the weights load by their own names.
@@ -6,7 +6,7 @@ convolution folded to one channel and its last layer replaced, so the weights lo
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from fer_edge.errors import TrainingError
-from fer_edge.labels import NUM_EXPRESSIONS
+from fer_edge.labels import FER2013
 from fer_edge.training import torchvision_ops  # noqa: F401  # must come before torchvision; see its docstring
 from fer_edge.training.classifier import FacialExpressionClassifier
 
 from torchvision import models  # isort: skip  # after torchvision_ops
 
 StateDict = Mapping[str, Tensor]
-Build = Callable[[Mapping[str, Any], StateDict | None], FacialExpressionClassifier]
+HeadSizes = Sequence[int]
+"""Outputs of each head; the last layer has them side by side."""
+Build = Callable[[Mapping[str, Any], StateDict | None, HeadSizes], FacialExpressionClassifier]
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,14 @@ class Architecture:
 
     name: str
     build: Build
-    """Builds the classifier from its settings, with ImageNet weights where a state dict is given."""
+    """Builds the classifier from its settings, with ImageNet weights where a state dict is given, for these heads."""
     settings: tuple[str, ...]
     """Names of the TrainConfig fields that shape the network."""
     weights_url: str | None
     """Where torchvision keeps the ImageNet weights, or None."""
 
+
+_ONE_HEAD: HeadSizes = (len(FER2013),)
 
 ARCHITECTURES: dict[str, Architecture] = {}
 
@@ -58,13 +62,18 @@ def architecture_named(name: str) -> Architecture:
 
 
 def build_classifier(
-    name: str, settings: Mapping[str, Any] | None = None, weights: StateDict | None = None
+    name: str,
+    settings: Mapping[str, Any] | None = None,
+    weights: StateDict | None = None,
+    head_sizes: HeadSizes = _ONE_HEAD,
 ) -> FacialExpressionClassifier:
     """A classifier of architecture ``name``; weights it is not given are drawn from torch's global generator.
 
+    ``head_sizes`` are the outputs of each head, the main one first.
+
     Raises TrainingError for an unknown architecture, or for weights that do not fit it.
     """
-    return architecture_named(name).build(settings or {}, weights)
+    return architecture_named(name).build(settings or {}, weights, head_sizes)
 
 
 def fold_to_one_channel(convolution: nn.Conv2d) -> nn.Conv2d:
@@ -85,13 +94,13 @@ def fold_to_one_channel(convolution: nn.Conv2d) -> nn.Conv2d:
 
 
 class ResNet18(FacialExpressionClassifier):
-    """torchvision's resnet18 for one grey channel and seven expressions.
+    """torchvision's resnet18 for one grey channel.
 
     ``stem``: 'imagenet' keeps 7x7 stride 2 with max-pool (a 48-pixel face ends as 2x2), 'no_pool' leaves the pool out
     (3x3), 'small' has 3x3 stride 1 and no pool (6x6); of ImageNet weights its first convolution takes the centre.
     """
 
-    def __init__(self, stem: str = "imagenet", weights: StateDict | None = None) -> None:
+    def __init__(self, head_sizes: HeadSizes, stem: str = "imagenet", weights: StateDict | None = None) -> None:
         network = models.resnet18(weights=None)
         _load(network, weights)
         folded = fold_to_one_channel(network.conv1)
@@ -105,28 +114,32 @@ class ResNet18(FacialExpressionClassifier):
             network.conv1 = folded
         if stem != "imagenet":
             network.maxpool = nn.Identity()
-        network.fc = nn.Linear(network.fc.in_features, NUM_EXPRESSIONS)
-        super().__init__(network)
+        network.fc = nn.Linear(network.fc.in_features, sum(head_sizes))
+        super().__init__(network, head_sizes)
 
 
 @register("resnet18", settings=("stem",), weights=models.ResNet18_Weights.IMAGENET1K_V1)
-def resnet18(settings: Mapping[str, Any], weights: StateDict | None) -> FacialExpressionClassifier:
+def resnet18(
+    settings: Mapping[str, Any], weights: StateDict | None, head_sizes: HeadSizes
+) -> FacialExpressionClassifier:
     """ResNet18 (He et al. 2015), 11.2 M weights."""
-    return ResNet18(settings.get("stem", "imagenet"), weights)
+    return ResNet18(head_sizes, settings.get("stem", "imagenet"), weights)
 
 
 @register("vgg", weights=models.VGG11_BN_Weights.IMAGENET1K_V1)
-def vgg(settings: Mapping[str, Any], weights: StateDict | None) -> FacialExpressionClassifier:
+def vgg(settings: Mapping[str, Any], weights: StateDict | None, head_sizes: HeadSizes) -> FacialExpressionClassifier:
     """VGG11 with batch norm (Simonyan and Zisserman 2014), 128.8 M weights, most of them in its dense layers."""
     network = models.vgg11_bn(weights=None)
     _load(network, weights)
     network.features[0] = fold_to_one_channel(network.features[0])
-    network.classifier[-1] = nn.Linear(network.classifier[-1].in_features, NUM_EXPRESSIONS)
-    return FacialExpressionClassifier(network)
+    network.classifier[-1] = nn.Linear(network.classifier[-1].in_features, sum(head_sizes))
+    return FacialExpressionClassifier(network, head_sizes)
 
 
 @register("inception", weights=models.GoogLeNet_Weights.IMAGENET1K_V1)
-def inception(settings: Mapping[str, Any], weights: StateDict | None) -> FacialExpressionClassifier:
+def inception(
+    settings: Mapping[str, Any], weights: StateDict | None, head_sizes: HeadSizes
+) -> FacialExpressionClassifier:
     """GoogLeNet (Inception v1, Szegedy et al. 2014) with both auxiliary heads while it trains.
 
     Inception v3 needs 75 pixels; this one takes 48.
@@ -135,20 +148,22 @@ def inception(settings: Mapping[str, Any], weights: StateDict | None) -> FacialE
     network = models.googlenet(weights=None, transform_input=False, aux_logits=True, init_weights=weights is None)
     _load(network, weights)
     network.conv1.conv = fold_to_one_channel(network.conv1.conv)
-    network.fc = nn.Linear(network.fc.in_features, NUM_EXPRESSIONS)
+    network.fc = nn.Linear(network.fc.in_features, sum(head_sizes))
     for head in (network.aux1, network.aux2):
-        head.fc2 = nn.Linear(head.fc2.in_features, NUM_EXPRESSIONS)
-    return FacialExpressionClassifier(network)
+        head.fc2 = nn.Linear(head.fc2.in_features, sum(head_sizes))
+    return FacialExpressionClassifier(network, head_sizes)
 
 
 @register("mobilenet_v3_small", weights=models.MobileNet_V3_Small_Weights.IMAGENET1K_V1)
-def mobilenet_v3_small(settings: Mapping[str, Any], weights: StateDict | None) -> FacialExpressionClassifier:
+def mobilenet_v3_small(
+    settings: Mapping[str, Any], weights: StateDict | None, head_sizes: HeadSizes
+) -> FacialExpressionClassifier:
     """MobileNetV3-Small (Howard et al. 2019), 1.5 M weights, for phones."""
     network = models.mobilenet_v3_small(weights=None)
     _load(network, weights)
     network.features[0][0] = fold_to_one_channel(network.features[0][0])
-    network.classifier[-1] = nn.Linear(network.classifier[-1].in_features, NUM_EXPRESSIONS)
-    return FacialExpressionClassifier(network)
+    network.classifier[-1] = nn.Linear(network.classifier[-1].in_features, sum(head_sizes))
+    return FacialExpressionClassifier(network, head_sizes)
 
 
 class ResNet10(FacialExpressionClassifier):
@@ -160,7 +175,7 @@ class ResNet10(FacialExpressionClassifier):
 
     STAGES = (64, 128, 256, 512)
 
-    def __init__(self, width: float = 0.5) -> None:
+    def __init__(self, head_sizes: HeadSizes, width: float = 0.5) -> None:
         stages = [round(channels * width) for channels in self.STAGES]
         layers: dict[str, nn.Module] = {
             "conv1": nn.Conv2d(1, stages[0], 3, stride=2, padding=1, bias=False),
@@ -174,9 +189,9 @@ class ResNet10(FacialExpressionClassifier):
         layers |= {
             "avgpool": nn.AdaptiveAvgPool2d(1),
             "flatten": nn.Flatten(),
-            "fc": nn.Linear(inputs, NUM_EXPRESSIONS),
+            "fc": nn.Linear(inputs, sum(head_sizes)),
         }
-        super().__init__(nn.Sequential(OrderedDict(layers)))
+        super().__init__(nn.Sequential(OrderedDict(layers)), head_sizes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):  # as torchvision begins its ResNets
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -191,15 +206,17 @@ def _basic_block(inputs: int, outputs: int, stride: int) -> nn.Module:
 
 
 @register("resnet10_half")
-def resnet10_half(settings: Mapping[str, Any], weights: StateDict | None) -> FacialExpressionClassifier:
+def resnet10_half(
+    settings: Mapping[str, Any], weights: StateDict | None, head_sizes: HeadSizes
+) -> FacialExpressionClassifier:
     """ResNet10 at half width, 1.2 M weights: little more than a third of ResNet18's time in INT8."""
-    classifier = ResNet10(width=0.5)
+    classifier = ResNet10(head_sizes, width=0.5)
     _load(classifier.network, weights)
     return classifier
 
 
 @register("tiny")
-def tiny(settings: Mapping[str, Any], weights: StateDict | None) -> FacialExpressionClassifier:
+def tiny(settings: Mapping[str, Any], weights: StateDict | None, head_sizes: HeadSizes) -> FacialExpressionClassifier:
     """Four convolutions, 47 k weights: seconds on the sample faces, for demonstrations and tests."""
     layers: list[nn.Module] = []
     channels = (1, 16, 32, 48, 64)
@@ -207,10 +224,10 @@ def tiny(settings: Mapping[str, Any], weights: StateDict | None) -> FacialExpres
         is_first = inputs == 1  # a stride in the first layer would lose the brows
         layers += [nn.Conv2d(inputs, outputs, 3, stride=1 if is_first else 2, padding=1, bias=False)]
         layers += [nn.BatchNorm2d(outputs), nn.ReLU()] + [nn.MaxPool2d(2)] * is_first
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], NUM_EXPRESSIONS)]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], sum(head_sizes))]
     network = nn.Sequential(*layers)
     _load(network, weights)
-    return FacialExpressionClassifier(network)
+    return FacialExpressionClassifier(network, head_sizes)
 
 
 def _load(network: nn.Module, weights: StateDict | None) -> None:

@@ -35,8 +35,13 @@ class Variations:
 
     def part(self, rows: slice, device: torch.device) -> "Variations":
         """The draws of some faces, on ``device``."""
-        chosen = (getattr(self, name)[rows].to(device, non_blocking=True) for name in self.__dataclass_fields__)
-        return Variations(*chosen)
+        chosen = [getattr(self, name)[rows] for name in self.__dataclass_fields__]
+        if device.type != "cuda":
+            return Variations(*(values.to(device) for values in chosen))
+        # One transfer from pinned memory, which the CPU does not wait for.
+        together = torch.cat([values.flatten(1) for values in chosen], dim=1).pin_memory().to(device, non_blocking=True)
+        parts = together.split([values[0].numel() for values in chosen], dim=1)
+        return Variations(*(part.reshape(values.shape) for part, values in zip(parts, chosen, strict=True)))
 
 
 def draw_variations(generator: np.random.Generator, num_faces: int, size: int, config: AugmentConfig) -> Variations:

@@ -5,14 +5,16 @@ import torch
 from torch import Tensor
 
 from fer_edge.data.faces import FaceSet
+from fer_edge.data.votes import majority, probability
 from fer_edge.errors import TrainingError
 from fer_edge.training.augmentation import augment, draw_variations, normalise
-from fer_edge.training.classifier import Batch
 from fer_edge.training.config import TrainConfig
+from fer_edge.training.corruptions import corrupt, corrupts, draw_corruptions
 from fer_edge.training.distributed import Processes
+from fer_edge.training.losses import Batch
 
-_ORDER, _VARIATION = 0, 1
-"""Which stream of random numbers: the order of an epoch, or the variations of a step."""
+_ORDER, _VARIATION, _CORRUPTION = 0, 1, 2
+"""Which stream of random numbers: the order of an epoch, or the variations or the corruptions of a step."""
 
 
 class TrainingBatches:
@@ -27,7 +29,7 @@ class TrainingBatches:
         config: batch size over all processes, augmentation, mixup and seed.
         mean, std: of pixel / 255 over the training split.
         device: where the faces live and are augmented.
-        taught: the teachers' probabilities for each training face, float32 (N, 7), or None without teachers.
+        taught: the teachers' probabilities for each training face, float32 (N, K), or None without teachers.
         processes: who takes part. Raises TrainingError unless the batch size divides by their number.
     """
 
@@ -46,40 +48,48 @@ class TrainingBatches:
         self._faces = torch.from_numpy(faces.faces).to(device)  # uint8 (N, S, S)
         self._labels = torch.from_numpy(faces.labels).to(device)  # int64 (N,)
         self._taught = None if taught is None else taught.to(device)
+        self._votes = torch.from_numpy(probability(votes_of(faces))).to(device) if "votes" in config.heads else None
         self._config, self._mean, self._std, self._device = config, mean, std, device
         self.batch_size = min(config.batch_size, len(faces) // processes.count * processes.count)
         share = self.batch_size // processes.count
         self._part = slice(processes.rank * share, (processes.rank + 1) * share)
         self.num_steps = len(faces) // self.batch_size
         """Full batches in an epoch; which faces are left over changes from epoch to epoch."""
-        self._order: tuple[int, np.ndarray] | None = None
+        self._order: tuple[int, Tensor] | None = None
 
     def batch(self, epoch: int, position: int) -> Batch:
         """This process's part of step ``position`` of ``epoch``, both from 0."""
         generator = np.random.default_rng([self._config.seed, _VARIATION, epoch, position])
         size = self._faces.shape[-1]
         variations = draw_variations(generator, self.batch_size, size, self._config.augment)
-        rows = self._epoch_order(epoch)[position * self.batch_size : (position + 1) * self.batch_size][self._part]
-        indices = torch.from_numpy(rows).to(self._device, non_blocking=True)
+        indices = self._epoch_order(epoch)[position * self.batch_size : (position + 1) * self.batch_size][self._part]
         labels = self._labels[indices]
         variations = variations.part(self._part, self._device)
         side = self._config.side_of(epoch)
-        faces = augment(self._faces[indices], variations, self._mean, self._std, side)
+        pixels = self._faces[indices]
+        if corrupts(self._config.augment):
+            other_generator = np.random.default_rng([self._config.seed, _CORRUPTION, epoch, position])
+            draws = draw_corruptions(other_generator, self.batch_size, size, self._config.augment)
+            pixels = corrupt(pixels, draws.part(self._part))
+        faces = augment(pixels, variations, self._mean, self._std, side)
         if self._config.channels_last:
             faces = faces.contiguous(memory_format=torch.channels_last)
         taught = None if self._taught is None else self._taught[indices]
+        votes = None if self._votes is None else self._votes[indices]
         if self._config.mixup == 0:
-            return Batch(faces, labels, taught=taught)
+            return Batch(faces, labels, taught=taught, votes=votes)
         # Each face is blended with its mirror place in the batch: the order is random already (Zhang et al. 2018).
         mix = float(generator.beta(self._config.mixup, self._config.mixup))
         if taught is not None:
             taught = taught.lerp(taught.flip(0), 1 - mix)
-        return Batch(faces.lerp(faces.flip(0), 1 - mix), labels, labels.flip(0), mix, taught)
+        if votes is not None:
+            votes = votes.lerp(votes.flip(0), 1 - mix)
+        return Batch(faces.lerp(faces.flip(0), 1 - mix), labels, labels.flip(0), mix, taught, votes)
 
-    def _epoch_order(self, epoch: int) -> np.ndarray:
+    def _epoch_order(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:
             generator = np.random.default_rng([self._config.seed, _ORDER, epoch])
-            self._order = (epoch, generator.permutation(len(self._faces)))
+            self._order = (epoch, torch.from_numpy(generator.permutation(len(self._faces))).to(self._device))
         return self._order[1]
 
 
@@ -90,10 +100,30 @@ def validation_batches(
     chosen = slice(processes.rank, None, processes.count)
     images = torch.from_numpy(faces.faces[chosen]).to(device)
     labels = torch.from_numpy(faces.labels[chosen]).to(device)
+    votes = most = None
+    if faces.votes is not None:
+        votes = torch.from_numpy(probability(faces.votes[chosen])).to(device)
+        most = torch.from_numpy(majority(faces.votes[chosen])).to(device)
+    parts = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
     return [
-        Batch(normalise(images[start : start + batch_size], mean, std), labels[start : start + batch_size])
-        for start in range(0, len(images), batch_size)
+        Batch(
+            normalise(images[part], mean, std),
+            labels[part],
+            votes=None if votes is None else votes[part],
+            majority=None if most is None else most[part],
+        )
+        for part in parts
     ]
+
+
+def votes_of(faces: FaceSet) -> np.ndarray:
+    """The votes (N, 10) of ``faces``. Raises TrainingError where they have none."""
+    if faces.votes is None:
+        raise TrainingError(
+            "--heads: expected faces with FER+ votes, found faces without; put fer2013new.csv beside fer2013.csv, name "
+            "a folder of FER+'s layout with --data, or take --heads labels"
+        )
+    return faces.votes
 
 
 def _check_batch_size(batch_size: int, num_faces: int, num_processes: int) -> None:

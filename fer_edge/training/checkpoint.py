@@ -6,7 +6,7 @@ import pickle
 import random
 import shlex
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from torch import Tensor
 
 from fer_edge.errors import CheckpointError, FerEdgeError
 from fer_edge.files import write_atomically
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import AUTO, LabelSet, label_set_of
 from fer_edge.training.architectures import architecture_named, build_classifier
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
+from fer_edge.training.heads import LABELS_ALONE, Head, sizes_of
 
 FORMAT = "fer_edge checkpoint"
 VERSION = 1
@@ -28,8 +29,8 @@ BEST, LAST = "best.pt", "last.pt"
 
 
 @dataclass(frozen=True)
-class Record:
-    """What a checkpoint says about itself beside its weights; plain types only."""
+class CheckpointInfo:
+    """What a checkpoint says about itself beside its weights; in the file as plain types."""
 
     config: TrainConfig
     mean: float
@@ -49,58 +50,70 @@ class Record:
     """Whether files and rows that cannot be read were left out."""
     drop_leaks: bool = False
     """Whether validation and test faces that are in an earlier split were left out."""
+    data_labels: str = AUTO
+    """The label set of the training data, as ``load_faces`` takes it."""
     versions: dict[str, str] = field(default_factory=dict)
     machine: str = ""
-    labels: tuple[str, ...] = EXPRESSIONS
+    heads: tuple[Head, ...] = LABELS_ALONE
+    """What the outputs are, the main head first."""
     epoch: int = 0
     """Epochs behind these weights."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """Validation loss and accuracy of these weights, empty before the first validation."""
+    """Validation loss and accuracy of these weights, of the main head; empty before the first validation."""
+    path: Path = Path()
+    """The file it was read from; not in it."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types for the checkpoint file."""
-        return {**self.__dict__, "config": self.config.to_dict(), "labels": list(self.labels)}
+    @property
+    def label_set(self) -> LabelSet:
+        """The classes of the main head, which an exported model has."""
+        return self.heads[0].label_set
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Record":
-        """What ``to_dict`` gave. Raises KeyError or TypeError for something else."""
-        return cls(**{**values, "config": TrainConfig.from_dict(values["config"]), "labels": tuple(values["labels"])})
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the main head's classes, in the order of its outputs."""
+        return self.label_set.names
 
+    @property
+    def architecture(self) -> str:
+        """Its name in the registry."""
+        return self.config.architecture
 
-@dataclass(frozen=True)
-class CheckpointInfo:
-    """What is known about a loaded checkpoint."""
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings that shape the network, e.g. ResNet18's stem."""
+        return network_settings(self.config)
 
-    architecture: str
-    settings: dict[str, Any]
-    """Settings that shape the network, e.g. ResNet18's stem."""
-    image_size: int
-    mean: float
-    std: float
-    labels: tuple[str, ...]
-    metrics: dict[str, float]
-    data_fingerprint: str
-    training_fingerprints: dict[str, str]
-    data_source: str
-    skip_bad: bool
-    config: dict[str, Any]
-    starting_weights: str
-    versions: dict[str, str]
-    machine: str
-    path: Path
-    epoch: int
+    @property
+    def image_size(self) -> int:
+        """Side of a face in pixels."""
+        return self.config.image_size
 
     @property
     def seed(self) -> int:
         """The run's: it chose the validation faces where the data set has none."""
-        return int(self.config["seed"])
+        return self.config.seed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for the checkpoint file."""
+        values = {name: value for name, value in self.__dict__.items() if name != "path"}
+        return {**values, "config": self.config.to_dict(), "heads": [head.to_dict() for head in self.heads]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], path: Path = Path()) -> "CheckpointInfo":
+        """What ``to_dict`` gave, now or before there were heads. Raises KeyError, TypeError or a FerEdgeError else."""
+        values = dict(values)
+        if "labels" in values:  # before there were heads
+            values["heads"] = (Head("labels", label_set_of(values.pop("labels"))),)
+        else:
+            values["heads"] = tuple(Head.from_dict(head) for head in values["heads"])
+        return cls(**{**values, "config": TrainConfig.from_dict(values["config"]), "path": path})
 
 
 def classifier_from_config(
-    config: TrainConfig, weights: Mapping[str, Tensor] | None = None
+    config: TrainConfig, weights: Mapping[str, Tensor] | None = None, heads: Sequence[Head] = LABELS_ALONE
 ) -> FacialExpressionClassifier:
-    """A classifier of the architecture and settings in ``config``."""
-    return build_classifier(config.architecture, network_settings(config), weights)
+    """A classifier of the architecture and settings in ``config``, with the outputs of ``heads``."""
+    return build_classifier(config.architecture, network_settings(config), weights, sizes_of(heads))
 
 
 def network_settings(config: TrainConfig) -> dict[str, Any]:
@@ -191,40 +204,20 @@ def checkpoint_path(path: Path | str) -> Path:
 def load_classifier(path: Path | str) -> tuple[FacialExpressionClassifier, CheckpointInfo]:
     """The classifier in a checkpoint file or run folder, in eval mode, fp32, on the CPU, with averaged weights if any.
 
+    It has all its heads; ``keep_main_head`` cuts it down to what it answers.
+
     Raises CheckpointError for anything that is no whole checkpoint of this project.
     """
     file = checkpoint_path(path)
     content = read_checkpoint(file)
     try:
-        record = Record.from_dict(content["record"])
-        classifier = classifier_from_config(record.config)
+        info = CheckpointInfo.from_dict(content["record"], file)
+        classifier = classifier_from_config(info.config, heads=info.heads)
         classifier.load_state_dict(content["average"]["weights"] if content.get("average") else content["model"])
     except (KeyError, TypeError, AttributeError, RuntimeError, FerEdgeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{file}: expected a whole checkpoint, found one that does not fit: {reason}") from error
-    if record.labels != EXPRESSIONS:
-        raise CheckpointError(f"{file}: expected the labels {', '.join(EXPRESSIONS)}, found {', '.join(record.labels)}")
-    classifier.eval()
-    config = record.config
-    return classifier, CheckpointInfo(
-        architecture=config.architecture,
-        settings=network_settings(config),
-        image_size=config.image_size,
-        mean=record.mean,
-        std=record.std,
-        labels=record.labels,
-        metrics=dict(record.metrics),
-        data_fingerprint=record.data_fingerprint,
-        training_fingerprints=dict(record.training_fingerprints),
-        data_source=record.data_source,
-        skip_bad=record.skip_bad,
-        config=config.to_dict(),
-        starting_weights=record.starting_weights,
-        versions=dict(record.versions),
-        machine=record.machine,
-        path=file,
-        epoch=record.epoch,
-    )
+    return classifier.eval(), info
 
 
 def seed_everything(seed: int) -> None:

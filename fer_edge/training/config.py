@@ -4,12 +4,13 @@ import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
-from fer_edge.metadata import MAX_SEED
 from fer_edge.errors import TrainingError
+from fer_edge.metadata import MAX_SEED
 
 Optimizer = Literal["sgd", "adam", "adamw"]
 Precision = Literal["auto", "fp32", "bf16"]
 Stem = Literal["imagenet", "no_pool", "small"]
+Heads = Literal["labels", "votes", "labels,votes", "votes,labels"]
 
 
 def _require(condition: bool, setting: str, expected: str, found: object) -> None:
@@ -41,17 +42,32 @@ class AugmentConfig:
     """Probability that a rectangle is replaced by the mean grey (Zhong et al., Random Erasing, 2017)."""
     erasing_area: float = 0.2
     """Largest part of the face that the rectangle covers; the smallest is a tenth of it."""
+    equalise: float = 0.0
+    """Probability that the histogram is equalised, as in some copies of FER-2013."""
+    gamma: float = 0.0
+    """Largest relative change of the exponent of pixel values: 0.6 draws it from 1/1.6 to 1.6, by its logarithm."""
+    jpeg: float = 0.0
+    """Probability that the face is compressed as JPEG."""
+    jpeg_quality: int = 30
+    """Lowest quality of the JPEG; the highest is 95."""
+    resolution: float = 0.0
+    """Probability that the face is shrunk and enlarged again."""
+    resolution_side: int = 16
+    """Smallest side in pixels that the face is shrunk to; the largest is five sixths of its own."""
 
     def __post_init__(self) -> None:
         """Check every setting. Raises TrainingError."""
         _require(self.crop >= 0, "crop", "a number of pixels, 0 or more", self.crop)
-        for name in ("flip", "erasing"):
+        for name in ("flip", "erasing", "equalise", "jpeg", "resolution"):
             value = getattr(self, name)
             _require(0 <= value <= 1, name, "a probability from 0 to 1", value)
         _require(0 <= self.rotation <= 180, "rotation", "degrees from 0 to 180", self.rotation)
         for name in ("scale", "shift", "brightness", "contrast", "erasing_area"):
             value = getattr(self, name)
             _require(0 <= value < 1, name, "a part from 0 to below 1", value)
+        _require(0 <= self.gamma <= 9, "gamma", "a relative change from 0 to 9", self.gamma)
+        _require(1 <= self.jpeg_quality <= 95, "jpeg_quality", "a quality from 1 to 95", self.jpeg_quality)
+        _require(self.resolution_side >= 1, "resolution_side", "a number of pixels, 1 or more", self.resolution_side)
 
     def scaled(self, strength: float) -> "AugmentConfig":
         """The same variations, each ``strength`` times as strong (probabilities stop at 1, parts below 1)."""
@@ -61,12 +77,14 @@ class AugmentConfig:
         part = {
             name: min(getattr(self, name) * strength, 0.95) for name in ("scale", "shift", "brightness", "contrast")
         }
+        part |= {name: min(getattr(self, name) * strength, 1.0) for name in ("equalise", "jpeg", "resolution")}
         return replace(
             self,
             crop=round(self.crop * strength),
             flip=self.flip if strength > 0 else 0.0,  # a mirrored face is as good as the face: no strength to it
             rotation=min(self.rotation * strength, 180.0),
             erasing=min(self.erasing * strength, 1.0),
+            gamma=min(self.gamma * strength, 9.0),
             **part,
         )
 
@@ -82,6 +100,11 @@ class TrainConfig:
     weights: str = "auto"
     """Where training starts: 'auto', 'imagenet', 'none', the path of a torchvision state dict, or paths, with commas
     between them, of checkpoints or runs of the same architecture: it begins from the mean of their trained weights."""
+    heads: Heads = "labels"
+    """What is learned, the main head first: labels, votes (FER+'s distribution of them), or both from one network. An
+    exported model has the main head alone."""
+    second_head_weight: float = 1.0
+    """Weight of the second head's loss beside the main one's."""
     image_size: int = 48
     """Side of a face in pixels."""
     epochs: int = 12
@@ -140,16 +163,17 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check every setting. Raises TrainingError."""
-        for name, choices in (("stem", Stem), ("optimizer", Optimizer), ("precision", Precision)):
+        for name, choices in (("stem", Stem), ("optimizer", Optimizer), ("precision", Precision), ("heads", Heads)):
             value = getattr(self, name)
-            _require(value in get_args(choices), name, f"one of {', '.join(get_args(choices))}", value)
+            separator = "; " if name == "heads" else ", "
+            _require(value in get_args(choices), name, f"one of {separator.join(get_args(choices))}", value)
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
             _require(value >= 1, name, "1 or more", value)
         _require(self.image_size >= 16, "image_size", "16 pixels or more", self.image_size)
         _require(0 < self.max_lr < float("inf"), "max_lr", "a learning rate above 0", self.max_lr)
         _require(0 < self.warmup < 1, "warmup", "a part between 0 and 1", self.warmup)
-        for name in ("weight_decay", "clip_value", "clip_norm", "mixup", "save_interval"):
+        for name in ("weight_decay", "clip_value", "clip_norm", "mixup", "save_interval", "second_head_weight"):
             value = getattr(self, name)
             _require(0 <= value < float("inf"), name, "0 or more", value)
         _require(0 < self.distillation <= 1, "distillation", "a part above 0, up to 1", self.distillation)

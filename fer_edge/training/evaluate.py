@@ -12,6 +12,7 @@ from fer_edge.data.sample import is_sample
 from fer_edge.errors import CheckpointError
 from fer_edge.evaluation.judgement import Evaluation, Subject, Views, judge
 from fer_edge.evaluation.metrics import softmax
+from fer_edge.labels import FERPLUS
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
 from fer_edge.training.hardware import choose_device, describe_machine
 from fer_edge.training.inference import predict_logits
@@ -61,6 +62,7 @@ def faces_of(info: CheckpointInfo, source: str | None = None, *, skip_bad: bool 
     # The seed is the run's: it decides which training faces are validation where the data has no split of its own.
     return load_faces(
         source or _recorded_source(info),
+        labels=FERPLUS.name if info.heads[0].name == "votes" else info.data_labels,
         size=info.image_size,
         skip_bad=skip_bad or (source is None and info.skip_bad),
         seed=info.seed,

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fer_edge.data.sample import draw_faces
+from fer_edge.data.sample import synthetic_faces
 from fer_edge.errors import MissingExtraError
 from fer_edge.evaluation.pictures import activation_maps, first_layer_filters
 from fer_edge.files import make_folder
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013
 from fer_edge.runtime.images import decode_image, face_pixels, source_name
 from fer_edge.training.augmentation import normalise
 from fer_edge.training.checkpoint import CheckpointInfo
@@ -36,9 +36,11 @@ class Explanation:
     faces: np.ndarray
     """uint8 (N, S, S)."""
     probabilities: np.ndarray
-    """float32 (N, 7)."""
+    """float32 (N, C)."""
     maps: np.ndarray
     """float32 (N, S, S), from 0 to 1 where the face speaks most for its label; all 0 where nothing speaks for it."""
+    labels: tuple[str, ...]
+    """Names of the C classes."""
     layer: str
     """Name of the explained module in the network."""
     map_shape: tuple[int, int]
@@ -52,9 +54,9 @@ class Explanation:
             "faces": [
                 {
                     "name": name,
-                    "label": EXPRESSIONS[int(row.argmax())],
+                    "label": self.labels[int(row.argmax())],
                     "confidence": float(row.max()),
-                    "probabilities": dict(zip(EXPRESSIONS, row.tolist(), strict=True)),
+                    "probabilities": dict(zip(self.labels, row.tolist(), strict=True)),
                 }
                 for name, row in zip(self.names, self.probabilities, strict=True)
             ],
@@ -87,9 +89,9 @@ def read_images(images: Sequence[Path], size: int) -> tuple[tuple[str, ...], np.
 
 
 def drawn_examples(size: int) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and faces uint8 (7, size, size) of one drawn face of each expression."""
-    drawn = draw_faces(range(len(EXPRESSIONS)), size=size, seed=DRAWN_SEED)
-    return tuple(f"drawn {EXPRESSIONS[label]}" for label in drawn.labels), drawn.faces
+    """Names and faces uint8 (7, size, size) of one synthetic face of each of FER-2013's expressions."""
+    drawn = synthetic_faces(range(len(FER2013)), size=size, seed=DRAWN_SEED)
+    return tuple(f"drawn {FER2013.names[label]}" for label in drawn.labels), drawn.faces
 
 
 def explain_faces(
@@ -112,6 +114,7 @@ def explain_faces(
         faces=faces,
         probabilities=torch.cat(logits).softmax(dim=1).numpy(),
         maps=torch.cat(maps).numpy(),
+        labels=info.labels,
         layer=name,
         map_shape=map_shape,
     )

@@ -15,33 +15,31 @@ from torch.nn.parallel import DistributedDataParallel
 from fer_edge.data.faces import FaceData
 from fer_edge.errors import Interrupted, TrainingError
 from fer_edge.training.batches import TrainingBatches, validation_batches
-from fer_edge.training.checkpoint import Record, random_states, restore_random_states, save_checkpoint
-from fer_edge.training.classifier import (
-    Batch,
-    EpochMeans,
-    FacialExpressionClassifier,
-    StepSums,
-    balanced_class_weights,
-)
+from fer_edge.training.checkpoint import CheckpointInfo, random_states, restore_random_states, save_checkpoint
+from fer_edge.training.classifier import EpochMeans, FacialExpressionClassifier, StepSums, ValidationSums
 from fer_edge.training.distributed import Processes
 from fer_edge.training.history import History, Progress, Row
-from fer_edge.training.optimizer import average_weights, build_optimizer, build_schedule
+from fer_edge.training.losses import Batch, TrainingLoss, training_loss
+from fer_edge.training.optimizer import AveragedWeights, build_optimizer, build_schedule
 from fer_edge.training.progress import Reporter
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.signals import StopSignals
 
 EpochCallback = Callable[[Row], None]
 
+CUDA_STEPS_BETWEEN_LOOKS = 20
+"""Steps after which the CPU looks at what a GPU has summed up; a look waits for all of them."""
+
 
 class _TrainingStep(nn.Module):
     """The classifier's training step as a forward pass, which is what DistributedDataParallel wraps."""
 
-    def __init__(self, classifier: FacialExpressionClassifier) -> None:
+    def __init__(self, classifier: FacialExpressionClassifier, loss: TrainingLoss) -> None:
         super().__init__()
-        self.classifier = classifier
+        self.classifier, self.loss = classifier, loss
 
     def forward(self, batch: Batch) -> tuple[Tensor, StepSums]:
-        return self.classifier.training_step(batch)
+        return self.classifier.training_step(batch, self.loss)
 
 
 class OneCycle:
@@ -55,14 +53,14 @@ class OneCycle:
         processes: who trains together. Only the main one writes.
         reporter: who shows it.
         on_epoch_end: called on every process with each epoch's row; may raise to stop.
-        taught: the teachers' probabilities for each training face, float32 (N, 7), if the settings name teachers.
+        taught: the teachers' probabilities for each training face, float32 (N, K), if the settings name teachers.
     """
 
     def __init__(
         self,
         classifier: FacialExpressionClassifier,
         data: FaceData,
-        record: Record,
+        record: CheckpointInfo,
         *,
         run: RunFolder | None = None,
         processes: Processes | None = None,
@@ -83,18 +81,20 @@ class OneCycle:
         memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         self.classifier = classifier.to(self.device)
         self.classifier.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch's stubs lack it
-        self.classifier.label_smoothing = config.label_smoothing
-        self.classifier.distillation, self.classifier.temperature = config.distillation, config.temperature
-        if config.class_weights:
-            weights = balanced_class_weights(torch.from_numpy(data.train.labels))
-            self.classifier.class_weights = weights.to(self.device)
+        self.loss = training_loss(config, record.heads, torch.from_numpy(data.train.labels).to(self.device))
         if self.processes.count > 1 and self.device.type == "cuda":
             nn.SyncBatchNorm.convert_sync_batchnorm(self.classifier)  # there is none for the CPU
-        self.average = average_weights(self.classifier, config.ema_decay) if config.ema_decay else None
+        self.average = AveragedWeights(self.classifier, config.ema_decay) if config.ema_decay else None
         self.optimizer = build_optimizer(self.classifier, config)
         self.schedule = build_schedule(self.optimizer, config, config.epochs * self.batches.num_steps)
-        step: nn.Module = _TrainingStep(self.classifier)
+        step: nn.Module = _TrainingStep(self.classifier, self.loss)
         self.training_step = DistributedDataParallel(step) if self.processes.count > 1 else step
+
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # every batch has the same shape
+        self.steps_between_looks = CUDA_STEPS_BETWEEN_LOOKS if self.device.type == "cuda" else 1
+        """1: a step is looked at before it is taken."""
+        self._unseen: list[Tensor] = []  # of each step since the last look, double (7,)
 
         self.progress = Progress()
         self._best_weights: dict[str, Tensor] | None = None  # of the best epoch, until they are written
@@ -128,13 +128,13 @@ class OneCycle:
         while progress.position < num_steps:
             batch = self.batches.batch(progress.epoch, progress.position)
             lr = float(self.optimizer.param_groups[0]["lr"])
-            sums, stop = self._step(batch, signals)
+            self._step(batch, signals)
             progress.position += 1
-            progress.loss += float(sums.loss)
-            progress.correct += int(sums.correct)
-            progress.count += int(sums.num_faces)
             images += self.batches.batch_size
-            mean_loss = progress.loss / progress.count
+            if len(self._unseen) < self.steps_between_looks and progress.position < num_steps:
+                continue
+            stop = self._look()
+            mean_loss = progress.loss / max(progress.count, 1)
             self.reporter.step(progress.position, num_steps, images=images, loss=mean_loss, lr=lr)
             if stop:
                 self._stop(stop)
@@ -142,8 +142,8 @@ class OneCycle:
                 self.save()
         self._epoch_rate = images / max(time.monotonic() - self._epoch_started, 1e-9)
 
-    def _step(self, batch: Batch, signals: StopSignals) -> tuple[StepSums, int]:
-        """One optimizer step on all processes; the second value is the number of a signal that any of them received."""
+    def _step(self, batch: Batch, signals: StopSignals) -> None:
+        """One optimizer step on all processes; what came of it goes to ``_unseen``."""
         autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
         with autocast:
             loss, sums = self.training_step(batch)
@@ -152,17 +152,34 @@ class OneCycle:
         norm = self._clip_gradients()
         # One exchange for everything the processes must agree on before they step: a bad number, or a signal.
         finite = torch.isfinite(loss.detach()) & torch.isfinite(norm)
-        verdict = torch.stack([(~finite).float(), torch.tensor(float(signals.received or 0), device=self.device)])
-        is_bad, stop = self.processes.max(verdict).tolist()
-        if is_bad:
-            self._refuse_step(float(loss.detach()), float(norm))
+        received = torch.full((), float(signals.received or 0), device=self.device)
+        agreed = self.processes.max(torch.stack([(~finite).float(), received]))
+        if self.steps_between_looks == 1 and agreed[0]:
+            self._refuse_step(self.progress.position + 1, float(loss.detach()), float(norm))
         self.optimizer.step()
         if self.schedule.last_epoch + 1 < self.schedule.total_steps:
             self.schedule.step()
         if self.average is not None:
             self.average.update_parameters(self.classifier)
         totals = self.processes.sum(torch.stack([value.double() for value in sums]))
-        return StepSums(*totals), int(stop)
+        own = torch.stack([loss.detach().double(), norm.double()])
+        self._unseen.append(torch.cat([totals, agreed.double(), own]))
+
+    def _look(self) -> int:
+        """Add the steps since the last look to the progress; gives a signal that any process received, or 0.
+
+        Raises TrainingError where one was not finite: steps were taken with it, but none was saved.
+        """
+        seen = torch.stack(self._unseen).tolist()
+        first = self.progress.position - len(seen) + 1
+        self._unseen.clear()
+        for step, (loss, correct, count, is_bad, _, own_loss, norm) in enumerate(seen, start=first):
+            if is_bad:
+                self._refuse_step(step, own_loss, norm)
+            self.progress.loss += loss
+            self.progress.correct += int(correct)
+            self.progress.count += int(count)
+        return int(max(row[4] for row in seen))
 
     def _clip_gradients(self) -> Tensor:
         """The gradient's norm before clipping, ()."""
@@ -172,16 +189,17 @@ class OneCycle:
             nn.utils.clip_grad_value_(parameters, self.config.clip_value)
         return norm
 
-    def _refuse_step(self, loss: float, norm: float) -> None:
+    def _refuse_step(self, step: int, loss: float, norm: float) -> None:
         kept = f"{self.run.last} holds step {self._saved_step}" if self.run else "no step was taken with it"
         raise TrainingError(
-            f"epoch {self.progress.epoch + 1}, step {self.progress.position + 1}: expected a finite loss and gradient, "
+            f"epoch {self.progress.epoch + 1}, step {step}: expected a finite loss and gradient, "
             f"found loss {loss:g} and gradient norm {norm:g}; {kept}; start a new run with a lower --max-lr"
         )
 
     def _end_epoch(self) -> None:
         progress = self.progress
-        validated = self.validate()
+        judged = self.validate_heads()
+        validated = judged[self.record.heads[0].name]
         if not math.isfinite(validated.loss):
             kept = f"; {self.run.last} holds step {self._saved_step}" if self.run else ""
             raise TrainingError(
@@ -191,14 +209,16 @@ class OneCycle:
         row: Row = {
             "epoch": progress.epoch + 1,
             "steps": self.batches.num_steps,
-            "train_loss": progress.loss / progress.count,
-            "train_accuracy": progress.correct / progress.count,
+            "train_loss": progress.loss / max(progress.count, 1),
+            "train_accuracy": progress.correct / max(progress.count, 1),
             "validation_loss": validated.loss,
             "validation_accuracy": validated.accuracy,
             "lr": float(self.optimizer.param_groups[0]["lr"]),
             "images_per_second": self._epoch_rate,
             "seconds": time.monotonic() - self._epoch_started,
         }
+        if self.config.heads != "labels":
+            row |= {f"validation_{name}_accuracy": means.accuracy for name, means in judged.items()}
         best = progress.best
         is_best = best is None or (row["validation_accuracy"], -row["validation_loss"]) > (
             best["validation_accuracy"],
@@ -219,16 +239,28 @@ class OneCycle:
             self.on_epoch_end(row)
 
     def validate(self) -> EpochMeans:
-        """Loss and accuracy of the averaged weights (the live ones without averaging) on validation, in fp32."""
+        """Loss and accuracy of the main head; see ``validate_heads``."""
+        return self.validate_heads()[self.record.heads[0].name]
+
+    def validate_heads(self) -> dict[str, EpochMeans]:
+        """Loss and accuracy of the averaged weights (the live ones without averaging) on validation, in fp32.
+
+        By the name of the head; the accuracy of votes is that of their majority.
+        """
         model = self._evaluated
         model.eval()
         for buffer in model.buffers():
             self.processes.take_from_main(buffer)  # batch norm's statistics differ; the main process's are saved
-        steps = [model.validation_step(batch) for batch in self.validation]
-        sums = torch.zeros(3, dtype=torch.float64, device=self.device)
-        for step in steps:
-            sums += torch.stack([value.double() for value in step])
-        return model.validation_epoch_end([StepSums(*self.processes.sum(sums))])
+        heads = self.record.heads
+        sums = torch.zeros(len(heads), 4, dtype=torch.float64, device=self.device)
+        for batch in self.validation:
+            for place, found in enumerate(model.validation_step(batch, heads)):
+                sums[place] += torch.stack([value.double() for value in found])
+        sums = self.processes.sum(sums)
+        return {
+            head.name: model.validation_epoch_end([ValidationSums(*row)])
+            for head, row in zip(heads, sums.unbind(), strict=True)
+        }
 
     @property
     def _evaluated(self) -> FacialExpressionClassifier:
@@ -275,7 +307,7 @@ class OneCycle:
         return {
             "record": replace(self.record, epoch=self.progress.epoch, metrics=metrics).to_dict(),
             "model": self.classifier.state_dict(),
-            "average": average and {"weights": average.module.state_dict(), "steps": int(average.n_averaged)},
+            "average": average and {"weights": average.module.state_dict(), "steps": average.n_averaged},
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "progress": asdict(self.progress),
@@ -287,7 +319,7 @@ class OneCycle:
         self.classifier.load_state_dict(state["model"])
         if self.average is not None:
             self.average.module.load_state_dict(state["average"]["weights"])
-            self.average.n_averaged.fill_(state["average"]["steps"])
+            self.average.n_averaged = state["average"]["steps"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.progress = Progress(**copy.deepcopy(state["progress"]))
@@ -299,7 +331,7 @@ class OneCycle:
 def fit_one_cycle(
     classifier: FacialExpressionClassifier,
     data: FaceData,
-    record: Record,
+    record: CheckpointInfo,
     *,
     run: RunFolder | None = None,
     processes: Processes | None = None,

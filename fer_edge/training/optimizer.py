@@ -1,11 +1,11 @@
 """The optimizer, its one-cycle schedule and the moving average of weights, built from the settings."""
 
-from collections.abc import Sequence
+import copy
+import itertools
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
-from torch.optim.swa_utils import AveragedModel
 
 from fer_edge.training.config import TrainConfig
 
@@ -66,19 +66,32 @@ def one_cycle(config: TrainConfig, num_steps: int) -> tuple[list[float], list[fl
     return learning_rates, momenta
 
 
-def average_weights(model: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of weights and buffers.
+class AveragedWeights:
+    """An exponential moving average of a model's weights and buffers.
 
     The decay rises from 0.1 to ``decay`` as (1 + n) / (10 + n), so that a short run does not keep its first weights.
+    torch's AveragedModel counts its steps on the device, which the CPU would wait for at every step.
     """
 
-    @torch.no_grad()
-    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], num_averaged: Tensor | int) -> None:
-        steps = int(num_averaged)
-        weight = 1.0 - min(decay, (1 + steps) / (10 + steps))
-        if averaged[0].is_floating_point():
-            torch._foreach_lerp_(list(averaged), list(current), weight)
-        else:  # batch norm's step counters
-            torch._foreach_copy_(list(averaged), list(current))
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.module = copy.deepcopy(model)
+        self.decay = decay
+        self.n_averaged = 0
+        """Steps behind the average; the first one copies."""
 
-    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Move the average towards the weights of ``model``; batch norm's step counters are copied."""
+        pairs = list(zip(_tensors_of(self.module), _tensors_of(model), strict=True))
+        weight = 1.0 - min(self.decay, (1 + self.n_averaged) / (10 + self.n_averaged))
+        lerped = [pair for pair in pairs if pair[0].is_floating_point() and self.n_averaged > 0]
+        copied = [pair for pair in pairs if not (pair[0].is_floating_point() and self.n_averaged > 0)]
+        if lerped:
+            torch._foreach_lerp_([pair[0] for pair in lerped], [pair[1] for pair in lerped], weight)
+        if copied:
+            torch._foreach_copy_([pair[0] for pair in copied], [pair[1] for pair in copied])
+        self.n_averaged += 1
+
+
+def _tensors_of(model: nn.Module) -> list[torch.Tensor]:
+    return [tensor.detach() for tensor in itertools.chain(model.parameters(), model.buffers())]

@@ -2,22 +2,26 @@
 
 import contextlib
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+import torchvision
 
-from fer_edge.data.faces import FaceData
+from fer_edge import __version__
+from fer_edge.data.faces import NO_LABEL, FaceData
 from fer_edge.data.load import load_faces
+from fer_edge.data.votes import NO_MAJORITY, majority
 from fer_edge.errors import CheckpointError, FerEdgeError, Interrupted, MissingExtraError, TrainingError
 from fer_edge.evaluation.figures import learning_rate_curve, training_curves
+from fer_edge.labels import AUTO
 from fer_edge.training.architectures import architecture_named
+from fer_edge.training.batches import votes_of
 from fer_edge.training.checkpoint import (
     CheckpointInfo,
-    Record,
     classifier_from_config,
     network_settings,
     read_checkpoint,
@@ -27,6 +31,7 @@ from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
 from fer_edge.training.distributed import Processes, joined_processes
 from fer_edge.training.hardware import choose_device, describe_machine, resolve
+from fer_edge.training.heads import Head, heads_of, in_words, sizes_of, with_new_outputs
 from fer_edge.training.history import History, Row
 from fer_edge.training.one_cycle import EpochCallback, fit_one_cycle
 from fer_edge.training.optimizer import one_cycle
@@ -46,11 +51,18 @@ class DataRequest:
     """As ``load_faces`` takes it."""
     skip_bad: bool = False
     drop_leaks: bool = False
+    labels: str = AUTO
+    """As ``load_faces`` takes it."""
 
     def load(self, config: TrainConfig) -> FaceData:
         """Read the faces at the run's image size; the run's seed chooses validation faces where there is no split."""
         return load_faces(
-            self.source, size=config.image_size, skip_bad=self.skip_bad, drop_leaks=self.drop_leaks, seed=config.seed
+            self.source,
+            labels=self.labels,
+            size=config.image_size,
+            skip_bad=self.skip_bad,
+            drop_leaks=self.drop_leaks,
+            seed=config.seed,
         )
 
 
@@ -60,7 +72,7 @@ class TrainResult:
 
     folder: Path
     history: History
-    record: Record
+    record: CheckpointInfo
     num_train: int
     num_validation: int
 
@@ -103,15 +115,15 @@ def resume(folder: Path, *, source: str | None = None, device: str | None = None
             state = _state_to_go_on_from(files)
             if state is None:  # stopped before its first checkpoint: nothing to go on from but the settings
                 return _begin(config, request, data, folder, run, processes, quiet=quiet)
-            record = replace(Record.from_dict(state["record"]), config=config)
+            record = replace(CheckpointInfo.from_dict(state["record"]), config=config)
             _refuse_other_faces(folder, data, record)
             reporter = Reporter(quiet=quiet or not processes.is_main)
             reporter.line(f"going on with {folder} after {state['progress']['epoch']} of {config.epochs} epochs")
-            classifier = classifier_from_config(config)
+            classifier = classifier_from_config(config, heads=record.heads)
             return _fit(classifier, data, record, folder, run, processes, reporter, state)
 
 
-def _refuse_other_faces(folder: Path, data: FaceData, record: Record) -> None:
+def _refuse_other_faces(folder: Path, data: FaceData, record: CheckpointInfo) -> None:
     if data.fingerprint() != record.data_fingerprint:
         raise CheckpointError(
             f"{folder}: expected the faces the run began with (fingerprint {record.data_fingerprint[:12]}), "
@@ -161,8 +173,10 @@ def _settings(files: RunFolder, state: Mapping[str, Any] | None) -> tuple[TrainC
     """Settings and data of a run: from its last checkpoint, or from its config.json where it has none yet."""
     try:
         if state is not None:
-            record = Record.from_dict(state["record"])
-            return record.config, DataRequest(record.data_source, record.skip_bad, record.drop_leaks)
+            record = CheckpointInfo.from_dict(state["record"])
+            return record.config, DataRequest(
+                record.data_source, record.skip_bad, record.drop_leaks, record.data_labels
+            )
         written = files.read_config()
         return TrainConfig.from_dict(written["config"]), DataRequest(**written["data"])
     except (KeyError, TypeError, AttributeError, TrainingError) as error:
@@ -176,26 +190,34 @@ def build_for_training(
     data: FaceData,
     processes: Processes | None = None,
     request: DataRequest | None = None,
-) -> tuple[FacialExpressionClassifier, Record]:
+) -> tuple[FacialExpressionClassifier, CheckpointInfo]:
     """A seeded classifier with its starting weights, and the record of where it comes from. ``config`` is resolved.
 
     Raises TrainingError when the weights do not fit the architecture, or the architecture the size of the faces.
     """
     processes, request = processes or Processes(), request or DataRequest()
     mean, std = data.train.mean_and_std()
+    heads = heads_of(config.heads, data.labels)
+    _check_targets(data, heads)
     architecture = architecture_named(config.architecture)
     seed_everything(config.seed)
     # The other processes take the main one's weights when DistributedDataParallel begins: one download is enough.
     weights = starting_weights(config.weights, architecture) if processes.is_main else StartingWeights(None, "")
-    classifier = classifier_from_config(config, weights.state)
+    classifier = classifier_from_config(config, weights.state, heads)
+    description = weights.description
     for trained in weights.trained:
         _check_trained(trained, config, data)
     if weights.trained:
-        classifier.load_state_dict(mean_of_weights(weights.trained))
+        state = mean_of_weights(weights.trained)
+        found = weights.trained[0].info.heads
+        if found != heads:
+            state = with_new_outputs(state, classifier, sum(sizes_of(heads)))
+            description += f"; the last layer begins anew: {in_words(heads)} in place of {in_words(found)}"
+        classifier.load_state_dict(state)
     _check_image_size(classifier, config)
     if not processes.is_main:
         seed_everything(config.seed + processes.rank)  # dropout differs between processes
-    return classifier, Record(
+    return classifier, CheckpointInfo(
         config=config,
         mean=mean,
         std=max(std, _SMALLEST_STD),
@@ -204,8 +226,15 @@ def build_for_training(
         training_fingerprints=data.training_fingerprints(),
         skip_bad=request.skip_bad,
         drop_leaks=request.drop_leaks,
-        starting_weights=weights.description,
-        versions={package: version(package) for package in ("fer-edge", "torch", "torchvision", "numpy")},
+        data_labels=request.labels,
+        starting_weights=description,
+        heads=heads,
+        versions={
+            "fer-edge": __version__,
+            "torch": str(torch.__version__),
+            "torchvision": str(torchvision.__version__),
+            "numpy": np.__version__,
+        },
         machine=describe_machine(config.device),
     )
 
@@ -228,6 +257,19 @@ def _held(folder: Path, config: TrainConfig, processes: Processes) -> Iterator[R
             if processes.is_main:
                 run = held.enter_context(RunFolder(folder))
         yield run
+
+
+def _check_targets(data: FaceData, heads: Sequence[Head]) -> None:
+    """Raises TrainingError where the faces have not what a head learns from and is judged by."""
+    for head in heads:
+        for split, faces in (("train", data.train), ("validation", data.validation)):
+            if head.name == "votes" and (len(votes_of(faces)) and (majority(votes_of(faces)) == NO_MAJORITY).all()):
+                raise TrainingError(f"--heads: expected {split} faces with a majority of votes, found none")
+            if head.name == "labels" and len(faces) and (faces.labels == NO_LABEL).all():
+                raise TrainingError(
+                    f"--heads: expected {split} faces with labels, found faces with votes alone; "
+                    "put rows.csv beside the votes, or take --heads votes"
+                )
 
 
 def _check_trained(trained: TrainedWeights, config: TrainConfig, data: FaceData) -> None:
@@ -306,7 +348,7 @@ def _begin(
 def _fit(
     classifier: FacialExpressionClassifier,
     data: FaceData,
-    record: Record,
+    record: CheckpointInfo,
     folder: Path,
     run: RunFolder | None,
     processes: Processes,
@@ -321,6 +363,7 @@ def _fit(
     taught, digest = taught_probabilities(
         data.train,
         config,
+        record.heads,
         processes,
         reporter,
         kept=kept,

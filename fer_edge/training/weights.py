@@ -15,6 +15,7 @@ from fer_edge.errors import FerEdgeError, StorageError, TrainingError
 from fer_edge.files import make_folder, write_bytes
 from fer_edge.training.architectures import Architecture
 from fer_edge.training.checkpoint import CheckpointInfo, is_checkpoint, load_classifier
+from fer_edge.training.heads import in_words
 
 DOWNLOAD_TIMEOUT_S = 5.0
 """Seconds to wait for the server's next bytes: long enough for a slow line, short enough to find out there is none."""
@@ -71,6 +72,11 @@ def _weights_at(paths: list[Path]) -> StartingWeights:
     named = ", ".join(map(str, paths))
     trained = [_trained_at(path) for path in paths]
     if all(trained):
+        kinds = {in_words(each.info.heads) for each in trained if each}
+        if len({each.info.heads for each in trained if each}) > 1:
+            raise TrainingError(
+                f"--weights {named}: expected runs with the same heads and label sets, found {', '.join(sorted(kinds))}"
+            )
         architectures = ", ".join(dict.fromkeys(each.info.architecture for each in trained if each))
         mean_of = "the mean of " if len(paths) > 1 else ""
         return StartingWeights(None, f"from {mean_of}{named} ({architectures})", tuple(filter(None, trained)))

@@ -13,7 +13,7 @@ from fer_edge.benchmark.subjects import read_subject, subjects_of_checkpoint  # 
 from fer_edge.benchmark.turn import run_once  # noqa: E402
 from fer_edge.data.load import load_faces  # noqa: E402
 from fer_edge.errors import ProviderError  # noqa: E402
-from fer_edge.training.checkpoint import Record, classifier_from_config, save_checkpoint  # noqa: E402
+from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, save_checkpoint  # noqa: E402
 from fer_edge.training.config import TrainConfig  # noqa: E402
 from fer_edge.training.inference import predict_logits  # noqa: E402
 
@@ -25,7 +25,7 @@ def checkpoint(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     config = TrainConfig(architecture="tiny")
     faces = load_faces("sample:70")
-    record = Record(
+    record = CheckpointInfo(
         config=config,
         mean=0.5,
         std=0.25,

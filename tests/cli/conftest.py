@@ -14,7 +14,7 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         import torch
 
         from fer_edge.data.load import load_faces
-        from fer_edge.training.checkpoint import Record, classifier_from_config, save_checkpoint
+        from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, save_checkpoint
         from fer_edge.training.config import TrainConfig
 
         torch.manual_seed(seed)
@@ -23,7 +23,7 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         (folder / "checkpoints").mkdir(parents=True)
         faces = load_faces("sample:70")
         mean, std = faces.train.mean_and_std()
-        record = Record(
+        record = CheckpointInfo(
             config=config,
             mean=mean,
             std=std,

@@ -13,7 +13,7 @@ from fer_edge.data.load import load_faces
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
 from fer_edge.export.reference import PixelsToProbabilities
 from fer_edge.training.augmentation import normalise
-from fer_edge.training.checkpoint import Record, classifier_from_config, save_checkpoint
+from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, save_checkpoint
 from fer_edge.training.config import TrainConfig
 
 DATA = "sample:420"
@@ -71,7 +71,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, drawn_faces: FaceData) ->
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    record = Record(
+    record = CheckpointInfo(
         config=config,
         mean=mean,
         std=std,

@@ -102,8 +102,8 @@ class _Poisoned(FacialExpressionClassifier):
         super().__init__(network)
         self.first_bad_step, self.what, self.steps = first_bad_step, what, 0
 
-    def training_step(self, batch: Batch):
-        loss, sums = super().training_step(batch)
+    def training_step(self, batch: Batch, *loss):
+        loss, sums = super().training_step(batch, *loss)
         self.steps += 1
         if self.steps > self.first_bad_step:
             weight = next(self.parameters())
