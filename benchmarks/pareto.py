@@ -24,9 +24,9 @@ from fer_edge.evaluation.canvas import (
     save_png,
     style_plot,
 )
+from fer_edge.export.card.tables import markdown_table
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
-from fer_edge.export.tables import markdown_table
-from fer_edge.export.timing import time_in_turns
+from fer_edge.export.quantization.timing import time_in_turns
 from fer_edge.runtime.model_file import read_model
 from fer_edge.training.config import AugmentConfig, TrainConfig
 from fer_edge.training.hardware import describe_machine

@@ -10,7 +10,7 @@ from fer_edge.benchmark.columns import Column
 from fer_edge.benchmark.comparison import Comparison
 from fer_edge.benchmark.results import Benchmark, RowResult, by_setting
 from fer_edge.benchmark.verdict import ties
-from fer_edge.export.tables import markdown_table
+from fer_edge.export.card.tables import markdown_table
 
 METHOD = """\
 Each row ran in its own process with the same thread budget in every pool. Rows took turns over {rounds} rounds, in an

@@ -4,14 +4,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_edge.export.cards import describe
+from fer_edge.export.card.metadata import describe
 from fer_edge.export.exporter import load_reference
-from fer_edge.export.formats import onnx_bytes, pt2_bytes, torchscript_bytes
-from fer_edge.export.half import halve
-from fer_edge.export.network import export_network
-from fer_edge.export.preprocessing import with_preprocessing
+from fer_edge.export.formats.onnx import onnx_bytes, pt2_bytes, torchscript_bytes
+from fer_edge.export.graph.float16 import halve
+from fer_edge.export.graph.network import export_network
+from fer_edge.export.graph.preprocessing import with_preprocessing
+from fer_edge.export.graph.versions import read_versions
 from fer_edge.export.publish import default_name
-from fer_edge.export.versions import read_versions
 from fer_edge.training.checkpoint import checkpoint_path
 
 if TYPE_CHECKING:

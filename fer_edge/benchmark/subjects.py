@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from fer_edge.benchmark.rows import CHECKPOINT, ONNXRUNTIME, OPENVINO, PT2, TORCHSCRIPT, Subject, family_of
 from fer_edge.errors import FerEdgeError, MissingExtraError, ModelError
 from fer_edge.metadata import SUFFIXES, ModelMetadata
+from fer_edge.runtime.checksum import file_sha256, verify_zip_checksum
 from fer_edge.runtime.claims import check_format
 from fer_edge.runtime.model_file import check_beside, is_archive, read_model, read_model_bytes
-from fer_edge.runtime.seal import file_sha256, verify_zip_seal
 
 if TYPE_CHECKING:
     from fer_edge.benchmark.rivals import Rivals
@@ -44,7 +44,7 @@ def read_subject(path: Path, *, trust: bool = False) -> Subject:
 
 def read_archive(path: Path, data: bytes) -> ModelMetadata:
     """The card of a torchscript or pt2 file, whose seal is checked and whose code is not run. Raises ModelError."""
-    card = ModelMetadata.from_json(verify_zip_seal(data, str(path)), where=str(path))
+    card = ModelMetadata.from_json(verify_zip_checksum(data, str(path)), where=str(path))
     check_format(path, card)
     check_beside(path, card, file_sha256(data))
     return card

@@ -98,7 +98,7 @@ def export(
 
 
 def _export_weights(request: "ExportRequest", json_output: bool) -> None:
-    from fer_edge.export.half_weights import export_half_weights
+    from fer_edge.export.formats.weights import export_half_weights
 
     done = export_half_weights(request)
     if json_output:

@@ -41,7 +41,7 @@ def verify(
 
         python cli.py verify exported/NAME.onnx --checkpoint runs/NAME --locate
     """
-    from fer_edge.export.verification import VerifyRequest, verify_model
+    from fer_edge.export.parity.verification import VerifyRequest, verify_model
     from fer_edge.files import make_folder, write_text
 
     request = VerifyRequest(

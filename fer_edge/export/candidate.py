@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from fer_edge.errors import ModelError
 from fer_edge.evaluation.metrics import softmax
-from fer_edge.export.formats import ONNXRUNTIME_FORMATS
-from fer_edge.export.network import LOGITS
-from fer_edge.export.preprocessing import PROBABILITIES
-from fer_edge.export.reference import PixelsToProbabilities
+from fer_edge.export.formats.onnx import ONNXRUNTIME_FORMATS
+from fer_edge.export.graph.network import LOGITS
+from fer_edge.export.graph.preprocessing import PROBABILITIES
+from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.metadata import PIXELS, SUFFIXES, ModelMetadata
+from fer_edge.runtime.checksum import file_sha256, verify_zip_checksum
 from fer_edge.runtime.claims import check_format
 from fer_edge.runtime.model_file import check_beside, read_model, read_model_bytes
 from fer_edge.runtime.providers import choose_provider
-from fer_edge.runtime.seal import file_sha256, verify_zip_seal
 from fer_edge.runtime.session import onnxruntime_errors, open_session
 
 _Outputs = dict[str, NDArray[np.float32]]
@@ -97,7 +97,7 @@ def _onnxruntime_candidate(path: Path, threads: int) -> Candidate:
 
 def _torch_candidate(path: Path, file_format: str) -> Candidate:
     data = read_model_bytes(path)
-    card = ModelMetadata.from_json(verify_zip_seal(data, str(path)), where=str(path))
+    card = ModelMetadata.from_json(verify_zip_checksum(data, str(path)), where=str(path))
     check_format(path, card)
     sha256 = file_sha256(data)
     check_beside(path, card, sha256)

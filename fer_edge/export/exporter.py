@@ -13,8 +13,8 @@ from fer_edge.data.faces import FaceData, FaceSet
 from fer_edge.data.load import load_faces
 from fer_edge.errors import ModelError
 from fer_edge.export.candidate import Candidate, open_candidate
-from fer_edge.export.cards import describe
-from fer_edge.export.formats import (
+from fer_edge.export.card.metadata import describe
+from fer_edge.export.formats.onnx import (
     ONNXRUNTIME_FORMATS,
     onnx_bytes,
     ort_bytes,
@@ -22,17 +22,17 @@ from fer_edge.export.formats import (
     refuse_precision,
     torchscript_bytes,
 )
-from fer_edge.export.half import halve
-from fer_edge.export.instruction_sets import target_named
-from fer_edge.export.int8 import QuantisationReport, quantise_and_judge
-from fer_edge.export.network import export_network
-from fer_edge.export.parity import Parity, measure_parity
-from fer_edge.export.preprocessing import with_preprocessing
+from fer_edge.export.graph.float16 import halve
+from fer_edge.export.graph.network import export_network
+from fer_edge.export.graph.preprocessing import with_preprocessing
+from fer_edge.export.graph.reference import PixelsToProbabilities
+from fer_edge.export.graph.versions import OPSET, read_versions
+from fer_edge.export.parity.comparison import Parity, measure_parity
+from fer_edge.export.parity.report import parity_summary
+from fer_edge.export.parity.tolerance import check_max_drop
 from fer_edge.export.publish import default_name, model_path, publish
-from fer_edge.export.reference import PixelsToProbabilities
-from fer_edge.export.report import parity_summary
-from fer_edge.export.tolerance import check_max_drop
-from fer_edge.export.versions import OPSET, read_versions
+from fer_edge.export.quantization.report import QuantisationReport, quantise_and_judge
+from fer_edge.export.quantization.targets import target_named
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
 from fer_edge.training.evaluate import faces_of
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from fer_edge.errors import ModelError
 from fer_edge.export.candidate import Candidate
-from fer_edge.export.int8 import QuantisationReport
-from fer_edge.export.model_card import model_card_markdown
-from fer_edge.export.parity import Parity
+from fer_edge.export.card.model_card import model_card_markdown
+from fer_edge.export.parity.comparison import Parity
+from fer_edge.export.quantization.report import QuantisationReport
 from fer_edge.files import TEMPORARY_PREFIX, make_folder, storage_errors, sync_folder, write_bytes, write_text
-from fer_edge.metadata import SUFFIXES, ModelMetadata, beside_json, card_beside
+from fer_edge.metadata import SUFFIXES, ModelMetadata, read_sidecar, sidecar_json
 from fer_edge.training.checkpoint import BEST, LAST
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -53,7 +53,7 @@ def model_path(folder: Path, name: str, file_format: str, note: Callable[[str], 
                 raise _not_ours(other, f"one without its card {beside.name}")
         return path
     try:
-        card, _ = card_beside(beside.read_bytes(), where=str(beside))
+        card, _ = read_sidecar(beside.read_bytes(), where=str(beside))
     except (OSError, ModelError) as error:
         raise _not_ours(beside, "another file") from error
     if card.format != file_format and beside.with_suffix(SUFFIXES[card.format]).is_file():
@@ -92,7 +92,7 @@ def publish(
     with storage_errors(path), tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path.parent) as name:
         stage = Path(name)
         write_text(stage / for_people.name, text)
-        write_text(stage / beside.name, beside_json(card, candidate.sha256))
+        write_text(stage / beside.name, sidecar_json(card, candidate.sha256))
         write_bytes(stage / path.name, data)
         for target in (for_people, beside, path):
             (stage / target.name).replace(target)

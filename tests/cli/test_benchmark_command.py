@@ -16,9 +16,9 @@ from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
 from fer_edge.cli import app
-from fer_edge.metadata import CARD_KEY, UNSEALED, ModelMetadata
+from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
+from fer_edge.runtime.checksum import add_checksum
 from fer_edge.runtime.providers import missing_for_cuda
-from fer_edge.runtime.seal import seal
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SHORT = ("--quick", "--rounds", "2", "--batch-sizes", "1", "--runtimes", "onnxruntime", "--data", "sample:70")
@@ -44,9 +44,9 @@ def slowed(path: Path) -> None:
     for offset, node in enumerate(added, start=1):
         model.graph.node.insert(place + offset, node)
     for entry in model.metadata_props:
-        if entry.key == CARD_KEY:
-            entry.value = replace(ModelMetadata.from_json(entry.value), content_sha256=UNSEALED).to_json()
-    path.write_bytes(seal(model.SerializeToString()))
+        if entry.key == METADATA_KEY:
+            entry.value = replace(ModelMetadata.from_json(entry.value), content_sha256=NO_CHECKSUM).to_json()
+    path.write_bytes(add_checksum(model.SerializeToString()))
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from fer_edge.cli import app
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
-from fer_edge.export.formats import onnx_bytes
-from fer_edge.metadata import CARD_KEY, ModelMetadata
+from fer_edge.export.formats.onnx import onnx_bytes
+from fer_edge.metadata import METADATA_KEY, ModelMetadata
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def damaged(model, tmp_path_factory) -> tuple[Path, str]:
     values = onnx.numpy_helper.to_array(weights).copy()
     values.flat[4] += 5
     weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
-    card = ModelMetadata.from_json({entry.key: entry.value for entry in graph.metadata_props}[CARD_KEY])
+    card = ModelMetadata.from_json({entry.key: entry.value for entry in graph.metadata_props}[METADATA_KEY])
     path = tmp_path_factory.mktemp("damaged") / "model.onnx"
     path.write_bytes(onnx_bytes(graph, card))
     return path, node.name
@@ -60,7 +60,7 @@ def test_the_shipped_int8_model_passes_and_with_red_and_blue_swapped_it_fails(tm
     luma = next(tensor for tensor in graph.graph.initializer if tensor.name == "preprocessing.luma_scaled")
     if swapped:
         luma.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(luma)[::-1].copy(), luma.name))
-    card = ModelMetadata.from_json({entry.key: entry.value for entry in graph.metadata_props}[CARD_KEY])
+    card = ModelMetadata.from_json({entry.key: entry.value for entry in graph.metadata_props}[METADATA_KEY])
     path = tmp_path / "resealed.onnx"
     path.write_bytes(onnx_bytes(graph, card))
     done = run("verify", path, "--checkpoint", exported / "fer-resnet18.pt")
@@ -70,7 +70,7 @@ def test_the_shipped_int8_model_passes_and_with_red_and_blue_swapped_it_fails(tm
 @pytest.mark.parametrize(("raw", "name"), [(True, "mean"), (False, "std")])
 def test_a_card_of_another_normalisation_fails(run_folder, tmp_path, raw, name):
     graph = onnx.load(export_checkpoint(ExportRequest(run_folder, folder=tmp_path, raw=raw)).paths[0])
-    card = ModelMetadata.from_json({entry.key: entry.value for entry in graph.metadata_props}[CARD_KEY])
+    card = ModelMetadata.from_json({entry.key: entry.value for entry in graph.metadata_props}[METADATA_KEY])
     path = tmp_path / "resealed.onnx"
     path.write_bytes(onnx_bytes(graph, replace(card, **{name: 0.25})))
     done = run("verify", path, "--checkpoint", run_folder)
@@ -112,7 +112,7 @@ def test_other_logits_beside_right_probabilities_exit_3(model, run_folder, tmp_p
         node.input[:] = ["own_logits" if value == name else value for value in node.input]
         node.output[:] = ["own_logits" if value == name else value for value in node.output]
     graph.graph.node.append(onnx.helper.make_node("Mul", ["own_logits", "factor"], [name]))
-    card = ModelMetadata.from_json({entry.key: entry.value for entry in graph.metadata_props}[CARD_KEY])
+    card = ModelMetadata.from_json({entry.key: entry.value for entry in graph.metadata_props}[METADATA_KEY])
     path = tmp_path / "model.onnx"
     path.write_bytes(onnx_bytes(graph, card))
     done = run("verify", path, "--checkpoint", run_folder, "--json")

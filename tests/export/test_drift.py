@@ -4,8 +4,8 @@ import torch
 
 from fer_edge.data.load import load_faces
 from fer_edge.data.sample import write_sample
-from fer_edge.export.drift import GRAIN, SCALE, Drift, DriftRow, make_photos, measure_drift, preparations
 from fer_edge.export.exporter import judging_faces
+from fer_edge.export.parity.skew import GRAIN, SCALE, Drift, DriftRow, make_photos, measure_drift, preparations
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from fer_edge.errors import ModelError
 from fer_edge.export import exporter
 from fer_edge.export.candidate import open_candidate
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
-from fer_edge.export.formats import onnx_bytes
-from fer_edge.export.parity import measure_parity
+from fer_edge.export.formats.onnx import onnx_bytes
+from fer_edge.export.parity.comparison import measure_parity
 from fer_edge.export.publish import publish
-from fer_edge.metadata import CARD_KEY, UNSEALED
+from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM
 from fer_edge.runtime.classifier import Classifier
 
 
@@ -63,7 +63,7 @@ def test_card_states_the_file_and_the_checkpoint(exported_tiny, tiny_run):
     assert card["training_data"] == {"source": "sample:420", "fingerprint": tiny_run.faces.fingerprint(), "seed": 0}
     assert card["input"]["shape"] == ["batch", "height", "width", "channels"]
     assert card["metrics"]["validation"]["accuracy"] == 0.5
-    inside = {entry.key: entry.value for entry in model.metadata_props}[CARD_KEY]
+    inside = {entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY]
     assert json.loads(inside)["content_sha256"] == card["content_sha256"]
 
 
@@ -202,7 +202,7 @@ def test_a_crash_while_publishing_leaves_no_pair_that_loads_and_does_not_match(
     monkeypatch.setattr(Path, "replace", crash)
     candidate = open_candidate(exported_tiny)
     other = replace(candidate.card, created="2030-01-01")
-    data = onnx_bytes(onnx.load(exported_tiny), replace(other, content_sha256=UNSEALED))
+    data = onnx_bytes(onnx.load(exported_tiny), replace(other, content_sha256=NO_CHECKSUM))
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "tiny-run.onnx").write_bytes(data)
     candidate = open_candidate(tmp_path / "new" / "tiny-run.onnx")

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from fer_edge.errors import ModelError
-from fer_edge.export import half_weights
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
-from fer_edge.export.half_weights import export_half_weights
+from fer_edge.export.formats.onnx import weights as half_weights
+from fer_edge.export.formats.weights import export_half_weights
 from fer_edge.training.checkpoint import load_classifier, read_checkpoint
 
 

@@ -11,16 +11,16 @@ from onnx import numpy_helper
 from fer_edge.data.faces import FaceSet
 from fer_edge.errors import DataError, ModelError
 from fer_edge.evaluation.metrics import evaluate_probabilities
-from fer_edge.export import int8
-from fer_edge.export.blame import blame_layers
-from fer_edge.export.calibration import METHODS, calibrate, network_input, split_training_faces
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
-from fer_edge.export.instruction_sets import INT8_SYMMETRIC, TARGETS, UINT8, detect_target, target_named
-from fer_edge.export.int8 import quantise_and_judge
-from fer_edge.export.network import export_network
-from fer_edge.export.preprocessing import with_preprocessing
-from fer_edge.export.quantise import Recipe, Trial, choose, find_best, quantise, run_network
-from fer_edge.export.timing import LatencyPair, compare_latency
+from fer_edge.export.graph.network import export_network
+from fer_edge.export.graph.preprocessing import with_preprocessing
+from fer_edge.export.quantization import report as int8
+from fer_edge.export.quantization.calibration import METHODS, calibrate, network_input, split_training_faces
+from fer_edge.export.quantization.report import quantise_and_judge
+from fer_edge.export.quantization.search import Recipe, Trial, choose, find_best, quantise, run_network
+from fer_edge.export.quantization.sensitivity import blame_layers
+from fer_edge.export.quantization.targets import INT8_SYMMETRIC, TARGETS, UINT8, detect_target, target_named
+from fer_edge.export.quantization.timing import LatencyPair, compare_latency
 from fer_edge.runtime.classifier import Classifier
 
 FASTER = LatencyPair(fp32_ms=2.0, int8_ms=1.0, speedup=2.0, runs=40)

@@ -3,13 +3,13 @@ import onnx
 import pytest
 
 from fer_edge.errors import ModelError
-from fer_edge.export.calibration import calibrate, network_input
-from fer_edge.export.half import halve
-from fer_edge.export.instruction_sets import UINT8
-from fer_edge.export.locate import compare_layers, first_parting
-from fer_edge.export.network import export_network
-from fer_edge.export.preprocessing import with_preprocessing
-from fer_edge.export.quantise import Recipe, quantise
+from fer_edge.export.graph.float16 import halve
+from fer_edge.export.graph.network import export_network
+from fer_edge.export.graph.preprocessing import with_preprocessing
+from fer_edge.export.parity.divergence import compare_layers, first_parting
+from fer_edge.export.quantization.calibration import calibrate, network_input
+from fer_edge.export.quantization.search import Recipe, quantise
+from fer_edge.export.quantization.targets import UINT8
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_edge.errors import ModelError
-from fer_edge.export import network as network_module
-from fer_edge.export.network import export_network, pool_globally
-from fer_edge.export.versions import OPSET, Versions, read_versions
+from fer_edge.export.graph import network as network_module
+from fer_edge.export.graph.network import export_network, pool_globally
+from fer_edge.export.graph.versions import OPSET, Versions, read_versions
 from fer_edge.training.architectures import build_classifier
 
 

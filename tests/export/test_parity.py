@@ -8,17 +8,17 @@ import pytest
 
 from fer_edge.errors import ModelError
 from fer_edge.export.candidate import open_candidate
-from fer_edge.export.formats import onnx_bytes, torchscript_bytes
-from fer_edge.export.parity import SQNR_CEILING_DB, measure_parity, sqnr_db
-from fer_edge.export.probes import make_probes
-from fer_edge.export.report import draw_parity, parity_markdown, parity_summary
-from fer_edge.export.tables import signed
-from fer_edge.export.tolerance import TOLERANCES
-from fer_edge.metadata import CARD_KEY, ModelMetadata
+from fer_edge.export.card.tables import signed
+from fer_edge.export.formats.onnx import onnx_bytes, torchscript_bytes
+from fer_edge.export.parity.comparison import SQNR_CEILING_DB, measure_parity, sqnr_db
+from fer_edge.export.parity.probes import make_probes
+from fer_edge.export.parity.report import draw_parity, parity_markdown, parity_summary
+from fer_edge.export.parity.tolerance import TOLERANCES
+from fer_edge.metadata import METADATA_KEY, ModelMetadata
 
 
 def card_of(model: onnx.ModelProto) -> ModelMetadata:
-    return ModelMetadata.from_json({entry.key: entry.value for entry in model.metadata_props}[CARD_KEY])
+    return ModelMetadata.from_json({entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY])
 
 
 @pytest.fixture(scope="module")

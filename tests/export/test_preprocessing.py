@@ -4,9 +4,9 @@ import onnxruntime
 import pytest
 import torch
 
-from fer_edge.export.network import export_network
-from fer_edge.export.preprocessing import with_preprocessing
-from fer_edge.export.reference import PixelsToProbabilities
+from fer_edge.export.graph.network import export_network
+from fer_edge.export.graph.preprocessing import with_preprocessing
+from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.runtime.images import face_pixels
 from fer_edge.training.architectures import build_classifier
 

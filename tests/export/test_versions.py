@@ -4,7 +4,7 @@ import onnx
 import pytest
 
 from fer_edge.errors import ModelError
-from fer_edge.export.versions import RELEASES, Versions, read_versions, smallest_ir_version
+from fer_edge.export.graph.versions import RELEASES, Versions, read_versions, smallest_ir_version
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from languages import FIXTURES, INSTALL_TIMEOUT_S, run
 
 from fer_edge.data.sample import draw_face
-from fer_edge.export.snippets import snippets
+from fer_edge.export.card.snippets import snippets
 from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.classifier import Classifier
 

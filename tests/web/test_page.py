@@ -215,8 +215,8 @@ def write_exported_fixture(fixtures: Path, path: Path) -> None:
     """The fixture's network behind the exporter's preprocessing, whose resize is kept off WebGPU by its name."""
     import onnx
 
-    from fer_edge.export.network import FACES
-    from fer_edge.export.preprocessing import with_preprocessing
+    from fer_edge.export.graph.network import FACES
+    from fer_edge.export.graph.preprocessing import with_preprocessing
 
     network = onnx.load(fixtures / "tiny_raw.onnx")
     for node in network.graph.node:

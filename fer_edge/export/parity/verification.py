@@ -9,15 +9,15 @@ import onnx
 
 from fer_edge.errors import ModelError
 from fer_edge.export.candidate import Candidate, format_of, open_candidate
-from fer_edge.export.drift import Drift, measure_drift
+from fer_edge.export.card.tables import markdown_table
 from fer_edge.export.exporter import JudgingFaces, judging_faces, load_reference
-from fer_edge.export.locate import LayerDifference, compare_layers, first_parting
-from fer_edge.export.network import export_network
-from fer_edge.export.parity import Parity, measure_parity
-from fer_edge.export.reference import PixelsToProbabilities
-from fer_edge.export.report import draw_parity, parity_markdown, parity_summary
-from fer_edge.export.tables import markdown_table
-from fer_edge.export.tolerance import check_max_drop
+from fer_edge.export.graph.network import export_network
+from fer_edge.export.graph.reference import PixelsToProbabilities
+from fer_edge.export.parity.comparison import Parity, measure_parity
+from fer_edge.export.parity.divergence import LayerDifference, compare_layers, first_parting
+from fer_edge.export.parity.report import draw_parity, parity_markdown, parity_summary
+from fer_edge.export.parity.skew import Drift, measure_drift
+from fer_edge.export.parity.tolerance import check_max_drop
 from fer_edge.metadata import ModelMetadata
 from fer_edge.training.checkpoint import CheckpointInfo
 from fer_edge.training.evaluate import faces_of

@@ -9,9 +9,9 @@ from typing import Any
 
 import fer_edge
 from fer_edge.data.problems import printable
-from fer_edge.export.network import FACES, LOGITS
-from fer_edge.export.preprocessing import IMAGE, PROBABILITIES
-from fer_edge.export.versions import Versions
+from fer_edge.export.graph.network import FACES, LOGITS
+from fer_edge.export.graph.preprocessing import IMAGE, PROBABILITIES
+from fer_edge.export.graph.versions import Versions
 from fer_edge.labels import NUM_EXPRESSIONS
 from fer_edge.metadata import NORMALISED, PIXELS, InputContract, ModelMetadata, TensorContract, TrainingData
 from fer_edge.training.checkpoint import CheckpointInfo

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fer_edge.data.faces import FaceSet
-from fer_edge.export.reference import PixelsToProbabilities
-from fer_edge.export.tables import markdown_table, signed
+from fer_edge.export.card.tables import markdown_table, signed
+from fer_edge.export.graph.reference import PixelsToProbabilities
 
 MAX_FACES = 512
 """Faces that are scored, drawn from the labelled ones: each mistake is one more pass over them."""

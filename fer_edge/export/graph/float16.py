@@ -2,7 +2,7 @@
 
 import onnx
 
-from fer_edge.export.network import FACES, LOGITS
+from fer_edge.export.graph.network import FACES, LOGITS
 
 
 def halve(network: onnx.ModelProto) -> onnx.ModelProto:

@@ -9,12 +9,12 @@ import onnx
 from fer_edge.data.faces import FaceData
 from fer_edge.data.leaks import leaked
 from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities, softmax
-from fer_edge.export.calibration import split_training_faces
-from fer_edge.export.instruction_sets import Target, target_named
-from fer_edge.export.preprocessing import with_preprocessing
-from fer_edge.export.quantise import ACCEPTABLE_DROP_POINTS, Quantised, find_best, run_pixel_model
-from fer_edge.export.tables import markdown_table, signed
-from fer_edge.export.timing import LatencyPair, compare_latency
+from fer_edge.export.card.tables import markdown_table, signed
+from fer_edge.export.graph.preprocessing import with_preprocessing
+from fer_edge.export.quantization.calibration import split_training_faces
+from fer_edge.export.quantization.search import ACCEPTABLE_DROP_POINTS, Quantised, find_best, run_pixel_model
+from fer_edge.export.quantization.targets import Target, target_named
+from fer_edge.export.quantization.timing import LatencyPair, compare_latency
 from fer_edge.labels import EXPRESSIONS
 
 MAX_DROP_POINTS = 0.5

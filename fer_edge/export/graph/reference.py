@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fer_edge.export.preprocessing import LUMA
+from fer_edge.export.graph.preprocessing import LUMA
 
 MAX_VALUE = 255.0
 

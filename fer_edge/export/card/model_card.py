@@ -4,10 +4,10 @@ Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting".
 """
 
 from fer_edge.data.sample import is_sample
-from fer_edge.export.int8 import QuantisationReport
-from fer_edge.export.parity import Parity
-from fer_edge.export.snippets import snippets
-from fer_edge.export.tables import markdown_table
+from fer_edge.export.card.snippets import snippets
+from fer_edge.export.card.tables import markdown_table
+from fer_edge.export.parity.comparison import Parity
+from fer_edge.export.quantization.report import QuantisationReport
 from fer_edge.metadata import NORMALISED, ModelMetadata, TensorContract
 
 _LIMITS = """\

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_edge.export.network import FACES, LOGITS
+from fer_edge.export.graph.network import FACES, LOGITS
 from fer_edge.labels import NUM_EXPRESSIONS
 
 IMAGE = "image"

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from fer_edge.export.calibration import OneBatch
+from fer_edge.export.quantization.calibration import OneBatch
 
 
 def tensor_errors(

@@ -14,8 +14,8 @@ from fer_edge.evaluation.canvas import (
     save_png,
     style_plot,
 )
-from fer_edge.export.parity import Parity
-from fer_edge.export.tables import markdown_table, signed
+from fer_edge.export.card.tables import markdown_table, signed
+from fer_edge.export.parity.comparison import Parity
 
 _FLOOR = 1e-9
 """Identical answers have no logarithm: they are drawn here."""

@@ -11,11 +11,11 @@ import onnx
 from numpy.typing import NDArray
 
 from fer_edge.data.faces import FaceSet
-from fer_edge.export.blame import blame_layers
-from fer_edge.export.calibration import METHODS, TrainingFaces, batches, calibrate, network_input
-from fer_edge.export.instruction_sets import Activations, Target
-from fer_edge.export.network import FACES, LOGITS
-from fer_edge.export.preprocessing import IMAGE
+from fer_edge.export.graph.network import FACES, LOGITS
+from fer_edge.export.graph.preprocessing import IMAGE
+from fer_edge.export.quantization.calibration import METHODS, TrainingFaces, batches, calibrate, network_input
+from fer_edge.export.quantization.sensitivity import blame_layers
+from fer_edge.export.quantization.targets import Activations, Target
 
 MAX_LAYERS_IN_FLOAT = 6
 """More float layers than these would undo the speed; the accuracy gate then speaks."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fer_edge.data.faces import FaceSet
 from fer_edge.errors import DataError
-from fer_edge.export.network import FACES
+from fer_edge.export.graph.network import FACES
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 

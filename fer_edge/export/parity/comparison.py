@@ -12,9 +12,9 @@ from fer_edge.data.faces import FaceSet
 from fer_edge.errors import ModelError
 from fer_edge.evaluation.metrics import softmax
 from fer_edge.export.candidate import Answer, Candidate
-from fer_edge.export.probes import Probe, make_probes
-from fer_edge.export.reference import PixelsToProbabilities
-from fer_edge.export.tolerance import TOLERANCES, Tolerance
+from fer_edge.export.graph.reference import PixelsToProbabilities
+from fer_edge.export.parity.probes import Probe, make_probes
+from fer_edge.export.parity.tolerance import TOLERANCES, Tolerance
 
 BATCHES = (1, 5, 64)
 """Batch sizes that are checked: the one of a live camera, an odd one, and a large one."""

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from fer_edge.errors import ModelError
-from fer_edge.metadata import CARD_KEY, ModelMetadata
-from fer_edge.runtime.seal import content_hash_of_zip, seal, verify_zip_seal
+from fer_edge.metadata import METADATA_KEY, ModelMetadata
+from fer_edge.runtime.checksum import add_checksum, content_hash_of_zip, verify_zip_checksum
 
 ONNXRUNTIME_FORMATS = ("onnx", "ort")
 """Formats that onnxruntime runs; the others need torch, and loading them runs code."""
@@ -23,7 +23,7 @@ _EXAMPLE_SHAPE = (2, 61, 53, 3)
 
 def onnx_bytes(model: onnx.ModelProto, card: ModelMetadata) -> bytes:
     """``model`` with ``card`` in its metadata, sealed. A card that was there before is replaced."""
-    return seal(_with_card(model, card).SerializeToString(), card.name)
+    return add_checksum(_with_card(model, card).SerializeToString(), card.name)
 
 
 def ort_bytes(model: onnx.ModelProto, card: ModelMetadata) -> bytes:
@@ -42,7 +42,7 @@ def ort_bytes(model: onnx.ModelProto, card: ModelMetadata) -> bytes:
         options.optimized_model_filepath = str(path)
         content = _with_card(model, card).SerializeToString()
         onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        return seal(path.read_bytes(), card.name)
+        return add_checksum(path.read_bytes(), card.name)
 
 
 def torchscript_bytes(module: nn.Module, card: ModelMetadata) -> bytes:
@@ -55,7 +55,7 @@ def torchscript_bytes(module: nn.Module, card: ModelMetadata) -> bytes:
         traced = torch.jit.trace(module.eval(), (torch.zeros(_EXAMPLE_SHAPE, dtype=torch.uint8),), check_trace=False)
 
         def save(stream: io.BytesIO, text: str) -> None:
-            torch.jit.save(traced, stream, _extra_files={CARD_KEY: text})
+            torch.jit.save(traced, stream, _extra_files={METADATA_KEY: text})
 
         return _sealed_zip(save, card)
 
@@ -72,7 +72,7 @@ def pt2_bytes(module: nn.Module, card: ModelMetadata) -> bytes:
         )
 
         def save(stream: io.BytesIO, text: str) -> None:
-            torch.export.save(program, stream, extra_files={CARD_KEY: text})
+            torch.export.save(program, stream, extra_files={METADATA_KEY: text})
 
         return _sealed_zip(save, card)
 
@@ -80,8 +80,8 @@ def pt2_bytes(module: nn.Module, card: ModelMetadata) -> bytes:
 def _with_card(model: onnx.ModelProto, card: ModelMetadata) -> onnx.ModelProto:
     labelled = onnx.ModelProto()
     labelled.CopyFrom(model)
-    kept = {entry.key: entry.value for entry in model.metadata_props if entry.key != CARD_KEY}
-    onnx.helper.set_model_props(labelled, {**kept, CARD_KEY: card.to_json()})
+    kept = {entry.key: entry.value for entry in model.metadata_props if entry.key != METADATA_KEY}
+    onnx.helper.set_model_props(labelled, {**kept, METADATA_KEY: card.to_json()})
     labelled.producer_name, labelled.producer_version = "fer_edge", card.versions["fer_edge"]
     return labelled
 
@@ -91,8 +91,8 @@ def _sealed_zip(save: Callable[[io.BytesIO, str], None], card: ModelMetadata) ->
     unsealed = io.BytesIO()
     save(unsealed, card.to_json())
     sealed = io.BytesIO()
-    save(sealed, card.sealed(content_hash_of_zip(unsealed.getvalue(), card.name)).to_json())
-    verify_zip_seal(sealed.getvalue(), card.name)  # raises ModelError should torch ever write two files differently
+    save(sealed, card.with_checksum(content_hash_of_zip(unsealed.getvalue(), card.name)).to_json())
+    verify_zip_checksum(sealed.getvalue(), card.name)  # raises ModelError should torch ever write two files differently
     return sealed.getvalue()
 
 

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from fer_edge.errors import ModelError
-from fer_edge.export.versions import OPSET, read_versions, smallest_ir_version
+from fer_edge.export.graph.versions import OPSET, read_versions, smallest_ir_version
 
 FACES = "faces"
 """Name of the normalised faces: the input of a raw model, an inner value of any other."""

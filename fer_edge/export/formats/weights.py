@@ -16,8 +16,8 @@ import torch
 from fer_edge.errors import CheckpointError, ModelError
 from fer_edge.evaluation.metrics import softmax
 from fer_edge.export.exporter import ExportRequest, judging_faces
+from fer_edge.export.parity.tolerance import TOLERANCES
 from fer_edge.export.publish import check_name, default_name
-from fer_edge.export.tolerance import TOLERANCES
 from fer_edge.files import make_folder, write_bytes
 from fer_edge.training.checkpoint import checkpoint_path, load_classifier, read_checkpoint, save_checkpoint
 from fer_edge.training.evaluate import faces_of

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fer_edge.errors import ModelError
-from fer_edge.export.network import FACES, LOGITS
-from fer_edge.export.parity import SQNR_CEILING_DB, sqnr_db
-from fer_edge.export.preprocessing import is_raw
-from fer_edge.export.reference import PixelsToProbabilities
-from fer_edge.export.weights import DEQUANTISED, weight_errors
+from fer_edge.export.graph.network import FACES, LOGITS
+from fer_edge.export.graph.preprocessing import is_raw
+from fer_edge.export.graph.reference import PixelsToProbabilities
+from fer_edge.export.parity.comparison import SQNR_CEILING_DB, sqnr_db
+from fer_edge.export.parity.weights import DEQUANTISED, weight_errors
 from fer_edge.runtime.session import session_options
 
 PARTING_DB = {"fp32": 80.0, "fp16": 35.0, "int8": 10.0}
