@@ -8,10 +8,15 @@ import typer
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run
 from fer_edge.cli.tables import result_table
+from fer_edge.cli.typed import LabelsOfFaces
 from fer_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from fer_edge.evaluation.judgement import Evaluation
+    from fer_edge.evaluation.evaluation import Evaluation
+    from fer_edge.evaluation.votes import VoteMetrics
+
+MAX_COLUMNS = 12
+"""With more classes than this, the pairs that are confused most are listed instead of the matrix."""
 
 
 def evaluate(
@@ -24,6 +29,7 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(help="Labelled faces. [default: those of the run; for a model, fer2013/ here]")
     ] = None,
+    labels: LabelsOfFaces = None,
     split: Annotated[
         Literal["validation", "test"], typer.Option(help="Choose on validation; look at test once.")
     ] = "validation",
@@ -37,11 +43,14 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N (a checkpoint's).")] = "auto",
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for figures and pictures. [default: the run's; for a model, nothing is written]"),
+        typer.Option(help="Folder for figures and plots. [default: the run's; for a model, nothing is written]"),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure accuracy, F1, confusion and calibration of a checkpoint or a model, with and without leaked faces.
+
+    Faces with several annotators' votes (FER+) are compared with these, too. Where the faces have other classes than
+    the model, those of the same name are compared, and faces of classes that it has not are left out.
 
     Examples:
 
@@ -51,28 +60,32 @@ def evaluate(
     """
     if model is not None and checkpoint is not None:
         raise UsageError("expected --checkpoint or --model, found both; leave one out")
-    judged: dict[str, Any] = {
+    evaluated: dict[str, Any] = {
         "source": data,
+        "labels": labels,
         "split": split,
         "drop_leaks": drop_leaks,
         "skip_bad": skip_bad,
         "augmentation": augmentation,
     }
     if model is not None:
-        from fer_edge.evaluation.canvas import require_matplotlib
         from fer_edge.evaluation.model import evaluate_model
+        from fer_edge.evaluation.plot_style import require_matplotlib
 
         if out is not None:
             require_matplotlib()
-        done = evaluate_model(model, provider=device, **judged)
+        done = evaluate_model(model, provider=device, **evaluated)
     else:
         from fer_edge.training.evaluate import evaluate_checkpoint
 
         checkpoint = checkpoint or only_run(Path("runs"))
-        done = evaluate_checkpoint(checkpoint, device=device, **judged)
+        done = evaluate_checkpoint(checkpoint, device=device, **evaluated)
         out = out or _run_of(checkpoint)
     if not done.is_training_data_set:
         note(f"{done.data_source} is not the data set of the training run: its train split may hold these very faces")
+    if done.left_out:
+        faces = ", ".join(f"{number:,} {name}" for name, number in done.left_out.items())
+        note(f"left out, because the {done.subject.kind} has no such class: {faces}")
     if json_output:
         result_json(done.to_dict())
     else:
@@ -90,26 +103,31 @@ def _run_of(checkpoint: Path) -> Path:
 
 def _print(done: "Evaluation") -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    from fer_edge.labels import EXPRESSIONS
+    from fer_edge.runtime.images import shown
 
     metrics, without = done.metrics, done.metrics_without_leaks
     views = "" if done.augmentation == "none" else f", averaged over {done.augmentation} views"
     subject = done.subject
     result(f"{subject.path}, {subject.description}, on {done.split} of {done.data_source}{views}\n")
-    per_expression = Table("expression")
+    names = [Text(shown(name)) for name in subject.labels.names]  # as Text: a name may look like markup
+    per_class = Table("class")
     for column in ("precision", "recall", "F1", "faces"):
-        per_expression.add_column(column, justify="right")
-    for name, one in zip(EXPRESSIONS, metrics.expressions, strict=True):
-        per_expression.add_row(name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", f"{one.support}")
-    confusion = Table("true \\ predicted")
-    for name in EXPRESSIONS:
-        confusion.add_column(name, justify="right")
-    for name, row in zip(EXPRESSIONS, metrics.confusion.tolist(), strict=True):
-        confusion.add_row(name, *map(str, row))
-    result_table(per_expression)
+        per_class.add_column(column, justify="right")
+    for name, one in zip(names, metrics.classes, strict=True):
+        per_class.add_row(name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", f"{one.support}")
+    result_table(per_class)
     result("")
-    result_table(confusion)
+    if len(names) <= MAX_COLUMNS:
+        confusion = Table("true \\ predicted")
+        for name in names:
+            confusion.add_column(name, justify="right")
+        for name, row in zip(names, metrics.confusion.tolist(), strict=True):
+            confusion.add_row(name, *map(str, row))
+        result_table(confusion)
+    else:
+        _print_most_confused(metrics.confusion.tolist(), [shown(name) for name in subject.labels.names])
     result("")
     result(f"accuracy           {metrics.accuracy:.4f}  ({metrics.num_faces} faces)")
     if without is None:
@@ -121,3 +139,43 @@ def _print(done: "Evaluation") -> None:
     result(f"macro-F1           {metrics.macro_f1:.4f}")
     result(f"calibration error  {metrics.calibration_error:.4f}")
     result(f"log loss           {metrics.log_loss:.4f}")
+    if done.num_without_label:
+        result(f"without a label    {done.num_without_label} faces have votes alone")
+    if done.votes is not None:
+        _print_votes(done.votes)
+
+
+def _print_most_confused(confusion: list[list[int]], names: list[str], limit: int = 10) -> None:
+    """The pairs of classes that are confused most; --json has the whole matrix."""
+    pairs = sorted(
+        ((count, true, predicted) for true, row in enumerate(confusion) for predicted, count in enumerate(row)),
+        key=lambda pair: (-pair[0], pair[1:]),
+    )
+    wrong = [pair for pair in pairs if pair[0] and pair[1] != pair[2]][:limit]
+    result("confused most (true \u2192 predicted; the whole matrix with --json): " + ("" if wrong else "none"))
+    for count, true, predicted in wrong:
+        result(f"  {names[true]} \u2192 {names[predicted]}: {count}")
+
+
+def _print_votes(votes: "VoteMetrics") -> None:
+    """The figures on votes, each beside the human level where there is one."""
+    from rich.table import Table
+
+    result(f"\nvotes of {votes.num_faces} faces")
+    if votes.majority_accuracy is not None:
+        result(f"majority accuracy  {votes.majority_accuracy:.4f}  ({votes.num_majority} faces with a majority; FER+)")
+    if votes.cross_entropy is not None:
+        result(
+            f"cross-entropy      {votes.cross_entropy:.4f}  (to the distribution of the votes of "
+            f"{votes.num_distributions} faces; their entropy: {votes.entropy:.4f})"
+        )
+    result("")
+    table = Table("agreement with")
+    table.add_column("model", justify="right")
+    table.add_column("one annotator", justify="right")
+    model, annotator = votes.model, votes.annotator
+    table.add_row("a random annotator", f"{model.random_annotator:.4f}", f"{annotator.random_annotator:.4f}")
+    table.add_row("the other annotators' most chosen", f"{model.rest:.4f}", f"{annotator.rest:.4f}")
+    for k, (ours, theirs) in enumerate(zip(model.at_least, annotator.at_least, strict=True), 1):
+        table.add_row(f"at least {k} of the others", f"{ours:.4f}", f"{theirs:.4f}")
+    result_table(table)

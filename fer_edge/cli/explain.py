@@ -11,12 +11,13 @@ from fer_edge.cli.runs import only_run
 
 def explain(
     images: Annotated[
-        list[Path] | None, typer.Argument(metavar="[IMAGE]...", help="Faces to explain. [default: seven drawn ones]")
+        list[Path] | None,
+        typer.Argument(metavar="[IMAGE]...", help="Faces to explain. [default: seven synthetic ones]"),
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Run folder or checkpoint file. [default: the only run in runs/]")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the pictures. [default: the run's]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the plots. [default: the run's]")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Draw the filters of the first layer, and where in a face the answer comes from (class activation maps).

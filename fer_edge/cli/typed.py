@@ -14,6 +14,16 @@ Labels: TypeAlias = Annotated[
 ]
 """``--labels``; its default is ``fer_edge.labels.AUTO``."""
 
+LabelsOfFaces: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        metavar="auto|fer2013|ferplus|A,B,C",
+        help="The classes of the faces, as in 'data inspect'. [default: the model's, where the folders are called so]",
+    ),
+]
+"""``--labels`` of commands that have a model; its default is None."""
+
 
 def is_typed(context: typer.Context, name: str) -> bool:
     """Whether a parameter was typed, rather than left at its default."""

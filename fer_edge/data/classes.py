@@ -8,6 +8,11 @@ from fer_edge.data.problems import printable
 from fer_edge.errors import DataError, UsageError
 from fer_edge.labels import AUTO, BUILT_IN, FER2013, FERPLUS, LabelSet, label_set_named, label_set_of, option_text
 
+
+class LabelsDiffer(DataError):
+    """The classes of a data set are not those that were asked for or recognised."""
+
+
 MIN_KNOWN = (len(FER2013) + 1) // 2
 """With fewer known class names than this among others, a set has classes of its own that share a word or two."""
 
@@ -48,7 +53,7 @@ def labels_of_folders(names: Iterable[str], wanted: LabelSet | None, root: Path)
 def fer2013_or_refuse(source: str, wanted: LabelSet | None) -> LabelSet:
     """FER2013, for sources that have no other classes. Raises DataError where another label set is ``wanted``."""
     if wanted is not None and wanted != FER2013:
-        raise DataError(
+        raise LabelsDiffer(
             f"{source}: expected --labels {FER2013.name} (its faces have the classes of FER-2013), "
             f"found --labels {printable(_asked(wanted))}; leave --labels out"
         )
@@ -83,7 +88,7 @@ def _refuse_differences(folders: list[str], labels: LabelSet, root: Path) -> Non
     expected = labels.name if labels.name in BUILT_IN else "--labels"
     ways = [f"--labels {option_text(folders)} to take the folders as they are"] if len(folders) > 1 else []
     ways += [f"--labels {name} for that label set" for name in _fitting(folders) if name != labels.name]
-    raise DataError(
+    raise LabelsDiffer(
         f"{printable(root)}: expected the {len(labels)} class folders of {expected} ({', '.join(labels.names)}), "
         f"found {printable('; '.join(found))}; mend the folders" + "".join(f", or add {printable(way)}" for way in ways)
     )

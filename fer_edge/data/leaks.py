@@ -8,15 +8,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from fer_edge.data.faces import FaceData
+from fer_edge.data.faces import FaceData, FaceSet
 from fer_edge.data.splits import SPLITS
 
 
-def leaked(data: FaceData, split: str) -> np.ndarray:
-    """Which faces of ``split`` have the same pixels as one in an earlier split (train, then validation): bool (N,)."""
+def leaked(data: FaceData, split: str, faces: FaceSet | None = None) -> np.ndarray:
+    """Which faces of ``split`` have the same pixels as one in an earlier split (train, then validation): bool (N,).
+
+    ``faces`` are some of the split's; without them, all.
+    """
     earlier = [data.splits[name] for name in SPLITS[: SPLITS.index(split)]]
-    known = {digest for faces in earlier for digest in faces.digests()}
-    return np.array([digest in known for digest in data.splits[split].digests()], bool)
+    known = {digest for others in earlier for digest in others.digests()}
+    return np.array([digest in known for digest in (data.splits[split] if faces is None else faces).digests()], bool)
 
 
 def without_leaks(data: FaceData) -> FaceData:

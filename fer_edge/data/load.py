@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fer_edge.data.archives import is_archive
-from fer_edge.data.classes import fer2013_or_refuse, wanted_labels
+from fer_edge.data.classes import LabelsDiffer, fer2013_or_refuse, wanted_labels
 from fer_edge.data.faces import FaceData, FaceSet
 from fer_edge.data.ferplus import VOTES_TABLE, count_rows, is_ferplus_layout, read_ferplus, with_votes_by_row
 from fer_edge.data.folders import Entry, has_own_classes, is_layout, list_entries, list_images
@@ -17,7 +17,7 @@ from fer_edge.data.sample import is_sample, synthetic_data
 from fer_edge.data.splits import choose_validation
 from fer_edge.data.tables import find_tables, read_tables
 from fer_edge.errors import DataError
-from fer_edge.labels import AUTO, FER2013, FERPLUS, LabelSet
+from fer_edge.labels import AUTO, BUILT_IN, FER2013, FERPLUS, LabelSet
 from fer_edge.runtime.images import FACE_SIZE
 
 DEFAULT_SOURCES = ("fer2013", "fer2013.csv")
@@ -65,6 +65,26 @@ def load_faces(
     if not len(data.validation) and len(data.train):
         data = _with_validation_from_train(data, validation_fraction, seed)
     return without_leaks(data) if drop_leaks else data
+
+
+def load_faces_for(
+    model: LabelSet,
+    source: str | Path | None,
+    *,
+    size: int = FACE_SIZE,
+    skip_bad: bool = False,
+    seed: int = 0,
+) -> FaceData:
+    """As ``load_faces``, for a model with the labels ``model``: where class folders are called so, these are theirs.
+
+    So a model of two of FER-2013's classes finds its own in a folder that ``auto`` would ask about.
+    """
+    if model.name not in BUILT_IN:
+        try:
+            return load_faces(source, labels=model, size=size, skip_bad=skip_bad, seed=seed)
+        except LabelsDiffer:
+            pass  # of other classes: what these are, and whether the model's can be found in them, is seen next
+    return load_faces(source, size=size, skip_bad=skip_bad, seed=seed)
 
 
 def _existing(source: str | Path | None) -> Path:

@@ -14,13 +14,14 @@ def relabelled(data: FaceData, target: LabelSet) -> FaceData:
     """``data`` with the labels of ``target``.
 
     Faces of classes that ``target`` has not (contempt, where it is FER2013) are left out. Where ``target`` is FERPLUS
-    and the faces have votes, the label is the votes' majority (see ``votes.majority``); faces without one keep their
-    votes alone. Raises DataError where faces of a class of ``target`` cannot be in the data.
+    and the faces have votes, the label is the votes' majority (see ``votes.majority``), as it is where no face
+    has a label; faces without a majority keep their votes alone. Raises DataError where the data cannot have faces of
+    a class of ``target``.
     """
+    if _is_to_be_labelled_by_votes(data, target):
+        data = _with(data, FERPLUS, [_labelled_by_votes(faces) for faces in data.splits.values()])
     if data.labels == target:
         return data
-    if target == FERPLUS and all(faces.votes is not None for faces in data.splits.values() if faces):
-        return _with(data, target, [_labelled_by_votes(faces) for faces in data.splits.values()])
     mapped = class_map(data.labels, target)
     missing = [name for index, name in enumerate(target.names) if index not in mapped]
     if missing:
@@ -35,13 +36,23 @@ def relabelled(data: FaceData, target: LabelSet) -> FaceData:
 
 def left_out(data: FaceData, target: LabelSet, split: str) -> dict[str, int]:
     """How many faces of ``split`` have each class that ``relabelled(data, target)`` leaves out."""
-    if data.labels == target or (target == FERPLUS and data.splits[split].votes is not None):
+    if _is_to_be_labelled_by_votes(data, target):
+        data = _with(data, FERPLUS, [_labelled_by_votes(faces) for faces in data.splits.values()])
+    if data.labels == target:
         return {}
     counts = data.splits[split].counts(data.labels)
     missing = (
         name for name, index in zip(data.labels.names, class_map(data.labels, target), strict=True) if index is None
     )
     return {name: counts[name] for name in missing if counts[name]}
+
+
+def _is_to_be_labelled_by_votes(data: FaceData, target: LabelSet) -> bool:
+    """Whether the votes are to say the label: for FERPLUS, whose labels they are, and where no face has another."""
+    filled = [faces for faces in data.splits.values() if faces]
+    if data.labels == FERPLUS or any(faces.votes is None for faces in filled):
+        return False
+    return target == FERPLUS or all((faces.labels == NO_LABEL).all() for faces in filled)
 
 
 def _labelled_by_votes(faces: FaceSet) -> FaceSet:

@@ -1,1 +1,47 @@
-"""Metrics, confusion matrices and figures from probabilities and labels, with numpy and matplotlib."""
+"""Metrics, calibration, votes and plots from probabilities and labels, with numpy and matplotlib.
+
+Public names load when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fer_edge.evaluation.calibration import CalibrationBins, calibration_bins
+    from fer_edge.evaluation.evaluation import Evaluation, Subject, evaluate_split
+    from fer_edge.evaluation.metrics import ClassMetrics, Metrics, evaluate_probabilities
+    from fer_edge.evaluation.model import evaluate_model
+    from fer_edge.evaluation.votes import VoteMetrics, evaluate_votes
+
+_MODULES = {
+    "CalibrationBins": "calibration",
+    "ClassMetrics": "metrics",
+    "Evaluation": "evaluation",
+    "Metrics": "metrics",
+    "Subject": "evaluation",
+    "VoteMetrics": "votes",
+    "calibration_bins": "calibration",
+    "evaluate_model": "model",
+    "evaluate_probabilities": "metrics",
+    "evaluate_split": "evaluation",
+    "evaluate_votes": "votes",
+}
+__all__ = [
+    "CalibrationBins",
+    "ClassMetrics",
+    "Evaluation",
+    "Metrics",
+    "Subject",
+    "VoteMetrics",
+    "calibration_bins",
+    "evaluate_model",
+    "evaluate_probabilities",
+    "evaluate_split",
+    "evaluate_votes",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fer_edge.evaluation.calibration import CalibrationBins, calibration_bins
-from fer_edge.labels import EXPRESSIONS, NUM_EXPRESSIONS
+from fer_edge.labels import LabelSet
 
 SUM_TOLERANCE = 1e-3
 """How far a row of probabilities may be from summing to one: room for fp16 and int8 models, none for logits."""
@@ -24,8 +24,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class ExpressionMetrics:
-    """One expression against the other six. A ratio whose denominator is zero is 0, as scikit-learn's default."""
+class ClassMetrics:
+    """One class against the others. A ratio whose denominator is zero is 0, as scikit-learn's default."""
 
     precision: float
     recall: float
@@ -41,13 +41,13 @@ class Metrics:
     num_faces: int
     accuracy: float
     macro_f1: float
-    """Mean F1 over the expressions that occur among the labels or the predictions; the absent ones do not count."""
+    """Mean F1 over the classes that occur among the labels or the predictions; the absent ones do not count."""
     log_loss: float
     """Mean negative natural logarithm of the true class's probability, in nats."""
-    expressions: tuple[ExpressionMetrics, ...]
-    """One for each of EXPRESSIONS, in that order."""
+    classes: tuple[ClassMetrics, ...]
+    """One for each of the C classes, in the order of the outputs."""
     confusion: np.ndarray
-    """int64 (7, 7): rows are true labels, columns are predictions, in the order of EXPRESSIONS."""
+    """int64 (C, C): rows are true labels, columns are predictions."""
     calibration: CalibrationBins
 
     @property
@@ -60,8 +60,13 @@ class Metrics:
         """Expected calibration error (see CalibrationBins.expected_error)."""
         return self.calibration.expected_error
 
-    def to_dict(self) -> dict[str, Any]:
-        """The same figures as plain numbers, lists and dicts, ready for JSON."""
+    @property
+    def expressions(self) -> tuple[ClassMetrics, ...]:
+        """``classes``, by its name of before issue 17."""
+        return self.classes
+
+    def to_dict(self, labels: LabelSet) -> dict[str, Any]:
+        """The same figures as plain numbers, lists and dicts, ready for JSON; ``labels`` are those of the classes."""
         return {
             "num_faces": self.num_faces,
             "accuracy": self.accuracy,
@@ -71,39 +76,41 @@ class Metrics:
             "calibration_error": self.calibration_error,
             "expressions": {
                 name: {"precision": one.precision, "recall": one.recall, "f1": one.f1, "support": one.support}
-                for name, one in zip(EXPRESSIONS, self.expressions, strict=True)
+                for name, one in zip(labels.names, self.classes, strict=True)
             },
             "confusion": self.confusion.tolist(),
         }
 
 
-def evaluate_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
-    """Judge ``probabilities`` (N, 7), rows summing to one, against ``labels``, integers (N,) from 0 to 6.
+def evaluate_probabilities(probabilities: np.ndarray, labels: np.ndarray, num_classes: int | None = None) -> Metrics:
+    """Measure ``probabilities`` (N, C), rows summing to one, against ``labels``, integers (N,) from 0 to C - 1.
 
-    The prediction is the most probable class, the first of equals. Raises ValueError when N is 0, when a shape or a
-    label does not fit, or when a row is not a distribution (logits given by mistake, NaN).
+    The prediction is the most probable class, the first of equals. Raises ValueError when N is 0, when a shape (also
+    one of another number of classes than ``num_classes``, where that is given) or a label does not fit, or when a row
+    is not a distribution (logits given by mistake, NaN).
     """
-    probabilities, labels = _checked(probabilities, labels)
+    probabilities, labels = _checked(probabilities, labels, num_classes)
+    num_classes = probabilities.shape[1]
     predictions = probabilities.argmax(axis=1)
-    confusion = confusion_matrix(labels, predictions)
-    expressions = tuple(_one_against_rest(confusion, index) for index in range(NUM_EXPRESSIONS))
+    confusion = confusion_matrix(labels, predictions, num_classes)
+    classes = tuple(_one_against_rest(confusion, index) for index in range(num_classes))
     present = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
     true_probabilities = probabilities[np.arange(len(labels)), labels]
     return Metrics(
         num_faces=len(labels),
         accuracy=float(np.mean(predictions == labels)),
-        macro_f1=float(np.mean([one.f1 for one, occurs in zip(expressions, present, strict=True) if occurs])),
+        macro_f1=float(np.mean([one.f1 for one, occurs in zip(classes, present, strict=True) if occurs])),
         log_loss=float(-np.log(np.maximum(true_probabilities, SMALLEST_PROBABILITY)).mean()),
-        expressions=expressions,
+        classes=classes,
         confusion=confusion,
         calibration=calibration_bins(probabilities.max(axis=1), predictions == labels),
     )
 
 
-def confusion_matrix(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """Counts int64 (7, 7) of every pair (true label, prediction); both are integers (N,) from 0 to 6."""
-    pairs = labels * NUM_EXPRESSIONS + predictions
-    return np.bincount(pairs, minlength=NUM_EXPRESSIONS**2).reshape(NUM_EXPRESSIONS, NUM_EXPRESSIONS)
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts int64 (C, C) of every pair (true label, prediction); both are integers (N,) from 0 to C - 1."""
+    pairs = labels * num_classes + predictions
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
 def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, limit: int) -> np.ndarray:
@@ -113,11 +120,11 @@ def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, limit: int) ->
     return wrong[most_confident_first][:limit]
 
 
-def _one_against_rest(confusion: np.ndarray, index: int) -> ExpressionMetrics:
+def _one_against_rest(confusion: np.ndarray, index: int) -> ClassMetrics:
     hits = int(confusion[index, index])
     support = int(confusion[index].sum())
     predicted = int(confusion[:, index].sum())
-    return ExpressionMetrics(
+    return ClassMetrics(
         precision=_ratio(hits, predicted),
         recall=_ratio(hits, support),
         f1=_ratio(2 * hits, support + predicted),
@@ -129,17 +136,18 @@ def _ratio(numerator: int, denominator: int) -> float:
     return numerator / denominator if denominator else 0.0
 
 
-def _checked(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _checked(probabilities: np.ndarray, labels: np.ndarray, num_classes: int | None) -> tuple[np.ndarray, np.ndarray]:
     probabilities = np.asarray(probabilities, dtype=np.float64)
     labels = np.asarray(labels)
-    if probabilities.ndim != 2 or probabilities.shape[1] != NUM_EXPRESSIONS:
-        raise ValueError(f"expected probabilities of shape (N, {NUM_EXPRESSIONS}), found {probabilities.shape}")
+    if probabilities.ndim != 2 or probabilities.shape[1] < 2 or num_classes not in (None, probabilities.shape[1]):
+        raise ValueError(f"expected probabilities of shape (N, {num_classes or 'C'}), found {probabilities.shape}")
+    last = probabilities.shape[1] - 1
     if labels.shape != probabilities.shape[:1]:
         raise ValueError(f"expected one label for each of {len(probabilities)} predictions, found {labels.shape}")
     if len(labels) == 0:
-        raise ValueError("expected at least one face to judge, found none")
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= NUM_EXPRESSIONS:
-        raise ValueError(f"expected integer labels from 0 to {NUM_EXPRESSIONS - 1}, found {np.unique(labels)[:10]}")
+        raise ValueError("expected at least one face to measure, found none")
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() > last:
+        raise ValueError(f"expected integer labels from 0 to {last}, found {np.unique(labels)[:10]}")
     # Written so that NaN fails too: every comparison with NaN is false.
     in_range = (probabilities >= 0) & (probabilities <= 1 + SUM_TOLERANCE)
     if not (in_range.all() and (np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE).all()):

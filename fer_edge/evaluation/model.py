@@ -1,11 +1,11 @@
-"""Judge an exported model as an app would run it: by onnxruntime, fed pixels."""
+"""Evaluate an exported model as an app would run it: by onnxruntime, fed pixels."""
 
 from pathlib import Path
 
 import numpy as np
 
-from fer_edge.data.load import load_faces
-from fer_edge.evaluation.judgement import CROP_PART, Evaluation, Subject, Views, judge
+from fer_edge.data.load import load_faces, load_faces_for
+from fer_edge.evaluation.evaluation import CROP_FRACTION, Evaluation, Subject, Views, evaluate_split
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.machine import describe_machine
 
@@ -16,20 +16,26 @@ def evaluate_model(
     model: Path,
     *,
     source: str | None = None,
+    labels: str | None = None,
     split: str = "validation",
     drop_leaks: bool = False,
     skip_bad: bool = False,
     augmentation: Views = "none",
     provider: str = "cpu",
 ) -> Evaluation:
-    """Judge the ``.onnx`` or ``.ort`` file ``model`` on ``split`` of the faces at ``source``.
+    """Evaluate the ``.onnx`` or ``.ort`` file ``model`` on ``split`` of the faces at ``source``.
 
-    Without ``source`` the faces are those of the folder ``fer2013`` here. Raises ModelError, ProviderError and
-    DataError (an empty split too).
+    Without ``source`` the faces are those of the folder ``fer2013`` here. ``labels`` says what the faces' labels are,
+    as ``load_faces`` takes it; without it they are the model's where the folders are called so. Raises
+    ModelError, ProviderError and DataError (an empty split too).
     """
     classifier = Classifier.load(model, provider=provider)
     card = classifier.metadata
-    data = load_faces(source, size=card.image_size, skip_bad=skip_bad, seed=card.training_data.seed)
+    size, seed = card.image_size, card.training_data.seed
+    if labels is None:
+        data = load_faces_for(card.label_set, source, size=size, skip_bad=skip_bad, seed=seed)
+    else:
+        data = load_faces(source, labels=labels, size=size, skip_bad=skip_bad, seed=seed)
     facts = {"architecture": card.architecture, "settings": dict(card.settings), "precision": card.precision}
     subject = Subject(
         kind="model",
@@ -37,13 +43,14 @@ def evaluate_model(
         description=f"{card.architecture} {card.precision} on {classifier.provider}",
         facts=facts | {"provider": classifier.provider},
         data_fingerprint=card.training_data.fingerprint,
+        labels=card.label_set,
     )
 
     def probabilities_of(faces: np.ndarray) -> np.ndarray:
         mean = np.mean([_probabilities(classifier, view) for view in _views(faces, augmentation)], axis=0)
         return np.asarray(mean / mean.sum(axis=1, keepdims=True))  # float32 rounding left the rows a little off one
 
-    return judge(
+    return evaluate_split(
         subject,
         probabilities_of,
         data,
@@ -55,7 +62,7 @@ def evaluate_model(
 
 
 def _probabilities(classifier: Classifier, faces: np.ndarray) -> np.ndarray:
-    """Probabilities float64 (N, 7) of faces uint8 (N, S, S)."""
+    """Probabilities float64 (N, C) of faces uint8 (N, S, S)."""
     starts = range(0, len(faces), _BATCH_SIZE)
     batches = (np.ascontiguousarray(faces[start : start + _BATCH_SIZE, :, :, np.newaxis]) for start in starts)
     return np.concatenate([classifier.probabilities(batch) for batch in batches]).astype(np.float64)
@@ -68,7 +75,7 @@ def _views(faces: np.ndarray, augmentation: Views) -> list[np.ndarray]:
     if augmentation == "flip":
         return [faces, faces[:, :, ::-1]]
     size = faces.shape[-1]
-    side = round(size * CROP_PART)
+    side = round(size * CROP_FRACTION)
     far, middle = size - side, (size - side) // 2
     corners = ((0, 0), (0, far), (far, 0), (far, far), (middle, middle))
     crops = [faces[:, top : top + side, left : left + side] for top, left in corners]

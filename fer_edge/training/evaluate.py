@@ -1,4 +1,4 @@
-"""Judge a checkpoint on a split it did not train on."""
+"""Evaluate a checkpoint on a split it did not train on."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from fer_edge.data.load import load_faces
 from fer_edge.data.problems import printable
 from fer_edge.data.sample import is_sample
 from fer_edge.errors import CheckpointError
-from fer_edge.evaluation.judgement import Evaluation, Subject, Views, judge
+from fer_edge.evaluation.evaluation import Evaluation, Subject, Views, evaluate_split
 from fer_edge.evaluation.metrics import softmax
 from fer_edge.labels import FERPLUS
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
@@ -22,28 +22,30 @@ def evaluate_checkpoint(
     checkpoint: Path,
     *,
     source: str | None = None,
+    labels: str | None = None,
     split: str = "validation",
     drop_leaks: bool = False,
     skip_bad: bool = False,
     augmentation: Views = "none",
     device: str = "auto",
 ) -> Evaluation:
-    """Judge the checkpoint or run folder at ``checkpoint`` on ``split`` of the faces at ``source``.
+    """Evaluate the checkpoint or run folder at ``checkpoint`` on ``split`` of the faces at ``source``.
 
-    Without ``source`` the faces are those of the run. Raises CheckpointError, DataError (an empty split too) and
+    Without ``source`` the faces are those of the run; without ``labels`` (as ``load_faces`` takes it) they have the
+    run's. Raises CheckpointError, DataError (an empty split too) and
     TrainingError (a device that is not there).
     """
     classifier, info = load_classifier(checkpoint)
     place = choose_device(device)
-    data = faces_of(info, source, skip_bad=skip_bad)
+    data = faces_of(info, source, skip_bad=skip_bad, labels=labels or info.data_labels)
     facts = {"architecture": info.architecture, "settings": info.settings, "epoch": info.epoch}
-    subject = Subject("checkpoint", info.path, f"epoch {info.epoch}", facts, info.data_fingerprint)
+    subject = Subject("checkpoint", info.path, f"epoch {info.epoch}", facts, info.data_fingerprint, info.label_set)
     classifier.to(place)
 
     def probabilities_of(faces: np.ndarray) -> np.ndarray:
         return softmax(predict_logits(classifier, faces, mean=info.mean, std=info.std, augmentation=augmentation))
 
-    return judge(
+    return evaluate_split(
         subject,
         probabilities_of,
         data,
@@ -54,7 +56,9 @@ def evaluate_checkpoint(
     )
 
 
-def faces_of(info: CheckpointInfo, source: str | None = None, *, skip_bad: bool = False) -> FaceData:
+def faces_of(
+    info: CheckpointInfo, source: str | None = None, *, skip_bad: bool = False, labels: str | None = None
+) -> FaceData:
     """The faces at ``source``, by default the run's own, split as the run split them: to judge what came of it.
 
     Raises CheckpointError when the run's faces are not where they were, and what ``load_faces`` raises.
@@ -62,7 +66,7 @@ def faces_of(info: CheckpointInfo, source: str | None = None, *, skip_bad: bool 
     # The seed is the run's: it decides which training faces are validation where the data has no split of its own.
     return load_faces(
         source or _recorded_source(info),
-        labels=FERPLUS.name if info.heads[0].name == "votes" else info.data_labels,
+        labels=labels or (FERPLUS.name if info.heads[0].name == "votes" else info.data_labels),
         size=info.image_size,
         skip_bad=skip_bad or (source is None and info.skip_bad),
         seed=info.seed,

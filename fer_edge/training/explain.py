@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fer_edge.data.sample import synthetic_faces
 from fer_edge.errors import MissingExtraError
-from fer_edge.evaluation.pictures import activation_maps, first_layer_filters
+from fer_edge.evaluation.face_plots import plot_activation_maps, plot_filters
 from fer_edge.files import make_folder
 from fer_edge.labels import FER2013
 from fer_edge.runtime.images import decode_image, face_pixels, source_name
@@ -67,9 +67,8 @@ class Explanation:
         path = make_folder(folder) / "activation_maps.png"
         height, width = self.map_shape
         title = f"Where the answer comes from (Grad-CAM of '{self.layer}', {height}×{width})"
-        activation_maps(
-            self.faces, self.maps, self.probabilities, path, [Path(name).name for name in self.names], title=title
-        )
+        names = [Path(name).name for name in self.names]
+        plot_activation_maps(self.faces, self.maps, self.probabilities, self.labels, path, names, title=title)
         return path
 
 
@@ -78,7 +77,7 @@ def write_filters(classifier: FacialExpressionClassifier, info: CheckpointInfo, 
     path = make_folder(folder) / "filters.png"
     first = next(module for module in classifier.modules() if isinstance(module, nn.Conv2d))
     title = f"First-layer filters of {info.architecture}, epoch {info.epoch}"
-    first_layer_filters(first.weight.detach().cpu().numpy(), path, title=title)
+    plot_filters(first.weight.detach().cpu().numpy(), path, title=title)
     return path
 
 

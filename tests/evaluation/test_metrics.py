@@ -6,7 +6,7 @@ import pytest
 
 from fer_edge.evaluation.calibration import calibration_bins
 from fer_edge.evaluation.metrics import evaluate_probabilities, softmax, worst_mistakes
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013, LabelSet
 
 
 def distribution(predicted: int, confidence: float) -> list[float]:
@@ -26,7 +26,7 @@ def test_figures_match_values_worked_out_by_hand():
 
     assert metrics.num_faces == 6
     assert metrics.accuracy == pytest.approx(3 / 6)
-    angry, happy, sad = (metrics.expressions[EXPRESSIONS.index(name)] for name in ("angry", "happy", "sad"))
+    angry, happy, sad = (metrics.classes[FER2013.index(name)] for name in ("angry", "happy", "sad"))
     assert (angry.precision, angry.recall, angry.f1, angry.support) == pytest.approx((2 / 3, 2 / 3, 2 / 3, 3))
     assert (happy.precision, happy.recall, happy.f1, happy.support) == pytest.approx((1 / 3, 1 / 2, 2 / 5, 2))
     assert (sad.precision, sad.recall, sad.f1, sad.support) == (0, 0, 0, 1)
@@ -49,9 +49,9 @@ def test_a_constant_predictor_gets_the_share_of_its_class_and_zero_where_it_neve
     labels = np.array([0, 1, 1, 1, 2, 3, 4, 5, 6, 6])
     metrics = evaluate_probabilities(np.tile(np.eye(7)[1], (10, 1)), labels)
     assert metrics.accuracy == pytest.approx(0.3)
-    assert metrics.expressions[1].precision == pytest.approx(0.3)
-    assert metrics.expressions[1].recall == 1
-    assert all(one.precision == one.f1 == 0 for index, one in enumerate(metrics.expressions) if index != 1)
+    assert metrics.classes[1].precision == pytest.approx(0.3)
+    assert metrics.classes[1].recall == 1
+    assert all(one.precision == one.f1 == 0 for index, one in enumerate(metrics.classes) if index != 1)
     assert metrics.calibration_error == pytest.approx(0.7)
     # The true class got probability zero seven times out of ten: finite all the same.
     assert metrics.log_loss == pytest.approx(0.7 * -math.log(1e-15))
@@ -68,8 +68,8 @@ def test_an_expression_without_faces_or_predictions_neither_counts_nor_becomes_n
     labels = np.array([3, 3, 5, 5])
     metrics = evaluate_probabilities(np.eye(7)[labels], labels)
     assert metrics.macro_f1 == 1
-    assert metrics.expressions[1].support == 0
-    json.dumps(metrics.to_dict(), allow_nan=False)
+    assert metrics.classes[1].support == 0
+    json.dumps(metrics.to_dict(FER2013), allow_nan=False)
 
 
 def test_a_calibrated_predictor_has_a_small_calibration_error_and_an_overconfident_one_its_excess():
@@ -94,8 +94,9 @@ def test_calibration_error_weighs_bins_by_their_count_and_never_cancels_over_aga
 
 def test_the_dict_is_json_and_names_expressions():
     labels = np.array([0, 1, 2])
-    read_back = json.loads(json.dumps(evaluate_probabilities(np.eye(7)[[0, 1, 1]], labels).to_dict(), allow_nan=False))
-    assert list(read_back["expressions"]) == list(EXPRESSIONS)
+    metrics = evaluate_probabilities(np.eye(7)[[0, 1, 1]], labels)
+    read_back = json.loads(json.dumps(metrics.to_dict(FER2013), allow_nan=False))
+    assert list(read_back["expressions"]) == list(FER2013.names)
     assert read_back["confusion"][2] == [0, 1, 0, 0, 0, 0, 0]
     assert read_back["accuracy"] == pytest.approx(2 / 3)
 
@@ -127,4 +128,24 @@ def test_worst_mistakes_come_most_confident_first_and_leave_right_ones_out():
 )
 def test_input_that_does_not_fit_is_refused(probabilities, labels, message):
     with pytest.raises(ValueError, match=message):
-        evaluate_probabilities(probabilities, labels)
+        evaluate_probabilities(probabilities, labels, 7)
+
+
+@pytest.mark.parametrize("num_classes", [2, 5, 8, 20])
+def test_any_number_of_classes_is_measured(num_classes):
+    labels = np.arange(num_classes).repeat(4)
+    wrong = labels.copy()
+    wrong[::4] = (wrong[::4] + 1) % num_classes  # one of each class's four is taken for the next class
+    metrics = evaluate_probabilities(np.eye(num_classes)[wrong], labels)
+    assert metrics.accuracy == metrics.macro_f1 == pytest.approx(3 / 4)
+    assert metrics.confusion.shape == (num_classes, num_classes)
+    assert metrics.confusion.diagonal().tolist() == [3] * num_classes
+    names = LabelSet(tuple(f"<class> {number}" for number in range(num_classes)))
+    assert list(metrics.to_dict(names)["expressions"]) == list(names.names)
+    with pytest.raises(ValueError, match="zip"):
+        metrics.to_dict(LabelSet((*names.names, "one more")))
+
+
+def test_one_column_is_no_set_of_probabilities():
+    with pytest.raises(ValueError, match=r"shape \(N, C\), found \(2, 1\)"):
+        evaluate_probabilities(np.ones((2, 1)), np.zeros(2, int))

@@ -61,7 +61,7 @@ def test_faces_are_split_by_the_seed_of_the_run(monkeypatch, tmp_path):
     assert done.faces.sources != load_faces(tmp_path / "faces", seed=0).validation.sources
 
 
-def test_a_model_is_judged_without_torch(repository):
+def test_a_model_is_evaluated_without_torch(repository):
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from pathlib import Path\n"

@@ -1,4 +1,4 @@
-"""Pictures of pixels: faces a model got wrong, what its first layer looks for, where it looks."""
+"""Plots of pixels: faces a model got wrong, what its first layer looks for, where it looks."""
 
 import math
 from collections.abc import Sequence
@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fer_edge.evaluation.canvas import (
+from fer_edge.evaluation.metrics import worst_mistakes
+from fer_edge.evaluation.plot_style import (
     FAINT_COLOUR,
     SMALL_SIZE,
     TEXT_SIZE,
     WRONG_COLOUR,
     new_figure,
+    plottable,
     save_png,
+    shortened,
     style_image,
 )
-from fer_edge.evaluation.metrics import worst_mistakes
-from fer_edge.labels import EXPRESSIONS
 from fer_edge.runtime.images import shown
 
 if TYPE_CHECKING:
@@ -25,20 +26,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST_NAME = 26
-"""Characters of an image's name that fit under its picture."""
+"""Characters of an image's name that fit under it."""
+
+LONGEST_CLASS = 20
+"""Characters of a class's name that fit above an image, and of two beside each other."""
 
 
-def mistakes_figure(
+def plot_mistakes(
     faces: np.ndarray,
     labels: np.ndarray,
     probabilities: np.ndarray,
+    class_names: Sequence[str],
     path: Path,
     names: Sequence[str] | None = None,
     limit: int = 24,
 ) -> None:
-    """Draw the wrong predictions with the highest confidence, each as true → predicted, to ``path`` (PNG).
+    """Plot the wrong predictions with the highest confidence, each as true → predicted, to ``path`` (PNG).
 
-    ``faces`` uint8 (N, S, S), ``labels`` integers (N,), ``probabilities`` (N, 7), ``names`` what to call each face.
+    ``faces`` uint8 (N, S, S), ``labels`` integers (N,), ``probabilities`` (N, C), ``class_names`` those of the C
+    classes, ``names`` what to call each face.
     """
     num_wrong = int(np.count_nonzero(probabilities.argmax(axis=1) != labels))
     indices = worst_mistakes(probabilities, labels, limit)
@@ -57,7 +63,9 @@ def mistakes_figure(
     for axes, index in zip(grid, indices, strict=False):
         predicted = int(probabilities[index].argmax())
         axes.imshow(faces[index], cmap="gray", vmin=0, vmax=255)
-        caption = f"{EXPRESSIONS[labels[index]]} → {EXPRESSIONS[predicted]} {probabilities[index, predicted]:.0%}"
+        true, answer = (shortened(class_names[label], LONGEST_CLASS) for label in (labels[index], predicted))
+        gap = " " if len(true) + len(answer) <= LONGEST_CLASS else "\n"
+        caption = f"{true} →{gap}{answer} {probabilities[index, predicted]:.0%}"
         style_image(axes, caption, WRONG_COLOUR)
         if names is not None:
             _write_below(axes, names[index])
@@ -65,8 +73,8 @@ def mistakes_figure(
     save_png(figure, path)
 
 
-def first_layer_filters(weights: np.ndarray, path: Path, title: str = "First-layer filters") -> None:
-    """Draw the kernels float (out, in, height, width) of a first convolution to ``path`` (PNG).
+def plot_filters(weights: np.ndarray, path: Path, title: str = "First-layer filters") -> None:
+    """Plot the kernels float (out, in, height, width) of a first convolution to ``path`` (PNG).
 
     Mid grey is zero, white the filter's largest weight and black its negative: each filter has its own scale, written
     above it. More than one input channel is summed, which is what a grey face meets.
@@ -88,17 +96,19 @@ def first_layer_filters(weights: np.ndarray, path: Path, title: str = "First-lay
     save_png(figure, path)
 
 
-def activation_maps(
+def plot_activation_maps(
     faces: np.ndarray,
     maps: np.ndarray,
     probabilities: np.ndarray,
+    class_names: Sequence[str],
     path: Path,
     names: Sequence[str],
     title: str = "Where the model looks",
 ) -> None:
-    """Draw faces above their class activation maps, with the top label and its probability, to ``path`` (PNG).
+    """Plot faces above their class activation maps, with the top label and its probability, to ``path`` (PNG).
 
-    ``faces`` uint8 (N, S, S), ``maps`` float (N, S, S) from 0 to 1, ``probabilities`` (N, 7), N at least 1.
+    ``faces`` uint8 (N, S, S), ``maps`` float (N, S, S) from 0 to 1, ``probabilities`` (N, C), N at least 1,
+    ``class_names`` those of the C classes.
     """
     columns = min(7, len(faces))
     bands = math.ceil(len(faces) / columns)  # one band is a row of faces and a row of maps
@@ -110,7 +120,8 @@ def activation_maps(
         upper, lower = grid[2 * (index // columns) :, index % columns][:2]
         top = int(row.argmax())
         upper.imshow(face, cmap="gray", vmin=0, vmax=255)
-        style_image(upper, f"{EXPRESSIONS[top]} {row[top]:.0%}")  # the truth is not known: neither right nor wrong
+        # In no colour of right or wrong: the truth is not known.
+        style_image(upper, f"{shortened(class_names[top], LONGEST_CLASS)} {row[top]:.0%}")
         lower.imshow(face, cmap="gray", vmin=0, vmax=255)
         lower.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * heat, interpolation="bilinear")
         _write_below(lower, names[index])
@@ -119,11 +130,12 @@ def activation_maps(
 
 
 def _write_below(axes: "Axes", name: str) -> None:
-    """An image's name under its picture; of a long one the end, which tells images of one folder apart."""
+    """An image's name under it; of a long one the end, which tells images of one folder apart."""
     text = shown(name)
     text = text if len(text) <= LONGEST_NAME else "…" + text[-(LONGEST_NAME - 1) :]
-    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top"}
-    axes.text(0.5, -0.03, text, fontsize=6, color=FAINT_COLOUR, parse_math=False, **place)  # names may hold dollars
+    text, properties = plottable(text)
+    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top", **properties}
+    axes.text(0.5, -0.03, text, fontsize=6, color=FAINT_COLOUR, **place)
 
 
 def _explain_below(figure: "Figure", text: str) -> None:

@@ -1,0 +1,173 @@
+"""Evaluate whatever answers with probabilities on one split: every figure, with and without leaked faces, and plots."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fer_edge.data.faces import NO_LABEL, FaceData, FaceSet
+from fer_edge.data.leaks import leaked, without_leaks
+from fer_edge.data.relabel import left_out, relabelled
+from fer_edge.errors import DataError
+from fer_edge.evaluation.face_plots import plot_mistakes
+from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities
+from fer_edge.evaluation.plots import plot_confusion_matrix, plot_reliability
+from fer_edge.evaluation.votes import VoteMetrics, can_evaluate_votes, evaluate_votes
+from fer_edge.files import make_folder, write_text
+from fer_edge.labels import FER2013, LabelSet
+
+Views = Literal["none", "flip", "ten-crop"]
+"""Over which views of a face its probabilities are averaged: only itself, it and its mirror image, or five crops
+(corners and centre) and their mirror images (Krizhevsky et al. 2012)."""
+
+CROP_FRACTION = 0.9
+"""Side of a crop as a fraction of the face's side."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated."""
+
+    kind: Literal["checkpoint", "model"]
+    path: Path
+    description: str
+    """In a few words, e.g. ``epoch 12``."""
+    facts: Mapping[str, Any]
+    """What else the report says about it; plain types."""
+    data_fingerprint: str
+    """Of the faces that it was trained and chosen on."""
+    labels: LabelSet = FER2013
+    """Its classes, in the order of its outputs."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a checkpoint or a model is worth on one split."""
+
+    subject: Subject
+    split: str
+    augmentation: Views
+    metrics: Metrics
+    """Over all faces that were evaluated and have a label."""
+    votes: VoteMetrics | None
+    """Over all faces that were evaluated and have votes; None without votes, or where a class is none that the
+    annotators could choose."""
+    num_leaked: int
+    """Faces of the split, among those with a label, that are byte-identical to one of an earlier split."""
+    metrics_without_leaks: Metrics | None
+    """Over the rest; None where every face is leaked."""
+    faces: FaceSet
+    """Those with a label, N."""
+    probabilities: np.ndarray
+    """float64 (N, C)."""
+    left_out: Mapping[str, int]
+    """Faces of the split that were left out because the subject has not their class, by class."""
+    num_without_label: int
+    """Faces that have votes alone."""
+    data_source: str
+    data_fingerprint: str
+    is_training_data_set: bool
+    """Whether these are the very faces, splits and labels of the training run, leaked ones left out or not."""
+    machine: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        without = self.metrics_without_leaks
+        return {
+            self.subject.kind: str(self.subject.path),
+            **self.subject.facts,
+            "split": self.split,
+            "augmentation": self.augmentation,
+            "labels": list(self.subject.labels.names),
+            **self.metrics.to_dict(self.subject.labels),
+            "votes": None if self.votes is None else self.votes.to_dict(),
+            "left_out": dict(self.left_out),
+            "num_without_label": self.num_without_label,
+            "leaks": {
+                "num_leaked": self.num_leaked,
+                "accuracy_with": self.metrics.accuracy,
+                "accuracy_without": without.accuracy if without else None,
+                "macro_f1_without": without.macro_f1 if without else None,
+            },
+            "data": self.data_source,
+            "data_fingerprint": self.data_fingerprint,
+            "is_training_data_set": self.is_training_data_set,
+            "machine": self.machine,
+        }
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the figures as JSON and the plots into ``folder``; gives their paths. Raises StorageError."""
+        make_folder(folder)
+        figures = folder / f"evaluation-{self.split}.json"
+        confusion, mistakes, reliability = (
+            folder / f"{plot}-{self.split}.png" for plot in ("confusion", "mistakes", "reliability")
+        )
+        write_text(figures, json.dumps(self.to_dict(), indent=2) + "\n")
+        title = f"{self.split}: accuracy {self.metrics.accuracy:.2%}, macro-F1 {self.metrics.macro_f1:.3f}"
+        names = self.subject.labels.names
+        plot_confusion_matrix(self.metrics.confusion, names, confusion, title)
+        captions = [Path(source).name for source in self.faces.sources]
+        plot_mistakes(self.faces.faces, self.faces.labels, self.probabilities, names, mistakes, captions)
+        plot_reliability(self.metrics.calibration, reliability)
+        return [figures, confusion, mistakes, reliability]
+
+
+def evaluate_split(
+    subject: Subject,
+    probabilities_of: Callable[[np.ndarray], np.ndarray],
+    data: FaceData,
+    split: str,
+    *,
+    drop_leaks: bool,
+    augmentation: Views,
+    machine: str,
+) -> Evaluation:
+    """Evaluate ``subject`` on ``split`` of ``data``.
+
+    ``probabilities_of`` takes uint8 (N, S, S) and gives float (N, C), already averaged over the views. Where the data
+    has other labels than the subject, they are mapped (see ``relabelled``). Raises DataError where they cannot be, when
+    the split is empty, or nothing but leaks and ``drop_leaks`` is asked for.
+    """
+    data.split(split)  # refuses an empty one
+    labels = subject.labels
+    faces = relabelled(data, labels).splits[split]
+    # The earlier splits are the data's own: a face that is there under a label that the subject has not is leaked too.
+    is_leaked = leaked(data, split, faces)
+    if drop_leaks:
+        if is_leaked.all():
+            raise DataError(f"{data.source}: every face of {split} is in an earlier split too; leave out --drop-leaks")
+        faces, is_leaked = faces.take(~is_leaked), np.zeros(int((~is_leaked).sum()), bool)
+    has_label = faces.labels != NO_LABEL
+    if not has_label.any():
+        raise DataError(
+            f"{data.source}: expected faces of {', '.join(labels.names)} in {split}, found none; see 'data inspect'"
+        )
+    probabilities = probabilities_of(faces.faces)
+    votes = None
+    if faces.votes is not None and can_evaluate_votes(labels):
+        votes = evaluate_votes(probabilities, faces.votes, labels)
+    faces, probabilities, is_leaked = faces.take(has_label), probabilities[has_label], is_leaked[has_label]
+    return Evaluation(
+        subject=subject,
+        split=split,
+        augmentation=augmentation,
+        metrics=evaluate_probabilities(probabilities, faces.labels, len(labels)),
+        votes=votes,
+        num_leaked=int(is_leaked.sum()),
+        metrics_without_leaks=_metrics_of(probabilities, faces, ~is_leaked),
+        faces=faces,
+        probabilities=probabilities,
+        left_out=left_out(data, labels, split),
+        num_without_label=int((~has_label).sum()),
+        data_source=data.source,
+        data_fingerprint=data.fingerprint(),
+        is_training_data_set=subject.data_fingerprint in (data.fingerprint(), without_leaks(data).fingerprint()),
+        machine=machine,
+    )
+
+
+def _metrics_of(probabilities: np.ndarray, faces: FaceSet, chosen: np.ndarray) -> Metrics | None:
+    return evaluate_probabilities(probabilities[chosen], faces.labels[chosen]) if chosen.any() else None
