@@ -1,6 +1,7 @@
 """Opens an onnxruntime session from checked bytes, and checks that model and provider are those asked for."""
 
 import json
+import platform
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import onnxruntime
 from fer_edge.errors import ModelError, ProviderError
 from fer_edge.metadata import METADATA_KEY, PIXELS, ModelMetadata, TensorContract
 from fer_edge.runtime.model_file import ModelFile
+from fer_edge.runtime.machine import cpuinfo, saturates_int8
 from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
 
 MIN_CUDA_NODE_SHARE = 0.5
@@ -71,11 +73,16 @@ def session_options(threads: int = 0) -> onnxruntime.SessionOptions:
     patterns and denormals made no difference that could be told. One thing is changed: threads stop spinning when an
     answer is there. At a camera's 30 images a second on 2 threads that took 4 instead of 35 ms of processor time an
     image; the next answer comes a millisecond later, and no later where images follow one another at once.
+
+    On an x86 processor without 8-bit dot products, products of 8-bit models are added with full precision: at about
+    half the speed, but right. Without it pairs of products saturate in 16 bits, and one label in eight changes.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    if saturates_int8(platform.machine(), cpuinfo()):
+        options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 

@@ -14,6 +14,7 @@ from fer_edge.errors import ModelError, ProviderError
 from fer_edge.metadata import METADATA_KEY, ModelMetadata
 from fer_edge.runtime import providers, session
 from fer_edge.runtime.classifier import Classifier
+from fer_edge.runtime.machine import saturates_int8
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.providers import CPU_PROVIDER, CUDA_PROVIDER, ProviderChoice, choose_provider
 from fer_edge.runtime.session import ExecutedNode, blank_batch, executed_nodes, open_session
@@ -236,3 +237,32 @@ def test_a_model_whose_card_too_lacks_an_answer_is_refused(changed_model: Change
 
     with pytest.raises(ModelError, match=r"expected an output (logits|probabilities) of shape batch, 7, found none"):
         Classifier.load(changed_model(drop))
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "expected"),
+    [
+        ("x86_64", "sse4_2 avx avx2 fma", True),
+        ("x86_64", "avx2 avx512f avx512bw", True),
+        ("x86_64", "avx2 avx512f avx512_vnni", False),
+        ("AMD64", "avx2 avx_vnni", False),
+        ("aarch64", "asimd fp", False),
+    ],
+)
+def test_8_bit_sums_saturate_on_x86_without_dot_products(machine, flags, expected):
+    assert saturates_int8(machine, f"processor\t: 0\nflags\t\t: {flags}\n") is expected
+
+
+def test_an_x86_whose_flags_cannot_be_read_counts_as_saturating():
+    assert saturates_int8("AMD64", "")
+
+
+def test_sessions_add_8_bit_products_in_full_where_they_would_saturate(monkeypatch):
+    for saturates, expected in ((True, "1"), (False, None)):
+        monkeypatch.setattr(session, "saturates_int8", lambda *_, answer=saturates: answer)
+        options = session.session_options()
+        try:
+            found = options.get_session_config_entry("session.x64quantprecision")
+        except RuntimeError:
+            found = None
+        assert found == expected

@@ -5,9 +5,9 @@ From onnxruntime's quantisation guide (https://onnxruntime.ai/docs/performance/m
 
 import platform
 from dataclasses import dataclass
-from pathlib import Path
 
 from fer_edge.errors import ModelError
+from fer_edge.runtime.machine import cpuinfo, saturates_int8
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,11 @@ TARGETS = {
     "arm": Target("arm", (INT8_SYMMETRIC, INT8, UINT8), reduce_range=False),
 }
 
-_VNNI_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8"}
-_CPUINFO = Path("/proc/cpuinfo")
-
 
 def target_named(name: str) -> Target:
     """The preset called ``name``; ``auto`` is that of this machine. Raises ModelError for another name."""
     if name == "auto":
-        return detect_target(platform.machine(), _cpuinfo())
+        return detect_target(platform.machine(), cpuinfo())
     if name not in TARGETS:
         raise ModelError(f"--target: expected auto, {', '.join(TARGETS)}, found {name!r}")
     return TARGETS[name]
@@ -63,17 +60,4 @@ def detect_target(machine: str, cpuinfo: str) -> Target:
     """
     if machine.lower().startswith(("arm", "aarch")):
         return TARGETS["arm"]
-    flags = {
-        flag
-        for line in cpuinfo.splitlines()
-        if line.partition(":")[0].strip() == "flags"
-        for flag in line.partition(":")[2].split()
-    }
-    return TARGETS["x86-vnni" if flags & _VNNI_FLAGS else "x86"]
-
-
-def _cpuinfo() -> str:
-    try:
-        return _CPUINFO.read_text()
-    except OSError:  # not Linux
-        return ""
+    return TARGETS["x86" if saturates_int8(machine, cpuinfo) else "x86-vnni"]
