@@ -51,14 +51,17 @@ def digest_of(name: str, folder: Path) -> str:
     return digest.hexdigest()
 
 
+def machine_facts() -> dict[str, str]:
+    return {"processor": processor_name(), "torch": str(torch.__version__)}
+
+
 def main() -> None:
     torch.set_num_threads(1)
     digests = {}
     for name in sys.argv[1:] or CONFIGURATIONS:
         with tempfile.TemporaryDirectory() as folder:
             digests[name] = digest_of(name, Path(folder))
-    machine = {"processor": processor_name(), "torch": torch.__version__}
-    print(json.dumps({"machine": machine, "digests": digests}, indent=2))
+    print(json.dumps({"machine": machine_facts(), "digests": digests}, indent=2))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from fer_edge.cli.output import is_main_process, note, result, result_json, wrote
-from fer_edge.cli.typed import is_typed
+from fer_edge.cli.typed import Labels, is_typed
 from fer_edge.errors import UsageError
-from fer_edge.training.config import AugmentConfig, Optimizer, Precision, Stem, TrainConfig
+from fer_edge.labels import AUTO
+from fer_edge.training.config import AugmentConfig, Heads, Optimizer, Precision, Stem, TrainConfig
 from fer_edge.training.presets import preset_named, refuse_missing_presets
 
 _DEFAULT = TrainConfig()
@@ -23,8 +24,9 @@ def train(
     context: typer.Context,
     data: Annotated[
         str | None,
-        typer.Option(help="Folder or CSV of labelled faces, or 'sample' for drawn ones. [default: fer2013/ here]"),
+        typer.Option(help="Folder or CSV of labelled faces, or 'sample' for synthetic ones. [default: fer2013/ here]"),
     ] = None,
+    labels: Labels = AUTO,
     name: Annotated[str | None, typer.Option(help="Name of the run. [default: architecture and time]")] = None,
     runs: Annotated[Path, typer.Option(help="Where run folders go.")] = Path("runs"),
     preset: Annotated[
@@ -57,6 +59,13 @@ def train(
             rich_help_panel="Model",
         ),
     ] = _DEFAULT.weights,
+    heads: Annotated[
+        Heads,
+        typer.Option(help="What is learned, the main head first; votes need FER+'s.", rich_help_panel="Model"),
+    ] = _DEFAULT.heads,
+    second_head_weight: Annotated[
+        float, typer.Option(help="Weight of the second head's loss.", rich_help_panel="Model")
+    ] = _DEFAULT.second_head_weight,
     image_size: Annotated[
         int, typer.Option(help="Side of a face in pixels.", rich_help_panel="Model")
     ] = _DEFAULT.image_size,
@@ -141,6 +150,24 @@ def train(
     erasing_area: Annotated[
         float, typer.Option(help="Largest part that is erased.", rich_help_panel="Augmentation (0 is off)")
     ] = _AUGMENT.erasing_area,
+    equalise: Annotated[
+        float, typer.Option(help="Probability of an equalised histogram.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.equalise,
+    gamma: Annotated[
+        float, typer.Option(help="Largest relative change of gamma.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.gamma,
+    jpeg: Annotated[
+        float, typer.Option(help="Probability of JPEG compression.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.jpeg,
+    jpeg_quality: Annotated[
+        int, typer.Option(help="Its lowest quality.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.jpeg_quality,
+    resolution: Annotated[
+        float, typer.Option(help="Probability of a lower resolution.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.resolution,
+    resolution_side: Annotated[
+        int, typer.Option(help="Its smallest side, in pixels.", rich_help_panel="Augmentation (0 is off)")
+    ] = _AUGMENT.resolution_side,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel="Machine")
     ] = _DEFAULT.device,
@@ -167,7 +194,7 @@ def train(
     `python cli.py train --data sample --architecture tiny` takes seconds; `python cli.py train` trains
     ResNet18 on fer2013/. Ctrl-C saves and says how to go on. Several GPUs or machines:
     `torchrun --standalone --nproc_per_node=2 cli.py train ...`. A longer recipe:
-    `python cli.py train --data fer2013 --preset fer-resnet18-first`.
+    `python cli.py train --data fer2013 --preset teacher --name teacher-0`.
     """
     if resume is not None:
         _refuse_settings(context)
@@ -183,7 +210,7 @@ def train(
     else:
         # A preset's own name, so that the presets that begin from its run find it.
         name = name or preset or f"{config.architecture}-{datetime.now():%Y%m%d-%H%M%S}"
-        done = train_run(config, DataRequest(data, skip_bad, drop_leaks), runs / name)
+        done = train_run(config, DataRequest(data, skip_bad, drop_leaks, labels), runs / name)
     if not is_main_process():
         return
     history = done.history

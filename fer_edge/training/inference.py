@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fer_edge.errors import TrainingError
-from fer_edge.evaluation.judgement import CROP_PART, Views
+from fer_edge.evaluation.evaluation import CROP_FRACTION, Views
 from fer_edge.training.augmentation import normalise
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.heads import Head, columns_of
@@ -88,7 +88,7 @@ def _views(faces: Tensor, augmentation: Views) -> list[Tensor]:
     if augmentation == "flip":
         return [faces, faces.flip(-1)]
     size = faces.shape[-1]
-    side = round(size * CROP_PART)
+    side = round(size * CROP_FRACTION)
     far, middle = size - side, (size - side) // 2
     views = []
     for top, left in ((0, 0), (0, far), (far, 0), (far, far), (middle, middle)):

@@ -16,7 +16,7 @@ from fer_edge.data.faces import NO_LABEL, FaceData
 from fer_edge.data.load import load_faces
 from fer_edge.data.votes import NO_MAJORITY, majority
 from fer_edge.errors import CheckpointError, FerEdgeError, Interrupted, MissingExtraError, TrainingError
-from fer_edge.evaluation.figures import learning_rate_curve, training_curves
+from fer_edge.evaluation.plots import plot_learning_rate, plot_training_curves
 from fer_edge.labels import AUTO
 from fer_edge.training.architectures import architecture_named
 from fer_edge.training.batches import votes_of
@@ -281,7 +281,7 @@ def _check_trained(trained: TrainedWeights, config: TrainConfig, data: FaceData)
             f"--weights {found.path}: expected a trained {wanted_network}, found {found_network}; "
             "train that network, or choose other weights"
         )
-    if data.draws_validation and _may_have_seen_validation(found, data):
+    if data.validation_from_train and _may_have_seen_validation(found, data):
         raise TrainingError(
             f"--weights {found.path}: expected the validation faces of its run, found some that it trained on; "
             f"take its --seed {found.seed} and --image-size {found.image_size} on the same faces, "
@@ -398,10 +398,10 @@ def _draw(run: RunFolder) -> None:
     saved = read_checkpoint(run.last)
     rows = saved["progress"]["rows"]
     if rows:
-        training_curves(rows, run.curves)
+        plot_training_curves(rows, run.curves)
     config = TrainConfig.from_dict(saved["record"]["config"])
     learning_rates, momenta = one_cycle(config, saved["schedule"]["total_steps"])
-    learning_rate_curve(learning_rates, run.learning_rate, momenta)
+    plot_learning_rate(learning_rates, run.learning_rate, momenta)
 
 
 def _tensorboard_log(folder: Path, epochs_done: int) -> EpochCallback:

@@ -94,23 +94,28 @@ def test_a_second_run_of_the_same_name_is_refused_and_resume_takes_no_settings(c
 
 
 def test_a_preset_gives_its_settings_and_typed_options_change_them(cli, tmp_path):
-    from fer_edge.training.presets import PRESETS
+    from fer_edge.training.presets import PRESETS, TEACHERS
 
     small = ["--architecture", "tiny", "--epochs", 2, "--progression", "32:1", "--precision", "fp32", "--device", "cpu"]
-    done = cli("train", "--preset", "fer-resnet18-first", *small, "--data", "sample:140", "--erasing", 0)
+    done = cli("train", "--preset", "teacher", "--heads", "labels", *small, "--data", "sample:140", "--erasing", 0)
     assert done.returncode == 0, done.stderr
-    run = tmp_path / "runs" / "fer-resnet18-first"  # where the presets that begin from it look
+    run = tmp_path / "runs" / "teacher"
     found = TrainConfig.from_dict(json.loads((run / "config.json").read_text())["config"])
-    preset = PRESETS["fer-resnet18-first"]
+    preset = PRESETS["teacher"]
     assert found.max_lr == preset.max_lr != TrainConfig().max_lr
     assert (found.architecture, found.epochs, found.progression) == ("tiny", 2, "32:1")
     assert found.augment == replace(preset.augment, erasing=0.0)
-    again = cli("train", "--preset", "fer-resnet18-second", *small, "--data", "sample:140")
+    for teacher in TEACHERS:
+        run.parent.joinpath(teacher).symlink_to("teacher")
+    again = cli("train", "--preset", "fer-tiny", "--heads", "labels", *small, "--data", "sample:140")
     assert again.returncode == 0, again.stderr
-    assert "from runs/fer-resnet18-first (tiny)" in again.stderr
-    early = cli("train", "--preset", "fer-tiny-first", "--data", "sample:140", "--runs", "elsewhere")
+    assert "asking runs/teacher-2 (tiny) about" in again.stderr
+    without = cli("train", "--preset", "teacher", "--name", "votes", *small, "--data", "sample:140")
+    assert without.returncode == 1
+    assert "--heads: expected faces with FER+ votes, found faces without" in one_line(without.stderr)
+    early = cli("train", "--preset", "fer-tiny", "--data", "sample:140", "--runs", "elsewhere")
     assert early.returncode == 1
-    assert "expected the run elsewhere/fer-resnet18-first, found none; train it first" in one_line(early.stderr)
+    assert "expected the run elsewhere/teacher-0, found none; train it first" in one_line(early.stderr)
     unknown = cli("train", "--preset", "nope")
     assert unknown.returncode == 1
     assert f"--preset: expected one of {', '.join(PRESETS)}, found 'nope'" in one_line(unknown.stderr)

@@ -11,7 +11,7 @@ from fer_edge.training.architectures import (
     models,
     register,
 )
-from fer_edge.training.classifier import Batch, balanced_class_weights
+from fer_edge.training.losses import Batch, balanced_class_weights
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
@@ -56,7 +56,7 @@ def test_an_unknown_architecture_lists_the_known_ones():
 
 def test_registering_a_function_is_all_a_new_architecture_needs():
     @register("linear", settings=())
-    def linear(settings, weights):
+    def linear(settings, weights, head_sizes):
         from fer_edge.training.classifier import FacialExpressionClassifier
 
         return FacialExpressionClassifier(nn.Sequential(nn.Flatten(), nn.LazyLinear(7)))
@@ -87,7 +87,7 @@ def test_folding_whole_numbers_is_exact_to_the_bit():
 def test_imagenet_weights_answer_for_a_grey_face_as_on_three_equal_channels():
     torch.manual_seed(0)
     original = models.resnet18(weights=None).eval()
-    folded = ResNet18("imagenet", original.state_dict()).eval()
+    folded = ResNet18((7,), "imagenet", original.state_dict()).eval()
     grey = torch.randn(2, 1, 48, 48)
     features = nn.Sequential(*list(original.children())[:-1]), nn.Sequential(*list(folded.network.children())[:-1])
     with torch.no_grad():
@@ -97,7 +97,7 @@ def test_imagenet_weights_answer_for_a_grey_face_as_on_three_equal_channels():
 def test_the_small_stem_takes_the_centre_of_imagenets_first_convolution():
     original = models.resnet18(weights=None)
     centre = original.conv1.weight[:, :, 2:5, 2:5].sum(dim=1, keepdim=True)
-    torch.testing.assert_close(ResNet18("small", original.state_dict()).network.conv1.weight, centre)
+    torch.testing.assert_close(ResNet18((7,), "small", original.state_dict()).network.conv1.weight, centre)
 
 
 @pytest.mark.parametrize(("stem", "side"), [("imagenet", 2), ("no_pool", 3), ("small", 6)])
@@ -117,7 +117,7 @@ def test_weights_of_another_network_are_refused_by_name():
 
 def test_balanced_weights_make_every_class_count_alike():
     labels = torch.tensor([0] * 8 + [1] * 2)
-    weights = balanced_class_weights(labels)
+    weights = balanced_class_weights(labels, 7)
     assert weights[labels].sum() == pytest.approx(10)
     assert weights[0] * 8 == pytest.approx(float(weights[1] * 2))
     assert weights[2:].tolist() == [0] * 5

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fer_edge.errors import CheckpointError
+from fer_edge.labels import FER2013, LabelSet
 from fer_edge.training.checkpoint import (
     load_classifier,
     random_states,
@@ -13,6 +14,7 @@ from fer_edge.training.checkpoint import (
     restore_random_states,
     save_checkpoint,
 )
+from fer_edge.training.heads import Head
 from fer_edge.training.one_cycle import fit_one_cycle
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.train import build_for_training
@@ -127,12 +129,32 @@ def test_no_bit_of_the_archives_directory_changes_the_weights(finished, tmp_path
     assert refused > 40
 
 
-def test_other_labels_are_refused(finished, tmp_path):
+def test_a_checkpoint_from_before_there_were_heads_loads_with_the_labels_it_names(finished, tmp_path):
     content = read_checkpoint(finished / "checkpoints" / "best.pt")
-    content["record"]["labels"] = list(reversed(content["record"]["labels"]))
-    torch.save(content, tmp_path / "reversed.pt")
-    with pytest.raises(CheckpointError, match=r"expected the labels angry, disgust, .* found surprise, sad"):
-        load_classifier(tmp_path / "reversed.pt")
+    del content["record"]["heads"]
+    for setting in ("heads", "second_head_weight"):
+        del content["record"]["config"][setting]
+    for names in (FER2013.names, tuple(reversed(FER2013.names))):
+        content["record"]["labels"] = list(names)
+        torch.save(content, tmp_path / "before.pt")
+        _, info = load_classifier(tmp_path / "before.pt")
+        assert info.heads == (Head("labels", LabelSet(names)),)
+        assert info.labels == names
+        assert info.config.heads == "labels"
+    content["record"]["labels"] = ["one", "two"]
+    torch.save(content, tmp_path / "fewer.pt")
+    with pytest.raises(CheckpointError, match="expected a whole checkpoint, found one that does not fit"):
+        load_classifier(tmp_path / "fewer.pt")
+
+
+@pytest.mark.parametrize("names", ["labels", {"names": ["a"]}, [{"name": "labels"}], [{"label_set": 3}], []])
+def test_heads_that_are_none_are_refused_in_one_line(finished, tmp_path, names):
+    content = read_checkpoint(finished / "checkpoints" / "best.pt")
+    content["record"]["heads"] = names
+    torch.save(content, tmp_path / "bad.pt")
+    with pytest.raises(CheckpointError, match="found one that does not fit") as caught:
+        load_classifier(tmp_path / "bad.pt")
+    assert "\n" not in str(caught.value)
 
 
 def test_weights_that_do_not_fit_their_architecture_are_refused_in_one_line(finished, tmp_path):

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from fer_edge.errors import ImageError, MissingExtraError
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013
 from fer_edge.training.architectures import ARCHITECTURES, build_classifier
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
 from fer_edge.training.classifier import FacialExpressionClassifier
@@ -132,7 +132,7 @@ def test_maps_differ_between_faces_and_stay_between_0_and_1(run, info):
     assert explanation.maps.max() == 1
     assert len({heat.tobytes() for heat in explanation.maps}) > 1
     told = explanation.to_dict()["faces"]
-    assert [face["name"] for face in told] == [f"drawn {name}" for name in EXPRESSIONS]
+    assert [face["name"] for face in told] == [f"drawn {name}" for name in FER2013.names]
     for face in told:
         assert face["confidence"] == face["probabilities"][face["label"]] == max(face["probabilities"].values())
 

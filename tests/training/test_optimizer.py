@@ -5,7 +5,7 @@ import torch
 
 from fer_edge.training.architectures import build_classifier
 from fer_edge.training.config import TrainConfig
-from fer_edge.training.optimizer import MOMENTUM_RANGE, average_weights, build_optimizer, decay_groups, one_cycle
+from fer_edge.training.optimizer import MOMENTUM_RANGE, AveragedWeights, build_optimizer, decay_groups, one_cycle
 
 
 def test_norms_and_biases_do_not_decay():
@@ -45,7 +45,7 @@ def test_the_learning_rate_peaks_where_the_warmup_ends_and_momentum_runs_against
 
 def test_averaging_follows_quickly_at_first_and_slowly_later():
     model = torch.nn.Linear(1, 1, bias=False)
-    average = average_weights(model, 0.99)
+    average = AveragedWeights(model, 0.99)
     with torch.no_grad():
         model.weight.fill_(0.0)
     average.update_parameters(model)  # the first one copies
@@ -64,7 +64,7 @@ def test_averaging_follows_quickly_at_first_and_slowly_later():
 
 def test_averaging_covers_batch_norm_statistics_and_copies_its_counter():
     model = build_classifier("tiny").train()
-    average = average_weights(model, 0.9)
+    average = AveragedWeights(model, 0.9)
     for _ in range(3):
         model(torch.randn(4, 1, 48, 48))
         average.update_parameters(model)

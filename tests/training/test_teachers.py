@@ -8,9 +8,11 @@ import torch
 from fer_edge.errors import CheckpointError, TrainingError
 from fer_edge.evaluation.metrics import softmax
 from fer_edge.training.checkpoint import load_classifier
-from fer_edge.training.classifier import Batch, FacialExpressionClassifier
+from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.distributed import Processes
+from fer_edge.training.heads import LABELS_ALONE
 from fer_edge.training.inference import predict_logits
+from fer_edge.training.losses import Batch, Distillation, HardLabels, HeadLoss, TrainingLoss
 from fer_edge.training.progress import Reporter
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.teachers import taught_probabilities
@@ -29,7 +31,9 @@ def teachers(tmp_path_factory, tiny_config):
 
 
 def ask(drawn, config, kept=None, resumes=False, digest=""):
-    return taught_probabilities(drawn.train, config, Processes(), QUIET, kept=kept, resumes=resumes, digest=digest)[0]
+    return taught_probabilities(
+        drawn.train, config, LABELS_ALONE, Processes(), QUIET, kept=kept, resumes=resumes, digest=digest
+    )[0]
 
 
 def test_targets_are_the_mean_of_the_teachers_at_the_temperature(drawn, tiny_config, teachers):
@@ -93,12 +97,12 @@ def test_the_loss_weighs_teachers_against_labels():
     logits = torch.tensor([[2.0, 0, 0, 0, 0, 0, 0]]).reshape(1, 1, 1, 7)
     labels = torch.tensor([3])
     plain, _ = classifier.training_step(Batch(logits, labels))
-    classifier.distillation, classifier.temperature = 0.25, 2.0
+    taught_loss = TrainingLoss((HeadLoss(HardLabels(), distillation=Distillation(0.25, 2.0)),))
     agreeing = (logits.reshape(1, 7) / 2.0).softmax(dim=1)
-    loss, _ = classifier.training_step(Batch(logits, labels, taught=agreeing))
+    loss, _ = classifier.training_step(Batch(logits, labels, taught=agreeing), taught_loss)
     torch.testing.assert_close(loss, 0.75 * plain)  # nothing to learn from a teacher that says the same
     uniform = torch.full((1, 7), 1 / 7)
-    other, _ = classifier.training_step(Batch(logits, labels, taught=uniform))
+    other, _ = classifier.training_step(Batch(logits, labels, taught=uniform), taught_loss)
     divergence = (uniform * (uniform.log() - agreeing.log())).sum()
     torch.testing.assert_close(other, 0.75 * plain + 0.25 * 4.0 * divergence)
 

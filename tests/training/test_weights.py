@@ -192,7 +192,7 @@ def test_trained_weights_of_another_stem_are_refused_though_they_would_fit(drawn
 
 
 def test_weights_that_have_seen_the_validation_faces_are_refused(tiny_config, finished):
-    other = replace(load_faces("sample:210", seed=1), draws_validation=True)
+    other = replace(load_faces("sample:210", seed=1), validation_from_train=True)
     with pytest.raises(TrainingError, match=r"validation faces of its run.*take its --seed 0 and --image-size 48"):
         build_for_training(replace(tiny_config, weights=str(finished), seed=1), other)
 
