@@ -22,7 +22,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from fer_edge.data.sample import draw_faces
+from fer_edge.data.sample import synthetic_faces
 from fer_edge.files import write_text
 from fer_edge.golden.kit import MANIFEST, write_kit
 from fer_edge.golden.vectors import Vector
@@ -40,7 +40,7 @@ SEED = 7
 
 def inputs() -> list[Vector]:
     rng = np.random.default_rng(SEED)
-    faces = draw_faces(range(FACES), seed=SEED).faces
+    faces = synthetic_faces(range(FACES), seed=SEED).faces
     grey = np.stack([np.asarray(Image.fromarray(face).resize((96, 112))) for face in faces[:PHOTOS]])
     photos = np.rint(grey[..., np.newaxis] * np.array((1.0, 0.82, 0.64), np.float32)).astype(np.uint8)
     noise = rng.integers(0, 256, (NOISE, 40, 60, 3), dtype=np.uint8)

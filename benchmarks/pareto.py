@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.evaluation.canvas import (
+from fer_edge.evaluation.plot_style import (
     INK_COLOUR,
     SMALL_SIZE,
     TRAIN_COLOUR,

@@ -26,7 +26,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from fer_edge.data.sample import draw_faces
+from fer_edge.data.sample import synthetic_faces
 from fer_edge.errors import FerEdgeError
 from fer_edge.files import write_text
 from fer_edge.runtime.classifier import DEFAULT_BATCH_SIZE, Classifier
@@ -73,7 +73,7 @@ def jpeg_files(folder: Path | None, count: int) -> Iterator[list[Path]]:
         yield list(islice(images_in(folder), count))
         return
     with tempfile.TemporaryDirectory() as temporary:
-        for index, face in enumerate(draw_faces(range(count)).faces):
+        for index, face in enumerate(synthetic_faces(range(count)).faces):
             Image.fromarray(face).save(Path(temporary) / f"{index:06d}.jpg", quality=90)
         yield list(images_in(temporary))
 

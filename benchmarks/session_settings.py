@@ -30,7 +30,7 @@ import onnxruntime
 from fer_edge.benchmark.machine import describe_environment, noise_in
 from fer_edge.benchmark.statistics import interleaved_order, median_interval, percentiles, ratio_interval
 from fer_edge.benchmark.worker import peak_bytes, resident_bytes, wait_until_quiet
-from fer_edge.data.sample import draw_faces
+from fer_edge.data.sample import synthetic_faces
 from fer_edge.errors import FerEdgeError
 from fer_edge.files import write_text
 from fer_edge.runtime.model_file import read_model
@@ -167,7 +167,7 @@ def work(connection: Connection, task: Task) -> None:
     options = session_options(task.threads)
     SETTINGS[task.setting](options)
     data = read_model(Path(task.model)).data
-    faces = draw_faces(range(1)).faces[..., np.newaxis]
+    faces = synthetic_faces(range(1)).faces[..., np.newaxis]
     feed: dict[str, Any] = {"image": faces}
     if task.setting == NETWORK_ALONE:
         data, feed = without_preprocessing(data, faces)

@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader
 
 from fer_edge.data.faces import FaceData, FaceSet
 from fer_edge.data.load import load_faces
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013
 from fer_edge.training.checkpoint import classifier_from_config
 from fer_edge.training.config import TrainConfig
 from fer_edge.training.hardware import describe_machine, resolve
@@ -42,10 +42,10 @@ from torchvision import datasets, transforms  # isort: skip  # after fer_edge.tr
 
 def as_folders(faces: FaceSet, root: Path) -> Path:
     """The same faces as JPEG files in class folders, which is where a tutorial begins."""
-    for name in EXPRESSIONS:
+    for name in FER2013.names:
         (root / name).mkdir(parents=True)
     for index, (face, label) in enumerate(zip(faces.faces, faces.labels, strict=True)):
-        Image.fromarray(face).save(root / EXPRESSIONS[label] / f"{index}.jpg", quality=95)
+        Image.fromarray(face).save(root / FER2013.names[label] / f"{index}.jpg", quality=95)
     return root
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -127,7 +127,7 @@ def test_golden_vectors_are_written_and_hold(bare: Path, desk: Path) -> None:
 def test_library_answers_in_three_lines(bare: Path, desk: Path) -> None:
     for model in ("", "'model.onnx'"):  # the one that comes along, and one's own
         code = f"from fer_edge import Classifier; print(Classifier.load({model}).predict('face.jpg').label)"
-        assert run(bare, "-c", code, cwd=desk).strip() in EXPRESSIONS
+        assert run(bare, "-c", code, cwd=desk).strip() in FER2013.names
 
 
 def test_the_command_predicts_without_naming_a_model(bare: Path, desk: Path) -> None:
@@ -164,5 +164,5 @@ def test_model_runs_without_this_package_by_its_own_card(bare: Path, desk: Path,
         if card["input"]["kind"] != "pixels":
             continue
         without = json.loads(run(bare, "-c", WITHOUT_PACKAGE, model, desk / "face.jpg", cwd=desk))
-        assert list(without) == list(EXPRESSIONS)
+        assert list(without) == list(FER2013.names)
         assert without == pytest.approx(with_package["results"][0]["probabilities"], abs=1e-5)

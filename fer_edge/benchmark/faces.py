@@ -8,7 +8,7 @@ import numpy as np
 
 from fer_edge.benchmark.request import BenchmarkRequest
 from fer_edge.data.load import DEFAULT_SOURCES, load_faces
-from fer_edge.data.sample import draw_faces
+from fer_edge.data.sample import synthetic_faces
 
 if TYPE_CHECKING:
     from fer_edge.data.faces import FaceSet
@@ -32,7 +32,7 @@ class JudgingFaces:
 
 def timing_faces(count: int, size: int) -> np.ndarray:
     """Drawn faces uint8 (count, size, size): the same on every machine, so that two benchmarks time the same input."""
-    drawn = draw_faces(range(min(count, 64)), size=size).faces
+    drawn = synthetic_faces(range(min(count, 64)), size=size).faces
     return np.resize(drawn, (count, size, size))
 
 
@@ -43,7 +43,7 @@ def judging_faces(request: BenchmarkRequest, size: int, seed: int) -> JudgingFac
     """
     source = request.data or next((name for name in DEFAULT_SOURCES if Path(name).exists()), None)
     if source is None:
-        drawn = draw_faces(range(DRAWN_FOR_AGREEMENT), size=size).faces
+        drawn = synthetic_faces(range(DRAWN_FOR_AGREEMENT), size=size).faces
         return JudgingFaces(drawn, None, f"{len(drawn)} drawn faces")
     data = load_faces(source, size=size, seed=seed)
     chosen = data.split(request.split)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from fer_edge.benchmark.results import RowResult
 from fer_edge.benchmark.rows import COMPILE, EAGER, ONNXRUNTIME, OPENVINO, PT2, TORCHSCRIPT
-from fer_edge.evaluation.canvas import FAINT_COLOUR, INK_COLOUR, SMALL_SIZE, new_figure, save_png, style_plot
+from fer_edge.evaluation.plot_style import FAINT_COLOUR, INK_COLOUR, SMALL_SIZE, new_figure, save_png, style_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

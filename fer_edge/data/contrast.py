@@ -4,7 +4,6 @@ The most downloaded folder of FER-2013 has every face histogram-equalised, with 
 lose one to two points of accuracy on FER-2013's own pixels.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -79,11 +78,11 @@ class Contrast:
         return {**asdict(self), "findings": list(self.findings), "advice": self.advice}
 
 
-def measure_contrast(faces: Sequence[np.ndarray] | np.ndarray) -> Contrast:
+def measure_contrast(faces: np.ndarray) -> Contrast:
     """Measure ``faces``, uint8 (N, S, S)."""
-    chosen = np.asarray(faces)[:: max(len(faces) // MAX_FACES, 1)]
-    pixels = chosen.reshape(len(chosen), -1)  # (N, S * S)
-    pixels = pixels[pixels.min(axis=1, initial=255) != pixels.max(axis=1, initial=0)]
+    chosen = faces[:: max(len(faces) // MAX_FACES, 1)]
+    pixels = chosen.reshape(len(chosen), chosen.shape[1] * chosen.shape[2])  # (N, S * S)
+    pixels = pixels[pixels.min(axis=1) != pixels.max(axis=1)]
     if not len(pixels):
         return Contrast(0, 0.0, 0.0, 0.0, 0.0)
     histograms = np.stack([np.bincount(face, minlength=256) for face in pixels]) / pixels.shape[1]

@@ -101,8 +101,8 @@ class FaceData:
     problems: tuple[Problem, ...] = ()
     """What was left out under ``skip_bad``."""
 
-    draws_validation: bool = False
-    """Whether the validation faces were drawn from train: another seed, or another size of faces, draws others."""
+    validation_from_train: bool = False
+    """Whether the validation faces were chosen from train: another seed, or another size of faces, chooses others."""
 
     path: str | None = None
     """The absolute path it was read from, as the file system has it; None for synthetic faces."""

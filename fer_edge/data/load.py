@@ -135,7 +135,7 @@ def _read(path: Path, wanted: LabelSet | None, size: int, skip_bad: bool) -> Fac
         layout,
         **splits,
         problems=tuple(problems.found),
-        draws_validation=False,
+        validation_from_train=False,
         path=str(absolute),
         labels=labels,
     )
@@ -192,5 +192,5 @@ def _with_validation_from_train(data: FaceData, fraction: float, seed: int) -> F
         train=data.train.take(~chosen),
         validation=data.train.take(chosen),
         layout=f"{data.layout}; validation: a stratified {fraction:.0%} of train, seed {seed}",
-        draws_validation=True,
+        validation_from_train=True,
     )

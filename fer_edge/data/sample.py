@@ -100,7 +100,3 @@ def _as_png(face: np.ndarray, description: str) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(face).save(stream, "PNG", pnginfo=about)
     return stream.getvalue()
-
-
-# The names of before issue 17; each goes when its last user has moved.
-draw_sample, draw_faces, draw_face = synthetic_data, synthetic_faces, synthetic_face

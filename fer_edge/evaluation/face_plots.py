@@ -16,8 +16,8 @@ from fer_edge.evaluation.plot_style import (
     new_figure,
     plottable,
     save_png,
-    shortened,
     style_image,
+    text_properties,
 )
 from fer_edge.runtime.images import shown
 
@@ -63,7 +63,7 @@ def plot_mistakes(
     for axes, index in zip(grid, indices, strict=False):
         predicted = int(probabilities[index].argmax())
         axes.imshow(faces[index], cmap="gray", vmin=0, vmax=255)
-        true, answer = (shortened(class_names[label], LONGEST_CLASS) for label in (labels[index], predicted))
+        true, answer = (plottable(class_names[label], LONGEST_CLASS) for label in (labels[index], predicted))
         gap = " " if len(true) + len(answer) <= LONGEST_CLASS else "\n"
         caption = f"{true} →{gap}{answer} {probabilities[index, predicted]:.0%}"
         style_image(axes, caption, WRONG_COLOUR)
@@ -121,7 +121,7 @@ def plot_activation_maps(
         top = int(row.argmax())
         upper.imshow(face, cmap="gray", vmin=0, vmax=255)
         # In no colour of right or wrong: the truth is not known.
-        style_image(upper, f"{shortened(class_names[top], LONGEST_CLASS)} {row[top]:.0%}")
+        style_image(upper, f"{plottable(class_names[top], LONGEST_CLASS)} {row[top]:.0%}")
         lower.imshow(face, cmap="gray", vmin=0, vmax=255)
         lower.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * heat, interpolation="bilinear")
         _write_below(lower, names[index])
@@ -133,8 +133,8 @@ def _write_below(axes: "Axes", name: str) -> None:
     """An image's name under it; of a long one the end, which tells images of one folder apart."""
     text = shown(name)
     text = text if len(text) <= LONGEST_NAME else "…" + text[-(LONGEST_NAME - 1) :]
-    text, properties = plottable(text)
-    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top", **properties}
+    text = plottable(text)
+    place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top", **text_properties(text)}
     axes.text(0.5, -0.03, text, fontsize=6, color=FAINT_COLOUR, **place)
 
 

@@ -1,5 +1,6 @@
 """One look for every plot: sizes, colours, fonts for names in any script, and a figure that is written whole or not."""
 
+import unicodedata
 import warnings
 from functools import cache
 from importlib.util import find_spec
@@ -72,23 +73,37 @@ _NO_TEXT_FONTS = ("Last Resort", "STIX", "cm", "DejaVu")
 """Beginnings of families that are no help beside FONT: boxes for every sign, or the signs of formulas."""
 
 
-def plottable(name: str) -> tuple[str, dict[str, Any]]:
-    """``name`` as a plot can show it, and the properties of its text: fonts that have every sign of it.
+_LEFT_TO_RIGHT = "\u200e"
+"""Around a name that is written from right to left: what follows it, such as a number, stays behind it."""
 
-    Where this machine has no font with some sign, its escapes are shown (``\\u559c``): to be recognised, never boxes.
+
+def plottable(name: str, length: int | None = None) -> str:
+    """``name`` as a plot can show it, to be drawn with ``text_properties``; its end is cut beyond ``length`` signs.
+
+    For signs that no font on this machine has, their escapes are shown (``\\u559c``): to be recognised, never boxes.
     """
-    families = _families(frozenset(sign for sign in name if not sign.isspace()))
-    shown_name = escaped(name) if families is None else name
-    return shown_name, {"family": list(families or (FONT,)), "parse_math": False}  # a name may hold dollars
+    text = "".join(sign if _families(frozenset(sign)) else escaped(sign) for sign in name)
+    if _families(frozenset(text)) is None:  # no one font beside FONT has all of it
+        text = "".join(sign if _families(frozenset(sign)) == (FONT,) else escaped(sign) for sign in text)
+    text = text if length is None or len(text) <= length else text[: length - 1] + "…"
+    from_the_right = any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in text)
+    return f"{_LEFT_TO_RIGHT}{text}{_LEFT_TO_RIGHT}" if from_the_right else text
+
+
+def text_properties(*texts: str) -> dict[str, Any]:
+    """Properties of matplotlib texts that show ``texts``, whose names went through ``plottable``: fonts for them."""
+    families = dict.fromkeys(family for text in texts for family in _families(frozenset(text)) or ())
+    return {"family": list(families) or [FONT], "parse_math": False}  # a name may hold dollars
 
 
 @cache
 def _families(signs: frozenset[str]) -> tuple[str, ...] | None:
-    """FONT, and one more family where it lacks some of ``signs``; None where no family has all of them."""
+    """FONT, and one more family where it lacks some of ``signs``; None where no family has all of these."""
     from matplotlib import font_manager
 
     def lacking(path: str) -> set[str]:
-        return {sign for sign in signs if ord(sign) not in font_manager.get_font(path).get_charmap()}
+        charmap = font_manager.get_font(path).get_charmap()
+        return {sign for sign in signs if not sign.isspace() and ord(sign) not in charmap}
 
     missing = lacking(font_manager.findfont(FONT))
     if not missing:
@@ -99,17 +114,11 @@ def _families(signs: frozenset[str]) -> tuple[str, ...] | None:
     return None
 
 
-def shortened(text: str, length: int) -> str:
-    """``text``, with its end cut where it has more than ``length`` characters."""
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
 def style_image(axes: "Axes", caption: str = "", colour: str = INK_COLOUR) -> None:
-    """Leave only the image in ``axes``, with a small caption above it."""
+    """Leave only the image in ``axes``, with a small caption above it (names in it: see ``plottable``)."""
     axes.set_axis_off()
     if caption:
-        text, properties = plottable(caption)
-        axes.set_title(text, fontsize=SMALL_SIZE, color=colour, pad=3, **properties)
+        axes.set_title(caption, fontsize=SMALL_SIZE, color=colour, pad=3, **text_properties(caption))
 
 
 def save_png(figure: "Figure", path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,8 +19,8 @@ from fer_edge.evaluation.plot_style import (
     new_figure,
     plottable,
     save_png,
-    shortened,
     style_plot,
+    text_properties,
 )
 
 
@@ -107,17 +108,13 @@ def plot_confusion_matrix(
             axes.text(column, row, text, ha="center", va="center", fontsize=SMALL_SIZE, color=colour)
     style_plot(axes, "predicted", "true (faces)")
     size = TEXT_SIZE if num_classes <= MAX_NUMBERED else max(min(72 * cell - 2, SMALL_SIZE), 4)
-    shown_names = [plottable(shortened(name, LONGEST_NAME)) for name in names]
-    axes.set_xticks(range(num_classes), [text for text, _ in shown_names])
-    lines = [f"{text} ({support})" for (text, _), support in zip(shown_names, supports, strict=True)]
-    axes.set_yticks(range(num_classes), lines)
-    are_tilted = max(len(text) for text, _ in shown_names) * 0.09 * size / TEXT_SIZE > cell
-    for tick, (_, properties) in zip(axes.get_xticklabels(), shown_names, strict=True):
-        tick.set(fontsize=size, **properties)
-        if are_tilted:
-            tick.set(rotation=45, ha="right", rotation_mode="anchor")
-    for tick, (_, properties) in zip(axes.get_yticklabels(), shown_names, strict=True):
-        tick.set(fontsize=size, **properties)
+    shown_names = [plottable(name, LONGEST_NAME) for name in names]
+    properties: dict[str, Any] = {"fontsize": size, **text_properties(*shown_names)}
+    are_tilted = max(map(len, shown_names)) * 0.09 * size / TEXT_SIZE > cell
+    tilt: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if are_tilted else {}
+    axes.set_xticks(range(num_classes), shown_names, **properties, **tilt)
+    lines = [f"{name} ({support})" for name, support in zip(shown_names, supports, strict=True)]
+    axes.set_yticks(range(num_classes), lines, **properties)
     axes.grid(visible=False)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, format=lambda fraction, _: f"{fraction:.0%}")
     bar.set_label("fraction of the true class", fontsize=TEXT_SIZE, color=INK_COLOUR)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fer_edge.data.sample import draw_face
+from fer_edge.data.sample import synthetic_face
 from fer_edge.labels import FER2013
 from fer_edge.runtime.images import decode_image
 
@@ -104,7 +104,7 @@ def _file(name: str, about: str, pixels: NDArray[np.uint8], **options: object) -
 
 def _faces(indices: range) -> NDArray[np.uint8]:
     """Drawn faces, uint8 (N, 48, 48)."""
-    return np.stack([draw_face(index, seed=SEED) for index in indices])
+    return np.stack([synthetic_face(index, seed=SEED) for index in indices])
 
 
 def _photos(indices: range, width: int, height: int) -> NDArray[np.uint8]:

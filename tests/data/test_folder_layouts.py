@@ -82,7 +82,7 @@ def test_class_folders_alone_are_train_with_a_seeded_part_for_validation(tmp_pat
     assert sizes(data) == (126, 14, 0)
     assert data.validation.counts(FER2013) == dict.fromkeys(FER2013.names, 2)
     assert data.layout == "class folders; split: all train; validation: a stratified 10% of train, seed 3"
-    assert data.draws_validation
+    assert data.validation_from_train
     assert_labels_match_pixels(data)
     assert load_faces(root, seed=3).validation.sources == data.validation.sources
     assert load_faces(root, seed=4).validation.sources != data.validation.sources

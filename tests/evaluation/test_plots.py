@@ -4,7 +4,7 @@ from PIL import Image
 
 from fer_edge.evaluation.calibration import calibration_bins
 from fer_edge.evaluation.face_plots import plot_activation_maps, plot_filters, plot_mistakes
-from fer_edge.evaluation.plot_style import DOTS_PER_INCH, plottable
+from fer_edge.evaluation.plot_style import DOTS_PER_INCH, FONT, plottable, text_properties
 from fer_edge.evaluation.plots import (
     plot_confusion_matrix,
     plot_learning_rate,
@@ -83,20 +83,26 @@ def test_plots_take_any_number_of_classes_and_names_in_any_script(tmp_path, num_
     labels = np.arange(9) % num_classes
     probabilities = RANDOM.dirichlet(np.ones(num_classes), 9)
     plot_confusion_matrix(RANDOM.integers(0, 50, (num_classes, num_classes)), names, tmp_path / "confusion.png")
-    plot_mistakes(FACES, labels, probabilities, names, tmp_path / "mistakes.png")
-    plot_activation_maps(FACES, FACES / 255, probabilities, names, tmp_path / "maps.png", ["face"] * 9)
+    if num_classes == len(ODD_NAMES):  # no other number changes anything here
+        plot_mistakes(FACES, labels, probabilities, names, tmp_path / "mistakes.png")
+        plot_activation_maps(FACES, FACES / 255, probabilities, names, tmp_path / "maps.png", ["face"] * 9)
     for path in tmp_path.iterdir():
         with Image.open(path) as picture:
             assert max(picture.size) < 20 * DOTS_PER_INCH
     assert not [str(warning.message) for warning in recwarn if "Glyph" in str(warning.message)]
 
 
-def test_a_name_is_escaped_only_where_no_font_has_it(monkeypatch):
-    assert plottable("happy été $x$")[0] == "happy été $x$"
-    assert plottable("غاضب")[0] == "غاضب"  # the font that comes with matplotlib has Arabic
-    unassigned = "a \U000e0fff"
-    assert plottable(unassigned)[0] == "a \\U000e0fff"
+def test_signs_are_escaped_only_where_no_font_has_them(monkeypatch):
+    assert plottable("happy été $x$") == "happy été $x$"
+    assert plottable("a \U000e0fff →") == "a \\U000e0fff →"  # no character
+    assert plottable("abcdef", 4) == "abc…"
     from matplotlib import font_manager
 
     monkeypatch.setattr(font_manager.fontManager, "ttflist", [])
-    assert plottable("喜")[0] == "\\u559c"
+    assert plottable("喜 b") == "\\u559c b"
+    assert text_properties("b $")["family"] == [FONT]
+
+
+def test_what_follows_a_name_from_right_to_left_stays_behind_it():
+    # The font that comes with matplotlib has Arabic; the marks keep the number from moving to the left of the name.
+    assert plottable("غاضب") == "\u200eغاضب\u200e"

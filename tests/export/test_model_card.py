@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
-from fer_edge.labels import EXPRESSIONS
+from fer_edge.labels import FER2013
 
 BARE_PACKAGES = ("numpy", "numpy.libs", "PIL", "pillow.libs", "onnxruntime", "flatbuffers", "google", "packaging")
 """What the first line of the card's Python block installs, and what those need."""
@@ -62,7 +62,7 @@ def test_the_cards_own_instructions_work_in_a_bare_environment(tiny_run, tmp_pat
     card = export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path, raw=raw)).paths[2]
     face = tiny_run.faces.validation.faces[0]
     found = run_python_block(card, face, bare_site)
-    assert tuple(found) == EXPRESSIONS
+    assert tuple(found) == FER2013.names
     with Image.open(tmp_path / "face.jpg") as opened:
         pixels = np.asarray(opened.convert("RGB"))[np.newaxis]
     expected, _ = tiny_run.reference.answer(pixels)

@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fer_edge.cli import app
-from fer_edge.data.sample import draw_face
+from fer_edge.data.sample import synthetic_face
 from fer_edge.errors import ModelError, WebError
 from fer_edge.golden.kit import write_kit
 from fer_edge.labels import FER2013, FERPLUS
@@ -54,7 +54,7 @@ def labelled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def faces(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("faces")
     for index in range(4):
-        Image.fromarray(draw_face(index, seed=1)).save(folder / f"{index}.png")
+        Image.fromarray(synthetic_face(index, seed=1)).save(folder / f"{index}.png")
     return sorted(folder.iterdir())
 
 

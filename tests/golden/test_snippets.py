@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from languages import FIXTURES, INSTALL_TIMEOUT_S, run
 
-from fer_edge.data.sample import draw_face
+from fer_edge.data.sample import synthetic_face
 from fer_edge.export.card.snippets import snippets
 from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.classifier import Classifier
@@ -26,7 +26,7 @@ def snippet_of(name: str, language: str) -> str:
 
 def rgb_face() -> np.ndarray:
     tint = np.array((1.0, 0.8, 0.6))
-    grey = np.kron(draw_face(3, seed=1), np.ones((2, 2)))[:HEIGHT, :WIDTH]
+    grey = np.kron(synthetic_face(3, seed=1), np.ones((2, 2)))[:HEIGHT, :WIDTH]
     return (grey[..., np.newaxis] * tint).astype(np.uint8)
 
 
@@ -64,7 +64,7 @@ def test_javascript_of_the_card(javascript):
 
 
 def test_javascript_of_a_raw_models_card(javascript):
-    face = draw_face(5, seed=1)
+    face = synthetic_face(5, seed=1)
     grey = f"globalThis.grey = new Float32Array({json.dumps(face.ravel().tolist())});\n"
     said = javascript(grey + snippet_of("tiny_raw", "js"))
     assert said.strip() == Classifier.load(FIXTURES / "tiny_raw.onnx").predict(face).label
@@ -73,7 +73,7 @@ def test_javascript_of_a_raw_models_card(javascript):
 @pytest.mark.parametrize("name", ["tiny", "tiny_raw"])
 def test_cpp_of_the_card(name, cpp_onnxruntime, tmp_path):
     raw = name == "tiny_raw"
-    face = draw_face(5, seed=1) if raw else rgb_face()
+    face = synthetic_face(5, seed=1) if raw else rgb_face()
     classifier = Classifier.load(FIXTURES / f"{name}.onnx")
     feed = classifier.feed(face[np.newaxis] if not raw else face[np.newaxis, ..., np.newaxis])
     feed.tofile(tmp_path / "feed.bin")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from fer_edge.data.sample import draw_face
+from fer_edge.data.sample import synthetic_face
 from fer_edge.web.site import PAGE
 
 EXAMPLE = PAGE / "example.jpg"
@@ -34,7 +34,7 @@ def write_face_at_the_border(path: Path) -> None:
 
 def write_cropped_face(path: Path) -> None:
     """A drawn face of the network's own size, as in a data set."""
-    Image.fromarray(draw_face(3)).save(path)
+    Image.fromarray(synthetic_face(3)).save(path)
 
 
 def write_no_face(path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.evaluation.canvas import (
+from fer_edge.evaluation.plot_style import (
     INK_COLOUR,
     TEXT_SIZE,
     TRAIN_COLOUR,
