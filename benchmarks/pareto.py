@@ -4,7 +4,7 @@
 
 Each candidate trains by the same short recipe (SETTINGS), is exported to INT8 and judged on the validation split.
 Training goes on where an earlier call was stopped, and a finished run is not done again. Latency is that of the INT8
-files: one face, one thread, all candidates in turns of warm runs. Writes benchmarks/PARETO.md, and its picture and
+files: one face, one thread, all candidates alternately in warm runs. Writes benchmarks/PARETO.md, and its picture and
 figures beside the other results.
 """
 
@@ -26,7 +26,7 @@ from fer_edge.evaluation.plot_style import (
 )
 from fer_edge.export.card.tables import markdown_table
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
-from fer_edge.export.quantization.timing import time_in_turns
+from fer_edge.export.quantization.timing import time_alternately
 from fer_edge.runtime.model_file import read_model
 from fer_edge.training.config import AugmentConfig, TrainConfig
 from fer_edge.training.hardware import describe_machine
@@ -119,7 +119,7 @@ def judged(name: str, run: Path, data: str, models: Path) -> Judged:
 
 def with_card(file: Path) -> Judged:
     """An INT8 model with the accuracies its card states."""
-    metrics = read_model(file).card.metrics["validation"]
+    metrics = read_model(file).metadata.metrics["validation"]
     return Judged(file, metrics["accuracy_fp32"], metrics["accuracy"])
 
 
@@ -127,7 +127,7 @@ def measure(found: dict[str, Judged], ships: dict[str, Judged]) -> list[Candidat
     """Time all models together."""
     models = {**found, **ships}
     files = [model.file.read_bytes() for model in models.values()]
-    times_ms = time_in_turns(files, SETTINGS.image_size)  # (turns, models)
+    times_ms = time_alternately(files, SETTINGS.image_size)  # (rounds, models)
     reference_ms = times_ms[:, list(models).index(REFERENCE)]
     return [
         Candidate(
@@ -170,7 +170,7 @@ def page(candidates: list[Candidate], machine: str) -> str:
 
 The first rows are networks after the same {SETTINGS.epochs} epochs (one seed), which tells them apart and is far from
 what they can reach; the last ones are the shipped models. Accuracy is on PublicTest (3,589 faces, standard error 0.8
-points); latency is that of the INT8 file, one face, one thread, pixels in, median of warm runs in turns.
+points); latency is that of the INT8 file, one face, one thread, pixels in, median of warm runs, all models alternately.
 
 {table(candidates)}
 

@@ -105,7 +105,8 @@ def _files_of(
             files.append(ImageFile(path, NO_LABEL if labels is None else labels[path.name], split))
     there = {path.name for path in paths}
     for row in rows.values():
-        if row.split == split and row.image not in there and not row.is_no_face:
+        expected = not row.is_no_face if labels is None else row.image in labels  # rows.csv says which images there are
+        if row.split == split and row.image not in there and expected:
             problems.add(row.where, f"expected the image {printable(row.image)} in {folder.name}/, found none")
     return files
 

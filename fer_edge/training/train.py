@@ -4,12 +4,12 @@ import contextlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torchvision
 
 from fer_edge import __version__
 from fer_edge.data.faces import NO_LABEL, FaceData
@@ -232,7 +232,7 @@ def build_for_training(
         versions={
             "fer-edge": __version__,
             "torch": str(torch.__version__),
-            "torchvision": str(torchvision.__version__),
+            "torchvision": version("torchvision"),
             "numpy": np.__version__,
         },
         machine=describe_machine(config.device),
