@@ -41,7 +41,7 @@ def split_of_folder(name: str) -> str | None:
 def choose_validation(
     labels: np.ndarray, digests: Sequence[bytes], *, fraction: float = 0.1, seed: int = 0
 ) -> np.ndarray:
-    """Choose a stratified part of a training set for validation: bool (N,), True where a face is chosen.
+    """Choose a stratified fraction of a training set for validation: bool (N,), True where a face is chosen.
 
     ``labels`` is int64 (N,), ``digests`` the N hashes of the pixels. Faces with the same pixels stay on the same side,
     so that the choice leaks nothing; it depends on the seed and on the faces, not on the order they were read in.
