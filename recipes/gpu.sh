@@ -38,7 +38,6 @@ case "${1:?expected the stage, 1, 2 or 3}" in
     mkdir -p "$OUT"
     "$python" recipes/gpu_judge.py "$DATA" "$OUT" "$RUNS"/teacher-[012] $(printf "$RUNS/%s " $students)
     for name in $students; do
-        "$python" -m fer_edge export --checkpoint "$RUNS/$name/checkpoints/last.pt" --name "$name" --format weights --folder "$OUT"
         if [ "$(stat -c %s "$OUT/$name.pt")" -gt 15728640 ]; then
             split -b 15M "$OUT/$name.pt" "$OUT/$name.pt.part-" # cat NAME.pt.part-* > NAME.pt
             rm "$OUT/$name.pt"

@@ -1,7 +1,8 @@
 """Judge runs on validation, plain and with the mirror image: ``python recipes/gpu_judge.py DATA OUT RUN ...``.
 
-Writes OUT/validation.json: for each run and the mean of its epoch's averaged weights the accuracy of both heads, of
-labels against FER-2013's and of votes against their majority.
+Writes OUT/validation.json: the accuracy of both heads of each run, after its best and its last epoch, of labels against
+FER-2013's and of votes against their majority; and OUT/NAME.pt for each run but the teachers: a checkpoint of the last
+averaged weights in float16, with all heads, which 'export --checkpoint' takes.
 """
 
 import json
@@ -13,8 +14,9 @@ import torch
 
 from fer_edge.data.load import load_faces
 from fer_edge.data.votes import NO_MAJORITY, majority
-from fer_edge.training.checkpoint import load_classifier
+from fer_edge.training.checkpoint import load_classifier, read_checkpoint, save_checkpoint
 from fer_edge.training.inference import predict_head_logits
+from fer_edge.training.presets import TEACHERS
 
 
 def main() -> None:
@@ -39,6 +41,11 @@ def main() -> None:
                         "faces": int(is_judged.sum()),
                         "epoch": info.epoch,
                     }
+        if run.name not in TEACHERS:
+            record = read_checkpoint(run / "checkpoints" / "last.pt")["record"]
+            state = classifier.cpu().state_dict()  # of the last
+            half = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+            save_checkpoint(out / f"{run.name}.pt", {"record": record, "model": half})
     (out / "validation.json").write_text(json.dumps(judged, indent=2) + "\n")
     for name, one in judged.items():
         print(f"{name}: {one['accuracy']:.4f} of {one['faces']}")

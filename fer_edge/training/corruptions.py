@@ -129,7 +129,9 @@ def jpeg(faces: Tensor, quality: Tensor) -> Tensor:
     percent = torch.where(quality < 50, 5000 // quality, 200 - 2 * quality)
     steps = ((base * percent.view(-1, 1, 1) + 50) // 100).clamp(1, 255).float().view(-1, 1, 1, BLOCK, BLOCK)
     frequencies = cosines @ (blocks.round() - 128) @ cosines.T
-    kept = (frequencies / steps).round() * steps
+    levels = frequencies / steps
+    # Halves go away from zero, as in libjpeg; of whole pixels they are frequent.
+    kept = levels.sign() * (levels.abs() + (0.5 + 1e-4)).floor() * steps
     restored = cosines.T @ kept @ cosines + 128
     whole = restored.transpose(2, 3).reshape(-1, number * BLOCK, number * BLOCK)
     return whole[:, :size, :size].round().clamp(0, 255)

@@ -13,7 +13,7 @@ from fer_edge.labels import FER2013, FERPLUS, LabelSet
 from fer_edge.training.architectures import ARCHITECTURES, build_classifier
 from fer_edge.training.checkpoint import load_classifier, read_checkpoint
 from fer_edge.training.classifier import Batch
-from fer_edge.training.heads import Head, heads_of
+from fer_edge.training.heads import Head, heads_of, output_layers
 from fer_edge.training.inference import predict_head_logits, predict_logits
 from fer_edge.training.losses import training_loss
 from fer_edge.training.one_cycle import OneCycle, fit_one_cycle
@@ -207,9 +207,10 @@ def test_other_heads_or_another_label_set_begin_with_a_new_last_layer_and_say_so
     for data, heads, size in ((voted, "labels,votes", 15), (voted, "votes", 8), (other, "labels", 5)):
         begun, record = build_for_training(replace(config, heads=heads), data)
         state = begun.state_dict()
-        last = [name for name in state if state[name].shape[:1] == (size,) and "14" in name]
+        last = [f"{layer}.{kind}" for layer in output_layers(begun, size) for kind in ("weight", "bias")]
         kept = [name for name in state if name not in last or heads == "labels,votes"]
         assert all(torch.equal(state[name], trained[name]) for name in kept)
+        assert all(state[name].shape[0] == size for name in last)
         assert ("the last layer begins anew" in record.starting_weights) == (heads != "labels,votes")
     assert "labels (5 classes) in place of labels (7 classes) and votes (8 classes)" in record.starting_weights
     assert record.label_set == five
