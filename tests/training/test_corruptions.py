@@ -54,7 +54,7 @@ def test_a_jpeg_is_pillows_but_for_rounding(faces, quality):
         stream = io.BytesIO()
         Image.fromarray(face).save(stream, "JPEG", quality=quality)
         theirs = np.asarray(Image.open(stream)).astype(float)
-        # libjpeg transforms in whole numbers, eighths of a step of 1: here and there a frequency is rounded to the next step
+        # libjpeg transforms in eighths: here and there a frequency is rounded to the next step
         assert (np.abs(mine - theirs) <= 1).mean() > 0.9
         assert np.abs(mine - theirs).mean() < 0.5
         assert quality == 95 or np.abs(face - theirs).mean() > 5 * np.abs(mine - theirs).mean()
