@@ -19,8 +19,8 @@ HEAD = """\
 # The runs behind the shipped models
 
 Written by `python recipes/history.py` from [history.csv](history.csv), which has every setting and every figure in
-full; [epochs.csv](epochs.csv) has loss, accuracy and learning rate of every epoch. Both were collected from the run folders
-before the intermediate ones left the tree.
+full; [epochs.csv](epochs.csv) has loss, accuracy and learning rate of every epoch. Both were collected from the run
+folders before the intermediate ones left the tree.
 
 Accuracy is on PublicTest (3,589 faces; one standard error is 0.8 points), on which recipe, epochs and settings were
 chosen. It is that of the averaged weights after the last epoch. PrivateTest was never looked at. *Without duplicates*

@@ -42,7 +42,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     source = folder / "source"
     shutil.copytree(repository / "fer_edge", source / "fer_edge", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(repository / "exported", source / "exported")
-    for name in ("pyproject.toml", "setup.py", "README.md"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(repository / name, source)
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     python = folder / "venv" / "bin" / "python"
