@@ -19,10 +19,10 @@ from fer_edge.training.train import build_for_training
 
 
 @register("plain")
-def plain(settings, weights):
+def plain(settings, weights, head_sizes):
     """Without batch norm, every face's gradient is its own."""
     layers = [nn.Conv2d(1, 8, 5, stride=4), nn.ReLU(), nn.Conv2d(8, 16, 3, stride=2), nn.ReLU(), nn.Flatten()]
-    return FacialExpressionClassifier(nn.Sequential(*layers, nn.Linear(16 * 5 * 5, 7)))
+    return FacialExpressionClassifier(nn.Sequential(*layers, nn.Linear(16 * 5 * 5, sum(head_sizes))), head_sizes)
 
 
 def main(folder: Path) -> None:

@@ -255,13 +255,13 @@ def test_the_test_split_is_never_looked_at(wanted, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_last_validation_ends_the_search_after_the_trial(wanted, monkeypatch, number):
-    validate = OneCycle.validate
+    validate = OneCycle.validate_heads
 
     def validate_then_signal(cycle):
         os.kill(os.getpid(), number)
         return validate(cycle)
 
-    monkeypatch.setattr(OneCycle, "validate", validate_then_signal)
+    monkeypatch.setattr(OneCycle, "validate_heads", validate_then_signal)
     with pytest.raises(Interrupted, match="1 of 2 trials are kept") as raised:
         run(wanted)  # trials of one epoch: training itself looks no more for signals
     assert raised.value.exit_code == 128 + number
@@ -276,13 +276,13 @@ def test_a_signal_between_two_trials_ends_the_search(wanted):
 
 def test_a_signal_while_training_ends_the_search_in_the_trial(wanted, monkeypatch):
     long = replace(wanted, config=replace(wanted.config, epochs=10_000))
-    validate = OneCycle.validate
+    validate = OneCycle.validate_heads
 
     def validate_then_signal(cycle):
         os.kill(os.getpid(), signal.SIGINT)
         return validate(cycle)
 
-    monkeypatch.setattr(OneCycle, "validate", validate_then_signal)
+    monkeypatch.setattr(OneCycle, "validate_heads", validate_then_signal)
     with pytest.raises(Interrupted, match="0 of 2 trials are kept"):
         run(long)
 
