@@ -24,8 +24,8 @@ Two generations are here.
   `fer-tiny-fourth` the model `fer-tiny`, on two CPU cores. Both start from earlier runs: [history.md](history.md) lists
   all of them, and `recipes/train_all.sh` repeats them in order (about 10 hours on one CPU core).
 * **The presets of `train`** (`fer_edge/training/recipes/*.json`): trained on one H200 by `recipes/gpu.sh`, from
-  FER-2013's own pixels with labels and FER+ votes. [gpu/validation.json](gpu/validation.json) has their accuracy in fp32,
-  the folders in `gpu/` their settings, history and logs.
+  FER-2013's own pixels with labels and FER+ votes. [gpu/validation.json](gpu/validation.json) has their accuracy in
+  fp32, the folders in `gpu/` their settings, history and logs.
 
 All accuracies are on PublicTest (3,589 faces), on which recipe, epochs and settings were chosen; one standard error is
 {error:.2f} points. *Without duplicates* leaves out the 280 PublicTest faces that are byte-identical to a training face.

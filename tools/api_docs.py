@@ -32,9 +32,9 @@ HEAD = """\
 Written by `python tools/api_docs.py` from each package's `__all__`; a test checks that it is current.
 
 **Stable**: the names listed here, the commands and their options, exit codes, the keys of `--json`, the metadata in a
-model, and the files of a golden kit. A change to one is in [CHANGELOG.md](../CHANGELOG.md), and the old name still works
-or its error names the new one. **Not stable**: everything else, above all names that begin with `_` and modules that are
-imported by their full path.
+model, and the files of a golden kit. A change to one is in [CHANGELOG.md](../CHANGELOG.md), and the old name still
+works or its error names the new one. **Not stable**: everything else, above all names that begin with `_` and modules
+that are imported by their full path.
 
 Importing `fer_edge` loads neither torch nor onnxruntime. `fer_edge.training` and `fer_edge.export` need
 `pip install 'fer-edge[train]'`, `fer_edge.video` needs `pip install 'fer-edge[video]'`.

@@ -1,0 +1,164 @@
+"""Every command and Python block of README and docs/: commands and options exist, the quick ones run, Python runs."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = (
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.md")),
+    *sorted((ROOT / "recipes").glob("*.md")),
+)
+PROGRAMS = ("make", "pip", "npm", "node", "cmake", "ffmpeg")
+"""Of others; what follows them is not checked, but for make's targets."""
+QUICK = (("info",), ("predict",), ("data", "inspect"), ("data", "sample"))
+"""Commands that are run where every file that they name is there."""
+MADE = ("photos", "sample-faces", "annotated.jpg", "inspect.png")
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    found = re.findall(r"^```(\w*)[^\n]*\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [text for language, text in found if language in languages]
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Page and words of each command in a shell block, and of each inline one that begins with python cli.py."""
+    for page in PAGES:
+        lines = [line for text in blocks(page, "bash", "sh") for line in text.replace("\\\n", " ").splitlines()]
+        lines += re.findall(r"`(python cli\.py [^`]*)`", page.read_text(encoding="utf-8"))
+        lines += [line.strip() for text in blocks(page, "") for line in text.splitlines() if "python cli.py" in line]
+        for line in lines:
+            words = shlex.split(line, comments=True)
+            cut = next((i for i, word in enumerate(words) if word in (">", "2>", "|", ">>")), len(words))
+            if words[:cut]:
+                yield relative(page), words[:cut]
+
+
+COMMANDS = list(commands())
+
+
+@pytest.fixture(scope="module")
+def app() -> Any:
+    import typer
+
+    from fer_edge.cli.app import app
+
+    return typer.main.get_command(app)
+
+
+def check_options(command: Any, words: list[str]) -> list[str]:
+    """The command's own name. Raises AssertionError for a subcommand, option or choice that there is not."""
+    path = []
+    words = list(words)
+    while hasattr(command, "commands"):
+        if not words or words[0].startswith("-"):
+            return path
+        name = words.pop(0)
+        assert name in command.commands, f"no command '{name}'"
+        command = command.commands[name]
+        path.append(name)
+    options = {spelt: one for one in command.params for spelt in (*one.opts, *one.secondary_opts)}
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--") or word == "--help":
+            continue
+        name, _, value = word.partition("=")
+        assert name in options, f"'{' '.join(path)}' has no option {name}"
+        option = options[name]
+        if getattr(option, "is_flag", False):
+            continue
+        assert value or words, f"{name} takes a value"
+        value = value or words.pop(0)
+        choices = getattr(option.type, "choices", None)
+        if choices and value.isidentifier() and value.islower():
+            assert value in [getattr(choice, "value", choice) for choice in choices], f"{name} does not take {value}"
+    return path
+
+
+@pytest.mark.parametrize(("page", "words"), COMMANDS, ids=[f"{page}: {shlex.join(words)}" for page, words in COMMANDS])
+def test_command_exists(page: str, words: list[str], app: Any) -> None:
+    while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+        words = words[1:]
+    if "cli.py" in words:
+        check_options(app, words[words.index("cli.py") + 1 :])
+    elif words[0] == "make":
+        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert words[1] in targets
+    elif words[0] in ("python", ".venv/bin/python"):
+        script = words[1]
+        assert script in ("-m", "-c") or "NAME" in script or (ROOT / script).is_file(), f"no {script}"
+    elif words[0].startswith((".venv/bin/", "build/")):
+        pass  # made by an install or a build
+    elif "/" in words[0]:
+        assert (ROOT / words[0]).is_file(), f"no {words[0]}"
+    else:
+        assert words[0] in PROGRAMS, f"unknown program {words[0]}: is it meant?"
+
+
+def test_an_unknown_option_is_found(app: Any) -> None:
+    with pytest.raises(AssertionError, match="no option --modle"):
+        check_options(app, ["predict", "face.jpg", "--modle", "x.onnx"])
+    with pytest.raises(AssertionError, match="no command 'predcit'"):
+        check_options(app, ["predcit"])
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """A folder with what the pages' examples name."""
+    example = ROOT / "fer_edge" / "web" / "page" / "example.jpg"
+    for name in ("face.jpg", "party.jpg", "fer_edge/web/page/example.jpg", "photos/one.jpg"):
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(example, target)
+    shutil.copytree(ROOT / "exported", tmp_path / "exported", ignore=shutil.ignore_patterns("*.pt"))
+    model = ROOT / "tests" / "fixtures" / "tiny.onnx"
+    shutil.copy(model, tmp_path / "mine.onnx")
+    return tmp_path
+
+
+def run(words: list[str], folder: Path) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, cwd=folder, timeout=120, check=False)
+    assert done.returncode == 0, f"{shlex.join(words)}: {done.stdout[-500:]}{done.stderr[-1500:]}"
+    return done.stdout
+
+
+def is_quick(words: list[str], app: Any) -> bool:
+    if words[:2] != ["python", "cli.py"] or tuple(check_options(app, words[2:])) not in QUICK:
+        return False
+    files = [word for word in words[3:] if re.search(r"\.\w+$|/$|^fer2013$|[A-Z]{4}", word)]
+    there = ("face.jpg", "party.jpg", "photos/", *MADE)
+    return all(word in there or (ROOT / word).is_file() for word in files)
+
+
+def test_quick_commands_run(desk: Path, app: Any) -> None:
+    quick = {shlex.join(words): words for _, words in COMMANDS if is_quick(words, app)}
+    names = {check_options(app, words[2:])[0] for words in quick.values()}
+    assert names == {"info", "predict", "data"}, sorted(quick)
+    for words in quick.values():
+        run([sys.executable, str(ROOT / "cli.py"), *words[2:]], desk)
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    return [(relative(page), text) for page in PAGES for text in blocks(page, "python")]
+
+
+@pytest.mark.parametrize(("page", "code"), python_blocks(), ids=[page for page, _ in python_blocks()])
+def test_python_runs(page: str, code: str, desk: Path) -> None:
+    assert run([sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"], desk).strip()
+
+
+def test_the_five_lines_are_in_the_readme() -> None:
+    assert any("Classifier.load()" in text for text in blocks(ROOT / "README.md", "python"))

@@ -1,0 +1,83 @@
+"""The diffs of docs/extending.md are real: each is applied in memory and what it adds is used."""
+
+import gzip
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from fer_edge.backends import registry as backend_registry
+
+
+@pytest.fixture(scope="module")
+def diffs(repository: Path) -> list[str]:
+    """What each diff of the page adds."""
+    text = (repository / "docs" / "extending.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```diff\n(.*?)```", text, flags=re.DOTALL)
+    return ["\n".join(line[1:] for line in block.splitlines() if line.startswith("+")) for block in blocks]
+
+
+def module_of(code: str, name: str) -> ModuleType:
+    module = ModuleType(name)
+    sys.modules[name] = module
+    exec(compile(code, f"docs/extending.md ({name})", "exec"), module.__dict__)
+    return module
+
+
+@pytest.fixture
+def backend(diffs: list[str]) -> Iterator[ModuleType]:
+    module = module_of(diffs[2], "extending_backend")
+    backend_registry.register(module.BACKEND)
+    yield module
+    backend_registry.unregister(module.BACKEND.name)
+    sys.modules.pop("extending_backend")
+
+
+def test_the_backend_shows_up_and_answers_as_onnxruntime_does(
+    backend: ModuleType, repository: Path, tmp_path: Path
+) -> None:
+    assert "onnx-gzip" in backend_registry.backends()
+    original = repository / "tests" / "fixtures" / "tiny.onnx"
+    packed = tmp_path / "tiny.onnxz"
+    packed.write_bytes(gzip.compress(original.read_bytes(), mtime=0))
+    (tmp_path / "tiny.json").write_bytes(original.with_suffix(".json").read_bytes())
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 60, 50, 3), dtype=np.uint8)
+    found = backend.load(packed).run(pixels)
+    expected = backend_registry.open_model(original).run(pixels)
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
+    np.testing.assert_allclose(found.logits, expected.logits, atol=1e-6)
+
+
+def test_the_format_shows_up_with_its_backend(diffs: list[str], backend: ModuleType) -> None:
+    from fer_edge.export.formats import registry
+
+    found = module_of(diffs[1], "extending_format").FORMAT
+    registry.register(found)
+    try:
+        assert registry.format_named("onnx-gzip") is found
+        assert found.opened_by is backend.BACKEND
+        assert found.files_of("mine") == ("mine.onnxz",)
+        registry.refuse_combination(found, "int8", "pixels")
+    finally:
+        registry.unregister(found.name)
+    assert "onnx-gzip" not in registry.formats()
+
+
+def test_the_architecture_is_built_for_any_number_of_classes(diffs: list[str]) -> None:
+    torch = pytest.importorskip("torch")
+    from fer_edge.training import architectures
+
+    names = dict(vars(architectures))
+    try:
+        exec(compile(diffs[0], "docs/extending.md (architecture)", "exec"), names)
+        for classes in (2, 8):
+            network = architectures.build_classifier("squeezenet", {}, None, (classes,))
+            with torch.no_grad():
+                answer = network.eval()(torch.zeros(2, 1, 48, 48))
+            assert answer.shape == (2, classes)
+    finally:
+        architectures.ARCHITECTURES.pop("squeezenet", None)
