@@ -1,4 +1,4 @@
-"""Links and pictures of the Markdown files are there, the README's tree names real files, generated pages are current."""
+"""Links and pictures of the Markdown files exist, the README's tree names real files, generated pages are current."""
 
 import importlib.util
 import re
