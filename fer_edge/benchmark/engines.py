@@ -68,6 +68,6 @@ class ClassifierEngine(HostEngine):
 
     def preprocessing_share(self, pixels: NDArray[np.uint8], threads: int) -> float | None:
         """Part (0-1) of the nodes' time that the graph's own preprocessing takes; None for a model without it."""
-        from fer_edge.benchmark.profile import preprocessing_share
+        from fer_edge.backends._profile import preprocessing_share
 
         return preprocessing_share(self._path, pixels, threads)

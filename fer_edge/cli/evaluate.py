@@ -8,11 +8,12 @@ import typer
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run
 from fer_edge.cli.tables import result_table
-from fer_edge.cli.typed import LabelsOfFaces
+from fer_edge.cli.typed import LabelsOfFaces, Votes
 from fer_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from fer_edge.evaluation.evaluation import Evaluation
+    from fer_edge.evaluation.robustness import Robustness
     from fer_edge.evaluation.votes import VoteMetrics
 
 MAX_COLUMNS = 12
@@ -30,6 +31,7 @@ def evaluate(
         str | None, typer.Option(help="Labelled faces. [default: those of the run; for a model, fer2013/ here]")
     ] = None,
     labels: LabelsOfFaces = None,
+    votes: Votes = None,
     split: Annotated[
         Literal["validation", "test"], typer.Option(help="Choose on validation; look at test once.")
     ] = "validation",
@@ -40,6 +42,9 @@ def evaluate(
     augmentation: Annotated[
         Literal["none", "flip", "ten-crop"], typer.Option(help="Average over views of each face.")
     ] = "none",
+    corruptions: Annotated[
+        bool, typer.Option(help="Evaluate on corrupted faces, too: contrast, JPEG, blur, size, noise (ImageNet-C).")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N (a checkpoint's).")] = "auto",
     out: Annotated[
         Path | None,
@@ -57,6 +62,8 @@ def evaluate(
         python cli.py evaluate --checkpoint runs/NAME --split validation
 
         python cli.py evaluate --model exported/NAME.onnx --data fer2013
+
+        python cli.py evaluate --model exported/NAME.onnx --data fer2013 --votes fer2013new.csv --corruptions --out DIR
     """
     if model is not None and checkpoint is not None:
         raise UsageError("expected --checkpoint or --model, found both; leave one out")
@@ -67,9 +74,11 @@ def evaluate(
         "drop_leaks": drop_leaks,
         "skip_bad": skip_bad,
         "augmentation": augmentation,
+        "votes": votes,
+        "corruptions": corruptions,
     }
     if model is not None:
-        from fer_edge.evaluation.model import evaluate_model
+        from fer_edge.backends.evaluation import evaluate_model
         from fer_edge.evaluation.plot_style import require_matplotlib
 
         if out is not None:
@@ -135,7 +144,7 @@ def _print(done: "Evaluation") -> None:
     elif done.num_leaked:
         result(f"without leaked     {without.accuracy:.4f}  ({without.num_faces} faces; {done.num_leaked} leaked)")
     else:
-        result("without leaked     the same: no face judged here is in an earlier split")
+        result("without leaked     the same: no face evaluated here is in an earlier split")
     result(f"macro-F1           {metrics.macro_f1:.4f}")
     result(f"calibration error  {metrics.calibration_error:.4f}")
     result(f"log loss           {metrics.log_loss:.4f}")
@@ -143,6 +152,8 @@ def _print(done: "Evaluation") -> None:
         result(f"without a label    {done.num_without_label} faces have votes alone")
     if done.votes is not None:
         _print_votes(done.votes)
+    if done.robustness is not None:
+        _print_robustness(done.robustness)
 
 
 def _print_most_confused(confusion: list[list[int]], names: list[str], limit: int = 10) -> None:
@@ -179,3 +190,18 @@ def _print_votes(votes: "VoteMetrics") -> None:
     for k, (ours, theirs) in enumerate(zip(model.at_least, annotator.at_least, strict=True), 1):
         table.add_row(f"at least {k} of the others", f"{ours:.4f}", f"{theirs:.4f}")
     result_table(table)
+
+
+def _print_robustness(robustness: "Robustness") -> None:
+    """One row a corruption, the untouched faces above and the mean below."""
+    from rich.table import Table
+
+    result(f"\ncorruptions of {robustness.num_faces} faces")
+    table = Table("faces")
+    for column in ("accuracy", "votes' majority", "same answer as to the original"):
+        table.add_column(column, justify="right")
+    for name, scores in robustness.rows():
+        votes = "" if scores.votes_accuracy is None else f"{scores.votes_accuracy:.4f}"
+        table.add_row(name, f"{scores.accuracy:.4f}", votes, f"{scores.agreement:.4f}")
+    result_table(table)
+    result(f"accuracy lost on average: {robustness.relative_error:.4f}")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fer_edge.evaluation.calibration import CalibrationBins, calibration_bins
     from fer_edge.evaluation.evaluation import Evaluation, Subject, evaluate_split
     from fer_edge.evaluation.metrics import ClassMetrics, Metrics, evaluate_probabilities
-    from fer_edge.evaluation.model import evaluate_model
+    from fer_edge.evaluation.robustness import Robustness, evaluate_corruptions
     from fer_edge.evaluation.votes import VoteMetrics, evaluate_votes
 
 _MODULES = {
@@ -18,10 +18,11 @@ _MODULES = {
     "ClassMetrics": "metrics",
     "Evaluation": "evaluation",
     "Metrics": "metrics",
+    "Robustness": "robustness",
     "Subject": "evaluation",
     "VoteMetrics": "votes",
     "calibration_bins": "calibration",
-    "evaluate_model": "model",
+    "evaluate_corruptions": "robustness",
     "evaluate_probabilities": "metrics",
     "evaluate_split": "evaluation",
     "evaluate_votes": "votes",
@@ -31,10 +32,11 @@ __all__ = [
     "ClassMetrics",
     "Evaluation",
     "Metrics",
+    "Robustness",
     "Subject",
     "VoteMetrics",
     "calibration_bins",
-    "evaluate_model",
+    "evaluate_corruptions",
     "evaluate_probabilities",
     "evaluate_split",
     "evaluate_votes",

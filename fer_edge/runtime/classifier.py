@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -15,7 +16,7 @@ from fer_edge.metadata import PIXELS, ModelMetadata
 from fer_edge.runtime.batching import score_in_batches
 from fer_edge.runtime.folder import Outcome, count_images, decode, decode_ahead, images_in
 from fer_edge.runtime.images import ImageSource, decode_image, face_pixels, source_name
-from fer_edge.runtime.model_file import read_model
+from fer_edge.runtime.model_file import ModelFile, read_model
 from fer_edge.runtime.photos import DEFAULT_SEARCH, FaceSearch, PhotoOutcome, PhotoPrediction, score_photos
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.runtime.providers import ProviderChoice, choose_provider
@@ -65,22 +66,14 @@ class Classifier:
         is missing, damaged, without valid metadata or refused for another reason, and ProviderError when the provider
         is not there: never another one silently.
         """
-        choice = choose_provider(provider)
-        model = read_model(path if path is not None else default_model())
-        try:
-            session, cuda_node_share = open_session(model, choice, threads=threads)
-        except ProviderError as error:
-            if provider != "auto" or choice.name == "cpu":
-                raise
-            choice = ProviderChoice("cpu", f"auto chose cpu; {error}")
-            session, cuda_node_share = open_session(model, choice, threads=threads)
+        loaded = load_session(path, provider=provider, threads=threads)
         return cls(
-            session,
-            model.metadata,
-            model.path,
-            provider=choice.name,
-            provider_note=choice.note,
-            cuda_node_share=cuda_node_share,
+            loaded.session,
+            loaded.model.metadata,
+            loaded.model.path,
+            provider=loaded.provider,
+            provider_note=loaded.provider_note,
+            cuda_node_share=loaded.cuda_node_share,
         )
 
     @property
@@ -213,32 +206,65 @@ class Classifier:
         with onnxruntime_errors(self.path):
             found = dict(zip(names, self._session.run(names, feed, run_options()), strict=True))
         logits = np.asarray(found["logits"], dtype=np.float32)
-        if not np.isfinite(logits).all():  # a half-precision network overflows without an error
-            raise ModelError(
-                f"{self.path}: expected finite logits, found infinite ones or NaN; "
-                "export it again, in fp32 if this is half precision"
-            )
         probabilities = np.asarray(
-            found["probabilities"] if "probabilities" in found else _softmax(logits), dtype=np.float32
+            found["probabilities"] if "probabilities" in found else softmax(logits), dtype=np.float32
         )
-        is_whole = np.abs(probabilities.sum(axis=1) - 1) <= _SUM_TOLERANCE  # False for NaN too
-        if not (is_whole.all() and (probabilities >= 0).all()):
-            raise ModelError(
-                f"{self.path}: expected probabilities that add up to 1 for every image, found others; export it again"
-            )
+        check_outputs(self.path, probabilities, logits)
         return probabilities, logits
 
     def feed(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
         """What the model's input is given for images (N, H, W, C): these pixels, or faces prepared for a raw model."""
-        return pixels if self.metadata.input.kind == PIXELS else self._normalised(pixels)
-
-    def _normalised(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
-        """Images (N, H, W, C) to what a raw model wants: (N, 1, size, size), pixel/255 less the mean over the std."""
-        faces = np.stack([face_pixels(image, self.metadata.image_size) for image in pixels])[:, np.newaxis]
-        return ((faces / 255.0 - self.metadata.mean) / self.metadata.std).astype(self.metadata.input.dtype)
+        return model_feed(pixels, self.metadata)
 
 
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+class LoadedSession(NamedTuple):
+    """A model in an onnxruntime session, and what runs it."""
+
+    session: onnxruntime.InferenceSession
+    model: ModelFile
+    provider: str
+    provider_note: str
+    cuda_node_share: float | None
+
+
+def load_session(path: str | Path | None = None, *, provider: str = "cpu", threads: int = 0) -> LoadedSession:
+    """Read, check and open a model; arguments and errors are those of ``Classifier.load``."""
+    choice = choose_provider(provider)
+    model = read_model(path if path is not None else default_model())
+    try:
+        session, cuda_node_share = open_session(model, choice, threads=threads)
+    except ProviderError as error:
+        if provider != "auto" or choice.name == "cpu":
+            raise
+        choice = ProviderChoice("cpu", f"auto chose cpu; {error}")
+        session, cuda_node_share = open_session(model, choice, threads=threads)
+    return LoadedSession(session, model, choice.name, choice.note, cuda_node_share)
+
+
+def model_feed(pixels: NDArray[np.uint8], metadata: ModelMetadata) -> NDArray[np.generic]:
+    """What a model's input is given for images (N, H, W, C): these pixels; of a raw model normalised faces, (pixel/255
+    less the mean) over the std, (N, 1, size, size)."""
+    if metadata.input.kind == PIXELS:
+        return pixels
+    faces = np.stack([face_pixels(image, metadata.image_size) for image in pixels])[:, np.newaxis]
+    return ((faces / 255.0 - metadata.mean) / metadata.std).astype(metadata.input.dtype)
+
+
+def check_outputs(path: Path, probabilities: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
+    """Refuse (ModelError) logits that are not finite, and probabilities that are none."""
+    if not np.isfinite(logits).all():  # a half-precision network overflows without an error
+        raise ModelError(
+            f"{path}: expected finite logits, found infinite ones or NaN; "
+            "export it again, in fp32 if this is half precision"
+        )
+    is_whole = np.abs(probabilities.sum(axis=1) - 1) <= _SUM_TOLERANCE  # False for NaN too
+    if not (is_whole.all() and (probabilities >= 0).all()):
+        raise ModelError(
+            f"{path}: expected probabilities that add up to 1 for every image, found others; export it again"
+        )
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Row by row; the row's largest is subtracted first so that nothing overflows."""
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), dtype=np.float32)

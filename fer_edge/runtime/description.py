@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.metadata import ModelMetadata
-from fer_edge.runtime.checksum import file_sha256, verify_zip_checksum
-from fer_edge.runtime.claims import check_format
-from fer_edge.runtime.model_file import check_beside, is_archive, read_model, read_model_bytes
+from fer_edge.runtime.model_file import CheckedFile, is_archive, is_known_by_sidecar, read_any, read_model
 from fer_edge.runtime.providers import ProviderChoice, missing_for_cuda
 from fer_edge.runtime.session import executed_nodes, open_session
 
@@ -50,16 +48,16 @@ def describe_model(path: str | Path) -> ModelDescription:
     Raises ModelError as read_model does.
     """
     path = Path(path)
-    data = read_model_bytes(path)
-    if is_archive(data):
-        return _describe_archive(path, data)
+    checked = read_any(path)
+    if is_archive(checked.data) or is_known_by_sidecar(path):
+        return _describe_by_metadata(checked)
     model = read_model(path)
     session, _ = open_session(model, ProviderChoice("cpu", ""))
     operators = Counter(node.operator for node in executed_nodes(model)) if model.onnx is None else model.onnx.operators
     missing = "; ".join(missing_for_cuda())
     return ModelDescription(
         path=path,
-        size_bytes=len(data),
+        size_bytes=len(checked.data),
         file_sha256=model.sha256,
         metadata=model.metadata,
         inputs=tuple(f"{one.name} {one.type} {_shape(one.shape)}" for one in session.get_inputs()),
@@ -69,20 +67,18 @@ def describe_model(path: str | Path) -> ModelDescription:
     )
 
 
-def _describe_archive(path: Path, data: bytes) -> ModelDescription:
-    metadata = ModelMetadata.from_json(verify_zip_checksum(data, str(path)), where=str(path))
-    check_format(path, metadata)
-    sha256 = file_sha256(data)
-    check_beside(path, metadata, sha256)
+def _describe_by_metadata(model: CheckedFile) -> ModelDescription:
+    metadata = model.metadata
+    runs_code = {"torch": "needed to run it; loading it runs code, so trust its origin"}
     return ModelDescription(
-        path=path,
-        size_bytes=len(data),
-        file_sha256=sha256,
+        path=model.path,
+        size_bytes=len(model.data),
+        file_sha256=model.sha256,
         metadata=metadata,
         inputs=(f"{metadata.input.name} {metadata.input.dtype} {_shape(metadata.input.shape)}",),
         outputs=tuple(f"{one.name} {one.dtype} {_shape(one.shape)}" for one in metadata.outputs),
         operators={},
-        providers={"torch": "needed to run it; loading it runs code, so trust its origin"},
+        providers=runs_code if is_archive(model.data) else {},
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fer_edge.errors import ModelError
 from fer_edge.metadata import METADATA_KEY, SUFFIXES, ModelMetadata, read_sidecar
-from fer_edge.runtime.checksum import file_sha256, verify_checksum
+from fer_edge.runtime.checksum import file_sha256, verify_checksum, verify_zip_checksum
 from fer_edge.runtime.claims import check_format, check_graph
 from fer_edge.runtime.onnx_file import OnnxFile, read_onnx
 
@@ -16,6 +16,8 @@ MAX_MODEL_BYTES = 2**31
 """What protobuf, and with it an ONNX file, can hold."""
 MAX_METADATA_BYTES = 2**24
 
+_EMBEDDING_FORMATS = ("onnx", "ort", "torchscript", "pt2")
+"""Formats whose files hold their metadata."""
 _ARCHIVE_MAGIC = b"PK\x03\x04"
 _ORT_MAGIC = b"ORTM"  # the flatbuffer's file identifier, at byte 4
 _METADATA_START = b'{"format_version": '
@@ -74,6 +76,63 @@ def read_model(path: str | Path) -> ModelFile:
     sha256 = file_sha256(data)
     check_beside(path, metadata, sha256)
     return ModelFile(path, data, metadata, sha256, onnx)
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """A model file of any format whose checksum, metadata and sidecar agree."""
+
+    path: Path
+    data: bytes
+    metadata: ModelMetadata
+    sha256: str
+
+
+def is_known_by_sidecar(path: Path) -> bool:
+    """Whether the file's format is one that holds no metadata that is read here: the sidecar has them."""
+    by_suffix = {suffix: file_format for file_format, suffix in SUFFIXES.items()}
+    return by_suffix.get(path.suffix, _EMBEDDING_FORMATS[0]) not in _EMBEDDING_FORMATS
+
+
+def read_any(path: str | Path) -> CheckedFile:
+    """Read and check a model of any format. Nothing of it is run. Raises ModelError as ``read_model`` does.
+
+    Files of formats that are registered elsewhere are known by the ``NAME.json`` beside them, which also names the
+    SHA-256 of further files that belong to the model.
+    """
+    path = Path(path)
+    data = read_model_bytes(path)
+    sha256 = file_sha256(data)
+    if is_known_by_sidecar(path):
+        return CheckedFile(path, data, _metadata_beside(path, sha256), sha256)
+    if not is_archive(data):
+        model = read_model(path)
+        return CheckedFile(path, model.data, model.metadata, model.sha256)
+    metadata = ModelMetadata.from_json(verify_zip_checksum(data, str(path)), where=str(path))
+    check_format(path, metadata)
+    check_beside(path, metadata, sha256)
+    return CheckedFile(path, data, metadata, sha256)
+
+
+def _metadata_beside(path: Path, sha256: str) -> ModelMetadata:
+    beside = path.with_suffix(".json")
+    try:
+        text = _read_regular(beside, MAX_METADATA_BYTES)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{path}: expected {beside.name} beside it, which says what it is, found none; copy both"
+        ) from error
+    except OSError as error:
+        raise ModelError(f"{beside}: cannot be read: {error.strerror or error}") from error
+    metadata, sha256_there = read_sidecar(text, where=str(beside))
+    check_format(path, metadata)
+    files = json.loads(text).get("files", {})
+    others = {beside.with_name(str(name)): str(digest) for name, digest in files.items() if name != path.name}
+    for file, expected in {path: sha256_there, **others}.items():
+        found = sha256 if file == path else file_sha256(read_model_bytes(file))
+        if found != expected:
+            raise _other_hash(file, beside, expected, found)
+    return metadata
 
 
 def read_model_bytes(path: Path) -> bytes:
@@ -145,11 +204,15 @@ def check_beside(path: Path, metadata: ModelMetadata, sha256: str) -> None:
         raise ModelError(f"{beside}: cannot be read: {error.strerror or error}") from error
     metadata_there, sha256_there = read_sidecar(text, where=str(beside))
     if sha256_there != sha256:
-        raise ModelError(
-            f"{path}: expected the SHA-256 {sha256_there[:12]}... that {beside.name} names, found {sha256[:12]}...: "
-            "one of the two was changed or belongs to another model; copy or export both again"
-        )
+        raise _other_hash(path, beside, sha256_there, sha256)
     if metadata_there != metadata:
         raise ModelError(
             f"{path}: expected the card in {beside.name} to be that in the model, found another; export again"
         )
+
+
+def _other_hash(path: Path, beside: Path, expected: str, found: str) -> ModelError:
+    return ModelError(
+        f"{path}: expected the SHA-256 {expected[:12]}... that {beside.name} names, found {found[:12]}...: "
+        "one of the two was changed or belongs to another model; copy or export both again"
+    )

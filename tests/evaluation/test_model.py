@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fer_edge.backends import Backend, evaluation, open_model
+from fer_edge.backends.evaluation import evaluate_model
 from fer_edge.data.load import load_faces
 from fer_edge.data.sample import write_sample
-from fer_edge.evaluation.model import evaluate_model
 from fer_edge.runtime.classifier import Classifier
 
 MODEL = Path(__file__).parent.parent / "fixtures" / "tiny.onnx"
@@ -34,14 +35,14 @@ def test_figures_are_those_of_the_models_own_answers(validation):
 @pytest.mark.parametrize(("views", "sides"), [("flip", [48] * 2), ("ten-crop", [43] * 10)])
 def test_views_are_averaged(monkeypatch, validation, views, sides):
     asked = []
-    answer = Classifier.probabilities
+    answer = Backend.run
 
     def listen(self, pixels):
         found = answer(self, pixels)
-        asked.append((pixels, found))
+        asked.append((pixels, found.probabilities))
         return found
 
-    monkeypatch.setattr(Classifier, "probabilities", listen)
+    monkeypatch.setattr(Backend, "run", listen)
     done = evaluate_model(MODEL, source=FACES, augmentation=views)
     assert [pixels.shape[1] for pixels, _ in asked] == sides
     np.testing.assert_allclose(done.probabilities, np.mean([found for _, found in asked], axis=0), atol=1e-6)
@@ -52,10 +53,10 @@ def test_faces_are_split_by_the_seed_of_the_run(monkeypatch, tmp_path):
     write_sample(tmp_path / "faces", 140)
     for path in ("validation", "test"):
         shutil.rmtree(tmp_path / "faces" / path)
-    trained_with_5 = Classifier.load(MODEL)
+    trained_with_5 = open_model(MODEL)
     data = replace(trained_with_5.metadata.training_data, seed=5)
     trained_with_5.metadata = replace(trained_with_5.metadata, training_data=data)
-    monkeypatch.setattr(Classifier, "load", lambda path, provider: trained_with_5)
+    monkeypatch.setattr(evaluation, "open_model", lambda path, threads, provider: trained_with_5)
     done = evaluate_model(MODEL, source=str(tmp_path / "faces"))
     assert done.faces.sources == load_faces(tmp_path / "faces", seed=5).validation.sources
     assert done.faces.sources != load_faces(tmp_path / "faces", seed=0).validation.sources
@@ -65,7 +66,7 @@ def test_a_model_is_evaluated_without_torch(repository):
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from pathlib import Path\n"
-        "from fer_edge.evaluation.model import evaluate_model\n"
+        "from fer_edge.backends.evaluation import evaluate_model\n"
         f"print(evaluate_model(Path({str(MODEL)!r}), source='{FACES}').metrics.num_faces)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository, timeout=60)

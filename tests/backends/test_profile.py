@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_edge.benchmark.profile import preprocessing_share, share_before_network
+from fer_edge.backends._profile import preprocessing_share, share_before_network
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 

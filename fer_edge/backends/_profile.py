@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.backends.onnxruntime import graph_session
+from fer_edge.runtime.classifier import model_feed
 from fer_edge.runtime.model_file import read_model
-from fer_edge.runtime.session import run_options, session_options
+from fer_edge.runtime.session import run_options
 
 PREPROCESSING_PREFIX = "preprocessing."
-"""Starts the names of the graph's preprocessing nodes (fer_edge/export/preprocessing.py, which needs onnx)."""
+"""Starts the names of the graph's preprocessing nodes (fer_edge/export/graph/preprocessing.py, which needs onnx)."""
 
 _LAST_PREPROCESSING_NODE = "faces"
 _NODE_SUFFIX = "_kernel_time"
@@ -22,20 +24,15 @@ _RUNS = 30
 
 
 def preprocessing_share(path: Path, pixels: NDArray[np.uint8], threads: int) -> float | None:
-    """Part (0-1) of the time in nodes that is spent before the network begins, for images uint8 (N, H, W, C).
+    """Fraction (0-1) of the time in nodes that is spent before the network begins, for images uint8 (N, H, W, C).
 
     None for a model that has no preprocessing in its graph. Raises ModelError for a file that is no valid model.
     """
-    import onnxruntime
-
     model = read_model(path)
-    options = session_options(threads)
-    options.enable_profiling = True
     with tempfile.TemporaryDirectory() as folder:
-        options.profile_file_prefix = str(Path(folder) / "profile")
-        session = onnxruntime.InferenceSession(model.data, options, providers=["CPUExecutionProvider"])
+        session = graph_session(model.data, threads=threads, profile_prefix=str(Path(folder) / "profile"))
         for _ in range(_RUNS):
-            session.run(None, {model.card.input.name: pixels}, run_options())
+            session.run(None, {model.metadata.input.name: model_feed(pixels, model.metadata)}, run_options())
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     return share_before_network(events)
 

@@ -1,12 +1,13 @@
-"""Evaluate an exported model as an app would run it: by onnxruntime, fed pixels."""
+"""Evaluate an exported model as an app would run it: by its backend, fed pixels."""
 
 from pathlib import Path
 
 import numpy as np
 
+from fer_edge.backends.contract import Backend
+from fer_edge.backends.registry import open_model
 from fer_edge.data.load import load_faces, load_faces_for
 from fer_edge.evaluation.evaluation import CROP_FRACTION, Evaluation, Subject, Views, evaluate_split
-from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.machine import describe_machine
 
 _BATCH_SIZE = 64
@@ -22,32 +23,39 @@ def evaluate_model(
     skip_bad: bool = False,
     augmentation: Views = "none",
     provider: str = "cpu",
+    votes: str | Path | None = None,
+    corruptions: bool = False,
 ) -> Evaluation:
-    """Evaluate the ``.onnx`` or ``.ort`` file ``model`` on ``split`` of the faces at ``source``.
+    """Evaluate the model file ``model`` on ``split`` of the faces at ``source``.
 
     Without ``source`` the faces are those of the folder ``fer2013`` here. ``labels`` says what the faces' labels are,
-    as ``load_faces`` takes it; without it they are the model's where the folders are called so. Raises
-    ModelError, ProviderError and DataError (an empty split too).
+    as ``load_faces`` takes it; without it they are the model's where the folders are called so. ``votes`` is FER+'s
+    table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too. Raises ModelError,
+    ProviderError and DataError (an empty split too).
     """
-    classifier = Classifier.load(model, provider=provider)
-    card = classifier.metadata
-    size, seed = card.image_size, card.training_data.seed
+    backend = open_model(model, threads=0, provider=provider)
+    metadata = backend.metadata
+    size, seed = metadata.image_size, metadata.training_data.seed
     if labels is None:
-        data = load_faces_for(card.label_set, source, size=size, skip_bad=skip_bad, seed=seed)
+        data = load_faces_for(metadata.label_set, source, size=size, skip_bad=skip_bad, seed=seed, votes=votes)
     else:
-        data = load_faces(source, labels=labels, size=size, skip_bad=skip_bad, seed=seed)
-    facts = {"architecture": card.architecture, "settings": dict(card.settings), "precision": card.precision}
+        data = load_faces(source, labels=labels, size=size, skip_bad=skip_bad, seed=seed, votes=votes)
+    facts = {
+        "architecture": metadata.architecture,
+        "settings": dict(metadata.settings),
+        "precision": metadata.precision,
+    }
     subject = Subject(
         kind="model",
         path=model,
-        description=f"{card.architecture} {card.precision} on {classifier.provider}",
-        facts=facts | {"provider": classifier.provider},
-        data_fingerprint=card.training_data.fingerprint,
-        labels=card.label_set,
+        description=f"{metadata.architecture} {metadata.precision} on {backend.provider}",
+        facts=facts | {"provider": backend.provider},
+        data_fingerprint=metadata.training_data.fingerprint,
+        labels=metadata.label_set,
     )
 
     def probabilities_of(faces: np.ndarray) -> np.ndarray:
-        mean = np.mean([_probabilities(classifier, view) for view in _views(faces, augmentation)], axis=0)
+        mean = np.mean([_probabilities(backend, view) for view in _views(faces, augmentation)], axis=0)
         return np.asarray(mean / mean.sum(axis=1, keepdims=True))  # float32 rounding left the rows a little off one
 
     return evaluate_split(
@@ -58,14 +66,15 @@ def evaluate_model(
         drop_leaks=drop_leaks,
         augmentation=augmentation,
         machine=describe_machine(),
+        corruptions=corruptions,
     )
 
 
-def _probabilities(classifier: Classifier, faces: np.ndarray) -> np.ndarray:
+def _probabilities(backend: Backend, faces: np.ndarray) -> np.ndarray:
     """Probabilities float64 (N, C) of faces uint8 (N, S, S)."""
     starts = range(0, len(faces), _BATCH_SIZE)
     batches = (np.ascontiguousarray(faces[start : start + _BATCH_SIZE, :, :, np.newaxis]) for start in starts)
-    return np.concatenate([classifier.probabilities(batch) for batch in batches]).astype(np.float64)
+    return np.concatenate([backend.run(batch).probabilities for batch in batches]).astype(np.float64)
 
 
 def _views(faces: np.ndarray, augmentation: Views) -> list[np.ndarray]:

@@ -1,0 +1,152 @@
+"""onnxruntime on the CPU, as apps meet it, and on CUDA with IO binding."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fer_edge.backends.contract import ModelBackend, Outputs
+from fer_edge.backends.registry import BackendEntry
+from fer_edge.errors import ProviderError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import onnxruntime
+    from numpy.typing import NDArray
+
+    from fer_edge.runtime.model_file import ModelFile
+
+NAME = "onnxruntime"
+
+
+def load(
+    path: str | Path,
+    *,
+    threads: int = 0,
+    provider: str = "cpu",
+    precision: str | None = None,
+    shape: "Sequence[int] | None" = None,
+) -> "OnnxRuntime":
+    """Open an .onnx or .ort file by the runtime's own loader. ``auto`` is CUDA where all of it is there."""
+    from fer_edge.runtime.classifier import load_session
+
+    loaded = load_session(path, provider=provider, threads=threads)
+    if provider not in ("auto", loaded.provider):
+        raise ProviderError(f"{path}: expected the provider {provider}, found {loaded.provider}")
+    kind = BoundOnnxRuntime if loaded.provider == "cuda" else OnnxRuntime
+    backend = kind(loaded.session, loaded.model, provider=loaded.provider)
+    backend.cuda_node_share = loaded.cuda_node_share
+    return backend
+
+
+class OnnxRuntime(ModelBackend):
+    """A session whose input and outputs are numpy arrays."""
+
+    def __init__(self, session: "onnxruntime.InferenceSession", model: "ModelFile", *, provider: str = "cpu") -> None:
+        from fer_edge.runtime.session import run_options
+
+        super().__init__(model.path, model.metadata, model.sha256, provider=provider)
+        self._session = session
+        self._run_options = run_options
+        self._names = [output.name for output in model.metadata.outputs]
+
+    def execute(self, feed: "NDArray[Any]") -> "dict[str, NDArray[np.float32]]":
+        """Every output by name."""
+        from fer_edge.runtime.session import onnxruntime_errors
+
+        with onnxruntime_errors(self.path):
+            values = self._session.run(self._names, {self.metadata.input.name: feed}, self._run_options())
+        return dict(zip(self._names, values, strict=True))
+
+    def download(self, answer: "dict[str, NDArray[np.float32]]") -> Outputs:
+        """Probabilities and logits (N, C)."""
+        return self.outputs_of(answer)
+
+    def preprocessing_share(self, pixels: "NDArray[np.uint8]", threads: int) -> float | None:
+        """As the contract says, by onnxruntime's profiler; None for a model without preprocessing in its graph."""
+        from fer_edge.backends._profile import preprocessing_share
+
+        return preprocessing_share(self.path, pixels, threads)
+
+
+class BoundOnnxRuntime(OnnxRuntime):
+    """A session whose input and outputs are bound to device memory: the copies are steps of their own.
+
+    See https://onnxruntime.ai/docs/performance/tune-performance/iobinding.html.
+    """
+
+    copies_apart = True
+
+    def __init__(
+        self,
+        session: "onnxruntime.InferenceSession",
+        model: "ModelFile",
+        *,
+        provider: str = "cuda",
+        device: str = "cuda",
+    ) -> None:
+        super().__init__(session, model, provider=provider)
+        self._device = device
+        self._binding = session.io_binding()
+        self._bound: Any = None
+
+    def upload(self, feed: "NDArray[Any]") -> None:
+        """Copy to the device, into the memory that is bound; a new shape gets new memory."""
+        import numpy as np
+        import onnxruntime
+
+        if self._bound is None or list(self._bound.shape()) != list(feed.shape):
+            self._binding.clear_binding_outputs()  # outputs keep the shape of the first run
+            for name in self._names:
+                self._binding.bind_output(name, self._device)
+            # A copy: on the CPU an OrtValue would borrow the array's own memory, which the next upload writes into.
+            self._bound = onnxruntime.OrtValue.ortvalue_from_numpy(np.array(feed), self._device, 0)
+            self._binding.bind_ortvalue_input(self.metadata.input.name, self._bound)
+        else:
+            self._bound.update_inplace(np.ascontiguousarray(feed))
+        self._binding.synchronize_inputs()
+
+    def execute(self, feed: None) -> None:  # type: ignore[override]  # what was uploaded is bound
+        """Run, and wait until the device is done."""
+        from fer_edge.runtime.session import onnxruntime_errors
+
+        with onnxruntime_errors(self.path):
+            self._session.run_with_iobinding(self._binding, self._run_options())
+            self._binding.synchronize_outputs()
+
+    def download(self, answer: None) -> Outputs:  # type: ignore[override]  # what was computed is bound
+        """Copy the outputs back: probabilities and logits (N, C)."""
+        return self.outputs_of(dict(zip(self._names, self._binding.copy_outputs_to_cpu(), strict=True)))
+
+    def preprocessing_share(self, pixels: "NDArray[np.uint8]", threads: int) -> None:
+        """None: the profiler's share is of the CPU's time."""
+
+
+def graph_session(
+    graph: bytes, *, threads: int = 0, optimise: bool = True, profile_prefix: str | None = None
+) -> "onnxruntime.InferenceSession":
+    """A session on the CPU of a graph in memory that is no model yet, for those who build one: it has no metadata.
+
+    Without ``optimise`` every value between layers keeps its name. ``profile_prefix``: write a profile there.
+    """
+    import onnxruntime
+
+    from fer_edge.runtime.session import session_options
+
+    options = session_options(threads)
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if profile_prefix is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = profile_prefix
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+BACKEND = BackendEntry(
+    name=NAME,
+    formats=("onnx", "ort"),
+    load=load,
+    imports=("fer_edge.runtime.classifier",),
+    providers=("cpu", "cuda"),
+    colour="#3b6ea8",
+)

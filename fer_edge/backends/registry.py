@@ -1,0 +1,171 @@
+"""Every backend, one row each, kept in the backend's own file as ``BACKEND``. Nothing else lists them.
+
+A backend of another package calls ``register``; it then shows up in help, benchmarks and plots as those of here do.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+from fer_edge.errors import MissingExtraError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from fer_edge.backends.contract import Backend, ModelBackend
+
+CHECKPOINT = "checkpoint"
+"""Among formats: trainable weights, which are no model file."""
+
+_NO_BACKENDS = ("contract", "evaluation", "registry")
+"""Modules of this package that are none; nor are those that begin with an underscore."""
+
+Load = Callable[..., "Backend"]
+"""``load(path, *, threads, provider, precision, shape)``: ``threads`` inside an operator, 0 for the runtime's choice;
+``precision`` the one to compute in, for a backend that has several for one file; ``shape`` (N, H, W, C) of the pixels
+that it is called with first, for one that compiles for a shape. Raises ModelError, CheckpointError for a file that is
+refused, ProviderError where the provider asked for does not run it."""
+
+
+def _as_the_file(precision: str, cpu_flags: frozenset[str]) -> tuple[str, ...]:
+    return (precision,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendEntry:
+    """One backend."""
+
+    name: str
+    formats: tuple[str, ...]
+    """That it opens, by their names, or CHECKPOINT. A format's first backend by name is the one that verifies it."""
+    load: Load
+    imports: tuple[str, ...] = ()
+    """Modules that loading needs; the benchmark imports them first, to time the two apart."""
+    package: str = ""
+    """Top-level module that has to be installed; empty where the base install has all."""
+    extra: str = ""
+    """Of ``pip install fer-edge[EXTRA]``, which brings the package."""
+    providers: tuple[str, ...] = ("cpu",)
+    precisions: Callable[[str, frozenset[str]], tuple[str, ...]] = _as_the_file
+    """In which precisions it runs a file of one, on a processor with these flags; none: it does not run it as such."""
+    runs_code: bool = False
+    """Whether loading a file runs code in it, which asks for ``--trust``."""
+    colour: str = "#5c6b73"
+    """In plots."""
+    start_seconds: float = 0.8
+    """Expected time to start a process with it; for the time left."""
+    process_bytes: int = 300 * 2**20
+    """What a process of a ResNet18 holds at the most."""
+    compiles_once: bool = False
+    """Whether only its first start on a machine is cold, because it keeps on disk what it compiled."""
+    splits_preprocessing: bool = False
+    """Whether ``prepare`` makes faces, so that its time is that of preprocessing."""
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its package is."""
+        return not self.package or find_spec(self.package) is not None
+
+    def require(self) -> None:
+        """Raises MissingExtraError where it is not installed."""
+        if not self.is_installed:
+            raise MissingExtraError(self.package, self.extra)
+
+
+_REGISTERED: dict[str, BackendEntry] = {}
+
+
+def register(entry: BackendEntry) -> BackendEntry:
+    """Add a backend of another package; gives it back. One of the same name is replaced."""
+    _REGISTERED[entry.name] = entry
+    return entry
+
+
+def unregister(name: str) -> None:
+    """Take out what ``register`` added."""
+    _REGISTERED.pop(name, None)
+
+
+def backends() -> Mapping[str, BackendEntry]:
+    """Every backend by its name, in the order of names."""
+    found = {**_built_in(), **_REGISTERED}
+    return {name: found[name] for name in sorted(found)}
+
+
+@cache
+def _built_in() -> dict[str, BackendEntry]:
+    import fer_edge.backends as package
+
+    names = [module.name for module in iter_modules(package.__path__)]
+    modules = [name for name in names if name not in _NO_BACKENDS and not name.startswith("_")]
+    entries: list[Any] = [import_module(f"{package.__name__}.{name}").BACKEND for name in modules]
+    return {entry.name: entry for entry in entries}
+
+
+def backend_named(name: str) -> BackendEntry:
+    """The backend called ``name``. Raises UsageError, with those there are, for another."""
+    found = backends().get(name)
+    if found is None:
+        raise UsageError(f"expected a backend of {', '.join(backends())}, found {name!r}")
+    return found
+
+
+def backends_for(file_format: str) -> list[BackendEntry]:
+    """Those that open files of ``file_format``, the one that verifies it first."""
+    return [entry for entry in backends().values() if file_format in entry.formats]
+
+
+def in_words(names: list[str], word: str = "or") -> str:
+    """``a, b or c``."""
+    *others, last = names
+    return f"{', '.join(others)} {word} {last}" if others else last
+
+
+def formats_that_run_code() -> list[str]:
+    """Formats whose files are loaded by running code in them."""
+    found = {one for entry in backends().values() if entry.runs_code for one in entry.formats}
+    return sorted(found)
+
+
+def format_of(path: Path) -> str:
+    """The format that the name of a model file says. Raises ModelError for another name."""
+    from fer_edge.metadata import SUFFIXES
+
+    for file_format, suffix in SUFFIXES.items():
+        if path.suffix == suffix:
+            return file_format
+    raise ModelError(f"{path}: expected a model file ({', '.join(SUFFIXES.values())}), found '{path.suffix}'")
+
+
+def check_trust(path: Path, file_format: str, *, trust: bool) -> None:
+    """Refuse (ModelError) a file whose loading runs the code in it, unless it is trusted."""
+    if not trust and any(entry.runs_code for entry in backends_for(file_format)[:1]):
+        raise ModelError(
+            f"{path}: expected --trust with a {file_format} file, because loading one runs the code in it; "
+            "add it if you trust where the file is from"
+        )
+
+
+def open_model(path: str | Path, *, trust: bool = False, threads: int = 0, provider: str = "cpu") -> "ModelBackend":
+    """Load a model file of any format by the backend of its suffix.
+
+    Raises ModelError for a file that is missing, damaged, without metadata, of external data, at odds with the JSON
+    beside it, or that would run code without ``trust``; ProviderError where ``provider`` does not run it; and
+    MissingExtraError where its runtime is not installed.
+    """
+    from fer_edge.backends.contract import ModelBackend
+
+    path = Path(path)
+    file_format = format_of(path)
+    entries = backends_for(file_format)
+    if not entries:
+        raise ModelError(f"{path}: expected a backend that opens {file_format} files, found none")
+    check_trust(path, file_format, trust=trust)
+    entries[0].require()
+    opened = entries[0].load(path, threads=threads, provider=provider)
+    if not isinstance(opened, ModelBackend):
+        raise ModelError(f"{path}: expected a model file, found a {CHECKPOINT}; export it first")
+    return opened
