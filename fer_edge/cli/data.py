@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli import output
-from fer_edge.cli.typed import Labels
+from fer_edge.cli.typed import Labels, Votes
 from fer_edge.labels import AUTO
 
 if TYPE_CHECKING:
     from fer_edge.data.inspection import Conflict, Inspection, VoteCounts
+
+VOTES_FILE = "fer2013new.csv"
+"""Where ``data fetch --votes`` writes by default."""
 
 MAX_LISTED = 5
 """Blank and conflicting faces that are named in the text; ``--json`` names all."""
@@ -38,6 +41,7 @@ def inspect(
         str | None, typer.Option(help="Folder or CSV of labelled faces, or 'sample'. [default: fer2013/ here]")
     ] = None,
     labels: Labels = AUTO,
+    votes: Votes = None,
     skip_bad: Annotated[bool, typer.Option(help="Exit with 0 although some files or rows cannot be used.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     picture: Annotated[Path, typer.Option(help="Where the picture of a few faces goes (PNG).")] = Path("inspect.png"),
@@ -46,7 +50,7 @@ def inspect(
 
     Nothing is changed. The exit code is 1 where files or rows cannot be used; they are listed, the rest is inspected.
 
-    Example: `python cli.py data inspect --data fer2013 --picture faces.png`
+    Example: `python cli.py data inspect --data fer2013 --votes fer2013new.csv --picture faces.png`
     """
     from fer_edge.data.contact_sheet import draw_contact_sheet
     from fer_edge.data.inspection import inspect_faces
@@ -54,7 +58,7 @@ def inspect(
     from fer_edge.errors import DataError
     from fer_edge.files import write_atomically
 
-    faces = load_faces(data, labels=labels, skip_bad=True)
+    faces = load_faces(data, labels=labels, votes=votes, skip_bad=True)
     findings = inspect_faces(faces)
     if json_output:
         output.result_json(findings.to_json())
@@ -91,15 +95,33 @@ def sample(
 
 @app.command()
 def fetch(
-    out: Annotated[Path, typer.Option(help="A new or empty folder.")] = Path("fer2013"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="A new or empty folder; with --votes, the file. [default: fer2013; with --votes, fer2013new.csv]"
+        ),
+    ] = None,
+    votes: Annotated[
+        bool, typer.Option("--votes", help="Get FER+'s votes (1.6 MB, from Microsoft's repository) instead of faces.")
+    ] = False,
 ) -> None:
-    """Get FER-2013 from Kaggle (60 MB; needs the extra 'fetch' and, at Kaggle's discretion, an account).
+    """Get FER-2013 from Kaggle (60 MB; needs the extra 'fetch' and, at Kaggle's discretion, an account), or its votes.
 
-    Example: `python cli.py data fetch --out fer2013`
+    Example: `python cli.py data fetch --out fer2013`, then `python cli.py data fetch --votes`
     """
+    if votes:
+        from fer_edge.data.fetch_votes import fetch_votes
+
+        table = fetch_votes(out or Path(VOTES_FILE))
+        output.result(
+            f"FER+'s votes are in {table}; join them with: python cli.py data inspect --data fer2013 "
+            f"--votes {shlex.quote(str(table))}"
+        )
+        output.wrote(table)
+        return
     from fer_edge.data.kaggle import fetch_fer2013
 
-    fetched = fetch_fer2013(out)
+    fetched = fetch_fer2013(out or Path("fer2013"))
     output.result(
         f"FER-2013 is in {fetched}; look at it with: python cli.py data inspect --data {shlex.quote(str(fetched))}"
     )

@@ -1,5 +1,6 @@
 """Options that several commands have, and which of them somebody typed."""
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -23,6 +24,16 @@ LabelsOfFaces: TypeAlias = Annotated[
     ),
 ]
 """``--labels`` of commands that have a model; its default is None."""
+
+Votes: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="FER+'s fer2013new.csv ('data fetch --votes'): votes for the popular folder of FER-2013 "
+        "(Training_3908.jpg, ...) or fer2013.csv.",
+    ),
+]
+"""``--votes``: FER+'s table for faces that lack votes; its default is None."""
 
 
 def is_typed(context: typer.Context, name: str) -> bool:

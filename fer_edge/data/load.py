@@ -10,6 +10,7 @@ from fer_edge.data.faces import FaceData, FaceSet
 from fer_edge.data.ferplus import VOTES_TABLE, count_rows, is_ferplus_layout, read_ferplus, with_votes_by_row
 from fer_edge.data.folders import Entry, has_own_classes, is_layout, list_entries, list_images
 from fer_edge.data.leaks import without_leaks
+from fer_edge.data.names import with_votes_by_name
 from fer_edge.data.problems import ProblemList, printable
 from fer_edge.data.reading import read_images
 from fer_edge.data.relabel import relabelled
@@ -31,6 +32,7 @@ def load_faces(
     source: str | Path | None = None,
     *,
     labels: str | LabelSet = AUTO,
+    votes: str | Path | None = None,
     size: int = FACE_SIZE,
     skip_bad: bool = False,
     drop_leaks: bool = False,
@@ -46,6 +48,8 @@ def load_faces(
     sorted names of the folders), the name of a built-in label set, or the names of the classes with commas
     between them; or a label set itself. The CSVs of FER-2013 and the synthetic faces are FER2013's; with FER+'s votes,
     ``ferplus`` takes the votes' majority for the label, and leaves faces without one their votes alone.
+    ``votes`` is FER+'s ``fer2013new.csv``, or a folder that holds it, for faces that lack votes: the popular folder of
+    FER-2013 (joined by file name, see ``fer_edge.data.names``) and ``fer2013.csv`` (joined by row).
     Where no face is from validation, a stratified ``validation_fraction`` of train, chosen by ``seed``, becomes it.
     ``drop_leaks`` leaves faces out of validation and test that are byte-identical to one in an earlier split.
 
@@ -58,10 +62,12 @@ def load_faces(
         raise ValueError(f"validation_fraction: expected a number between 0 and 1, found {validation_fraction}")
     wanted = wanted_labels(labels)
     if is_sample(source):
+        if votes is not None:
+            raise DataError(f"{source}: nobody voted on synthetic faces; leave out --votes")
         fer2013_or_refuse(str(source), wanted)
         data = synthetic_data(str(source), size=size, seed=seed)
     else:
-        data = _read(_existing(source), wanted, size, skip_bad)
+        data = _read(_existing(source), wanted, size, skip_bad, _existing_votes(votes))
     if not len(data.validation) and len(data.train):
         data = _with_validation_from_train(data, validation_fraction, seed)
     return without_leaks(data) if drop_leaks else data
@@ -74,6 +80,7 @@ def load_faces_for(
     size: int = FACE_SIZE,
     skip_bad: bool = False,
     seed: int = 0,
+    votes: str | Path | None = None,
 ) -> FaceData:
     """As ``load_faces``, for a model with the labels ``model``: where class folders are called so, these are theirs.
 
@@ -81,10 +88,10 @@ def load_faces_for(
     """
     if model.name not in BUILT_IN:
         try:
-            return load_faces(source, labels=model, size=size, skip_bad=skip_bad, seed=seed)
+            return load_faces(source, labels=model, votes=votes, size=size, skip_bad=skip_bad, seed=seed)
         except LabelsDiffer:
             pass  # of other classes: what these are, and whether the model's can be found in them, is seen next
-    return load_faces(source, size=size, skip_bad=skip_bad, seed=seed)
+    return load_faces(source, votes=votes, size=size, skip_bad=skip_bad, seed=seed)
 
 
 def _existing(source: str | Path | None) -> Path:
@@ -118,12 +125,28 @@ def _existing(source: str | Path | None) -> Path:
     return path
 
 
-def _read(path: Path, wanted: LabelSet | None, size: int, skip_bad: bool) -> FaceData:
+def _existing_votes(votes: str | Path | None) -> Path | None:
+    """The file behind ``votes``. Raises DataError where there is none."""
+    if votes is None:
+        return None
+    path = Path(votes)
+    found = path / VOTES_TABLE if path.is_dir() else path
+    if not found.is_file():
+        raise DataError(
+            f"{printable(found)}: expected FER+'s {VOTES_TABLE}, found no such file; get it with "
+            "'python cli.py data fetch --votes'"
+        )
+    return found
+
+
+def _read(path: Path, wanted: LabelSet | None, size: int, skip_bad: bool, votes: Path | None) -> FaceData:
     problems = ProblemList(printable(path))
     if path.is_dir():
-        splits, layout, labels = _read_folder(path, wanted, size, problems)
+        # With votes, FER+'s labels are theirs: the folders may be called by either label set.
+        of_folders = None if votes is not None and wanted == FERPLUS else wanted
+        splits, layout, labels = _read_folder(path, of_folders, size, problems, votes)
     else:
-        splits, layout = read_tables([path], size, problems)
+        splits, layout = _read_tables([path], size, problems, votes)
         labels = FER2013
     if not any(splits.values()):
         raise problems.nothing_usable()
@@ -147,7 +170,7 @@ def _read(path: Path, wanted: LabelSet | None, size: int, skip_bad: bool) -> Fac
 
 
 def _read_folder(
-    path: Path, wanted: LabelSet | None, size: int, problems: ProblemList
+    path: Path, wanted: LabelSet | None, size: int, problems: ProblemList, votes: Path | None
 ) -> tuple[dict[str, FaceSet], str, LabelSet]:
     root = path
     for _ in range(MAX_NESTING):
@@ -155,21 +178,47 @@ def _read_folder(
         tables = find_tables(entry.path for entry in entries if not entry.is_folder)
         if is_layout(entries, wanted) or (not tables and has_own_classes(entries)):
             files, layout, labels = list_images(root, entries, wanted, problems)
-            return read_images(files, size, problems), layout, labels
-        if is_ferplus_layout(entries):
+            splits = read_images(files, size, problems)
+            return *_with_votes_by_name(splits, layout, votes, problems), labels
+        beside = root / VOTES_TABLE
+        is_ferplus = is_ferplus_layout(entries)
+        if votes is not None and beside.is_file() and (is_ferplus or tables):
+            raise DataError(
+                f"{printable(root)}: expected faces without votes, found {VOTES_TABLE} there; leave out --votes"
+            )
+        if is_ferplus:
             return *read_ferplus(root, size, problems), FER2013
         if tables:
-            splits, layout = read_tables(tables, size, problems)
-            votes = root / VOTES_TABLE
-            if len(tables) == 1 and votes.is_file():
-                splits = with_votes_by_row(splits, votes, count_rows(tables[0]), problems)
-                layout += f"; votes from {VOTES_TABLE}"
-            return splits, layout, FER2013
+            own = beside if len(tables) == 1 and beside.is_file() else None
+            return *_read_tables(tables, size, problems, votes or own), FER2013
         folders = [entry.path for entry in entries if entry.is_folder]
         if len(folders) != 1:
             break
         root = folders[0]
     raise DataError(_unknown_layout(root, entries))
+
+
+def _read_tables(
+    tables: list[Path], size: int, problems: ProblemList, votes: Path | None
+) -> tuple[dict[str, FaceSet], str]:
+    splits, layout = read_tables(tables, size, problems)
+    if votes is None:
+        return splits, layout
+    if len(tables) > 1:
+        names = ", ".join(table.name for table in tables)
+        raise DataError(f"{problems.source}: expected fer2013.csv for votes by row, found {names}; leave out --votes")
+    return with_votes_by_row(splits, votes, count_rows(tables[0]), problems), f"{layout}; votes from {votes.name}"
+
+
+def _with_votes_by_name(
+    splits: dict[str, FaceSet], layout: str, votes: Path | None, problems: ProblemList
+) -> tuple[dict[str, FaceSet], str]:
+    """The faces of a folder, with the votes of their names where there are ``votes``, and the layout in words."""
+    if votes is None or not any(splits.values()):
+        return splits, layout
+    joined = with_votes_by_name(splits, votes, problems)
+    without = sum(int((each.votes.sum(axis=1) == 0).sum()) for each in joined.values() if each.votes is not None)
+    return joined, f"{layout}; votes from {votes.name} by file name ({without:,} faces without)"
 
 
 def _unknown_layout(root: Path, entries: list[Entry]) -> str:

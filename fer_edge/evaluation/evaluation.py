@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fer_edge import __version__
 from fer_edge.data.faces import NO_LABEL, FaceData, FaceSet
 from fer_edge.data.leaks import leaked, without_leaks
 from fer_edge.data.relabel import left_out, relabelled
@@ -15,6 +16,7 @@ from fer_edge.errors import DataError
 from fer_edge.evaluation.face_plots import plot_mistakes
 from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities
 from fer_edge.evaluation.plots import plot_confusion_matrix, plot_reliability
+from fer_edge.evaluation.robustness import Robustness, evaluate_corruptions
 from fer_edge.evaluation.votes import VoteMetrics, can_evaluate_votes, evaluate_votes
 from fer_edge.files import make_folder, write_text
 from fer_edge.labels import FER2013, LabelSet
@@ -72,6 +74,8 @@ class Evaluation:
     is_training_data_set: bool
     """Whether these are the very faces, splits and labels of the training run, leaked ones left out or not."""
     machine: str
+    robustness: Robustness | None = None
+    """On corrupted faces, where that was asked for; over all faces that were evaluated."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -96,6 +100,7 @@ class Evaluation:
             "data_fingerprint": self.data_fingerprint,
             "is_training_data_set": self.is_training_data_set,
             "machine": self.machine,
+            "corruptions": None if self.robustness is None else self.robustness.to_dict(),
         }
 
     def write(self, folder: Path) -> list[Path]:
@@ -112,7 +117,22 @@ class Evaluation:
         captions = [Path(source).name for source in self.faces.sources]
         plot_mistakes(self.faces.faces, self.faces.labels, self.probabilities, names, mistakes, captions)
         plot_reliability(self.metrics.calibration, reliability)
-        return [figures, confusion, mistakes, reliability]
+        written = [figures, confusion, mistakes, reliability]
+        if self.robustness is not None:
+            written.append(folder / f"corruptions-{self.split}.md")
+            write_text(written[-1], self.corruptions_in_markdown())
+        return written
+
+    def corruptions_in_markdown(self) -> str:
+        """The table of ``robustness``, with what was evaluated, where and by what; empty without one."""
+        if self.robustness is None:
+            return ""
+        subject = self.subject
+        return (
+            f"# {subject.path.stem} on corrupted faces\n\n"
+            f"{subject.path.name} ({subject.description}) on {self.split} of {Path(self.data_source).name}; "
+            f"{self.machine}; fer_edge {__version__}.\n\n{self.robustness.to_markdown()}"
+        )
 
 
 def evaluate_split(
@@ -124,12 +144,14 @@ def evaluate_split(
     drop_leaks: bool,
     augmentation: Views,
     machine: str,
+    corruptions: bool = False,
 ) -> Evaluation:
     """Evaluate ``subject`` on ``split`` of ``data``.
 
-    ``probabilities_of`` takes uint8 (N, S, S) and gives float (N, C), already averaged over the views. Where the data
-    has other labels than the subject, they are mapped (see ``relabelled``). Raises DataError where they cannot be, when
-    the split is empty, or nothing but leaks and ``drop_leaks`` is asked for.
+    ``probabilities_of`` takes uint8 (N, S, S) and gives float (N, C), already averaged over the views; with
+    ``corruptions`` it is asked about faces of other sizes, too. Where the data has other labels than the subject, they
+    are mapped (see ``relabelled``). Raises DataError where they cannot be, when the split is empty, or nothing but
+    leaks and ``drop_leaks`` is asked for.
     """
     data.split(split)  # refuses an empty one
     labels = subject.labels
@@ -149,6 +171,7 @@ def evaluate_split(
     votes = None
     if faces.votes is not None and can_evaluate_votes(labels):
         votes = evaluate_votes(probabilities, faces.votes, labels)
+    robustness = evaluate_corruptions(probabilities_of, faces, labels) if corruptions else None
     faces, probabilities, is_leaked = faces.take(has_label), probabilities[has_label], is_leaked[has_label]
     return Evaluation(
         subject=subject,
@@ -166,6 +189,7 @@ def evaluate_split(
         data_fingerprint=data.fingerprint(),
         is_training_data_set=subject.data_fingerprint in (data.fingerprint(), without_leaks(data).fingerprint()),
         machine=machine,
+        robustness=robustness,
     )
 
 

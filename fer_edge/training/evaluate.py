@@ -13,6 +13,7 @@ from fer_edge.errors import CheckpointError
 from fer_edge.evaluation.evaluation import Evaluation, Subject, Views, evaluate_split
 from fer_edge.evaluation.metrics import softmax
 from fer_edge.labels import FERPLUS
+from fer_edge.runtime.images import face_pixels
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
 from fer_edge.training.hardware import choose_device, describe_machine
 from fer_edge.training.inference import predict_logits
@@ -28,21 +29,25 @@ def evaluate_checkpoint(
     skip_bad: bool = False,
     augmentation: Views = "none",
     device: str = "auto",
+    votes: str | Path | None = None,
+    corruptions: bool = False,
 ) -> Evaluation:
     """Evaluate the checkpoint or run folder at ``checkpoint`` on ``split`` of the faces at ``source``.
 
     Without ``source`` the faces are those of the run; without ``labels`` (as ``load_faces`` takes it) they have the
-    run's. Raises CheckpointError, DataError (an empty split too) and
-    TrainingError (a device that is not there).
+    run's. ``votes`` is FER+'s table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too.
+    Raises CheckpointError, DataError (an empty split too) and TrainingError (a device that is not there).
     """
     classifier, info = load_classifier(checkpoint)
     place = choose_device(device)
-    data = faces_of(info, source, skip_bad=skip_bad, labels=labels or info.data_labels)
+    data = faces_of(info, source, skip_bad=skip_bad, labels=labels or info.data_labels, votes=votes)
     facts = {"architecture": info.architecture, "settings": info.settings, "epoch": info.epoch}
     subject = Subject("checkpoint", info.path, f"epoch {info.epoch}", facts, info.data_fingerprint, info.label_set)
     classifier.to(place)
 
     def probabilities_of(faces: np.ndarray) -> np.ndarray:
+        if faces.shape[1] != info.image_size:  # resized as in the exported graph
+            faces = np.stack([face_pixels(face, info.image_size) for face in faces])
         return softmax(predict_logits(classifier, faces, mean=info.mean, std=info.std, augmentation=augmentation))
 
     return evaluate_split(
@@ -53,11 +58,17 @@ def evaluate_checkpoint(
         drop_leaks=drop_leaks,
         augmentation=augmentation,
         machine=describe_machine(place if place.type == "cuda" else torch.device("cpu")),
+        corruptions=corruptions,
     )
 
 
 def faces_of(
-    info: CheckpointInfo, source: str | None = None, *, skip_bad: bool = False, labels: str | None = None
+    info: CheckpointInfo,
+    source: str | None = None,
+    *,
+    skip_bad: bool = False,
+    labels: str | None = None,
+    votes: str | Path | None = None,
 ) -> FaceData:
     """The faces at ``source``, by default the run's own, split as the run split them: to judge what came of it.
 
@@ -70,6 +81,7 @@ def faces_of(
         size=info.image_size,
         skip_bad=skip_bad or (source is None and info.skip_bad),
         seed=info.seed,
+        votes=votes,
     )
 
 

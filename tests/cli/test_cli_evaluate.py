@@ -147,3 +147,45 @@ def test_labels_by_votes_can_be_inspected(tmp_path: Path) -> None:
     assert found["label_set"] == "ferplus"
     assert found["counts"]["train"] == dict.fromkeys(FERPLUS.names, 1)
     assert found["votes"]["num_not_a_face"] == 0
+
+
+def test_corruptions_are_a_table_json_and_a_markdown_file(tmp_path: Path, evaluate) -> None:
+    root, out = write_ferplus(tmp_path / "ferplus"), tmp_path / "out"
+    done = evaluate(FER2013.names, "--data", root, "--corruptions", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines()[-1] == f"wrote {out / 'corruptions-validation.md'}"
+    rows = [line.split() for line in done.stdout.splitlines()]
+    shown = {" ".join(row[:-3]): row[-3:] for row in rows if len(row) > 3}
+    kept = json.loads((out / "evaluation-validation.json").read_text())
+    table = kept["corruptions"]
+    assert len(table["corrupted"]) == 20
+    for name, scores in {"original": table["original"], **table["corrupted"]}.items():
+        assert shown[name] == [f"{scores[key]:.4f}" for key in ("accuracy", "votes_accuracy", "agreement")]
+    assert table["original"]["accuracy"] == kept["accuracy"]
+    assert table["original"]["votes_accuracy"] == kept["votes"]["majority_accuracy"]
+    assert table["original"]["agreement"] == 1
+    text = (out / "corruptions-validation.md").read_text()
+    assert kept["machine"] in text
+    assert f"Pillow {table['versions']['Pillow']}" in text
+    assert "| size, 96 pixels |" in text
+    plain = evaluate(FER2013.names, "--data", root, "--json")
+    assert json.loads(plain.stdout)["corruptions"] is None
+
+
+def test_a_checkpoint_meets_faces_of_other_sizes_as_its_model_would(make_run) -> None:
+    pytest.importorskip("torch")
+    done = CliRunner().invoke(
+        app, ["evaluate", "--checkpoint", str(make_run(0)), "--device", "cpu", "--corruptions", "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["corruptions"]
+    assert found["original"]["votes_accuracy"] is None
+    assert found["corrupted"]["size, 16 pixels"]["agreement"] <= 1
+    assert found["mean"]["accuracy"] >= 0
+
+
+def test_votes_of_other_names_are_refused_in_one_line(tmp_path: Path, evaluate) -> None:
+    root = write_faces(tmp_path / "faces", FER2013.names)
+    done = evaluate(FER2013.names, "--data", root, "--votes", tmp_path / "nothing.csv")
+    assert (done.exit_code, len(done.stderr.splitlines())) == (1, 1)
+    assert "get it with 'python cli.py data fetch --votes'" in done.stderr
