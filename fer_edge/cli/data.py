@@ -24,12 +24,12 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
 @app.callback()
 def _group() -> None:
-    """Look at labelled faces, make synthetic ones, fetch FER-2013.
+    """Look at labelled faces, make synthetic ones, fetch FER-2013 and FER+'s votes.
 
     These layouts are read: `train/`, `validation/` (or `val/`, `valid/`) and `test/` with class folders in them; class
-    folders alone; `fer2013.csv` (with `fer2013new.csv` for FER+'s votes), `icml_face_data.csv`, or `train.csv` with
-    `test.csv`; FER+'s `FER2013Train/` and `FER2013Valid/` with `fer2013new.csv`; `sample` or `sample:N` for N synthetic
-    faces.
+    folders alone (FER-2013's popular folder takes FER+'s votes with `--votes`); `fer2013.csv` (with `fer2013new.csv`
+    for the votes), `icml_face_data.csv`, or `train.csv` with `test.csv`; FER+'s `FER2013Train/` and `FER2013Valid/`
+    with `fer2013new.csv`; `sample` or `sample:N` for N synthetic faces.
 
     Example: `python cli.py data inspect --data fer2013`
     """
@@ -143,6 +143,11 @@ def _print_findings(findings: "Inspection") -> None:
         output.result(f"  {findings.contrast.advice}")
     if findings.votes is not None:
         _print_votes(findings.votes)
+    elif findings.can_have_votes:
+        output.result(
+            "votes: none, but the file names are those of the popular folder of FER-2013: "
+            f"'python cli.py data fetch --votes' gets FER+'s, --votes {VOTES_FILE} joins them"
+        )
     _print_some("blank faces (all pixels equal)", list(findings.blank))
     output.result("duplicates inside a split: " + _numbers(findings.duplicates))
     output.result("leaked from an earlier split (--drop-leaks leaves them out): " + _numbers(findings.leaked))

@@ -8,6 +8,7 @@ import numpy as np
 from fer_edge.data.contrast import Contrast, measure_contrast
 from fer_edge.data.faces import NO_LABEL, FaceData
 from fer_edge.data.leaks import leaked
+from fer_edge.data.names import has_known_names
 from fer_edge.data.problems import Problem
 from fer_edge.data.splits import SPLITS
 from fer_edge.data.votes import COLUMNS, NO_MAJORITY, majority
@@ -70,6 +71,8 @@ class Inspection:
 
     votes: VoteCounts | None
     """None for a data set without votes."""
+    can_have_votes: bool
+    """Whether it has none, and its file names are the popular folder's, so that FER+'s can be joined."""
 
     blank: tuple[str, ...]
     """Sources of the faces whose pixels are all equal."""
@@ -107,6 +110,7 @@ class Inspection:
             "std": self.std,
             "contrast": self.contrast.to_dict(),
             "votes": None if self.votes is None else asdict(self.votes),
+            "can_have_votes": self.can_have_votes,
             "blank": list(self.blank),
             "duplicates": self.duplicates,
             "leaked": self.leaked,
@@ -132,6 +136,7 @@ def inspect_faces(data: FaceData) -> Inspection:
         std=std,
         contrast=measure_contrast(filled[0].faces),
         votes=count_votes(data),
+        can_have_votes=all(faces.votes is None for faces in filled) and has_known_names(data.splits),
         blank=tuple(
             source
             for faces in filled

@@ -18,11 +18,14 @@ import numpy as np
 from fer_edge.data.faces import FaceSet
 from fer_edge.data.ferplus import read_votes
 from fer_edge.data.problems import ProblemList, printable
-from fer_edge.data.splits import SPLIT_OF_USAGE
+from fer_edge.data.splits import SPLIT_OF_USAGE, SPLITS
 from fer_edge.data.votes import COLUMNS
 from fer_edge.errors import DataError
 
 NAMES_TABLE = Path(__file__).with_name("fer2013_names.npz")
+
+NUM_ROWS = (28709, 3589, 3589)
+"""Rows of Training, PublicTest and PrivateTest, which follow each other in ``fer2013.csv``."""
 
 MIN_KNOWN = 0.99
 """Fraction of a folder's names that must be in the table. The folder itself has 99.3 %, other numbers about 0.04 %."""
@@ -43,44 +46,61 @@ def number_of_each_row() -> np.ndarray:
         return np.asarray(table["numbers"])
 
 
+@cache
+def _row_of_each_name() -> dict[tuple[str, int], int]:
+    """The row of each known name, by what ``parse_name`` gives for it."""
+    splits = np.repeat(SPLITS, NUM_ROWS).tolist()
+    numbers = number_of_each_row().tolist()
+    return {(split, number): row for row, (split, number) in enumerate(zip(splits, numbers, strict=True)) if number}
+
+
+def rows_of_names(splits: Mapping[str, FaceSet]) -> dict[str, list[int | None]]:
+    """The row of ``fer2013.csv`` of each face, by split; None where its name is unknown or another face's too."""
+    names = {split: [parse_name(Path(source).name) for source in faces.sources] for split, faces in splits.items()}
+    times = Counter(name for each in names.values() for name in each)
+    table = _row_of_each_name()
+    return {
+        split: [table.get(name) if name and times[name] == 1 else None for name in each]
+        for split, each in names.items()
+    }
+
+
+def has_known_names(splits: Mapping[str, FaceSet]) -> bool:
+    """Whether these faces, some at least, are the popular folder's: MIN_KNOWN of the names are known."""
+    rows = [row for each in rows_of_names(splits).values() for row in each]
+    return bool(rows) and sum(row is not None for row in rows) >= MIN_KNOWN * len(rows)
+
+
 def with_votes_by_name(splits: Mapping[str, FaceSet], votes: Path, problems: ProblemList) -> dict[str, FaceSet]:
     """Give faces, whose sources are paths, the votes in ``votes`` by their files' names; none where one is not known.
 
     Raises DataError where the table is not FER+'s, or fewer than MIN_KNOWN of the names are in ``fer2013_names.npz``:
     then these are other faces, or the folder has numbers of its own.
     """
-    rows = list(read_votes(votes, problems))
-    numbers = number_of_each_row()
-    if len(rows) != len(numbers):
+    table = list(read_votes(votes, problems))
+    usages = [row.split if row else split for row, split in zip(table, np.repeat(SPLITS, NUM_ROWS), strict=False)]
+    if len(table) != sum(NUM_ROWS) or usages != np.repeat(SPLITS, NUM_ROWS).tolist():
+        found = f"{len(table)}" if len(table) != sum(NUM_ROWS) else "rows in another order"
         raise DataError(
-            f"{printable(votes)}: expected FER+'s table of {len(numbers)} rows, found {len(rows)}; get it with "
+            f"{printable(votes)}: expected FER+'s table of {sum(NUM_ROWS)} rows, found {found}; get it with "
             "'python cli.py data fetch --votes'"
         )
-    place = {(row.split, int(number)): row for row, number in zip(rows, numbers, strict=True) if row and number}
-    names = {split: [Path(source).name for source in faces.sources] for split, faces in splits.items()}
-    times = Counter(parse_name(name) for each in names.values() for name in each)
-    found = {
-        split: [place.get(key) if (key := parse_name(name)) and times[key] == 1 else None for name in names[split]]
-        for split in splits
-    }
-    number_of_names = sum(map(len, names.values()))
-    known = sum(row is not None for each in found.values() for row in each)
-    if known < MIN_KNOWN * number_of_names:
-        unknown = next(
-            name for split in splits for name, row in zip(names[split], found[split], strict=True) if row is None
-        )
+    rows = rows_of_names(splits)
+    if not has_known_names(splits):
+        places = [
+            (source, row) for split in splits for source, row in zip(splits[split].sources, rows[split], strict=True)
+        ]
+        unknown = [Path(source).name for source, row in places if row is None]
         raise DataError(
             f"{problems.source}: expected the file names of FER-2013's popular folder (Training_3908.jpg, ...), found "
-            f"{known:,} of {number_of_names:,} that are known (not {printable(unknown)[:60]}), so votes cannot be "
-            "joined; leave out --votes, or take FER+'s own layout or fer2013.csv"
+            f"{len(places) - len(unknown):,} of {len(places):,} that are known (not {printable(unknown[0])[:60]}), so "
+            "votes cannot be joined; leave out --votes, or take FER+'s own layout or fer2013.csv"
         )
-    nothing = (0.0,) * len(COLUMNS)
+    counts = np.array(
+        [row.votes if row else (0.0,) * len(COLUMNS) for row in table] + [(0.0,) * len(COLUMNS)], np.float32
+    )
+    last = len(table)  # all zeros, for a face without a row
     return {
-        split: replace(
-            faces,
-            votes=np.array([row.votes if row else nothing for row in found[split]], np.float32).reshape(
-                -1, len(COLUMNS)
-            ),
-        )
+        split: replace(faces, votes=counts[np.array([last if row is None else row for row in rows[split]], np.int64)])
         for split, faces in splits.items()
     }

@@ -171,7 +171,9 @@ def evaluate_split(
     votes = None
     if faces.votes is not None and can_evaluate_votes(labels):
         votes = evaluate_votes(probabilities, faces.votes, labels)
-    robustness = evaluate_corruptions(probabilities_of, faces, labels) if corruptions else None
+    robustness = None
+    if corruptions:
+        robustness = evaluate_corruptions(probabilities_of, faces, labels, probabilities=probabilities)
     faces, probabilities, is_leaked = faces.take(has_label), probabilities[has_label], is_leaked[has_label]
     return Evaluation(
         subject=subject,

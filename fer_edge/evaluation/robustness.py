@@ -98,11 +98,13 @@ def evaluate_corruptions(
     faces: FaceSet,
     labels: LabelSet,
     corruptions: Sequence[Corruption] = CORRUPTIONS,
+    *,
+    probabilities: np.ndarray | None = None,
 ) -> Robustness:
     """Ask ``probabilities_of`` about ``faces`` and about each of their ``corruptions``.
 
     It takes uint8 (N, T, T) of any size T and gives float (N, C) for the classes ``labels``. At least one face has a
-    label.
+    label. ``probabilities`` are those of the untouched faces, where they are known already.
     """
     has_label = faces.labels != NO_LABEL
     emotions, majorities = np.zeros(len(labels), np.int64), np.full(len(faces), NO_MAJORITY)
@@ -118,7 +120,7 @@ def evaluate_corruptions(
             agreement=float((answers == untouched).mean()),
         )
 
-    untouched = probabilities_of(faces.faces).argmax(axis=1)
+    untouched = (probabilities_of(faces.faces) if probabilities is None else probabilities).argmax(axis=1)
     corrupted = {}
     for number, corruption in enumerate(corruptions, 1):
         answers = probabilities_of(corruption.apply(faces.faces)).argmax(axis=1)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_faces import USAGES, all_rows, write_face, write_folders, write_table
 
+from fer_edge.data.inspection import inspect_faces
 from fer_edge.data.load import load_faces
 from fer_edge.data.names import NAMES_TABLE, number_of_each_row, parse_name
 from fer_edge.data.votes import COLUMNS, NO_MAJORITY, majority
@@ -91,7 +92,9 @@ def test_each_face_of_the_folder_gets_the_votes_of_its_row(tmp_path: Path, votes
     assert load_faces(tmp_path / "faces", votes=votes.parent).train.votes is not None  # the folder that holds it
     by_votes = load_faces(tmp_path / "faces", votes=votes, labels="ferplus")
     assert set(by_votes.validation.labels.tolist()) == {FERPLUS.index("neutral")}
+    assert not inspect_faces(data).can_have_votes
     without = load_faces(tmp_path / "faces")
+    assert inspect_faces(without).can_have_votes
     assert without.train.votes is None
     assert without.fingerprint() == data.fingerprint()
 
@@ -115,6 +118,7 @@ def test_other_numbers_are_told_and_never_joined(tmp_path: Path, votes: Path) ->
     assert "found 276 of 280 that are known (not Training_5.png)" in text
     with pytest.raises(DataError, match="found 0 of 42 that are known"):
         load_faces(write_folders(tmp_path / "other", ("train", "test")), votes=votes)
+    assert not inspect_faces(load_faces(tmp_path / "other")).can_have_votes
 
 
 def test_faces_that_share_a_name_have_no_votes(tmp_path: Path, votes: Path) -> None:
@@ -132,7 +136,11 @@ def test_votes_that_are_none_or_not_needed_are_refused_in_one_line(tmp_path: Pat
     write_popular(tmp_path / "faces")
     short = tmp_path / "short.csv"
     short.write_text("\n".join(votes.read_text().splitlines()[:-1]) + "\n")
+    mixed = tmp_path / "mixed.csv"
+    first, *lines = votes.read_text().splitlines()
+    mixed.write_text("\n".join([first, *lines[::-1]]) + "\n")
     for source, table, expected in (
+        (tmp_path / "faces", mixed, "expected FER\\+'s table of 35887 rows, found rows in another order"),
         (tmp_path / "faces", short, "expected FER\\+'s table of 35887 rows, found 35886"),
         (tmp_path / "faces", tmp_path / "none.csv", "expected FER\\+'s fer2013new.csv, found no such file"),
         (tmp_path / "faces", tmp_path, "expected FER\\+'s fer2013new.csv, found no such file"),
