@@ -1,1 +1,1 @@
-"""What to deploy: latency, throughput, memory and accuracy of models and their rivals, measured side by side."""
+"""What to deploy: latency, throughput, memory and accuracy of models and baselines, measured side by side."""

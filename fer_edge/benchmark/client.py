@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import fer_edge
-from fer_edge.benchmark.engine import EngineSpec
+from fer_edge.benchmark.timed_run import WorkerSpec
 from fer_edge.errors import FerEdgeError, ProviderError
 
 THREAD_VARIABLES = (
@@ -63,9 +63,9 @@ def worker_environment(threads: int, provider: str, cache: Path) -> dict[str, st
 
 
 class WorkerClient:
-    """A worker process that has opened its engine. Use it in a ``with`` block, or ``close`` it."""
+    """A worker process that has loaded its model. Use it in a ``with`` block, or ``close`` it."""
 
-    def __init__(self, spec: EngineSpec, faces: Path, cache: Path, stop: Stop = lambda: False) -> None:
+    def __init__(self, spec: WorkerSpec, faces: Path, cache: Path, stop: Stop = lambda: False) -> None:
         """Start the process and let it load. Raises ProviderError and WorkerError, and Stopped when asked to stop."""
         self._stop = stop
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()

@@ -38,7 +38,7 @@ class RowChange:
         return self.interval.low > 1 and 100 * (self.ratio - 1) > self.max_regression_percent
 
     @property
-    def verdict(self) -> str:
+    def result(self) -> str:
         """In words."""
         if self.is_regression:
             return "REGRESSION"
@@ -54,7 +54,8 @@ class RowChange:
             "new_p50_ms": round(self.new_p50_ms, 4),
             "ratio": round(self.ratio, 4),
             "ratio_interval95": [round(self.interval.low, 4), round(self.interval.high, 4)],
-            "verdict": self.verdict,
+            "result": self.result,
+            "verdict": self.result,
         }
 
 

@@ -8,24 +8,23 @@ from typing import Protocol
 
 import numpy as np
 
+from fer_edge.backends.registry import backend_named
 from fer_edge.benchmark.client import Stop, Stopped, WorkerClient, WorkerError
-from fer_edge.benchmark.engine import EngineSpec
 from fer_edge.benchmark.faces import JudgingFaces, timing_faces
 from fer_edge.benchmark.request import BenchmarkRequest
 from fer_edge.benchmark.results import COLD_START_PARTS, PHOTO_PARTS, RowResult
-from fer_edge.benchmark.rows import COMPILE, EAGER, ONNXRUNTIME, TORCH_RUNTIMES, Row, Subject
+from fer_edge.benchmark.rows import EAGER, ONNXRUNTIME, Row, Subject
 from fer_edge.benchmark.statistics import interleaved_order
+from fer_edge.benchmark.timed_run import WorkerSpec
 from fer_edge.errors import ProviderError
 from fer_edge.evaluation.metrics import evaluate_probabilities
 
-BYTES_A_WORKER, BYTES_A_TORCH_WORKER = 300 * 2**20, 600 * 2**20
-"""What a process of a ResNet18 holds at the most."""
+UNKNOWN_MEMORY_BYTES = 2400 * 2**20
+"""What is taken to be free where the system does not say."""
 
 MAX_IDLE_SHARE = 0.05
-"""Part of the time between its turns that a worker may compute without being said to have disturbed the others."""
+"""Fraction of the time between its timed runs that a worker may compute without being said to disturb the others."""
 
-_OPEN_S = {COMPILE: 30.0, **dict.fromkeys(set(TORCH_RUNTIMES) - {COMPILE}, 4.0)}
-"""Expected seconds to start a worker; ONNX runtimes take less than one."""
 _PHOTOS = 8
 _FACES_EXPECTED = 3589
 """In a split of FER-2013: for the time left, before the data are read."""
@@ -51,10 +50,11 @@ class Planned:
     row: Row
     subject: Subject
 
-    def spec(self, batch: int | None = None, threads: int | None = None) -> EngineSpec:
+    def spec(self, batch: int | None = None, threads: int | None = None) -> WorkerSpec:
         """What a worker is to load."""
-        return EngineSpec(
+        return WorkerSpec(
             self.row.runtime,
+            backend_named(self.row.runtime).load.__module__,
             self.row.precision,
             self.row.provider,
             batch or self.row.batch,
@@ -87,8 +87,8 @@ class Measurement:
         self.failures: list[str] = []
         self.notes: list[str] = []
 
-    def run(self, judging: Callable[[int, int], JudgingFaces]) -> bool:
-        """Measure everything. False when it was stopped on the way. ``judging``: faces for one image size and seed."""
+    def run(self, judging: Callable[[Subject], JudgingFaces]) -> bool:
+        """Measure everything. False when it was stopped on the way. ``judging``: the faces that a file answers."""
         self._progress.begin(self._expected_s())
         try:
             blocks = self._blocks()
@@ -109,7 +109,7 @@ class Measurement:
 
     def _blocks(self) -> list[list[Planned]]:
         """Rows whose processes are alive together: as many as half of the free memory holds, by batch and threads."""
-        room = (self._memory_bytes or 4 * BYTES_A_TORCH_WORKER) // 2
+        room = (self._memory_bytes or UNKNOWN_MEMORY_BYTES) // 2
         groups: dict[tuple[int, int], list[Planned]] = {}
         for one in self._planned:
             groups.setdefault((one.row.batch, one.row.threads), []).append(one)
@@ -134,14 +134,14 @@ class Measurement:
             for number, order in enumerate(interleaved_order(len(clients), self._request.rounds), start=1):
                 for one, client in [clients[place] for place in order]:
                     what = f"round {number}/{self._request.rounds}  {one.row.title}"
-                    self._progress.step(what, self._turn_s(one.row))
+                    self._progress.step(what, self._timed_run_s(one.row))
                     if one.row not in self.left_out:
-                        self._take_turn(one, client)
+                        self._time_row(one, client)
 
-    def _take_turn(self, one: Planned, client: WorkerClient) -> None:
+    def _time_row(self, one: Planned, client: WorkerClient) -> None:
         result = self.results[one.row]
         try:
-            turn = client.ask("turn", length=asdict(self._request.turn))
+            timed = client.ask("timed_run", length=asdict(self._request.timed_run))
             if one.row.batch == 1:
                 photos = self._ask_photos(one, client)
                 for part in PHOTO_PARTS:
@@ -149,13 +149,13 @@ class Measurement:
         except WorkerError as error:
             self._leave_out(one, str(error))
             return
-        result.latency_ms.append(turn["latency_ms"])
-        if turn["copies_ms"]:
-            result.copies_ms.append(turn["copies_ms"])
-        result.peak_memory_bytes = max(result.peak_memory_bytes or 0, turn["peak_memory_bytes"] or 0) or None
+        result.latency_ms.append(timed["latency_ms"])
+        if timed["copies_ms"]:
+            result.copies_ms.append(timed["copies_ms"])
+        result.peak_memory_bytes = max(result.peak_memory_bytes or 0, timed["peak_memory_bytes"] or 0) or None
         result.cuda_node_share = client.opened["cuda_node_share"]
-        if turn["idle_cpu_s"] > MAX_IDLE_SHARE * self._round_s():
-            self.notes.append(f"{one.row.title}: computed for {turn['idle_cpu_s']:.2f} s while others were timed")
+        if timed["idle_cpu_s"] > MAX_IDLE_SHARE * self._round_s():
+            self.notes.append(f"{one.row.title}: computed for {timed['idle_cpu_s']:.2f} s while others were timed")
 
     def _ask_photos(self, one: Planned, client: WorkerClient) -> dict[str, list[float]]:
         return client.ask(
@@ -169,11 +169,11 @@ class Measurement:
     # Cold starts
 
     def _start_cold(self) -> None:
-        """Fresh processes of each engine, in turns; its rows at all batch sizes and threads share the figures."""
+        """Fresh processes of each engine, alternately; its rows at all batch sizes and threads share the figures."""
         engines = [one for one in self._one_an_engine() if one.row not in self.left_out]
         for number, order in enumerate(interleaved_order(len(engines), self._request.cold_starts)):
             for one in [engines[place] for place in order]:
-                if one.row.runtime == COMPILE and number:
+                if backend_named(one.row.runtime).compiles_once and number:
                     continue  # only its first start is cold: the compiler keeps what it made, on disk
                 self._progress.step(f"cold start of {one.row.title}", _open_s(one.row))
                 client = self._open(one, one.spec(batch=min(self._request.batch_sizes)))
@@ -186,12 +186,12 @@ class Measurement:
 
     # Accuracy and agreement
 
-    def _judge(self, judging: Callable[[int, int], JudgingFaces]) -> None:
+    def _judge(self, judging: Callable[[Subject], JudgingFaces]) -> None:
         answers: dict[tuple[str, str, str, str], np.ndarray] = {}
         planned = [one for one in self._one_an_engine() if one.row not in self.left_out]
         engines = references_first(planned)
         for one in engines:
-            faces = judging(one.subject.image_size, one.subject.seed)
+            faces = judging(one.subject)
             self._progress.step(f"accuracy of {one.row.title}", self._judging_s(one.row))
             probabilities = self._answers(one, faces)
             if probabilities is None:
@@ -209,12 +209,12 @@ class Measurement:
                 result.agreement = float(same.mean())
 
     def _answers(self, one: Planned, faces: JudgingFaces) -> np.ndarray | None:
-        """Probabilities (N, 7) of the judging faces, from a process of its own; also how its graph spends its time."""
+        """Probabilities (N, C) of the judging faces, from a process of its own; also how its graph spends its time."""
         threads = max(self._request.threads)
         client = self._open(one, one.spec(batch=min(max(self._request.batch_sizes), len(faces.faces)), threads=threads))
         if client is None:
             return None
-        given = self._folder / f"judged-{faces.faces.shape[-1]}.npy"
+        given = self._folder / f"judged-{faces.faces.shape[-1]}-{len(one.subject.labels)}.npy"
         if not given.exists():
             np.save(given, faces.faces)
         out = self._folder / "answers.npy"
@@ -231,7 +231,7 @@ class Measurement:
 
     # Workers
 
-    def _open(self, one: Planned, spec: EngineSpec) -> WorkerClient | None:
+    def _open(self, one: Planned, spec: WorkerSpec) -> WorkerClient | None:
         """A worker that has loaded ``spec``; None where it could not, and the row is left out. Raises Stopped."""
         if self._stop():
             raise Stopped
@@ -240,7 +240,7 @@ class Measurement:
             return WorkerClient(spec, faces, self._folder / "compiled", self._stop)
         except (WorkerError, ProviderError) as error:
             self._leave_out(one, str(error))
-            if isinstance(error, ProviderError) or not one.subject.is_rival:
+            if isinstance(error, ProviderError) or not one.subject.is_baseline:
                 self.failures.append(f"{one.row.title}: {error}")
             return None
 
@@ -267,11 +267,11 @@ class Measurement:
 
     # Expected times
 
-    def _turn_s(self, row: Row) -> float:
-        return 1.3 * self._request.turn.budget_s + (self._request.photo_budget_s if row.batch == 1 else 0) + 0.05
+    def _timed_run_s(self, row: Row) -> float:
+        return 1.3 * self._request.timed_run.budget_s + (self._request.photo_budget_s if row.batch == 1 else 0) + 0.05
 
     def _round_s(self) -> float:
-        return sum(self._turn_s(one.row) for one in self._planned)
+        return sum(self._timed_run_s(one.row) for one in self._planned)
 
     def _judging_s(self, row: Row) -> float:
         faces = self._request.num_faces or _FACES_EXPECTED
@@ -279,7 +279,10 @@ class Measurement:
 
     def _expected_s(self) -> float:
         engines = [one.row for one in self._one_an_engine()]
-        starts = sum(_open_s(row) * (1 if row.runtime == COMPILE else self._request.cold_starts) for row in engines)
+        starts = sum(
+            _open_s(row) * (1 if backend_named(row.runtime).compiles_once else self._request.cold_starts)
+            for row in engines
+        )
         return (
             sum(_open_s(one.row) for one in self._planned)
             + self._request.rounds * self._round_s()
@@ -290,9 +293,9 @@ class Measurement:
 
 def reference_of(one: Planned, engines: list[Planned]) -> Planned | None:
     """What a row is to agree with: its checkpoint in eager PyTorch, else its fp32 file in onnxruntime, if there."""
-    kin = [other for other in engines if other.subject.family == one.subject.family]
-    eager = [other for other in kin if other.row.runtime == EAGER]
-    fp32 = [other for other in kin if other.row.runtime == ONNXRUNTIME and other.row.precision == "fp32"]
+    family = [other for other in engines if other.subject.family == one.subject.family]
+    eager = [other for other in family if other.row.runtime == EAGER]
+    fp32 = [other for other in family if other.row.runtime == ONNXRUNTIME and other.row.precision == "fp32"]
     return next(iter(eager or fp32), None)
 
 
@@ -303,15 +306,15 @@ def references_first(engines: list[Planned]) -> list[Planned]:
 
 
 def _bytes_of(planned: list[Planned]) -> int:
-    return sum(BYTES_A_TORCH_WORKER if one.row.runtime in TORCH_RUNTIMES else BYTES_A_WORKER for one in planned)
+    return sum(backend_named(one.row.runtime).process_bytes for one in planned)
 
 
 def _open_s(row: Row) -> float:
-    return _OPEN_S.get(row.runtime, 0.8)
+    return backend_named(row.runtime).start_seconds
 
 
 def _empty_result(one: Planned) -> RowResult:
-    return RowResult(one.row, one.subject.sha256, one.subject.file_bytes, one.subject.is_rival)
+    return RowResult(one.row, one.subject.sha256, one.subject.file_bytes, one.subject.is_baseline)
 
 
 def unique(planned: list[Planned]) -> list[Planned]:

@@ -4,21 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from fer_edge.backends.registry import BackendEntry, backends
 from fer_edge.benchmark.results import RowResult
-from fer_edge.benchmark.rows import COMPILE, EAGER, ONNXRUNTIME, OPENVINO, PT2, TORCHSCRIPT
 from fer_edge.evaluation.plot_style import FAINT_COLOUR, INK_COLOUR, SMALL_SIZE, new_figure, save_png, style_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = {
-    ONNXRUNTIME: "#3b6ea8",
-    OPENVINO: "#2e7d4f",
-    EAGER: "#b3372f",
-    COMPILE: "#d1701f",
-    TORCHSCRIPT: "#8a5a9e",
-    PT2: "#8a8a8a",
-}
 _MARKERS = {"fp32": "o", "fp16": "s", "bf16": "^", "int8": "D"}
 _LINES = {"fp32": "-", "fp16": ":", "bf16": "--", "int8": "-"}
 _Fill = Literal["full", "none", "left", "bottom"]
@@ -46,7 +38,7 @@ def draw_latency_against_accuracy(results: Sequence[RowResult], path: Path) -> s
             p50,
             100 * (one.accuracy or 0.0),
             xerr=[[max(0.0, p50 - interval.low)], [max(0.0, interval.high - p50)]],
-            color=_COLOURS[one.row.runtime],
+            color=_colour(one),
             marker=_MARKERS[one.row.precision],
             fillstyle=_fill(one, results),
             markersize=7,
@@ -87,7 +79,7 @@ def draw_throughput(results: Sequence[RowResult], path: Path) -> str | None:
             axes.plot(
                 [one.row.batch for one in line],
                 [one.images_per_s for one in line],
-                color=_COLOURS[line[0].row.runtime],
+                color=_colour(line[0]),
                 marker=_MARKERS[line[0].row.precision],
                 fillstyle=_fill(line[0], results),
                 linestyle=_LINES[line[0].row.precision],
@@ -135,6 +127,11 @@ def _legend_beside(axes: "Axes") -> None:
 def _name(one: RowResult, all_rows: Sequence[RowResult]) -> str:
     name = f"{one.row.label} {one.row.precision}"
     return f"{one.row.network} {name}" if len({other.row.network for other in all_rows}) > 1 else name
+
+
+def _colour(one: RowResult) -> str:
+    entry = backends().get(one.row.runtime)  # None: in results of a machine that has more
+    return entry.colour if entry is not None else BackendEntry.colour
 
 
 def _fill(one: RowResult, all_rows: Sequence[RowResult]) -> _Fill:

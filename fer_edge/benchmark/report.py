@@ -8,13 +8,13 @@ from typing import Any
 from fer_edge.benchmark import columns as c
 from fer_edge.benchmark.columns import Column
 from fer_edge.benchmark.comparison import Comparison
+from fer_edge.benchmark.recommendation import ties
 from fer_edge.benchmark.results import Benchmark, RowResult, by_setting
-from fer_edge.benchmark.verdict import ties
 from fer_edge.export.card.tables import markdown_table
 
 METHOD = """\
-Each row ran in its own process with the same thread budget in every pool. Rows took turns over {rounds} rounds, in an
-order in which no row always follows the same one: in a turn {warm_up} untimed runs, then timed ones for
+Each row ran in its own process with the same thread budget in every pool. Rows alternated over {rounds} rounds, in an
+order in which no row always follows the same one: in a round {warm_up} untimed runs, then timed ones for
 {budget_ms:.0f} ms, and the next row began when no thread of this one computed any more. Latency is from uint8 pixels
 48x48 in memory to probabilities, each runtime's own preprocessing included. Intervals are 95% bootstrap intervals of
 the median, drawn by rounds and then by runs. Cold start: a fresh process, one image; the interpreter's start, the
@@ -106,7 +106,7 @@ def _table(columns: Sequence[Column], rows: Sequence[RowResult]) -> str:
 
 
 _SETTING_HEADER = ("batch", "thr", "runtime", "prec")
-_RATIO_HEADER = ("then ms", "now ms", "ratio", "95%", "verdict")
+_RATIO_HEADER = ("then ms", "now ms", "ratio", "95%", "result")
 
 
 def comparison_markdown(comparison: Comparison) -> str:
@@ -126,7 +126,7 @@ def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]
             *(str(one.row.batch), str(one.row.threads), one.row.label, one.row.precision),
             *(c.digits(one.old_p50_ms), c.digits(one.new_p50_ms), f"{one.ratio:.2f}"),
             f"{one.interval.low:.2f}–{one.interval.high:.2f}",
-            one.verdict,
+            one.result,
         ]
         for one in comparison.changes
     ]
@@ -135,7 +135,7 @@ def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]
 
 def is_number(title: str) -> bool:
     """Whether a column of the comparison holds numbers."""
-    return title not in ("network", "runtime", "prec", "verdict")
+    return title not in ("network", "runtime", "prec", "result")
 
 
 def environment_lines(environment: dict[str, Any]) -> list[tuple[str, str]]:
@@ -166,10 +166,11 @@ def environment_markdown(environment: dict[str, Any]) -> str:
 def _method(benchmark: Benchmark) -> str:
     settings = benchmark.settings
     judged = settings["judged_on"]
+    timed = settings.get("timed_run") or settings["turn"]  # "turn": the key of earlier versions
     text = METHOD.format(
         rounds=settings["rounds"],
-        warm_up=settings["turn"]["warm_up_runs"],
-        budget_ms=1000 * settings["turn"]["budget_s"],
+        warm_up=timed["warm_up_runs"],
+        budget_ms=1000 * timed["budget_s"],
         cold_starts=settings["cold_starts"],
     )
     if judged:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fer_edge.benchmark.rows import RUNTIMES
-from fer_edge.benchmark.turn import TurnLength
+from fer_edge.backends.registry import backends
+from fer_edge.benchmark.timed_run import RunLength
 from fer_edge.errors import UsageError
 from fer_edge.runtime.session import MAX_THREADS
 
@@ -19,7 +19,7 @@ class BenchmarkRequest:
     """Exported models; none: all in ``folder``."""
     folder: Path = Path("exported")
     checkpoints: tuple[Path, ...] = ()
-    """Run folders or checkpoint files, as references and PyTorch rivals."""
+    """Run folders or checkpoint files, as references and baselines."""
     data: str | None = None
     """Labelled faces, whose ``split`` gives accuracy; None: FER-2013 where it lies in the working directory."""
     split: str = "validation"
@@ -28,12 +28,13 @@ class BenchmarkRequest:
     provider: str = "cpu"
     batch_sizes: tuple[int, ...] = (1, 8, 32)
     threads: tuple[int, ...] = (1,)
-    runtimes: tuple[str, ...] = RUNTIMES
+    runtimes: tuple[str, ...] = field(default_factory=lambda: tuple(backends()))
+    """Names of backends."""
     trust: bool = False
-    """Load torchscript and pt2 files that were given, which can run any code."""
+    """Load files that were given whose loading can run any code."""
     rounds: int = 5
     cold_starts: int = 5
-    turn: TurnLength = field(default_factory=TurnLength)
+    timed_run: RunLength = field(default_factory=RunLength)
     photo_budget_s: float = 0.15
     """Time a round for one row's answers from JPEG bytes."""
     max_drop_points: float = 0.5
@@ -43,10 +44,10 @@ class BenchmarkRequest:
         """Refuse what cannot be measured (UsageError)."""
         _check_numbers("--batch-sizes", self.batch_sizes, MAX_BATCH)
         _check_numbers("--threads", self.threads, MAX_THREADS)
-        unknown = [name for name in self.runtimes if name not in RUNTIMES]
+        unknown = [name for name in self.runtimes if name not in backends()]
         if unknown or not self.runtimes:
             found = ", ".join(unknown) or "none"
-            raise UsageError(f"--runtimes: expected some of {', '.join(RUNTIMES)}, found {found}")
+            raise UsageError(f"--runtimes: expected some of {', '.join(backends())}, found {found}")
 
 
 def _check_numbers(option: str, numbers: tuple[int, ...], most: int) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fer_edge.benchmark.rows import COMPILE, EAGER, Row
+from fer_edge.backends.registry import backends
+from fer_edge.benchmark.rows import Row
 from fer_edge.benchmark.statistics import Interval, median_interval, percentiles
 from fer_edge.errors import ModelError
 
@@ -30,7 +31,7 @@ class RowResult:
     row: Row
     sha256: str
     file_bytes: int
-    is_rival: bool = True
+    is_baseline: bool = True
     latency_ms: list[list[float]] = field(default_factory=list)
     """Every timed run: one list a round."""
     copies_ms: list[list[float]] = field(default_factory=list)
@@ -42,11 +43,11 @@ class RowResult:
     photos_ms: dict[str, list[float]] = field(default_factory=dict)
     """From JPEG bytes, by PHOTO_PARTS."""
     preprocessing_share: float | None = None
-    """Part (0-1) of the model's own time that its graph spends on preprocessing."""
+    """Fraction (0-1) of the model's own time that its graph spends on preprocessing."""
     accuracy: float | None = None
     macro_f1: float | None = None
     agreement: float | None = None
-    """Part (0-1) of the faces that the row names as its reference does."""
+    """Fraction (0-1) of the faces that the row names as its reference does."""
     cuda_node_share: float | None = None
 
     @cached_property
@@ -96,7 +97,7 @@ class RowResult:
             return {}
         decode, prepare, run = (float(np.median(self.photos_ms[part])) for part in PHOTO_PARTS)
         total = float(np.median(np.sum([self.photos_ms[part] for part in PHOTO_PARTS], axis=0)))
-        if self.preprocessing_share is None and self.row.runtime not in (EAGER, COMPILE):
+        if self.preprocessing_share is None and not _splits_preprocessing(self.row.runtime):
             return {"decode": decode, "preprocess": None, "run": prepare + run, "total": total}
         inside = run * (self.preprocessing_share or 0.0)
         return {"decode": decode, "preprocess": prepare + inside, "run": run - inside, "total": total}
@@ -113,10 +114,11 @@ class RowResult:
             }
         figures["cold_start_ms"] = _rounded(self.cold_start_ms())
         figures["from_jpeg_ms"] = _rounded(self.photo_ms())
-        copies = [one for turn in self.copies_ms for one in turn]
+        copies = [one for round_ms in self.copies_ms for one in round_ms]
         figures["host_copies_p50_ms"] = round(float(np.median(copies)), 4) if copies else None
         kept = {key: value for key, value in asdict(self).items() if key != "row"}
         samples = {key: kept.pop(key) for key in ("latency_ms", "copies_ms", "cold_starts_ms", "photos_ms")}
+        kept["is_rival"] = self.is_baseline  # the key of earlier versions
         return {**self.row.to_dict(), **figures, **kept, "samples": samples}
 
     @classmethod
@@ -129,6 +131,8 @@ class RowResult:
         for latency in chain.from_iterable(values["samples"]["latency_ms"]):
             if type(latency) not in (int, float) or not 0 < latency < math.inf:
                 raise ValueError(f"a latency of {latency!r} ms")
+        if "is_baseline" not in values and "is_rival" in values:  # before version 0.2
+            values = {**values, "is_baseline": values["is_rival"]}
         own = {key: values[key] for key in cls.__dataclass_fields__ if key in values}
         return cls(row, **own, **values["samples"])
 
@@ -142,7 +146,7 @@ class Benchmark:
     command: str
     environment: dict[str, Any]
     settings: dict[str, Any]
-    """How it was measured: rounds, turns, labelled data, reference."""
+    """How it was measured: rounds, labelled data, reference."""
     rows: list[RowResult]
     left_out: list[str] = field(default_factory=list)
     """Rows that were wanted and are not there, each with its reason."""
@@ -184,6 +188,11 @@ class Benchmark:
             raise ModelError(
                 f"{path}: expected the JSON of 'python cli.py benchmark', found something else ({str(error)[:80]})"
             ) from error
+
+
+def _splits_preprocessing(runtime: str) -> bool:
+    entry = backends().get(runtime)  # None: in results of a machine that has more
+    return entry is not None and entry.splits_preprocessing
 
 
 def _on_one_line(found: re.Match[str]) -> str:

@@ -5,16 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fer_edge.backends import onnxruntime, torch_eager
+from fer_edge.backends.registry import backends_for
 from fer_edge.metadata import NORMALISED, ModelMetadata
 
-ONNXRUNTIME, OPENVINO = "onnxruntime", "openvino"
-EAGER, COMPILE, TORCHSCRIPT, PT2 = "torch-eager", "torch-compile", "torchscript", "pt2"
-RUNTIMES = (ONNXRUNTIME, OPENVINO, EAGER, COMPILE, TORCHSCRIPT, PT2)
-TORCH_RUNTIMES = (EAGER, COMPILE, TORCHSCRIPT, PT2)
-CHECKPOINT = "checkpoint"
-"""The ``file_format`` of a subject that is trainable weights."""
-
-_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+EAGER, ONNXRUNTIME = torch_eager.NAME, onnxruntime.NAME
+"""The two that others are compared with: a checkpoint as PyTorch runs it, and its fp32 file as onnxruntime does."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +20,7 @@ class Subject:
     name: str
     path: Path
     file_format: str
-    """One of card.FORMATS, or CHECKPOINT."""
+    """One of metadata.SUFFIXES, or CHECKPOINT."""
     precision: str
     architecture: str
     family: str
@@ -35,30 +31,39 @@ class Subject:
     is_raw: bool
     sha256: str
     file_bytes: int
-    is_rival: bool
+    is_baseline: bool
     """Made for this comparison, or run beside what was asked for: it may be left out with a note."""
+    labels: tuple[str, ...] = ()
+    """Names of its classes, in the order of its outputs."""
 
     @classmethod
-    def of_model(cls, path: Path, card: ModelMetadata, sha256: str, *, is_rival: bool = False) -> "Subject":
-        """An exported model, by its card."""
+    def of_model(cls, path: Path, metadata: ModelMetadata, sha256: str, *, is_baseline: bool = False) -> "Subject":
+        """An exported model, by its metadata."""
         return cls(
-            name=card.name,
+            name=metadata.name,
             path=path,
-            file_format=card.format,
-            precision=card.precision,
-            architecture=card.architecture,
-            family=family_of(card.architecture, card.settings, card.training_data.fingerprint, card.mean, card.std),
-            image_size=card.image_size,
-            seed=card.training_data.seed,
-            is_raw=card.input.kind == NORMALISED,
+            file_format=metadata.format,
+            precision=metadata.precision,
+            architecture=metadata.architecture,
+            family=family_of(
+                metadata.architecture,
+                metadata.settings,
+                metadata.training_data.fingerprint,
+                metadata.mean,
+                metadata.std,
+            ),
+            image_size=metadata.image_size,
+            seed=metadata.training_data.seed,
+            is_raw=metadata.input.kind == NORMALISED,
             sha256=sha256,
             file_bytes=path.stat().st_size,
-            is_rival=is_rival,
+            is_baseline=is_baseline,
+            labels=metadata.labels,
         )
 
 
 def family_of(architecture: str, settings: Any, fingerprint: str, mean: float, std: float) -> str:
-    """A key that files made from one checkpoint share, from what their cards say."""
+    """A key that files made from one checkpoint share, from what their metadata say."""
     return f"{architecture} {sorted(dict(settings).items())} {fingerprint} {mean:.9g} {std:.9g}"
 
 
@@ -114,7 +119,7 @@ class Wanted:
 
 def rows_of(subject: Subject, wanted: Wanted) -> list[Row]:
     """The rows of one file: every way to run it, at every batch size and number of threads."""
-    form = "raw" if subject.is_raw else "ort" if subject.file_format == "ort" else ""
+    form = "raw" if subject.is_raw else _form(subject.file_format)
     return [
         Row(subject.name, subject.architecture, runtime, precision, wanted.provider, batch, threads, form)
         for runtime, precision in _ways(subject, wanted)
@@ -123,21 +128,17 @@ def rows_of(subject: Subject, wanted: Wanted) -> list[Row]:
     ]
 
 
+def _form(file_format: str) -> str:
+    """What sets a file apart from another format that the same backend opens first."""
+    opened_by = next(iter(backends_for(file_format)), None)
+    return file_format if opened_by is not None and opened_by.formats[0] != file_format else ""
+
+
 def _ways(subject: Subject, wanted: Wanted) -> Iterable[tuple[str, str]]:
     """Runtime and precision of each way to run the file on the provider, among the runtimes that are wanted."""
-    ways: list[tuple[str, str]] = []
-    if subject.file_format in ("onnx", "ort"):
-        ways.append((ONNXRUNTIME, subject.precision))
-        if subject.file_format == "onnx" and wanted.provider == "cpu":
-            ways += [(OPENVINO, precision) for precision in _openvino_precisions(subject, wanted.cpu_flags)]
-    elif subject.file_format == CHECKPOINT:
-        ways += [(EAGER, subject.precision), (COMPILE, subject.precision)]
-    else:
-        ways.append((subject.file_format, subject.precision))
-    return [way for way in ways if way[0] in wanted.runtimes]
-
-
-def _openvino_precisions(subject: Subject, cpu_flags: frozenset[str]) -> list[str]:
-    if subject.precision == "fp32":
-        return ["fp32", "bf16"] if cpu_flags & _BF16_FLAGS else ["fp32"]
-    return ["int8"] if subject.precision == "int8" else []  # it would run an fp16 file in fp32: no row of its own
+    return [
+        (entry.name, precision)
+        for entry in backends_for(subject.file_format)
+        if entry.name in wanted.runtimes and wanted.provider in entry.providers
+        for precision in entry.precisions(subject.precision, wanted.cpu_flags)
+    ]

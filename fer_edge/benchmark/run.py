@@ -5,19 +5,21 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
+from fer_edge.backends import torch_eager
+from fer_edge.backends.registry import CHECKPOINT, backend_named, in_words
 from fer_edge.benchmark.client import Stop
 from fer_edge.benchmark.faces import JudgingFaces, judging_faces
 from fer_edge.benchmark.machine import cpu_flags, describe_environment, noise_in, stolen_ticks
 from fer_edge.benchmark.measure import Measurement, Planned, Progress, unique
+from fer_edge.benchmark.recommendation import recommend, width_notes
 from fer_edge.benchmark.request import BenchmarkRequest
 from fer_edge.benchmark.results import Benchmark
-from fer_edge.benchmark.rows import OPENVINO, TORCH_RUNTIMES, Subject, Wanted, rows_of
+from fer_edge.benchmark.rows import Subject, Wanted, rows_of
 from fer_edge.benchmark.subjects import Note, models_in, read_subject, subjects_of_checkpoint
-from fer_edge.benchmark.verdict import recommend, width_notes
 from fer_edge.errors import ModelError
+from fer_edge.labels import label_set_of
 from fer_edge.runtime.machine import available_cores
 from fer_edge.runtime.providers import choose_provider
 
@@ -55,10 +57,13 @@ def run_benchmark(
         judged: list[str] = []
 
         @cache
-        def judging(size: int, seed: int) -> JudgingFaces:
-            faces = judging_faces(request, size, seed)
+        def faces_for(size: int, seed: int, labels: tuple[str, ...]) -> JudgingFaces:
+            faces = judging_faces(request, size, seed, label_set_of(labels))
             judged.append(faces.source)
             return faces
+
+        def judging(subject: Subject) -> JudgingFaces:
+            return faces_for(subject.image_size, subject.seed, subject.labels)
 
         measurement = Measurement(planned, request, folder, progress, stop, environment["memory_available_bytes"])
         is_complete = measurement.run(judging)
@@ -90,23 +95,27 @@ def model_paths(request: BenchmarkRequest) -> list[Path]:
 
 def _installed(request: BenchmarkRequest, note: Note) -> tuple[str, ...]:
     """The runtimes that are wanted and installed. The notes say which are not, and how to get them."""
-    runtimes = list(request.runtimes)
-    if OPENVINO in runtimes and (request.provider != "cpu" or find_spec("openvino") is None):
-        runtimes.remove(OPENVINO)
-        if request.provider == "cpu":
-            note("openvino is not installed: no OpenVINO rows; run: pip install 'fer-edge[openvino]'")
-    torch_wanted = [one for one in runtimes if one in TORCH_RUNTIMES]
-    if torch_wanted and not request.checkpoints:
-        note("no checkpoint was named: no PyTorch rows of one; add --checkpoint runs/NAME")
-    return tuple(runtimes)
+    entries = [backend_named(name) for name in request.runtimes]
+    able = [entry for entry in entries if request.provider in entry.providers]
+    missing: dict[tuple[str, str], list[str]] = {}
+    for entry in able:
+        if not entry.is_installed:
+            missing.setdefault((entry.package, entry.extra), []).append(entry.name)
+    for (package, extra), names in missing.items():
+        note(f"{package} is not installed: no {in_words(names)} rows; run: pip install 'fer-edge[{extra}]'")
+    of_checkpoints = [entry for entry in able if CHECKPOINT in entry.formats]
+    if of_checkpoints and not request.checkpoints:
+        wanted = in_words([entry.name for entry in of_checkpoints])
+        note(f"no checkpoint was named: no {wanted} rows; add --checkpoint runs/NAME")
+    return tuple(entry.name for entry in able if entry.is_installed)
 
 
 def _subjects(request: BenchmarkRequest, runtimes: Sequence[str], folder: Path, say: Note, note: Note) -> list[Subject]:
-    """The models that were named or all in the folder, then each checkpoint and its rivals."""
+    """The models that were named or all in the folder, then each checkpoint and its baselines."""
     subjects = [read_subject(path, trust=request.trust) for path in model_paths(request)]
     for checkpoint in request.checkpoints:
-        if find_spec("torch") is None:
-            note("torch is not installed: no PyTorch rows; run: pip install 'fer-edge[train]'")
+        if not backend_named(torch_eager.NAME).is_installed:
+            note("torch is not installed: no rows of checkpoints; run: pip install 'fer-edge[train]'")
             break
         subjects += subjects_of_checkpoint(checkpoint, subjects, runtimes, folder, say)
     return subjects
@@ -120,7 +129,7 @@ def _settings(request: BenchmarkRequest, runtimes: Sequence[str], judged: Sequen
         "threads": list(request.threads),
         "rounds": request.rounds,
         "cold_starts": request.cold_starts,
-        "turn": asdict(request.turn),
+        "timed_run": asdict(request.timed_run),
         "judged_on": "; ".join(judged),
         "max_drop_points": request.max_drop_points,
     }

@@ -1,4 +1,4 @@
-"""From raw timings to figures: percentiles, bootstrap intervals, and the order in which rows take their turns.
+"""From raw timings to figures: percentiles, bootstrap intervals, and the order in which rows alternate.
 
 Everything here is a pure function of its arguments; the random draws come from a fixed seed.
 """

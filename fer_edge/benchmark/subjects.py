@@ -1,58 +1,46 @@
-"""Reads the files under test, and makes from a checkpoint the rivals that are not among them."""
+"""Reads the files under test, and makes from a checkpoint the baselines that are not among them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_edge.benchmark.rows import CHECKPOINT, ONNXRUNTIME, OPENVINO, PT2, TORCHSCRIPT, Subject, family_of
-from fer_edge.errors import FerEdgeError, MissingExtraError, ModelError
-from fer_edge.metadata import SUFFIXES, ModelMetadata
-from fer_edge.runtime.checksum import file_sha256, verify_zip_checksum
-from fer_edge.runtime.claims import check_format
-from fer_edge.runtime.model_file import check_beside, is_archive, read_model, read_model_bytes
+from fer_edge.backends.registry import CHECKPOINT, backend_named, backends_for, check_trust, format_of
+from fer_edge.benchmark.rows import Subject, family_of
+from fer_edge.errors import FerEdgeError, ModelError
+from fer_edge.export.formats.registry import formats
+from fer_edge.metadata import SUFFIXES
+from fer_edge.runtime.checksum import file_sha256
+from fer_edge.runtime.model_file import is_archive, read_any, read_model, read_model_bytes
 
 if TYPE_CHECKING:
-    from fer_edge.benchmark.rivals import Rivals
+    from fer_edge.benchmark.baselines import Baselines
 
 Note = Callable[[str], None]
 
-_RIVAL_FORMATS = {TORCHSCRIPT: ("torchscript", "fp32"), PT2: ("pt2", "fp32")}
+_BASELINE_PRECISIONS = ("fp32", "fp16")
+"""INT8 is a choice of its own and comes from 'export'."""
 
 
 def read_subject(path: Path, *, trust: bool = False) -> Subject:
     """An exported model of any format, checked. Nothing of it is run.
 
-    Raises ModelError as read_model does, for a torchscript or pt2 file without ``trust``, and MissingExtraError for
-    one where torch is not installed.
+    Raises ModelError as read_model does, for a file that would run code without ``trust``, and MissingExtraError for
+    one whose runtime is not installed.
     """
-    data = read_model_bytes(path)
-    if not is_archive(data):
-        model = read_model(path)
-        return Subject.of_model(path, model.card, model.sha256)
-    if path.suffix in (SUFFIXES["torchscript"], SUFFIXES["pt2"]):
-        if not trust:
-            raise ModelError(
-                f"{path}: expected --trust with a {path.suffix[1:]} file, because loading one runs the code in it; "
-                "add it if you trust where the file is from"
-            )
-        if find_spec("torch") is None:
-            raise MissingExtraError("torch", "train")
-        return Subject.of_model(path, read_archive(path, data), file_sha256(data))
-    raise ModelError(f"{path}: expected a model file ({', '.join(SUFFIXES.values())}), found '{path.suffix}'")
-
-
-def read_archive(path: Path, data: bytes) -> ModelMetadata:
-    """The card of a torchscript or pt2 file, whose seal is checked and whose code is not run. Raises ModelError."""
-    card = ModelMetadata.from_json(verify_zip_checksum(data, str(path)), where=str(path))
-    check_format(path, card)
-    check_beside(path, card, file_sha256(data))
-    return card
+    if not is_archive(read_model_bytes(path)) and path.suffix not in SUFFIXES.values():
+        model = read_model(path)  # by what it holds, whatever it is called
+        return Subject.of_model(path, model.metadata, model.sha256)
+    file_format = format_of(path)
+    check_trust(path, file_format, trust=trust)
+    for entry in backends_for(file_format)[:1]:
+        entry.require()
+    checked = read_any(path)
+    return Subject.of_model(path, checked.metadata, checked.sha256)
 
 
 def models_in(folder: Path) -> list[Path]:
-    """The models of onnxruntime in ``folder``, by name. Raises ModelError when there is none."""
-    suffixes = (SUFFIXES["onnx"], SUFFIXES["ort"])
+    """The models in ``folder`` that load without trust, by name. Raises ModelError when there is none."""
+    suffixes = [SUFFIXES[one.name] for one in formats().values() if one.name in SUFFIXES and not one.runs_code]
     found = sorted(path for path in folder.glob("*") if path.suffix in suffixes)
     if not found:
         raise ModelError(
@@ -67,16 +55,16 @@ def subjects_of_checkpoint(
 ) -> list[Subject]:
     """The checkpoint itself, and the files that ``runtimes`` need and ``given`` lacks, exported into ``folder``.
 
-    onnxruntime and OpenVINO get an fp32 and an fp16 ONNX file; INT8 is a choice of its own and comes from 'export'.
-    Needs torch. Raises CheckpointError.
+    A backend gets its own format in fp32, and in fp16 where both can: onnxruntime an ONNX file in each. Needs torch.
+    Raises CheckpointError.
     """
-    from fer_edge.benchmark.rivals import Rivals
+    from fer_edge.benchmark.baselines import Baselines
 
-    rivals = Rivals(checkpoint)
-    path, info = rivals.path, rivals.info
+    baselines = Baselines(checkpoint)
+    path, info = baselines.path, baselines.info
     family = family_of(info.architecture, info.settings, info.data_fingerprint, info.mean, info.std)
     own = Subject(
-        name=rivals.name,
+        name=baselines.name,
         path=path,
         file_format=CHECKPOINT,
         precision="fp32",
@@ -87,29 +75,34 @@ def subjects_of_checkpoint(
         is_raw=False,
         sha256=file_sha256(path.read_bytes()),
         file_bytes=path.stat().st_size,
-        is_rival=True,
+        is_baseline=True,
+        labels=tuple(info.labels),
     )
-    wanted = set(runtimes)
     have = {(one.file_format, one.precision) for one in given if one.family == family and not one.is_raw}
-    missing = [_RIVAL_FORMATS[runtime] for runtime in (TORCHSCRIPT, PT2) if runtime in wanted]
-    if wanted & {ONNXRUNTIME, OPENVINO}:
-        missing.append(("onnx", "fp32"))
-    if ONNXRUNTIME in wanted:
-        missing.append(("onnx", "fp16"))
-    exported = [_export(rivals, kind, folder, note) for kind in missing if kind not in have]
+    wanted = [kind for kind in baseline_kinds(runtimes) if kind not in have]
+    exported = [_export(baselines, kind, folder, note) for kind in wanted]
     return [own, *(one for one in exported if one is not None)]
 
 
-def _export(rivals: "Rivals", kind: tuple[str, str], folder: Path, note: Note) -> Subject | None:
+def baseline_kinds(runtimes: Iterable[str]) -> list[tuple[str, str]]:
+    """Format and precision of each file that the ``runtimes`` are compared on."""
+    kinds = [
+        (entry.formats[0], precision)
+        for entry in map(backend_named, runtimes)
+        if entry.formats[0] in formats()
+        for precision in _BASELINE_PRECISIONS
+        if precision in formats()[entry.formats[0]].precisions and entry.precisions(precision, frozenset())
+    ]
+    return list(dict.fromkeys(kinds))
+
+
+def _export(baselines: "Baselines", kind: tuple[str, str], folder: Path, note: Note) -> Subject | None:
     """The checkpoint in another format and precision; None, and a note, where that cannot be made."""
     file_format, precision = kind
-    note(f"exporting {rivals.path} as {file_format} {precision}, as a rival")
-    path = folder / f"{rivals.name}-{precision}{SUFFIXES[file_format]}"
+    note(f"exporting {baselines.path} as {file_format} {precision}, as a baseline")
     try:
-        path.write_bytes(rivals.file_bytes(file_format, precision, path.stem))
+        model = baselines.write(file_format, precision, f"{baselines.name}-{precision}", folder)
     except (FerEdgeError, RuntimeError) as error:
         note(f"no {file_format} {precision} row: {' '.join(str(error).split())[:200]}")
         return None
-    data = path.read_bytes()
-    card = read_archive(path, data) if is_archive(data) else read_model(path).card
-    return Subject.of_model(path, card, file_sha256(data), is_rival=True)
+    return Subject.of_model(model.path, model.metadata, model.sha256, is_baseline=True)

@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
-from fer_edge.benchmark.turn import Engine, TurnLength, run_once, take_turn
+from fer_edge.benchmark.timed_run import RunLength, WorkerSpec, run_once, timed_run
 from fer_edge.errors import FerEdgeError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from fer_edge.backends.contract import Backend
 
 QUIET_POLL_S = 0.01
 QUIET_SHARE = 0.2
@@ -29,20 +31,20 @@ _JPEG_QUALITY = 90
 
 
 class Worker:
-    """One engine and what it is asked to do."""
+    """One loaded model and what it is asked to do."""
 
     def __init__(self, started_at: float) -> None:
         self._started_at = started_at
         self._bare_rss = resident_bytes()
-        self._engine: Engine | None = None
+        self._backend: Backend | None = None
         self._cpu_s: float | None = None
-        """Processor time at the end of the last turn."""
+        """Processor time at the end of the last timed run."""
 
     def obey(self, command: dict[str, Any]) -> dict[str, Any]:
         """Carry out one command; its answer as plain values. Raises FerEdgeError."""
         commands: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "open": self._open,
-            "turn": self._turn,
+            "timed_run": self._timed_run,
             "photos": self._photos,
             "answer": self._answer,
             "profile": self._profile,
@@ -52,45 +54,60 @@ class Worker:
     def _open(self, command: dict[str, Any]) -> dict[str, Any]:
         """Import the runtime, load the file and answer once; seconds of each. ``spawned_at`` is monotonic time."""
         began = time.monotonic()
-        from fer_edge.benchmark.engine import EngineSpec
-        from fer_edge.benchmark.engines import import_runtime
+        from importlib import import_module
 
-        spec = EngineSpec(**command["spec"])
-        open_engine = import_runtime(spec)
+        from fer_edge.backends.registry import backend_named
+
+        spec = WorkerSpec(**command["spec"])
+        import_module(spec.module)
+        entry = backend_named(spec.backend)
+        for module in entry.imports:
+            import_module(module)
         imported = time.monotonic()
-        engine = open_engine(spec)
+        shape = (spec.batch, spec.image_size, spec.image_size, 1)
+        backend = entry.load(
+            spec.path, threads=spec.threads, provider=spec.provider, precision=spec.precision, shape=shape
+        )
         loaded = time.monotonic()
         self._pixels = _faces(command["faces"])[: spec.batch]
         prepared = time.monotonic()
-        run_once(engine, self._pixels, time.perf_counter)
+        outputs = run_once(backend, self._pixels, time.perf_counter)[1]
         answered = time.monotonic()
-        self._engine, self._spec = engine, spec
+        self._check(backend, outputs)
+        self._backend, self._spec = backend, spec
         return {
             "start_s": self._started_at - command["spawned_at"],
             "import_s": imported - began,
             "load_s": loaded - imported,
             "first_answer_s": answered - prepared,
-            "cuda_node_share": getattr(engine, "cuda_node_share", None),
+            "cuda_node_share": backend.cuda_node_share,
         }
 
-    def _turn(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Timings of one turn, in milliseconds, and the peak of memory over the bare process so far."""
-        assert self._engine is not None
+    @staticmethod
+    def _check(backend: "Backend", outputs: Any) -> None:
+        """Refuse (ModelError) answers that are no probabilities: they get no number."""
+        from fer_edge.runtime.classifier import check_outputs
+
+        check_outputs(backend.path, *outputs)
+
+    def _timed_run(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Timings of one timed run, in milliseconds, and the peak of memory over the bare process so far."""
+        assert self._backend is not None
         idle_cpu_s = 0.0 if self._cpu_s is None else time.process_time() - self._cpu_s
-        timings = take_turn(self._engine, self._pixels, TurnLength(**command["length"]), time.perf_counter)
+        timings = timed_run(self._backend, self._pixels, RunLength(**command["length"]), time.perf_counter)
         peak = peak_bytes()
         known = peak is not None and self._bare_rss is not None
         self._settle()
         return {
-            "latency_ms": [round(one.latency(self._engine.copies_apart), 5) for one in timings],
-            "copies_ms": [round(one.copies, 5) for one in timings] if self._engine.copies_apart else [],
+            "latency_ms": [round(one.latency(self._backend.copies_apart), 5) for one in timings],
+            "copies_ms": [round(one.copies, 5) for one in timings] if self._backend.copies_apart else [],
             "peak_memory_bytes": max(0, peak - self._bare_rss) if known else None,  # type: ignore[operator]  # known
             "idle_cpu_s": idle_cpu_s,
         }
 
     def _photos(self, command: dict[str, Any]) -> dict[str, Any]:
         """From the bytes of JPEG files of one face each: milliseconds of decoding, preparing and running."""
-        assert self._engine is not None
+        assert self._backend is not None
         from fer_edge.runtime.images import decode_image
 
         photos = _jpeg_bytes(_faces(command["faces"]))
@@ -100,7 +117,7 @@ class Worker:
             start = time.perf_counter()
             pixels = decode_image(photo)
             decoded = time.perf_counter()
-            timing, _ = run_once(self._engine, pixels[None], time.perf_counter)
+            timing, _ = run_once(self._backend, pixels[None], time.perf_counter)
             if number >= command["warm_up"]:
                 decode_ms.append(1000 * (decoded - start))
                 prepare_ms.append(timing.prepare)
@@ -111,23 +128,25 @@ class Worker:
         return {"decode_ms": decode_ms, "prepare_ms": prepare_ms, "run_ms": run_ms}
 
     def _answer(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Write the probabilities (N, 7) of all faces in a file of arrays to another. Batches keep one shape."""
-        assert self._engine is not None
+        """Write the probabilities (N, C) of all faces in a file of arrays to another. Batches keep one shape."""
+        assert self._backend is not None
         import numpy as np
 
         faces, size = _faces(command["faces"]), self._spec.batch
         rows = []
         for start in range(0, len(faces), size):
             batch = faces[start : start + size]
-            padded = np.resize(batch, (size, *batch.shape[1:]))  # repeats its faces: some engines have a fixed shape
-            rows.append(run_once(self._engine, padded, time.perf_counter)[1][: len(batch)])
+            padded = np.resize(batch, (size, *batch.shape[1:]))  # repeats its faces: some backends have a fixed shape
+            outputs = run_once(self._backend, padded, time.perf_counter)[1]
+            self._check(self._backend, outputs)
+            rows.append(outputs.probabilities[: len(batch)])
         np.save(command["out"], np.concatenate(rows))
         return {"faces": len(faces)}
 
     def _profile(self, command: dict[str, Any]) -> dict[str, Any]:
-        """What part of the nodes' time the graph's preprocessing takes for one face, where the engine can tell."""
-        measure = getattr(self._engine, "preprocessing_share", None)
-        return {"preprocessing_share": None if measure is None else measure(self._pixels[:1], command["threads"])}
+        """What part of the nodes' time the graph's preprocessing takes for one face, where the backend can tell."""
+        assert self._backend is not None
+        return {"preprocessing_share": self._backend.preprocessing_share(self._pixels[:1], command["threads"])}
 
     def _settle(self) -> None:
         """Wait until no thread of this process computes: thread pools spin a while in the hope of more work."""
@@ -203,7 +222,7 @@ def main() -> None:
             answer: dict[str, Any] = {"ok": worker.obey(json.loads(line))}
         except FerEdgeError as error:
             answer = {"error": str(error), "kind": type(error).__name__}
-        except Exception as error:  # a rival's library may raise anything; the row is left out with what it said
+        except Exception as error:  # a backend's library may raise anything; the row is left out with what it said
             reason = " ".join(str(error).split())[-300:]
             answer = {"error": f"{type(error).__name__}: {reason}", "kind": type(error).__name__}
         answers.write(json.dumps(answer) + "\n")

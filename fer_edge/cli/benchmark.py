@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fer_edge.backends.registry import backends, formats_that_run_code, in_words
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, wrote
 from fer_edge.errors import CheckFailed, Interrupted, ModelError, ProviderError, UsageError
 
@@ -25,7 +26,7 @@ def benchmark(
     ] = None,
     checkpoint: Annotated[
         list[Path] | None,
-        typer.Option(help="Run folder or checkpoint file: the reference, and PyTorch as a rival; may be repeated."),
+        typer.Option(help="Run folder or checkpoint file: the reference, and PyTorch as a baseline; may be repeated."),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Labelled faces, for accuracy. [default: fer2013 in this folder, if it is there]")
@@ -43,15 +44,16 @@ def benchmark(
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="Among onnxruntime, openvino, torch-eager, torch-compile, torchscript, pt2. [default: all that can]",
+            help=f"Among {', '.join(backends())}. [default: all that can]",
         ),
     ] = None,
     rounds: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Turns of each row. [default: 5; quick: 3]")
+        int | None, typer.Option(min=1, max=1000, help="Measurement rounds. [default: 5; quick: 3]")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rows, rounds and faces: under half a minute.")] = False,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Load torchscript and pt2 files, which can run any code.")
+        bool,
+        typer.Option("--trust", help=f"Load {in_words(formats_that_run_code(), 'and')} files, which can run any code."),
     ] = False,
     max_drop: Annotated[
         float, typer.Option(min=0, help="Percentage points below the best accuracy that a recommended row may lie.")
@@ -67,9 +69,9 @@ def benchmark(
         typer.Option("--json", metavar="PATH", help="Write the JSON here; - prints it in place of the table."),
     ] = None,
 ) -> None:
-    """Measure models and their rivals side by side: latency, throughput, cold start, memory, size and accuracy.
+    """Measure models and baselines side by side: latency, throughput, cold start, memory, size and accuracy.
 
-    Every row has its own process and an equal thread budget; rows take turns, so that a machine that slows down slows
+    Every row has its own process and an equal thread budget; rows alternate, so that a machine that slows down slows
     all alike. Ctrl-C keeps what is measured (exit code 130). Exit code 3: slower than --compare by --max-regression.
 
     Examples:
@@ -165,8 +167,7 @@ def _request(
 ) -> "BenchmarkRequest":
     """The options as one request; ``quick`` changes the defaults and nothing that was named."""
     from fer_edge.benchmark.request import BenchmarkRequest
-    from fer_edge.benchmark.rows import RUNTIMES
-    from fer_edge.benchmark.turn import TurnLength
+    from fer_edge.benchmark.timed_run import RunLength
     from fer_edge.runtime.machine import available_cores
 
     all_cores = tuple(sorted({1, available_cores()}))
@@ -179,11 +180,11 @@ def _request(
         provider=provider,
         batch_sizes=_numbers("--batch-sizes", batch_sizes) or ((1, 32) if quick else (1, 8, 32)),
         threads=_numbers("--threads", threads) or ((1,) if quick else all_cores),
-        runtimes=tuple(runtimes.split(",")) if runtimes is not None else RUNTIMES,
+        runtimes=tuple(runtimes.split(",")) if runtimes is not None else tuple(backends()),
         trust=trust,
         rounds=rounds or (3 if quick else 5),
         cold_starts=2 if quick else 5,
-        turn=TurnLength(budget_s=0.1) if quick else TurnLength(),
+        timed_run=RunLength(budget_s=0.1) if quick else RunLength(),
         photo_budget_s=0.05 if quick else 0.15,
         max_drop_points=max_drop,
     )

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def print_table(done: "Benchmark") -> None:
     """Environment, rows by batch size and threads, ties, notes and recommendations, on stdout."""
+    from fer_edge.benchmark.recommendation import ties
     from fer_edge.benchmark.report import environment_lines
-    from fer_edge.benchmark.verdict import ties
 
     for name, value in environment_lines(done.environment):
         result(f"{name:<18}{value}")
@@ -54,10 +54,10 @@ def _table(rows: "Sequence[RowResult]") -> "Table":
     if console.is_terminal:
         unbounded = Console(width=10_000)  # a console never measures a table as wider than itself
         for column in _least_important_first():
-            if unbounded.measure(_drawn(columns, rows)).maximum <= console.width:
+            if unbounded.measure(_filled_table(columns, rows)).maximum <= console.width:
                 break
             columns = [one for one in columns if one is not column]
-    return _drawn(columns, rows)
+    return _filled_table(columns, rows)
 
 
 def _columns(rows: "Sequence[RowResult]") -> "list[Column]":
@@ -77,7 +77,7 @@ def _least_important_first() -> "list[Column]":
     return [c.AGREEMENT, c.MACRO_F1, c.P90, c.P99, c.INTERVAL, c.P95, c.MEMORY, c.FILE, c.COLD]
 
 
-def _drawn(columns: "Sequence[Column]", rows: "Sequence[RowResult]") -> "Table":
+def _filled_table(columns: "Sequence[Column]", rows: "Sequence[RowResult]") -> "Table":
     from fer_edge.benchmark.results import by_setting
 
     table = _empty_table()

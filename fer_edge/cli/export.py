@@ -1,19 +1,22 @@
 """``export``: a checkpoint becomes a model file that answers the same."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.typed import is_typed
 from fer_edge.errors import CheckFailed, UsageError
+from fer_edge.export.formats.registry import format_named, formats
+
+_SUMMARIES = [one.summary for one in formats().values()]
 
 if TYPE_CHECKING:
-    from fer_edge.export.exporter import ExportRequest
-
-Format = Literal["onnx", "torchscript", "pt2", "ort", "weights"]
-ModelPrecision = Literal["fp32", "fp16", "int8"]
+    Format: TypeAlias = str
+else:
+    Format = Literal[tuple(formats())]
+Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 
 
 def export(
@@ -23,10 +26,10 @@ def export(
         Format,
         typer.Option(
             "--format",
-            help="onnx, ort (onnxruntime's own), pt2 (torch.export), torchscript, or weights: a small checkpoint.",
+            help=f"{', '.join(_SUMMARIES[:-1])} or {_SUMMARIES[-1]}.",
         ),
     ] = "onnx",
-    precision: Annotated[ModelPrecision, typer.Option(help="fp32, fp16 (GPU, WebGPU) or int8 (CPU).")] = "fp32",
+    precision: Annotated[Precision, typer.Option(help="fp32, fp16 (GPU, WebGPU) or int8 (CPU).")] = "fp32",
     raw: Annotated[
         bool, typer.Option("--raw", help="Take faces prepared by you, float32 (batch, 1, size, size), not pixels.")
     ] = False,
@@ -60,20 +63,21 @@ def export(
 
         python cli.py export --checkpoint runs/NAME --format weights  (float16, for exporting again later)
     """
-    if file_format == "weights":
-        for option in ("raw", "precision", "target", "opset"):
-            if is_typed(context, option):
-                raise UsageError(
-                    f"--format weights keeps float16 weights, which every format is made from; leave out --{option}"
-                )
+    chosen = format_named(file_format)
+    for option in chosen.refused_options:
+        if is_typed(context, option):
+            raise UsageError(
+                f"--format {chosen.name} keeps float16 weights, which every format is made from; leave out --{option}"
+            )
 
-    from fer_edge.export.exporter import ExportRequest, export_checkpoint
+    from fer_edge.export.exporter import ExportRequest
+    from fer_edge.export.exporter import export as export_by
 
-    if file_format == "torchscript":
-        note("TorchScript is deprecated in PyTorch; its successor is --format pt2")
+    if chosen.note:
+        note(chosen.note)
     request = ExportRequest(
         checkpoint=checkpoint,
-        file_format="onnx" if file_format == "weights" else file_format,
+        file_format=chosen.name,
         precision=precision,
         raw=raw,
         opset=opset,
@@ -84,27 +88,11 @@ def export(
         target=target,
         max_drop_points=max_drop,
     )
-    if file_format == "weights":
-        _export_weights(request, json_output)
-        return
-    export = export_checkpoint(request, note)
-    if json_output:
-        result_json(export.to_dict())
-    else:
-        result(export.summary())
-    if export.failures:
-        raise CheckFailed(f"{export.candidate.card.name}: not published to {folder}: {export.failures[0]}")
-    wrote(*export.paths)
-
-
-def _export_weights(request: "ExportRequest", json_output: bool) -> None:
-    from fer_edge.export.formats.weights import export_half_weights
-
-    done = export_half_weights(request)
+    done = export_by(request, note)
     if json_output:
         result_json(done.to_dict())
     else:
         result(done.summary())
-    if done.path is None:
-        raise CheckFailed(f"{request.checkpoint}: weights not published to {request.folder}: {done.failures[0]}")
-    wrote(done.path)
+    if done.failures:
+        raise CheckFailed(f"{done.name}: not published to {folder}: {done.failures[0]}")
+    wrote(*done.paths)

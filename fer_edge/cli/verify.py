@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fer_edge.backends.registry import formats_that_run_code, in_words
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
 from fer_edge.errors import CheckFailed
 
@@ -14,22 +15,29 @@ def verify(
     checkpoint: Annotated[Path, typer.Option(help="Run folder or checkpoint file that the model was made from.")],
     data: Annotated[
         str | None,
-        typer.Option(help="Labelled faces, to compare accuracy on their validation split. [default: drawn faces]"),
+        typer.Option(help="Labelled faces, to compare accuracy on their validation split. [default: synthetic ones]"),
     ] = None,
-    locate: Annotated[
-        bool, typer.Option("--locate", help="Compare layer by layer and name the first at which the two part.")
+    divergence: Annotated[
+        bool,
+        typer.Option(
+            "--divergence", "--locate", help="Compare layer by layer and name the first at which the two diverge."
+        ),
     ] = False,
-    drift: Annotated[
-        bool, typer.Option("--drift", help="Also measure what mistakes in preparing faces would cost (needs --data).")
+    skew: Annotated[
+        bool,
+        typer.Option(
+            "--skew", "--drift", help="Also measure what mistakes in preparing faces would cost (needs --data)."
+        ),
     ] = False,
     trust: Annotated[
-        bool, typer.Option("--trust", help="Load torchscript and pt2 files, which can run any code.")
+        bool,
+        typer.Option("--trust", help=f"Load {in_words(formats_that_run_code(), 'and')} files, which can run any code."),
     ] = False,
     max_drop: Annotated[
         float | None, typer.Option(help="Percentage points of accuracy that may be lost. [default: by precision]")
     ] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the whole comparison to this Markdown file.")] = None,
-    picture: Annotated[Path | None, typer.Option(help="Draw the differences into this PNG file.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Plot the differences into this PNG file.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print every figure as JSON.")] = False,
 ) -> None:
@@ -39,7 +47,7 @@ def verify(
 
         python cli.py verify exported/NAME.onnx --checkpoint runs/NAME --data fer2013 --picture parity.png
 
-        python cli.py verify exported/NAME.onnx --checkpoint runs/NAME --locate
+        python cli.py verify exported/NAME.onnx --checkpoint runs/NAME --divergence
     """
     from fer_edge.export.parity.verification import VerifyRequest, verify_model
     from fer_edge.files import make_folder, write_text
@@ -49,8 +57,8 @@ def verify(
         checkpoint=checkpoint,
         data=data,
         skip_bad=skip_bad,
-        locate=locate,
-        drift=drift,
+        divergence=divergence,
+        skew=skew,
         trust=trust,
         max_drop_points=max_drop,
     )
@@ -67,8 +75,8 @@ def verify(
         write_text(markdown, verification.markdown())
         wrote(markdown)
     if picture is not None:
-        verification.draw(picture)
+        verification.plot(picture)
         wrote(picture)
     if not verification.parity:
-        hint = "" if locate else "; add --locate to find the layer"
+        hint = "" if divergence else "; add --divergence to find the layer"
         raise CheckFailed(f"{model}: differs from its checkpoint: {verification.parity.failures[0]}{hint}")

@@ -1,1 +1,48 @@
-"""From a checkpoint to models that answer like it: ONNX, TorchScript, pt2, INT8, and the proof of it."""
+"""From a checkpoint to model files that answer like it, in every format, and the proof of it.
+
+Public names load when they are first used: most need torch and onnx.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fer_edge.export.exporter import Export, ExportRequest, export_checkpoint
+    from fer_edge.export.formats.registry import ModelFormat, format_named, formats, register
+    from fer_edge.export.parity.comparison import Parity, measure_parity
+    from fer_edge.export.parity.verification import Verification, VerifyRequest, verify_model
+
+_MODULES = {
+    "Export": "exporter",
+    "ExportRequest": "exporter",
+    "ModelFormat": "formats.registry",
+    "Parity": "parity.comparison",
+    "Verification": "parity.verification",
+    "VerifyRequest": "parity.verification",
+    "export_checkpoint": "exporter",
+    "format_named": "formats.registry",
+    "formats": "formats.registry",
+    "measure_parity": "parity.comparison",
+    "register": "formats.registry",
+    "verify_model": "parity.verification",
+}
+__all__ = [
+    "Export",
+    "ExportRequest",
+    "ModelFormat",
+    "Parity",
+    "Verification",
+    "VerifyRequest",
+    "export_checkpoint",
+    "format_named",
+    "formats",
+    "measure_parity",
+    "register",
+    "verify_model",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,43 +1,43 @@
-"""From a checkpoint to a published model: build the file, load it, compare it with the checkpoint, then name it."""
+"""From a checkpoint to a published model: write files, load them, compare them with it, then name them."""
 
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.data.faces import FaceData, FaceSet
+from fer_edge.backends.contract import ModelBackend
+from fer_edge.backends.registry import open_model
+from fer_edge.data.faces import NO_LABEL, FaceData, FaceSet
+from fer_edge.data.leaks import leaked
 from fer_edge.data.load import load_faces
-from fer_edge.errors import ModelError
-from fer_edge.export.candidate import Candidate, open_candidate
+from fer_edge.data.relabel import relabelled
+from fer_edge.errors import DataError, ModelError
 from fer_edge.export.card.metadata import describe
-from fer_edge.export.formats.onnx import (
-    ONNXRUNTIME_FORMATS,
-    onnx_bytes,
-    ort_bytes,
-    pt2_bytes,
-    refuse_precision,
-    torchscript_bytes,
-)
+from fer_edge.export.formats.registry import ModelFormat, Source, format_named, refuse_combination
 from fer_edge.export.graph.float16 import halve
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.preprocessing import with_preprocessing
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.graph.versions import OPSET, read_versions
-from fer_edge.export.parity.comparison import Parity, measure_parity
+from fer_edge.export.parity.comparison import AccuracyPair, Parity, answers, measure_accuracy, measure_parity
 from fer_edge.export.parity.report import parity_summary
 from fer_edge.export.parity.tolerance import check_max_drop
-from fer_edge.export.publish import default_name, model_path, publish
-from fer_edge.export.quantization.report import QuantisationReport, quantise_and_judge
+from fer_edge.export.publish import default_name, model_path, publish, sidecar
+from fer_edge.export.quantization.report import QuantisationReport, report_int8, search_int8
+from fer_edge.export.quantization.search import Quantised
 from fer_edge.export.quantization.targets import target_named
+from fer_edge.files import write_bytes, write_text
+from fer_edge.metadata import NORMALISED, PIXELS, ModelMetadata
+from fer_edge.runtime.checksum import file_sha256
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
 from fer_edge.training.evaluate import faces_of
 
-DRAWN_FACES = "sample:105"
-"""Drawn faces that parity is measured on where no others are given: two thirds of them, 70, are the train split."""
+SYNTHETIC_FACES = "sample:105"
+"""Faces that parity is measured on where no others are given: two thirds of them, 70, are the train split."""
 
 Note = Callable[[str], None]
 
@@ -49,6 +49,7 @@ class ExportRequest:
     checkpoint: Path
     """A run folder or a checkpoint file."""
     file_format: str = "onnx"
+    """One of ``formats()``."""
     precision: str = "fp32"
     raw: bool = False
     """Take normalised faces instead of pixels."""
@@ -57,34 +58,65 @@ class ExportRequest:
     """File name without suffix; None takes the run's name and what sets this file apart."""
     folder: Path = Path("exported")
     data: str | None = None
-    """Labelled faces for parity and calibration. None: drawn faces for parity, those of the training for int8."""
+    """Labelled faces for parity and calibration. None: synthetic ones for parity, those of the training for int8."""
     skip_bad: bool = False
     """Leave out files and rows of ``data`` that cannot be read."""
     target: str = "auto"
-    """What processor int8 is for: a name from instruction_sets.TARGETS, or this machine's."""
+    """What processor int8 is for: a name from targets.TARGETS, or this machine's."""
     max_drop_points: float | None = None
     """Percentage points of accuracy that may be lost; None takes the precision's own bound."""
 
     def __post_init__(self) -> None:
         """Refuse combinations that no file can hold (ModelError), and a loss that nothing measures (UsageError)."""
-        refuse_precision(self.file_format, self.precision)
-        check_max_drop(self.max_drop_points, has_labels=self.data is not None or self.precision == "int8")
-        if self.raw and self.file_format not in ONNXRUNTIME_FORMATS:
-            raise ModelError(
-                f"expected --format {' or '.join(ONNXRUNTIME_FORMATS)} with --raw, found {self.file_format}"
-            )
+        chosen = format_named(self.file_format)
+        refuse_combination(chosen, self.precision, PIXELS)
+        check_max_drop(self.max_drop_points, has_labels=self.needs_faces)
+        refuse_combination(chosen, self.precision, NORMALISED if self.raw else PIXELS)
+
+    @property
+    def needs_faces(self) -> bool:
+        """Whether labelled faces are read."""
+        return self.data is not None or self.precision == "int8"
+
+
+class Exported(Protocol):
+    """What came of a request, of a model or of weights. ``paths`` is empty when a check failed."""
+
+    @property
+    def name(self) -> str:
+        """Of the files, without suffix."""
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """What the checks say."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """What was published."""
+
+    def summary(self) -> str:
+        """The figures of every check in a few lines."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for ``--json``."""
 
 
 @dataclass(frozen=True)
 class Export:
     """What came of a request. ``paths`` is empty when a check failed: nothing was published."""
 
-    candidate: Candidate
+    metadata: ModelMetadata
+    sha256: str
     parity: Parity
     failures: tuple[str, ...]
     paths: tuple[Path, ...]
     quantisation: QuantisationReport | None = None
     """What INT8 cost and brought."""
+
+    @property
+    def name(self) -> str:
+        """Of the files, without suffix."""
+        return self.metadata.name
 
     def summary(self) -> str:
         """The figures of every check in a few lines."""
@@ -93,19 +125,22 @@ class Export:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for ``--json``."""
+        metadata = asdict(self.metadata)
         return {
             "published": [str(path) for path in self.paths],
             "failures": list(self.failures),
-            "sha256": self.candidate.sha256,
-            "card": asdict(self.candidate.card),
+            "sha256": self.sha256,
+            "metadata": metadata,
+            "card": metadata,  # the key of earlier versions
             "parity": self.parity.to_dict(),
             "quantisation": self.quantisation.to_dict() if self.quantisation is not None else None,
         }
 
 
 def load_reference(checkpoint: Path) -> tuple[PixelsToProbabilities, CheckpointInfo]:
-    """The checkpoint behind the reference preprocessing. Raises CheckpointError."""
+    """The checkpoint's main head behind the reference preprocessing. Raises CheckpointError."""
     classifier, info = load_classifier(checkpoint)
+    classifier.keep_main_head()
     return PixelsToProbabilities(classifier, info.image_size, info.mean, info.std).eval(), info
 
 
@@ -116,18 +151,35 @@ class JudgingFaces:
     probes: NDArray[np.uint8]
     """uint8 (N, S, S), made into probes."""
     labelled: FaceSet | None
-    """Faces for the accuracy of both sides: the validation split of given data; drawn ones say nothing about it."""
+    """Faces for the accuracy of both sides: the validation split of given data; synthetic ones say nothing about it."""
     source: str
 
 
 def judging_faces(image_size: int, given: FaceData | None) -> JudgingFaces:
-    """The validation split of ``given``, or drawn faces where nothing is given. Raises DataError."""
+    """The validation split of ``given``, or synthetic faces where nothing is given. Raises DataError."""
     if given is None:
-        drawn = load_faces(DRAWN_FACES, size=image_size)
-        return JudgingFaces(drawn.split("train").faces, None, drawn.source)
+        synthetic = load_faces(SYNTHETIC_FACES, size=image_size)
+        return JudgingFaces(synthetic.split("train").faces, None, synthetic.source)
     validation = given.split("validation")
+    labelled = _with_labels(validation)
+    if not len(labelled):
+        raise DataError(f"{given.source}: expected labelled faces in validation, found faces with votes alone")
     name = Path(given.source).name  # reports travel: they must not tell this machine's folders
-    return JudgingFaces(validation.faces, validation, name)
+    return JudgingFaces(validation.faces, labelled, name)
+
+
+def given_faces(
+    info: CheckpointInfo, data: str | None, skip_bad: bool, *, of_training: bool = False
+) -> FaceData | None:
+    """The faces at ``data`` under the checkpoint's labels; None where none are named, unless those ``of_training``."""
+    if data is None and not of_training:
+        return None
+    found = relabelled(faces_of(info, data, skip_bad=skip_bad), info.label_set)
+    return replace(found, source=Path(found.source).name)  # metadata travel: they must not tell this machine's folders
+
+
+def _with_labels(faces: FaceSet) -> FaceSet:
+    return faces.take(faces.labels != NO_LABEL)
 
 
 def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Export:
@@ -135,74 +187,141 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
 
     ``note`` hears what is going on. Raises CheckpointError, DataError, ModelError or StorageError.
     """
+    model_format = format_named(request.file_format)
     reference, info = load_reference(request.checkpoint)
-    name = request.name or default_name(request.checkpoint, request.file_format, request.precision, request.raw)
-    path = model_path(request.folder, name, request.file_format, note)
-    needs_faces = request.data is not None or request.precision == "int8"
-    given = faces_of(info, request.data, skip_bad=request.skip_bad) if needs_faces else None
-    if given is not None:
-        given = replace(
-            given, source=Path(given.source).name
-        )  # a card travels: it must not tell this machine's folders
+    name = request.name or default_name(request.checkpoint, model_format.name, request.precision, request.raw)
+    path = model_path(request.folder, name, model_format, note)
+    given = given_faces(info, request.data, request.skip_bad, of_training=request.needs_faces)
     faces = judging_faces(info.image_size, given)
-    note(f"exporting {info.path} as {request.file_format} {request.precision}")
-    data, quantisation = _build(reference, info, request, name, given, note)
-    with tempfile.TemporaryDirectory() as folder:
-        temporary = Path(folder) / path.name
-        temporary.write_bytes(data)
-        candidate = open_candidate(temporary, trust=True)  # written by this very process
-    note("comparing it with its checkpoint")
-    parity = measure_parity(
-        reference,
-        candidate,
-        faces.probes,
-        labelled=faces.labelled,
-        source=faces.source,
-        max_drop_points=request.max_drop_points,
-    )
-    failures = (*(quantisation.failures if quantisation is not None else ()), *parity.failures)
-    paths = () if failures else publish(path, data, candidate, parity, quantisation)
-    return Export(candidate, parity, failures, paths, quantisation)
-
-
-def _build(
-    reference: PixelsToProbabilities,
-    info: CheckpointInfo,
-    request: ExportRequest,
-    name: str,
-    faces: FaceData | None,
-    note: Note,
-) -> tuple[bytes, QuantisationReport | None]:
-    """The bytes of the file, and what quantisation came to."""
-    if request.file_format not in ONNXRUNTIME_FORMATS:
-        card = describe(info, name=name, file_format=request.file_format)
-        to_bytes = torchscript_bytes if request.file_format == "torchscript" else pt2_bytes
-        return to_bytes(reference, card), None
-    report = None
-    network = export_network(reference.classifier, info.image_size, request.opset)
-    if request.precision == "fp16":
-        network = halve(network)
-    elif request.precision == "int8" and faces is not None:
-        report = quantise_and_judge(
-            network,
-            faces,
-            image_size=info.image_size,
-            mean=info.mean,
-            std=info.std,
-            target=target_named(request.target),
-            max_drop_points=request.max_drop_points,
-            note=note,
-        )
-        network = report.quantised.network
-    model = network if request.raw else with_preprocessing(network, info.image_size, info.mean, info.std)
-    card = describe(
+    note(f"exporting {info.path} as {model_format.name} {request.precision}")
+    graphs = _Graphs(reference, info, request, given, note)
+    source = Source(reference, lambda: graphs.model)
+    metadata = describe(
         info,
         name=name,
-        file_format=request.file_format,
+        model_format=model_format,
         precision=request.precision,
         raw=request.raw,
-        versions=read_versions(model),
-        quantisation=report.quantised.to_dict() if report is not None else None,
-        metrics=report.metrics() if report is not None else None,
+        versions=read_versions(source.graph) if model_format.from_graph else None,
+        quantisation=graphs.quantised.to_dict() if graphs.quantised is not None else None,
     )
-    return (ort_bytes if request.file_format == "ort" else onnx_bytes)(model, card), report
+    with tempfile.TemporaryDirectory() as temporary:
+        stage = Path(temporary)
+        files, backend = write_and_open(model_format, source, metadata, stage)
+        note("comparing it with its checkpoint")
+        accuracy, report = None, None
+        if faces.labelled is not None:
+            accuracy = measure_accuracy(reference, backend, faces.labelled, faces.source)
+            if graphs.quantised is not None and given is not None:
+                report = graphs.report(accuracy, given)
+                # Its metadata state what it was just measured at, and the file that is published holds them.
+                files, backend = _again(model_format, source, metadata, report, stage, backend, faces.labelled)
+        parity = measure_parity(
+            reference,
+            backend,
+            faces.probes,
+            accuracy=accuracy,
+            max_drop_points=request.max_drop_points,
+        )
+    failures = (*(report.failures if report is not None else ()), *parity.failures)
+    paths = () if failures else publish(path, files, backend.metadata, backend.sha256, parity, report)
+    return Export(backend.metadata, backend.sha256, parity, failures, paths, report)
+
+
+def write_and_open(
+    model_format: ModelFormat, source: Source, metadata: ModelMetadata, folder: Path
+) -> tuple[dict[str, bytes], ModelBackend]:
+    """The files of a model by their suffixes, and the model loaded from ``folder``, where they are written first.
+
+    Raises ModelError where they cannot be made or loaded.
+    """
+    if model_format.write is None:
+        raise ModelError(f"expected a format of models, found {model_format.name}")
+    files = model_format.write(source, metadata)
+    if tuple(files) != model_format.suffixes:
+        found = ", ".join(files) or "none"
+        raise ModelError(f"expected {model_format.name} to write {', '.join(model_format.suffixes)}, found {found}")
+    for suffix, data in files.items():
+        write_bytes(folder / f"{metadata.name}{suffix}", data)
+    path = folder / f"{metadata.name}{model_format.suffixes[0]}"
+    if not model_format.embeds_metadata:
+        sha256 = file_sha256(files[model_format.suffixes[0]])
+        write_text(path.with_suffix(".json"), sidecar(metadata.with_checksum(sha256), sha256, files))
+    return files, open_model(path, trust=True)  # written by this very process
+
+
+def _again(
+    model_format: ModelFormat,
+    source: Source,
+    metadata: ModelMetadata,
+    report: QuantisationReport,
+    folder: Path,
+    measured: ModelBackend,
+    labelled: FaceSet,
+) -> tuple[dict[str, bytes], ModelBackend]:
+    """The same model with the metrics of ``report``. Raises ModelError should it answer otherwise than ``measured``."""
+    files, backend = write_and_open(model_format, source, replace(metadata, metrics=report.metrics()), folder)
+    few = labelled.faces[:64]
+    if not np.array_equal(answers(backend, few), answers(measured, few)):
+        raise ModelError(
+            f"{metadata.name}: expected the answers that were measured, found others after writing it again"
+        )
+    return files, backend
+
+
+class _Graphs:
+    """The checkpoint as ONNX graphs: the float32 network, and the model in the precision that is asked for."""
+
+    def __init__(
+        self,
+        reference: PixelsToProbabilities,
+        info: CheckpointInfo,
+        request: ExportRequest,
+        faces: FaceData | None,
+        note: Note,
+    ) -> None:
+        self._info = info
+        self.quantised: Quantised | None = None
+        if not format_named(request.file_format).from_graph:
+            return
+        self._network = export_network(reference.classifier, info.image_size, request.opset)
+        network = self._network
+        if request.precision == "fp16":
+            network = halve(network)
+        elif request.precision == "int8" and faces is not None:
+            self.quantised = search_int8(
+                network,
+                _with_labels(faces.train),
+                mean=info.mean,
+                std=info.std,
+                target=target_named(request.target),
+                max_drop_points=request.max_drop_points,
+                note=note,
+            )
+            network = self.quantised.network
+        self.model = network if request.raw else with_preprocessing(network, info.image_size, info.mean, info.std)
+
+    def report(self, accuracy: AccuracyPair, given: FaceData) -> QuantisationReport:
+        """What quantisation cost and brought, with the accuracy of the file."""
+        assert self.quantised is not None
+        validation = given.split("validation")
+        return report_int8(
+            self.quantised,
+            self._network,
+            self.model,
+            accuracy,
+            labels=self._info.labels,
+            is_leaked=leaked(given, "validation")[validation.labels != NO_LABEL],
+            image_size=self._info.image_size,
+            mean=self._info.mean,
+            std=self._info.std,
+        )
+
+
+def export(request: ExportRequest, note: Note = lambda _: None) -> Exported:
+    """As ``export_checkpoint``, and for formats that are no models, such as weights, by their own way."""
+    own = format_named(request.file_format).export
+    if own is None:
+        return export_checkpoint(request, note)
+    done: Exported = own(request, note)
+    return done

@@ -1,17 +1,19 @@
-"""Puts a model that passed its checks under its name: the file, its card as JSON, and its card for people."""
+"""Puts a model that passed its checks under its name: its files, its metadata as JSON, and its card for people."""
 
+import json
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fer_edge.errors import ModelError
-from fer_edge.export.candidate import Candidate
 from fer_edge.export.card.model_card import model_card_markdown
+from fer_edge.export.formats.registry import ModelFormat
 from fer_edge.export.parity.comparison import Parity
 from fer_edge.export.quantization.report import QuantisationReport
 from fer_edge.files import TEMPORARY_PREFIX, make_folder, storage_errors, sync_folder, write_bytes, write_text
 from fer_edge.metadata import SUFFIXES, ModelMetadata, read_sidecar, sidecar_json
+from fer_edge.runtime.checksum import file_sha256
 from fer_edge.training.checkpoint import BEST, LAST
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -38,30 +40,33 @@ def check_name(name: str) -> None:
         raise ModelError(f"--name: expected up to 200 letters, digits, '.', '_' and '-', found {name[:210]!r}")
 
 
-def model_path(folder: Path, name: str, file_format: str, note: Callable[[str], None] = lambda _: None) -> Path:
+def model_path(
+    folder: Path, name: str, model_format: ModelFormat, note: Callable[[str], None] = lambda _: None
+) -> Path:
     """Where a model of this name goes. A model that was exported there may be replaced, and ``note`` hears of it.
 
     Raises ModelError for a name that is no plain file name, or that is taken by a model of another format or by a file
     that is no exported model's.
     """
     check_name(name)
-    path = folder / f"{name}{SUFFIXES[file_format]}"
+    paths = [folder / file for file in model_format.files_of(name)]
+    path = paths[0]
     beside, for_people = path.with_suffix(".json"), path.with_suffix(".md")
     if not beside.exists():
-        for other in (path, for_people):
+        for other in (*paths, for_people):
             if other.exists():
                 raise _not_ours(other, f"one without its card {beside.name}")
         return path
     try:
-        card, _ = read_sidecar(beside.read_bytes(), where=str(beside))
+        there, _ = read_sidecar(beside.read_bytes(), where=str(beside))
     except (OSError, ModelError) as error:
         raise _not_ours(beside, "another file") from error
-    if card.format != file_format and beside.with_suffix(SUFFIXES[card.format]).is_file():
+    if there.format != model_format.name and beside.with_suffix(SUFFIXES[there.format]).is_file():
         raise ModelError(
-            f"{beside}: expected to be free for {path.name}, found the card of {name}{SUFFIXES[card.format]}; "
+            f"{beside}: expected to be free for {path.name}, found the card of {name}{SUFFIXES[there.format]}; "
             f"choose another --name"
         )
-    note(f"{path} will be replaced: exported {card.created} as {card.format} {card.precision}")
+    note(f"{path} will be replaced: exported {there.created} as {there.format} {there.precision}")
     return path
 
 
@@ -72,29 +77,41 @@ def _not_ours(path: Path, found: str) -> ModelError:
     )
 
 
+def sidecar(metadata: ModelMetadata, sha256: str, files: Mapping[str, bytes]) -> str:
+    """Text of ``NAME.json``: as ``sidecar_json``, and of a model of several files the SHA-256 of each."""
+    text = sidecar_json(metadata, sha256)
+    if len(files) == 1:
+        return text
+    hashes = {f"{metadata.name}{suffix}": file_sha256(data) for suffix, data in files.items()}
+    return json.dumps({**json.loads(text), "files": hashes}, indent=2) + "\n"
+
+
 def publish(
     path: Path,
-    data: bytes,
-    candidate: Candidate,
+    files: Mapping[str, bytes],
+    metadata: ModelMetadata,
+    sha256: str,
     parity: Parity,
     quantisation: QuantisationReport | None = None,
-) -> tuple[Path, Path, Path]:
-    """Write the model, ``NAME.json`` and ``NAME.md``, and return their paths. Raises StorageError.
+) -> tuple[Path, ...]:
+    """Write the model's files by their suffixes, ``NAME.json`` and ``NAME.md``; their paths, the model's first.
 
-    All three are written whole and flushed before the first gets its name, and the model gets its name last: a full
-    disk changes nothing, and after a crash in between, the new card names another hash than an older model has, so
-    that a reader refuses the pair.
+    All are written whole and flushed before the first gets its name, and the model gets its name last: a full disk
+    changes nothing, and after a crash in between, the new metadata name another hash than an older model has, so
+    that a reader refuses the pair. Raises StorageError.
     """
-    card: ModelMetadata = candidate.card
     make_folder(path.parent)
     beside, for_people = path.with_suffix(".json"), path.with_suffix(".md")
-    text = model_card_markdown(card, path.name, len(data), candidate.sha256, parity, quantisation)
+    others = [path.with_name(f"{path.stem}{suffix}") for suffix in list(files)[1:]]
+    data = dict(zip((path, *others), files.values(), strict=True))
+    text = model_card_markdown(metadata, path.name, sum(map(len, files.values())), sha256, parity, quantisation)
     with storage_errors(path), tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path.parent) as name:
         stage = Path(name)
         write_text(stage / for_people.name, text)
-        write_text(stage / beside.name, sidecar_json(card, candidate.sha256))
-        write_bytes(stage / path.name, data)
-        for target in (for_people, beside, path):
+        write_text(stage / beside.name, sidecar(metadata, sha256, files))
+        for file, content in data.items():
+            write_bytes(stage / file.name, content)
+        for target in (for_people, beside, *others, path):
             (stage / target.name).replace(target)
         sync_folder(path.parent)
-    return path, beside, for_people
+    return path, *others, beside, for_people

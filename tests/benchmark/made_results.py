@@ -25,7 +25,7 @@ ENVIRONMENT: dict[str, Any] = {
 SETTINGS: dict[str, Any] = {
     "rounds": 3,
     "cold_starts": 2,
-    "turn": {"warm_up_runs": 3, "budget_s": 0.25},
+    "timed_run": {"warm_up_runs": 3, "budget_s": 0.25},
     "judged_on": "9 faces",
 }
 

@@ -19,7 +19,7 @@ def planned(runtime: str, precision: str, family: str = "net") -> Planned:
         is_raw=False,
         sha256="0" * 64,
         file_bytes=1,
-        is_rival=False,
+        is_baseline=False,
     )
     return Planned(made_row(runtime, precision), subject)
 

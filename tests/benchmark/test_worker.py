@@ -8,18 +8,18 @@ import pytest
 
 from fer_edge.benchmark import client as client_module
 from fer_edge.benchmark.client import THREAD_VARIABLES, Stopped, WorkerClient, WorkerError, worker_environment
-from fer_edge.benchmark.engine import EngineSpec
+from fer_edge.benchmark.timed_run import WorkerSpec
 from fer_edge.benchmark.worker import wait_until_quiet
 from fer_edge.errors import ProviderError
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.providers import missing_for_cuda
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-SHORT_TURN = {"warm_up_runs": 1, "warm_up_s": 0.1, "budget_s": 0.0, "min_runs": 4, "max_runs": 4}
+SHORT_RUN = {"warm_up_runs": 1, "warm_up_s": 0.1, "budget_s": 0.0, "min_runs": 4, "max_runs": 4}
 
 
 def spec(path: Path = FIXTURES / "tiny.onnx", *, runtime: str = "onnxruntime", provider: str = "cpu", threads: int = 1):
-    return EngineSpec(runtime, "fp32", provider, 2, threads, str(path), 48)
+    return WorkerSpec(runtime, f"fer_edge.backends.{runtime}", "fp32", provider, 2, threads, str(path), 48)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def faces(tmp_path) -> Path:
 def test_a_worker_says_how_it_started_times_its_turns_and_answers_as_the_classifier(faces, tmp_path):
     with WorkerClient(spec(), faces, tmp_path) as worker:
         assert all(worker.opened[f"{part}_s"] > 0 for part in ("start", "import", "load", "first_answer"))
-        turn = worker.ask("turn", length=SHORT_TURN)
+        turn = worker.ask("timed_run", length=SHORT_RUN)
         assert len(turn["latency_ms"]) == 4
         assert min(turn["latency_ms"]) > 0
         assert turn["copies_ms"] == []
@@ -48,9 +48,9 @@ def test_a_worker_says_how_it_started_times_its_turns_and_answers_as_the_classif
 def test_a_worker_idles_between_its_turns(faces, tmp_path):
     """Threads that spin would take time from the row that is being timed."""
     with WorkerClient(spec(threads=2), faces, tmp_path) as worker:
-        worker.ask("turn", length=SHORT_TURN)
+        worker.ask("timed_run", length=SHORT_RUN)
         time.sleep(0.5)
-        assert worker.ask("turn", length=SHORT_TURN)["idle_cpu_s"] < 0.1
+        assert worker.ask("timed_run", length=SHORT_RUN)["idle_cpu_s"] < 0.1
 
 
 def test_a_worker_waits_until_its_threads_are_quiet_and_not_for_ever():
@@ -79,14 +79,14 @@ def test_a_worker_that_dies_is_said_to_have_died(faces, tmp_path):
     with WorkerClient(spec(), faces, tmp_path) as worker:
         worker._process.kill()
         with pytest.raises(WorkerError, match="its process was killed by signal 9"):
-            worker.ask("turn", length=SHORT_TURN)
+            worker.ask("timed_run", length=SHORT_RUN)
 
 
 def test_a_worker_that_hangs_is_ended(faces, tmp_path, monkeypatch):
     with WorkerClient(spec(), faces, tmp_path) as worker:
         monkeypatch.setattr(client_module, "ANSWER_TIMEOUT_S", 0.2)
         with pytest.raises(WorkerError, match="expected an answer within 0 s, found none"):
-            worker.ask("turn", length={**SHORT_TURN, "min_runs": 10**9, "max_runs": 10**9})
+            worker.ask("timed_run", length={**SHORT_RUN, "min_runs": 10**9, "max_runs": 10**9})
 
 
 def test_asking_to_stop_ends_a_worker_at_work(faces, tmp_path):
@@ -95,7 +95,7 @@ def test_asking_to_stop_ends_a_worker_at_work(faces, tmp_path):
         stop.append(True)
         started = time.monotonic()
         with pytest.raises(Stopped):
-            worker.ask("turn", length={**SHORT_TURN, "min_runs": 10**9, "max_runs": 10**9})
+            worker.ask("timed_run", length={**SHORT_RUN, "min_runs": 10**9, "max_runs": 10**9})
     assert time.monotonic() - started < 3
 
 

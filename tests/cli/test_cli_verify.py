@@ -133,7 +133,7 @@ def test_locate_of_a_sound_model_finds_nothing(model, run_folder):
     done = run("verify", model, "--checkpoint", run_folder, "--locate", "--json")
     assert done.exit_code == 0
     report = json.loads(done.stdout)
-    assert report["first_parting"] is None
+    assert report["first_divergence"] is None
     assert [layer["name"] for layer in report["layers"]][-1] == "logits"
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
+from fer_edge.backends import open_model
 from fer_edge.errors import ModelError
 from fer_edge.export import exporter
-from fer_edge.export.candidate import open_candidate
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
 from fer_edge.export.formats.onnx import onnx_bytes
 from fer_edge.export.parity.comparison import measure_parity
@@ -47,8 +47,8 @@ def test_each_format_round_trips_with_parity(tiny_run, tmp_path, file_format, pr
         f"{name.rsplit('.', 1)[0]}.json",
         f"{name.rsplit('.', 1)[0]}.md",
     ]
-    reopened = open_candidate(tmp_path / name, trust=True)
-    assert reopened.card.precision == precision
+    reopened = open_model(tmp_path / name, trust=True)
+    assert reopened.metadata.precision == precision
     assert measure_parity(tiny_run.reference, reopened, faces_of(tiny_run))
 
 
@@ -151,7 +151,7 @@ def test_an_earlier_export_is_replaced_with_a_note(tiny_run, tmp_path, exported_
     export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path), notes.append)
     assert notes[0].startswith(f"{tmp_path / 'tiny-run.onnx'} will be replaced: exported 2")
     assert notes[0].endswith("as onnx fp32")
-    assert Classifier.load(tmp_path / "tiny-run.onnx").card.name == "tiny-run"
+    assert Classifier.load(tmp_path / "tiny-run.onnx").metadata.name == "tiny-run"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny-run.json", "tiny-run.md", "tiny-run.onnx"]
 
 
@@ -200,18 +200,18 @@ def test_a_crash_while_publishing_leaves_no_pair_that_loads_and_does_not_match(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "replace", crash)
-    candidate = open_candidate(exported_tiny)
-    other = replace(candidate.card, created="2030-01-01")
+    backend = open_model(exported_tiny)
+    other = replace(backend.metadata, created="2030-01-01")
     data = onnx_bytes(onnx.load(exported_tiny), replace(other, content_sha256=NO_CHECKSUM))
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "tiny-run.onnx").write_bytes(data)
-    candidate = open_candidate(tmp_path / "new" / "tiny-run.onnx")
-    parity = measure_parity(tiny_run.reference, candidate, faces_of(tiny_run)[:1])
+    backend = open_model(tmp_path / "new" / "tiny-run.onnx")
+    parity = measure_parity(tiny_run.reference, backend, faces_of(tiny_run)[:1])
     with pytest.raises(KeyboardInterrupt):
-        publish(tmp_path / "tiny-run.onnx", data, candidate, parity)
+        publish(tmp_path / "tiny-run.onnx", {".onnx": data}, backend.metadata, backend.sha256, parity)
     assert (tmp_path / "tiny-run.onnx").read_bytes() == before
     if renamed < 2:  # the cards for programs are still the old model's
-        assert Classifier.load(tmp_path / "tiny-run.onnx").card.created != "2030-01-01"
+        assert Classifier.load(tmp_path / "tiny-run.onnx").metadata.created != "2030-01-01"
     else:
         with pytest.raises(ModelError, match="expected the SHA-256"):
             Classifier.load(tmp_path / "tiny-run.onnx")

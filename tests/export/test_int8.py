@@ -18,7 +18,7 @@ from fer_edge.export.quantization import report as int8
 from fer_edge.export.quantization.calibration import METHODS, calibrate, network_input, split_training_faces
 from fer_edge.export.quantization.report import quantise_and_judge
 from fer_edge.export.quantization.search import Recipe, Trial, choose, find_best, quantise, run_network
-from fer_edge.export.quantization.sensitivity import blame_layers
+from fer_edge.export.quantization.sensitivity import rank_layers
 from fer_edge.export.quantization.targets import INT8_SYMMETRIC, TARGETS, UINT8, detect_target, target_named
 from fer_edge.export.quantization.timing import LatencyPair, compare_latency
 from fer_edge.runtime.classifier import Classifier
@@ -228,7 +228,7 @@ def test_blame_puts_the_layer_that_loses_most_first(network, tiny_run):
     hard, guilty = with_outlier_channel(network, 3e4)
     inputs = prepared(tiny_run, tiny_run.faces.train.faces[:32])
     quantised = quantise(hard, calibrate(hard, inputs, "MinMax"), Recipe("MinMax", UINT8, False))
-    assert blame_layers(hard, quantised, inputs)[0] == guilty
+    assert rank_layers(hard, quantised, inputs)[0] == guilty
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import numpy as np
 import onnx
 import pytest
 
+from fer_edge.backends import open_model
 from fer_edge.errors import ModelError
-from fer_edge.export.candidate import open_candidate
 from fer_edge.export.card.tables import signed
-from fer_edge.export.formats.onnx import onnx_bytes, torchscript_bytes
+from fer_edge.export.formats.onnx import onnx_bytes
+from fer_edge.export.formats.torchscript import torchscript_bytes
 from fer_edge.export.parity.comparison import SQNR_CEILING_DB, measure_parity, sqnr_db
 from fer_edge.export.parity.probes import make_probes
-from fer_edge.export.parity.report import draw_parity, parity_markdown, parity_summary
+from fer_edge.export.parity.report import parity_markdown, parity_summary, plot_parity
 from fer_edge.export.parity.tolerance import TOLERANCES
 from fer_edge.metadata import METADATA_KEY, ModelMetadata
 
@@ -34,7 +35,7 @@ def damaged(exported_tiny, tmp_path_factory, damage):
 def test_parity_holds_every_figure(exported_tiny, tiny_run):
     parity = measure_parity(
         tiny_run.reference,
-        open_candidate(exported_tiny),
+        open_model(exported_tiny),
         tiny_run.faces.validation.faces,
         labelled=tiny_run.faces.validation,
         source="sample:420",
@@ -52,7 +53,7 @@ def test_parity_holds_every_figure(exported_tiny, tiny_run):
 
 
 def test_parity_fails_when_one_weight_is_changed(damaged, tiny_run):
-    parity = measure_parity(tiny_run.reference, open_candidate(damaged), tiny_run.faces.validation.faces)
+    parity = measure_parity(tiny_run.reference, open_model(damaged), tiny_run.faces.validation.faces)
     assert not parity
     assert any("expected probabilities within 0.0001" in failure for failure in parity.failures)
     assert "parity FAILED" in parity_summary(parity)
@@ -61,7 +62,7 @@ def test_parity_fails_when_one_weight_is_changed(damaged, tiny_run):
 def test_loss_of_accuracy_fails_on_its_own(damaged, tiny_run):
     parity = measure_parity(
         tiny_run.reference,
-        open_candidate(damaged),
+        open_model(damaged),
         tiny_run.faces.validation.faces,
         labelled=tiny_run.faces.validation,
         max_drop_points=-101,
@@ -70,12 +71,12 @@ def test_loss_of_accuracy_fails_on_its_own(damaged, tiny_run):
 
 
 def test_report_and_picture_tell_the_same(damaged, tiny_run, tmp_path):
-    parity = measure_parity(tiny_run.reference, open_candidate(damaged), tiny_run.faces.validation.faces)
+    parity = measure_parity(tiny_run.reference, open_model(damaged), tiny_run.faces.validation.faces)
     text = parity_markdown(parity)
     assert text.startswith("# Parity of tiny-run")
     assert f"{parity.max_probability_difference:.3g}" in text
     assert text.count("\n| ") > len(parity.rows)
-    draw_parity(parity, tmp_path / "parity.png")
+    plot_parity(parity, tmp_path / "parity.png")
     assert (tmp_path / "parity.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -98,39 +99,39 @@ def test_sqnr_is_in_decibels_and_finite():
 
 
 def test_answers_that_are_not_numbers_fail(exported_tiny, tiny_run):
-    candidate = open_candidate(exported_tiny)
-    run = candidate._run
-    candidate._run = lambda values: {name: np.full_like(output, np.nan) for name, output in run(values).items()}
-    parity = measure_parity(tiny_run.reference, candidate, tiny_run.faces.train.faces[:5])
+    backend = open_model(exported_tiny)
+    execute = backend.execute
+    backend.execute = lambda feed: {name: np.full_like(output, np.nan) for name, output in execute(feed).items()}
+    parity = measure_parity(tiny_run.reference, backend, tiny_run.faces.train.faces[:5])
     assert not parity
     assert json.loads(json.dumps(parity.to_dict(), allow_nan=False))["max_probability_difference"] is None
 
 
 def test_logits_are_judged_too(exported_tiny, tiny_run):
-    candidate = open_candidate(exported_tiny)
-    run = candidate._run
+    backend = open_model(exported_tiny)
+    execute = backend.execute
 
     def with_logits_times(factor):
-        return lambda values: {**run(values), "logits": factor * run(values)["logits"]}
+        return lambda feed: {**execute(feed), "logits": factor * execute(feed)["logits"]}
 
     for factor in (-3, 1.01, np.float32("nan")):
-        candidate._run = with_logits_times(factor)
-        parity = measure_parity(tiny_run.reference, candidate, tiny_run.faces.train.faces[:5])
+        backend.execute = with_logits_times(factor)
+        parity = measure_parity(tiny_run.reference, backend, tiny_run.faces.train.faces[:5])
         assert parity.max_probability_difference < 1e-4
         assert any("expected logits at least 80 dB above their difference from the" in one for one in parity.failures)
     assert any(
         "expected probabilities within 0.0001 of the softmax of the model's own" in one for one in parity.failures
     )
-    candidate._run = run
-    assert measure_parity(tiny_run.reference, candidate, tiny_run.faces.train.faces[:5])
+    backend.execute = execute
+    assert measure_parity(tiny_run.reference, backend, tiny_run.faces.train.faces[:5])
 
 
 def test_what_cannot_be_compared_does_not_pass(exported_tiny, tiny_run):
-    candidate = open_candidate(exported_tiny)
+    backend = open_model(exported_tiny)
     for channels, shown in (((7,), "7"), ((), "none")):
-        candidate.card = replace(candidate.card, input=replace(candidate.card.input, channels=channels))
+        backend.metadata = replace(backend.metadata, input=replace(backend.metadata.input, channels=channels))
         with pytest.raises(ModelError, match=f"tiny-run: expected a model of 1 or 3 channels .* found {shown}; export"):
-            measure_parity(tiny_run.reference, candidate, tiny_run.faces.train.faces[:5])
+            measure_parity(tiny_run.reference, backend, tiny_run.faces.train.faces[:5])
 
 
 def test_every_tolerance_has_its_reason():
@@ -145,34 +146,34 @@ def test_files_that_run_code_need_trust(tiny_run, exported_tiny, tmp_path):
     path = tmp_path / "model.torchscript"
     path.write_bytes(torchscript_bytes(tiny_run.reference, card))
     with pytest.raises(ModelError, match="expected --trust with a torchscript file, because loading one runs the code"):
-        open_candidate(path)
-    assert open_candidate(path, trust=True).card.name == "tiny-run"
+        open_model(path)
+    assert open_model(path, trust=True).metadata.name == "tiny-run"
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     path.write_bytes(bytes(damaged))
     with pytest.raises(ModelError, match=r"model\.torchscript: expected"):
-        open_candidate(path, trust=True)
+        open_model(path, trust=True)
 
 
 def test_a_model_with_external_data_is_refused(exported_tiny, tmp_path):
     model = onnx.load(exported_tiny)
     onnx.save_model(model, tmp_path / "m.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
     with pytest.raises(ModelError, match="expected one self-contained file, found external data"):
-        open_candidate(tmp_path / "m.onnx")
+        open_model(tmp_path / "m.onnx")
 
 
 def test_a_card_beside_that_belongs_to_another_file_is_refused(exported_tiny, damaged, tmp_path):
     shutil.copy(damaged, tmp_path / "tiny-run.onnx")
     shutil.copy(exported_tiny.with_suffix(".json"), tmp_path / "tiny-run.json")
     with pytest.raises(ModelError, match="expected the SHA-256"):
-        open_candidate(tmp_path / "tiny-run.onnx")
+        open_model(tmp_path / "tiny-run.onnx")
 
 
 def test_a_name_of_no_known_format_is_refused(tmp_path):
     with pytest.raises(
         ModelError, match=r"expected a model file \(\.onnx, \.ort, \.torchscript, \.pt2\), found '\.h5'"
     ):
-        open_candidate(tmp_path / "model.h5")
+        open_model(tmp_path / "model.h5")
 
 
 def test_no_change_has_no_sign():

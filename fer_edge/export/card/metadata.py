@@ -1,4 +1,4 @@
-"""Writes the card of a model from what its checkpoint says and from what is read back from the file."""
+"""Makes the metadata of a model from what its checkpoint says and from what is read back from the file."""
 
 import platform
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from typing import Any
 
 import fer_edge
 from fer_edge.data.problems import printable
+from fer_edge.export.formats.registry import ModelFormat
 from fer_edge.export.graph.network import FACES, LOGITS
 from fer_edge.export.graph.preprocessing import IMAGE, PROBABILITIES
 from fer_edge.export.graph.versions import Versions
-from fer_edge.labels import NUM_EXPRESSIONS
 from fer_edge.metadata import NORMALISED, PIXELS, InputContract, ModelMetadata, TensorContract, TrainingData
 from fer_edge.training.checkpoint import CheckpointInfo
 
@@ -21,9 +21,6 @@ LIMITS = (
     "emotion inference at work or school, surveillance, medical use or lie detection."
 )
 
-_CHANNELS_BY_FORMAT = {"onnx": (1, 3, 4), "ort": (1, 3, 4), "torchscript": (1, 3, 4), "pt2": (3,)}
-# torch.export fixes the number of channels when it traces; three serve every image that is opened as RGB.
-
 _COLOUR = "RGB order; one channel is grey; a fourth channel (alpha) is dropped"
 
 
@@ -31,24 +28,25 @@ def describe(
     info: CheckpointInfo,
     *,
     name: str,
-    file_format: str,
+    model_format: ModelFormat,
     precision: str = "fp32",
     raw: bool = False,
     versions: Versions | None = None,
     quantisation: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> ModelMetadata:
-    """The unsealed card of a model made from the checkpoint ``info``; ``versions`` as read back from an ONNX graph."""
-    outputs = [TensorContract(LOGITS, "float32", ("batch", NUM_EXPRESSIONS))]
+    """Metadata, without checksum, of a model made from the checkpoint ``info``; ``versions`` as read from its graph."""
+    num_classes = len(info.labels)
+    outputs = [TensorContract(LOGITS, "float32", ("batch", num_classes))]
     if not raw:
-        outputs.insert(0, TensorContract(PROBABILITIES, "float32", ("batch", NUM_EXPRESSIONS)))
+        outputs.insert(0, TensorContract(PROBABILITIES, "float32", ("batch", num_classes)))
     return ModelMetadata(
         name=name,
-        format=file_format,
+        format=model_format.name,
         architecture=info.architecture,
         settings=dict(info.settings),
         precision=precision,
-        input=_normalised_input(info.image_size) if raw else _pixel_input(_CHANNELS_BY_FORMAT[file_format]),
+        input=_normalised_input(info.image_size) if raw else _pixel_input(model_format.channels),
         outputs=tuple(outputs),
         image_size=info.image_size,
         mean=info.mean,
@@ -59,25 +57,30 @@ def describe(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         opset=versions.opset if versions else None,
         ir_version=versions.ir_version if versions else None,
-        minimum_onnxruntime=_minimum_onnxruntime(file_format, versions),
+        minimum_onnxruntime=_minimum_onnxruntime(model_format, versions),
         quantisation=quantisation,
+        labels=tuple(info.labels),
         limits=LIMITS,
         license="the project's license for the file; the training images have terms of their own",
     )
 
 
 def checkpoint_metrics(info: CheckpointInfo) -> dict[str, dict[str, Any]]:
-    """What the checkpoint was measured at, as the card states it."""
+    """What the checkpoint was measured at, as the metadata state it."""
     if not info.metrics:
         return {}
     return {"validation": {**info.metrics, "measured_on": f"the checkpoint, after epoch {info.epoch}"}}
 
 
-def _minimum_onnxruntime(file_format: str, versions: Versions | None) -> str | None:
+def _minimum_onnxruntime(model_format: ModelFormat, versions: Versions | None) -> str | None:
     if versions is None:
         return None
     # An ort file holds onnxruntime's own operators; its promise is that releases from the writing one on load it.
-    return ".".join(version("onnxruntime").split(".")[:2]) if file_format == "ort" else versions.oldest_onnxruntime
+    return _written_by() if model_format.needs_writers_onnxruntime else versions.oldest_onnxruntime
+
+
+def _written_by() -> str:
+    return ".".join(version("onnxruntime").split(".")[:2])
 
 
 def _pixel_input(channels: tuple[int, ...]) -> InputContract:

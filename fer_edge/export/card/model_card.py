@@ -5,26 +5,34 @@ Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting".
 
 from fer_edge.data.sample import is_sample
 from fer_edge.export.card.snippets import snippets
-from fer_edge.export.card.tables import markdown_table
+from fer_edge.export.card.tables import markdown_table, plain
 from fer_edge.export.parity.comparison import Parity
 from fer_edge.export.quantization.report import QuantisationReport
+from fer_edge.labels import BUILT_IN
 from fer_edge.metadata import NORMALISED, ModelMetadata, TensorContract
 
 _LIMITS = """\
 * **An expression is not a feeling.** The model names what a face seems to show. People smile when they are
-  embarrassed and scowl when they concentrate, and the seven words fit some cultures and faces better than others
+  embarrassed and scowl when they concentrate, and names of expressions fit some cultures and faces better than others
   (Barrett et al. 2019, "Emotional Expressions Reconsidered").
-* **It expects one face**, upright, cropped to head and chin. It does not find faces, and gives seven probabilities
-  for a photo of a teapot too.
+* **It expects one face**, upright, cropped to head and chin. It does not find faces, and gives
+  probabilities for a photo of a teapot too.
 * **Probabilities are not calibrated** for your camera and light. Choose thresholds on your own images."""
 
 _PHOTOGRAPHED = """\
 * **Its labels are opinions.** FER-2013's come from one quick judgement an image; people agree with them on about
-  two images in three (Goodfellow et al. 2013). Disgust is rare in it (1.5 %), so the model is least sure there.
+  two images in three (Goodfellow et al. 2013). Classes that are rare in the training faces are those it is least
+  sure of.
 * **It has not been audited for bias.** The training images were collected by web search and carry no record of
   age, skin colour, or gender; expect uneven accuracy, worst for groups that are rare on the web. Measure on your
   own users first."""
-"""Of models that are trained on photographs; the project is made for FER-2013."""
+"""Of models that are trained on photographs with a built-in label set: those are FER-2013's photographs."""
+
+_PHOTOGRAPHED_ELSEWHERE = """\
+* **Its labels are opinions**, and only as good as the people who gave them. Classes that are rare in the training faces
+  are those it is least sure of.
+* **It has not been audited for bias.** Expect uneven accuracy, worst for groups that are rare in the training faces.
+  Measure on your own users first."""
 
 _MISUSE = """\
 Do not use it to decide about people: hiring, grading, policing, border control, insurance, credit, medical or
@@ -35,7 +43,7 @@ let people see and switch off what is inferred: games, avatars, accessibility ai
 
 
 def model_card_markdown(
-    card: ModelMetadata,
+    metadata: ModelMetadata,
     file_name: str,
     size: int,
     sha256: str,
@@ -44,94 +52,98 @@ def model_card_markdown(
 ) -> str:
     """The text of ``NAME.md`` for the model ``file_name`` of ``size`` bytes."""
     sections = [
-        f"# {card.name}",
-        _summary(card, file_name, size),
+        f"# {metadata.name}",
+        _summary(metadata, file_name, size),
         "## Input and output",
-        _contract_table(card),
-        _input_note(card),
+        _contract_table(metadata),
+        _input_note(metadata),
         "## How to call it",
-        *(f"### {title}\n\n```{language}\n{code}```" for title, language, code in snippets(card, file_name)),
+        *(f"### {title}\n\n```{language}\n{code}```" for title, language, code in snippets(metadata, file_name)),
         "## Trained on",
-        _training(card),
+        _training(metadata),
         "## How good it is",
-        _accuracy(card, parity, quantisation),
+        _accuracy(metadata, parity, quantisation),
         "## Limits",
-        _limits(card),
+        _limits(metadata),
         "## Misuse",
         _MISUSE,
         "## The file",
-        _file_facts(card, file_name, size, sha256),
+        _file_facts(metadata, file_name, size, sha256),
     ]
     return "\n\n".join(sections) + "\n"
 
 
-def _summary(card: ModelMetadata, file_name: str, size: int) -> str:
-    settings = "".join(f", {key} {value}" for key, value in card.settings.items())
+def _summary(metadata: ModelMetadata, file_name: str, size: int) -> str:
+    settings = "".join(f", {key} {value}" for key, value in metadata.settings.items())
     return (
-        f"`{file_name}` ({size / 1e6:.1f} MB, {card.precision}) looks at one face and says how probable each of seven "
-        f"expressions is: {', '.join(card.labels)}. It is a {card.architecture} network{settings} for grey faces of "
-        f"{card.image_size}x{card.image_size} pixels, exported by fer_edge {card.versions['fer_edge']}."
+        f"`{file_name}` ({size / 1e6:.1f} MB, {metadata.precision}) looks at one face and says how probable each of "
+        f"{len(metadata.labels)} classes is: {', '.join(map(plain, metadata.labels))}. It is a "
+        f"{metadata.architecture} network{settings} for grey faces of "
+        f"{metadata.image_size}x{metadata.image_size} pixels, exported by fer_edge {metadata.versions['fer_edge']}."
     )
 
 
-def _contract_table(card: ModelMetadata) -> str:
+def _contract_table(metadata: ModelMetadata) -> str:
     def row(role: str, tensor: TensorContract, meaning: str) -> tuple[str, ...]:
         shape = ", ".join(str(dimension) for dimension in tensor.shape)
         return role, f"`{tensor.name}`", tensor.dtype, f"({shape})", meaning
 
     order = "one a label, in the order above"
     meanings = {"probabilities": f"sum to 1; {order}", "logits": f"before the softmax; {order}"}
-    rows = [row("input", card.input, card.input.colour)]
-    rows += [row("output", tensor, meanings[tensor.name]) for tensor in card.outputs]
+    rows = [row("input", metadata.input, metadata.input.colour)]
+    rows += [row("output", tensor, meanings[tensor.name]) for tensor in metadata.outputs]
     return markdown_table(("", "name", "type", "shape", "meaning"), rows)
 
 
-def _input_note(card: ModelMetadata) -> str:
-    if card.input.kind == NORMALISED:
+def _input_note(metadata: ModelMetadata) -> str:
+    if metadata.input.kind == NORMALISED:
         return (
             "Prepare each face exactly as it was in training: grey = 0.299 R + 0.587 G + 0.114 B, resized to "
-            f"{card.image_size}x{card.image_size} **with antialiasing**, then "
-            f"`(grey / 255 - {card.mean!r}) / {card.std!r}`. A mistake here costs accuracy without an error; the same "
-            "model without `--raw` does these steps itself."
+            f"{metadata.image_size}x{metadata.image_size} **with antialiasing**, then "
+            f"`(grey / 255 - {metadata.mean!r}) / {metadata.std!r}`. A mistake here costs accuracy without an "
+            "error; the same model without `--raw` does these steps itself."
         )
-    *others, last = (str(count) for count in card.input.channels)
+    *others, last = (str(count) for count in metadata.input.channels)
     channels = f"{', '.join(others)} or {last}" if others else last
     return (
         f"Hand over raw pixels, 0-255, of any height and width, with {channels} channels. Grey conversion, antialiased "
-        f"resize to {card.image_size}x{card.image_size} and normalisation (mean {card.mean:.4f}, std {card.std:.4f}) "
-        "are inside the model."
+        f"resize to {metadata.image_size}x{metadata.image_size} and normalisation (mean {metadata.mean:.4f}, "
+        f"std {metadata.std:.4f}) are inside the model."
     )
 
 
-def _training(card: ModelMetadata) -> str:
-    data = card.training_data
+def _training(metadata: ModelMetadata) -> str:
+    data = metadata.training_data
     source = f"The training faces were `{data.source}` (fingerprint `{data.fingerprint[:16]}...`)."
-    if _is_drawn(card):
+    if _is_synthetic(metadata):
         source += (
-            " **These faces are drawn by code, not photographed: the model is a demonstration, not for real use.**"
+            " **These faces are synthetic, drawn by code, not photographed: the model is a demonstration, not for real "
+            "use.**"
         )
     return source
 
 
-def _is_drawn(card: ModelMetadata) -> bool:
-    return is_sample(card.training_data.source)
+def _is_synthetic(metadata: ModelMetadata) -> bool:
+    return is_sample(metadata.training_data.source)
 
 
-def _limits(card: ModelMetadata) -> str:
-    return _LIMITS if _is_drawn(card) else f"{_LIMITS}\n{_PHOTOGRAPHED}"
+def _limits(metadata: ModelMetadata) -> str:
+    if _is_synthetic(metadata):
+        return _LIMITS
+    return f"{_LIMITS}\n{_PHOTOGRAPHED if metadata.label_set.name in BUILT_IN else _PHOTOGRAPHED_ELSEWHERE}"
 
 
-def _accuracy(card: ModelMetadata, parity: Parity, quantisation: QuantisationReport | None) -> str:
+def _accuracy(metadata: ModelMetadata, parity: Parity, quantisation: QuantisationReport | None) -> str:
     parts = []
     rows = [
         (split, name, _figure(value))
-        for split, metrics in card.metrics.items()
+        for split, metrics in metadata.metrics.items()
         for name, value in metrics.items()
         if isinstance(value, int | float)
     ]
     if rows:
         parts.append(markdown_table(("split", "metric", "value"), rows, right=(2,)))
-        notes = {metrics["measured_on"] for metrics in card.metrics.values() if "measured_on" in metrics}
+        notes = {metrics["measured_on"] for metrics in metadata.metrics.values() if "measured_on" in metrics}
         parts += [f"Measured on {note}." for note in sorted(notes)]
     else:
         parts.append("The checkpoint was not measured.")
@@ -146,7 +158,7 @@ def _accuracy(card: ModelMetadata, parity: Parity, quantisation: QuantisationRep
     parts.append(
         f"Parity with its checkpoint, from image files on: largest difference of a probability "
         f"{parity.max_probability_difference:.2g} (allowed {parity.tolerance.max_probability_difference:g}), same "
-        f"expression for {parity.top1_agreement:.2%} of decided images, SQNR at least {parity.sqnr_db:.0f} dB."
+        f"class for {parity.top1_agreement:.2%} of decided images, SQNR at least {parity.sqnr_db:.0f} dB."
     )
     return "\n\n".join(parts)
 
@@ -155,16 +167,16 @@ def _figure(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4f}"
 
 
-def _file_facts(card: ModelMetadata, file_name: str, size: int, sha256: str) -> str:
+def _file_facts(metadata: ModelMetadata, file_name: str, size: int, sha256: str) -> str:
     rows = [
         ("file", f"`{file_name}`, {size} bytes"),
         ("SHA-256 of the file", f"`{sha256}`"),
-        ("SHA-256 of its content", f"`{card.content_sha256}` (with the digits of this very entry zero)"),
-        ("format", card.format),
-        ("made", card.created),
-        ("made with", ", ".join(f"{package} {release}" for package, release in card.versions.items())),
+        ("SHA-256 of its content", f"`{metadata.content_sha256}` (with the digits of this very entry zero)"),
+        ("format", metadata.format),
+        ("made", metadata.created),
+        ("made with", ", ".join(f"{package} {release}" for package, release in metadata.versions.items())),
     ]
-    if card.opset is not None:
-        rows.insert(4, ("opset, IR version", f"{card.opset}, {card.ir_version}"))
-        rows.insert(5, ("needs", f"onnxruntime {card.minimum_onnxruntime} or newer"))
+    if metadata.opset is not None:
+        rows.insert(4, ("opset, IR version", f"{metadata.opset}, {metadata.ir_version}"))
+        rows.insert(5, ("needs", f"onnxruntime {metadata.minimum_onnxruntime} or newer"))
     return markdown_table(("", ""), rows)

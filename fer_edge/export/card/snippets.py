@@ -1,7 +1,9 @@
 """How other programs call an exported model: the code blocks of its card for people."""
 
+import json
 from string import Template
 
+from fer_edge.export.formats.registry import format_named
 from fer_edge.metadata import ModelMetadata
 
 _PIXELS_PYTHON = Template("""\
@@ -130,27 +132,49 @@ for label, probability in zip(labels, probabilities[0].tolist()):
     print(f"{label:9} {probability:.4f}")
 """)
 
-_LOAD = {
-    "torchscript": 'torch.jit.load("{file}")',
-    "pt2": 'torch.export.load("{file}").module()',
-}
+_ANY_PYTHON = Template("""\
+# pip install fer-edge$extra$trusted
+import numpy as np
+from PIL import Image, ImageOps
+
+from fer_edge.backends import open_model
+
+model = open_model("$file"$trust)
+face = ImageOps.exif_transpose(Image.open("face.jpg")).convert("RGB")  # one face, cropped to head and chin
+probabilities, logits = model.run(np.asarray(face)[np.newaxis])  # uint8 (1, height, width, 3)
+for label, probability in zip(model.metadata.labels, probabilities[0]):
+    print(f"{label:9} {probability:.4f}")
+""")
 
 
-def snippets(card: ModelMetadata, file_name: str) -> list[tuple[str, str, str]]:
+def snippets(metadata: ModelMetadata, file_name: str) -> list[tuple[str, str, str]]:
     """Title, language and code of each block for the model ``file_name``."""
+    model_format = format_named(metadata.format)
     values = {
         "file": file_name,
-        "input": card.input.name,
-        "labels": "[" + ", ".join(f'"{label}"' for label in card.labels) + "]",
-        "label_list": ", ".join(card.labels),
-        "count": len(card.labels),
-        "size": card.image_size,
-        "mean": repr(card.mean),
-        "std": repr(card.std),
+        "input": metadata.input.name,
+        # JSON's strings are also those of Python and JavaScript, and end a C++ comment's line with a quote
+        "labels": json.dumps(metadata.labels, ensure_ascii=False),
+        "label_list": json.dumps(metadata.labels, ensure_ascii=False)[1:-1],
+        "count": len(metadata.labels),
+        "size": metadata.image_size,
+        "mean": repr(metadata.mean),
+        "std": repr(metadata.std),
     }
-    if card.format in _LOAD:
-        return [("Python", "python", _TORCH_PYTHON.substitute(values, load=_LOAD[card.format].format(file=file_name)))]
-    raw = card.input.kind == "normalised"
+    if model_format.torch_loader:
+        loader = model_format.torch_loader.format(file=file_name)
+        return [("Python", "python", _TORCH_PYTHON.substitute(values, load=loader))]
+    if not model_format.from_graph or not model_format.embeds_metadata:
+        runs_code = model_format.runs_code
+        more = {
+            "extra": f"[{model_format.extra}]" if model_format.extra else "",
+            "trusted": ". Loading this format runs code from the file: only from a source that you trust."
+            if runs_code
+            else "",
+            "trust": ", trust=True" if runs_code else "",
+        }
+        return [("Python", "python", _ANY_PYTHON.substitute(values, **more))]
+    raw = metadata.input.kind == "normalised"
     templates = (_RAW_PYTHON, _RAW_JAVASCRIPT, _RAW_CPP) if raw else (_PIXELS_PYTHON, _PIXELS_JAVASCRIPT, _PIXELS_CPP)
     titles = (("Python", "python"), ("JavaScript, in a browser or Node", "js"), ("C++", "cpp"))
     return [

@@ -1,11 +1,12 @@
 """Markdown tables, and how numbers stand in text."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]], right: Iterable[int] = ()) -> str:
     """A table in Markdown, padded so that it also reads well as plain text; ``right``: the columns of numbers."""
-    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    cells = [[re.sub(r"(?<!\\)\|", r"\\|", str(cell)) for cell in row] for row in (header, *rows)]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(header))]
     right = set(right)
 
@@ -24,3 +25,8 @@ def signed(points: float, decimals: int = 2) -> str:
     """Percentage points with their sign; what rounds to nothing has none: ``0.00``, not ``-0.00``."""
     rounded = round(points, decimals)
     return f"{rounded:+.{decimals}f}" if rounded else f"{0:.{decimals}f}"
+
+
+def plain(text: str) -> str:
+    """``text`` that Markdown shows as it is, whatever signs are in it: a label may be called ``<a> | *b*``."""
+    return re.sub(r"([\\`*\[\]<>&#|~]|(?<!\w)_|_(?!\w))", r"\\\1", text)

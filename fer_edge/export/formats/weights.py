@@ -1,27 +1,23 @@
 """A checkpoint in half precision and without what only training needs: a quarter of a run's, for keeping and sending.
 
-``export --checkpoint`` and ``evaluate --checkpoint`` take it like any other checkpoint.
+``export --checkpoint`` and ``evaluate --checkpoint`` take it like any other checkpoint. It is compared with the one it
+was made from as every model is: both are answered by a backend, here PyTorch's.
 """
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
+from typing import TYPE_CHECKING, Any
 
 from fer_edge.errors import CheckpointError, ModelError
-from fer_edge.evaluation.metrics import softmax
-from fer_edge.export.exporter import ExportRequest, judging_faces
-from fer_edge.export.parity.tolerance import TOLERANCES
-from fer_edge.export.publish import check_name, default_name
-from fer_edge.files import make_folder, write_bytes
-from fer_edge.training.checkpoint import checkpoint_path, load_classifier, read_checkpoint, save_checkpoint
-from fer_edge.training.evaluate import faces_of
-from fer_edge.training.inference import predict_logits
+from fer_edge.export.formats.registry import ModelFormat
+
+if TYPE_CHECKING:
+    import torch
+
+    from fer_edge.export.exporter import ExportRequest
 
 SUFFIX = ".pt"
 
@@ -30,6 +26,7 @@ SUFFIX = ".pt"
 class HalfWeights:
     """What halving the weights cost, and where they went: nowhere when a check failed."""
 
+    name: str
     path: Path | None
     size_bytes: int
     max_probability_difference: float
@@ -39,6 +36,11 @@ class HalfWeights:
     accuracy_half: float | None
     """On labelled faces, where some were given."""
     failures: tuple[str, ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where they went, as of any export."""
+        return () if self.path is None else (self.path,)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for ``--json``."""
@@ -61,30 +63,35 @@ class HalfWeights:
         return "\n".join([*lines, *(f"  failed: {failure}" for failure in self.failures)])
 
 
-def export_half_weights(request: ExportRequest) -> HalfWeights:
+def export_half_weights(request: "ExportRequest", note: Callable[[str], None] = lambda _: None) -> HalfWeights:
     """Write ``NAME.pt``: the checkpoint's weights as float16, if they answer like it within fp16's tolerance.
 
     Raises CheckpointError, DataError, ModelError (a weight beyond float16) or StorageError.
     """
+    import numpy as np
+
+    from fer_edge.backends import torch_eager
+    from fer_edge.export.exporter import given_faces, judging_faces
+    from fer_edge.export.parity.comparison import answers
+    from fer_edge.export.parity.tolerance import TOLERANCES
+    from fer_edge.export.publish import check_name, default_name
+    from fer_edge.files import make_folder, write_bytes
+    from fer_edge.training.checkpoint import checkpoint_path, load_classifier, read_checkpoint, save_checkpoint
+
     classifier, info = load_classifier(request.checkpoint)
     record = read_checkpoint(checkpoint_path(request.checkpoint))["record"]
     name = request.name or default_name(request.checkpoint, "onnx", "fp32", raw=False)
     check_name(name)
     _refuse_other_file(request.folder / f"{name}{SUFFIX}", checkpoint_path(request.checkpoint))
     weights = {name: _halved(name, value) for name, value in classifier.state_dict().items()}
-    faces = judging_faces(
-        info.image_size,
-        faces_of(info, request.data, skip_bad=request.skip_bad) if request.data is not None else None,
-    )
+    faces = judging_faces(info.image_size, given_faces(info, request.data, request.skip_bad))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"weights{SUFFIX}"
         save_checkpoint(file, {"record": _travelling(record), "model": weights})
         content = file.read_bytes()
-        half, _ = load_classifier(file)
+        whole, half = torch_eager.load(request.checkpoint), torch_eager.load(file)
     judged = faces.labelled.faces if faces.labelled is not None else faces.probes
-    before, after = (
-        softmax(predict_logits(model, judged, mean=info.mean, std=info.std)) for model in (classifier, half)
-    )
+    before, after = (answers(backend, judged) for backend in (whole, half))
     difference = float(np.abs(before - after).max())
     tolerance = TOLERANCES["fp16"].max_probability_difference
     failures = []
@@ -103,7 +110,7 @@ def export_half_weights(request: ExportRequest) -> HalfWeights:
     if path is not None:
         make_folder(path.parent)
         write_bytes(path, content)
-    return HalfWeights(path, len(content), difference, len(judged), full, half_accuracy, tuple(failures))
+    return HalfWeights(name, path, len(content), difference, len(judged), full, half_accuracy, tuple(failures))
 
 
 def _travelling(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,7 +129,9 @@ def _travelling(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _halved(name: str, value: torch.Tensor) -> torch.Tensor:
+def _halved(name: str, value: "torch.Tensor") -> "torch.Tensor":
+    import torch
+
     if not value.is_floating_point():
         return value
     half = value.half()
@@ -133,6 +142,10 @@ def _halved(name: str, value: torch.Tensor) -> torch.Tensor:
 
 def _refuse_other_file(path: Path, source: Path) -> None:
     """Replace weights that were exported before, and nothing else: neither a run's checkpoint nor the source."""
+    import torch
+
+    from fer_edge.training.checkpoint import read_checkpoint
+
     if not path.exists():
         return
     try:
@@ -146,3 +159,13 @@ def _refuse_other_file(path: Path, source: Path) -> None:
             f"{path}: expected no file, or weights exported before, found another file; "
             "choose another --name or --folder"
         )
+
+
+FORMAT = ModelFormat(
+    name="weights",
+    summary="weights (a small checkpoint)",
+    suffixes=(SUFFIX,),
+    precisions=("fp16",),
+    export=export_half_weights,
+    refused_options=("raw", "precision", "target", "opset"),
+)

@@ -1,4 +1,4 @@
-"""The trained network as an ONNX graph: float32 (batch, 1, S, S) normalised faces to logits (batch, 7)."""
+"""The trained network as an ONNX graph: float32 (batch, 1, S, S) normalised faces to logits (batch, C)."""
 
 import ast
 import logging
@@ -55,6 +55,15 @@ def export_network(classifier: nn.Module, image_size: int, opset: int = OPSET) -
     _drop_unused_weights(model.graph)
     model.ir_version = smallest_ir_version(opset)
     return model
+
+
+def num_classes(network: onnx.ModelProto) -> int:
+    """How many classes its logits (batch, C) are of. Raises ModelError where the graph does not say."""
+    shapes = [list(one.type.tensor_type.shape.dim) for one in network.graph.output if one.name == LOGITS]
+    count = shapes[0][-1].dim_value if shapes and len(shapes[0]) == 2 else 0
+    if not count:
+        raise ModelError(f"expected a graph with {LOGITS} of shape (batch, classes), found none")
+    return int(count)
 
 
 def pool_globally(graph: onnx.GraphProto) -> None:

@@ -6,8 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_edge.export.graph.network import FACES, LOGITS
-from fer_edge.labels import NUM_EXPRESSIONS
+from fer_edge.export.graph.network import FACES, LOGITS, num_classes
 
 IMAGE = "image"
 PROBABILITIES = "probabilities"
@@ -24,14 +23,15 @@ def with_preprocessing(network: onnx.ModelProto, image_size: int, mean: float, s
     ``image`` is uint8 (batch, height, width, channels) of any size with 1 (grey), 3 (RGB) or 4 (RGBA, alpha dropped)
     channels, all four dimensions named and dynamic. ``mean`` and ``std``: of pixel / 255 over the training faces.
     """
+    classes = num_classes(network)
     nodes, constants = _pixels_to_faces(image_size, mean, std)
     graph = helper.make_graph(
         [*nodes, *network.graph.node, helper.make_node("Softmax", [LOGITS], [PROBABILITIES], PROBABILITIES, axis=1)],
         "fer_edge",
         [helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["batch", "height", "width", "channels"])],
         [
-            helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["batch", NUM_EXPRESSIONS]),
-            helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, ["batch", NUM_EXPRESSIONS]),
+            helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["batch", classes]),
+            helper.make_tensor_value_info(LOGITS, TensorProto.FLOAT, ["batch", classes]),
         ],
         [*constants, *network.graph.initializer],
         value_info=network.graph.value_info,

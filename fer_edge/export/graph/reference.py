@@ -12,7 +12,7 @@ MAX_VALUE = 255.0
 
 
 class PixelsToProbabilities(nn.Module):
-    """``classifier`` from pixels: uint8 (N, H, W, C), C in {1, 3, 4}, to (probabilities (N, 7), logits (N, 7)).
+    """``classifier`` from pixels: uint8 (N, H, W, 1 | 3 | 4), to (probabilities (N, C), logits (N, C)).
 
     Grey by the luma weights (alpha dropped), antialiased bilinear resize, no rounding between the steps, the training
     normalisation, the classifier, softmax. It is also what the torchscript and pt2 formats hold.
@@ -29,7 +29,7 @@ class PixelsToProbabilities(nn.Module):
         self.register_buffer("luma", torch.tensor(LUMA).reshape(1, 3, 1, 1), persistent=False)
 
     def faces(self, image: Tensor) -> Tensor:
-        """Normalised faces float32 (N, 1, S, S) of uint8 pixels (N, H, W, C)."""
+        """Normalised faces float32 (N, 1, S, S) of uint8 pixels (N, H, W, channels)."""
         planes = image[..., :3].permute(0, 3, 1, 2).float()  # (N, 1 or 3, H, W)
         resized = F.interpolate(
             planes, size=(self.image_size, self.image_size), mode="bilinear", antialias=True, align_corners=False
@@ -38,7 +38,7 @@ class PixelsToProbabilities(nn.Module):
         return (grey / MAX_VALUE - self.mean) / self.std
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities (N, 7) and logits (N, 7), float32."""
+        """Probabilities (N, C) and logits (N, C), float32."""
         logits = self.classifier(self.faces(image))
         return torch.softmax(logits, dim=1), logits
 

@@ -1,19 +1,21 @@
 """Parity: how far a model's answers are from its checkpoint's, measured from image files on."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from fer_edge.backends.contract import Backend, ModelBackend, Outputs
 from fer_edge.data.faces import FaceSet
 from fer_edge.errors import ModelError
-from fer_edge.evaluation.metrics import softmax
-from fer_edge.export.candidate import Answer, Candidate
+from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities, softmax
 from fer_edge.export.graph.reference import PixelsToProbabilities
-from fer_edge.export.parity.probes import Probe, make_probes
+from fer_edge.export.parity.probes import make_probes
 from fer_edge.export.parity.tolerance import TOLERANCES, Tolerance
 
 BATCHES = (1, 5, 64)
@@ -44,26 +46,68 @@ class ParityRow:
     decided: int
     """Images whose two best probabilities differ by more than the tie margin."""
     agreeing: int
-    """Those among them that both sides give the same expression."""
+    """Those among them that both sides give the same class."""
     judged: bool
     """Whether the tolerance applies to this row."""
 
 
 @dataclass(frozen=True)
 class AccuracyPair:
-    """Both sides on the same labelled faces."""
+    """Both sides on the same labelled faces, N of C classes."""
 
     source: str
-    faces: int
-    checkpoint: float
-    model: float
-    disagreement: float
-    """Part of the faces that the two sides name differently."""
+    labels: NDArray[np.int64]
+    """(N,)"""
+    of_checkpoint: NDArray[np.float32]
+    """Probabilities (N, C)."""
+    of_model: NDArray[np.float32]
+    """Probabilities (N, C)."""
+
+    @property
+    def faces(self) -> int:
+        """How many."""
+        return len(self.labels)
+
+    @cached_property
+    def metrics_of_checkpoint(self) -> Metrics:
+        """Every figure of the checkpoint. Raises ValueError where its answers are no probabilities."""
+        return evaluate_probabilities(self.of_checkpoint, self.labels)
+
+    @cached_property
+    def metrics_of_model(self) -> Metrics:
+        """Every figure of the model. Raises ValueError where its answers are no probabilities."""
+        return evaluate_probabilities(self.of_model, self.labels)
+
+    @property
+    def checkpoint(self) -> float:
+        """Accuracy of the checkpoint."""
+        return float((self.of_checkpoint.argmax(axis=1) == self.labels).mean())
+
+    @property
+    def model(self) -> float:
+        """Accuracy of the model."""
+        return float((self.of_model.argmax(axis=1) == self.labels).mean())
+
+    @property
+    def disagreement(self) -> float:
+        """Fraction of the faces that the two sides name differently."""
+        return float((self.of_checkpoint.argmax(axis=1) != self.of_model.argmax(axis=1)).mean())
 
     @property
     def drop_points(self) -> float:
         """Percentage points that the model loses; negative where it gains."""
         return 100 * (self.checkpoint - self.model)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types."""
+        return {
+            "source": self.source,
+            "faces": self.faces,
+            "checkpoint": self.checkpoint,
+            "model": self.model,
+            "disagreement": self.disagreement,
+            "drop_points": self.drop_points,
+        }
 
 
 @dataclass(frozen=True)
@@ -77,7 +121,7 @@ class Parity:
     accuracy: AccuracyPair | None
     failures: tuple[str, ...]
     differences: NDArray[np.float32]
-    """|difference of probabilities| of every judged image, (images, 7), for the picture."""
+    """|difference of probabilities| of every judged image, (images, C), for the picture."""
 
     def __bool__(self) -> bool:
         return not self.failures
@@ -99,7 +143,7 @@ class Parity:
 
     @property
     def top1_agreement(self) -> float:
-        """Part of the decided, judged images that get the same expression; 1.0 where none is decided."""
+        """Fraction of the decided, judged images that get the same class; 1.0 where none is decided."""
         decided = sum(row.decided for row in self.rows if row.judged)
         return sum(row.agreeing for row in self.rows if row.judged) / decided if decided else 1.0
 
@@ -114,7 +158,7 @@ class Parity:
             "top1_agreement": self.top1_agreement,
             "sqnr_db": self.sqnr_db,
             "max_softmax_difference": self.max_softmax_difference,
-            "accuracy": {**asdict(self.accuracy), "drop_points": self.accuracy.drop_points} if self.accuracy else None,
+            "accuracy": self.accuracy.to_dict() if self.accuracy else None,
             "tolerance": asdict(self.tolerance),
             "rows": [_finite(asdict(row)) for row in self.rows],
         }
@@ -130,43 +174,46 @@ def _finite(figures: dict[str, Any]) -> dict[str, Any]:
 
 def measure_parity(
     reference: PixelsToProbabilities,
-    candidate: Candidate,
+    backend: ModelBackend,
     faces: NDArray[np.uint8],
     *,
     labelled: FaceSet | None = None,
     source: str = "",
+    accuracy: AccuracyPair | None = None,
     max_drop_points: float | None = None,
 ) -> Parity:
-    """Compare ``candidate`` with its checkpoint's ``reference`` on probes of ``faces`` (uint8 (N, S, S)) and of noise.
+    """Compare ``backend`` with its checkpoint's ``reference`` on probes of ``faces`` (uint8 (N, S, S)) and of noise.
 
-    ``labelled`` faces (from ``source``) add the accuracy of both sides. ``max_drop_points`` overrides the tolerance's.
+    ``labelled`` faces (from ``source``) add the accuracy of both sides, unless it was measured (``accuracy``).
+    ``max_drop_points`` overrides the tolerance's.
     Raises ModelError when the model cannot run, or takes no image that could judge it: what was not compared is not
     equal.
     """
-    tolerance = TOLERANCES[candidate.card.precision]
+    tolerance = TOLERANCES[backend.metadata.precision]
     allowed_drop = tolerance.max_drop_points if max_drop_points is None else max_drop_points
     rows: list[ParityRow] = []
     differences: list[NDArray[np.float32]] = []
     for probe in make_probes(faces):
-        pixels = _fitting(probe, candidate.card.input.channels)
-        if pixels is None:
+        pixels = probe.pixels()
+        if not backend.accepts(pixels.shape[3]):
             continue
-        expected = Answer(*reference.answer(pixels))
+        expected = Outputs(*reference.answer(pixels))
         judged = probe.is_face or not tolerance.faces_only
         for batch in [size for size in BATCHES if size <= len(pixels)]:
-            found = candidate.answer(pixels[:batch], reference)
+            found = _answer(backend, pixels[:batch], reference)
             rows.append(_row(probe.name, batch, _first(expected, batch), found, tolerance, judged))
         if judged:
             differences.append(np.abs(expected.probabilities[:batch] - found.probabilities))
     if not differences:
         raise ModelError(
-            f"{candidate.card.name}: expected a model of 1 or 3 channels to compare with its checkpoint, found "
-            f"{', '.join(map(str, candidate.card.input.channels)) or 'none'}; export it again"
+            f"{backend.metadata.name}: expected a model of 1 or 3 channels to compare with its checkpoint, found "
+            f"{', '.join(map(str, backend.metadata.input.channels)) or 'none'}; export it again"
         )
-    accuracy = measure_accuracy(reference, candidate, labelled, source) if labelled is not None else None
+    if accuracy is None and labelled is not None:
+        accuracy = measure_accuracy(reference, backend, labelled, source)
     return Parity(
-        model=candidate.card.name,
-        precision=candidate.card.precision,
+        model=backend.metadata.name,
+        precision=backend.metadata.precision,
         tolerance=tolerance,
         rows=tuple(rows),
         accuracy=accuracy,
@@ -176,39 +223,41 @@ def measure_parity(
 
 
 def measure_accuracy(
-    reference: PixelsToProbabilities, candidate: Candidate, labelled: FaceSet, source: str
+    reference: PixelsToProbabilities, backend: ModelBackend, labelled: FaceSet, source: str
 ) -> AccuracyPair:
     """Accuracy of both sides on ``labelled`` faces, fed as grey pixels (as RGB to a model that takes no others)."""
-    choices: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     for start in range(0, len(labelled), _ACCURACY_BATCH):
         pixels = labelled.faces[start : start + _ACCURACY_BATCH, :, :, np.newaxis]
-        if 1 not in candidate.card.input.channels:
-            pixels = np.repeat(pixels, 3, axis=3)
-        expected, found = reference.answer(pixels)[0], candidate.answer(pixels, reference).probabilities
-        choices.append((expected.argmax(axis=1), found.argmax(axis=1)))
-    by_checkpoint, by_model = (np.concatenate(side) for side in zip(*choices, strict=True))
-    return AccuracyPair(
-        source=source,
-        faces=len(labelled),
-        checkpoint=float((by_checkpoint == labelled.labels).mean()),
-        model=float((by_model == labelled.labels).mean()),
-        disagreement=float((by_checkpoint != by_model).mean()),
-    )
+        pairs.append((reference.answer(pixels)[0], _answer(backend, pixels, reference).probabilities))
+    by_checkpoint, by_model = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    return AccuracyPair(source, labelled.labels, by_checkpoint, by_model)
 
 
-def _fitting(probe: Probe, channels: Sequence[int]) -> NDArray[np.uint8] | None:
-    """The probe's pixels as the model takes them: grey is repeated for one that takes only RGB; None where none fit."""
-    pixels = probe.pixels()
-    if channels == (1,) or pixels.shape[3] in channels:  # a raw model is fed faces, prepared from any channels
-        return pixels
-    return np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 and 3 in channels else None
+def answers(backend: Backend, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities (N, C) of grey faces uint8 (N, S, S), a batch at a time."""
+    starts = range(0, len(faces), _ACCURACY_BATCH)
+    batches = (faces[start : start + _ACCURACY_BATCH, :, :, np.newaxis] for start in starts)
+    return np.concatenate([backend.run_feed(backend.prepare(batch)).probabilities for batch in batches])
 
 
-def _first(answer: Answer, count: int) -> Answer:
-    return Answer(answer.probabilities[:count], answer.logits[:count])
+def _answer(backend: ModelBackend, pixels: NDArray[np.uint8], reference: PixelsToProbabilities) -> Outputs:
+    """What the model says to pixels (N, H, W, channels), unchecked.
+
+    A raw model is handed the faces that ``reference`` prepares, so its parity is that of the network alone.
+    """
+    if not backend.takes_faces:
+        return backend.run_feed(backend.prepare(pixels))
+    with torch.inference_mode():
+        faces = reference.faces(torch.from_numpy(np.array(pixels))).numpy()
+    return backend.run_feed(faces)
 
 
-def _row(probe: str, batch: int, expected: Answer, found: Answer, tolerance: Tolerance, judged: bool) -> ParityRow:
+def _first(outputs: Outputs, count: int) -> Outputs:
+    return Outputs(outputs.probabilities[:count], outputs.logits[:count])
+
+
+def _row(probe: str, batch: int, expected: Outputs, found: Outputs, tolerance: Tolerance, judged: bool) -> ParityRow:
     logit_difference = np.abs(expected.logits - found.logits)
     probability_difference = np.abs(expected.probabilities - found.probabilities)
     best_two = np.sort(expected.probabilities, axis=1)[:, -2:]
@@ -269,11 +318,11 @@ def _failures(
     decided, agreeing = sum(row.decided for row in judged), sum(row.agreeing for row in judged)
     if not agreeing >= tolerance.min_top1_agreement * decided:
         yield (
-            f"expected the same expression for {tolerance.min_top1_agreement:.0%} of {decided} decided images, "
+            f"expected the same class for {tolerance.min_top1_agreement:.0%} of {decided} decided images, "
             f"found {agreeing / decided:.1%}"
         )
     if accuracy is not None and not accuracy.drop_points <= allowed_drop:
         yield (
             f"expected to lose at most {allowed_drop:g} points of accuracy on {accuracy.faces} faces, "
-            f"found {accuracy.drop_points:.2f}"
+            f"found {accuracy.drop_points:.2f}; raise --max-drop, or stay with fp32"
         )

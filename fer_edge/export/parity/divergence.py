@@ -1,4 +1,4 @@
-"""Where checkpoint and model part: their intermediate outputs, layer by layer, matched by name."""
+"""Where checkpoint and model diverge: their intermediate outputs, layer by layer, matched by name."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,19 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.errors import ModelError
 from fer_edge.export.graph.network import FACES, LOGITS
 from fer_edge.export.graph.preprocessing import is_raw
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.parity.comparison import SQNR_CEILING_DB, sqnr_db
 from fer_edge.export.parity.weights import DEQUANTISED, weight_errors
-from fer_edge.runtime.session import session_options
 
-PARTING_DB = {"fp32": 80.0, "fp16": 35.0, "int8": 10.0}
-"""A layer parts when the noise in its worst channel is above this many decibels below the layer's mean signal. Rounding
-alone leaves 110 dB and more in float32, 50 and more in float16, and 20 and more in int8, whose steps add up."""
-
-"""What onnxruntime's quantiser appends to the name of a value that comes back from 8 bits."""
+DIVERGENCE_DB = {"fp32": 80.0, "fp16": 35.0, "int8": 10.0}
+"""A layer diverges when the noise in its worst channel is above this many decibels below the layer's mean signal.
+Rounding alone leaves 110 dB and more in float32, 50 and more in float16, and 20 and more in int8, whose steps add
+up."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class LayerDifference:
     """Mean signal of all channels over the noise of the worst one, in decibels."""
     weight_error: float
     """The largest error of a weight over what rounding to the model's precision explains; 0 for a layer without."""
-    parts: bool
+    diverges: bool
     """Whether the noise or a weight is beyond what the model's precision explains."""
 
 
@@ -48,7 +47,7 @@ def compare_layers(
     precision: str,
     image: NDArray[np.uint8],
 ) -> list[LayerDifference]:
-    """Every layer that both sides name, in the order of the checkpoint's execution, on pixels uint8 (N, H, W, C).
+    """Every layer that both sides name, in the order of the checkpoint's execution, on uint8 (N, H, W, channels).
 
     ``network`` is the checkpoint's own float32 export, whose weights the model's should be: one wrong 8-bit weight
     among thousands hardly shows in a layer's output.
@@ -60,21 +59,21 @@ def compare_layers(
     of_checkpoint = _outputs_of_modules(reference.classifier, faces)
     names = {value for node in model.graph.node for value in node.output}
     wanted = {name: value for name in of_checkpoint if (value := _value_named(name, names)) is not None}
-    if len(wanted) < 2:  # the preprocessing or the logits alone locate nothing
+    if len(wanted) < 2:  # the preprocessing or the logits alone tell nothing
         raise ModelError("expected values named after the checkpoint's layers, found none; export it with fer_edge")
     feed = {FACES: faces.numpy()} if is_raw(model) else {model.graph.input[0].name: image}
     of_model = _values(model, feed, wanted.values())
     of_weights = weight_errors(network, model)
     return [
-        _difference(name, kind, expected, of_model[wanted[name]], PARTING_DB[precision], of_weights.get(name, 0.0))
+        _difference(name, kind, expected, of_model[wanted[name]], DIVERGENCE_DB[precision], of_weights.get(name, 0.0))
         for name, (kind, expected) in of_checkpoint.items()
         if name in wanted and of_model[wanted[name]].shape == expected.shape
     ]
 
 
-def first_parting(layers: Iterable[LayerDifference]) -> LayerDifference | None:
-    """The first layer that parts, or None where all are within their precision."""
-    return next((layer for layer in layers if layer.parts), None)
+def first_divergence(layers: Iterable[LayerDifference]) -> LayerDifference | None:
+    """The first layer that diverges, or None where all are within their precision."""
+    return next((layer for layer in layers if layer.diverges), None)
 
 
 def _outputs_of_modules(classifier: nn.Module, faces: torch.Tensor) -> dict[str, tuple[str, NDArray[np.float32]]]:
@@ -112,16 +111,12 @@ def _values(
     model: onnx.ModelProto, feed: dict[str, NDArray[np.uint8]], names: Iterable[str]
 ) -> dict[str, NDArray[np.float32]]:
     """The values called ``names``, float32, from a run without optimisation, which would merge layers."""
-    import onnxruntime
-
     opened = onnx.ModelProto()
     opened.CopyFrom(model)
     names = list(dict.fromkeys(names))
     known = {output.name for output in opened.graph.output}
     opened.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
-    options = session_options()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(opened.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = graph_session(opened.SerializeToString(), optimise=False)
     return {name: np.asarray(value, np.float32) for name, value in zip(names, session.run(names, feed), strict=True)}
 
 
@@ -130,7 +125,7 @@ def _difference(
     kind: str,
     expected: NDArray[np.float32],
     found: NDArray[np.float32],
-    parting_db: float,
+    divergence_db: float,
     weight_error: float,
 ) -> LayerDifference:
     other_axes = tuple(axis for axis in range(expected.ndim) if axis != 1)
@@ -142,5 +137,5 @@ def _difference(
         worst_db = min(float(10 * np.log10(signal / noise)), SQNR_CEILING_DB)
     else:
         worst_db = -SQNR_CEILING_DB
-    parts = worst_db < parting_db or weight_error > 1
-    return LayerDifference(name, kind, sqnr_db(expected, found), worst_db, weight_error, parts)
+    diverges = worst_db < divergence_db or weight_error > 1
+    return LayerDifference(name, kind, sqnr_db(expected, found), worst_db, weight_error, diverges)

@@ -1,4 +1,4 @@
-"""A parity check for people: Markdown, and a picture of the differences."""
+"""A parity check for people: Markdown, and a plot of the differences."""
 
 from pathlib import Path
 
@@ -18,17 +18,17 @@ from fer_edge.export.card.tables import markdown_table, signed
 from fer_edge.export.parity.comparison import Parity
 
 _FLOOR = 1e-9
-"""Identical answers have no logarithm: they are drawn here."""
+"""Identical answers have no logarithm: they are plotted here."""
 
 
 def parity_summary(parity: Parity) -> str:
     """The figures of a comparison in a few lines."""
-    verdict = "passed" if parity else "FAILED"
+    result = "passed" if parity else "FAILED"
     lines = [
-        f"parity {verdict}: {parity.model} ({parity.precision}) against its checkpoint",
+        f"parity {result}: {parity.model} ({parity.precision}) against its checkpoint",
         f"  largest difference of a probability  {parity.max_probability_difference:.3g}"
         f"  (allowed {parity.tolerance.max_probability_difference:g})",
-        f"  same expression, decided images      {parity.top1_agreement:.2%}"
+        f"  same class, decided images           {parity.top1_agreement:.2%}"
         f"  (at least {parity.tolerance.min_top1_agreement:.0%})",
         f"  smallest SQNR of the logits          {parity.sqnr_db:.1f} dB"
         f"  (at least {parity.tolerance.min_sqnr_db:g} dB)",
@@ -86,19 +86,19 @@ def parity_markdown(parity: Parity) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def draw_parity(parity: Parity, path: Path) -> None:
-    """A picture of the differences: per probe their size against what is allowed, and how they are spread."""
+def plot_parity(parity: Parity, path: Path) -> None:
+    """A plot of the differences: per probe their size against what is allowed, and how they are spread."""
     judged = [row for row in parity.rows if row.judged]
     names = list(dict.fromkeys(row.probe for row in judged))
     worst = [max(row.max_probability_difference for row in judged if row.probe == name) for name in names]
     mean = [max(row.mean_probability_difference for row in judged if row.probe == name) for name in names]
     allowed = parity.tolerance.max_probability_difference
-    verdict = "passed" if parity else "FAILED"
+    result = "passed" if parity else "FAILED"
     figure = new_figure(
         10,
         0.34 * len(names) + 2,
-        f"{parity.model}, {parity.precision}: parity {verdict}, "
-        f"largest difference {parity.max_probability_difference:.1e}, same expression {parity.top1_agreement:.1%}",
+        f"{parity.model}, {parity.precision}: parity {result}, "
+        f"largest difference {parity.max_probability_difference:.1e}, same class {parity.top1_agreement:.1%}",
     )
     bars, spread = figure.subplots(1, 2, width_ratios=(1.5, 1))
     style_plot(bars, "difference of a probability", "")

@@ -1,4 +1,4 @@
-"""Preprocessing drift: what the usual mistakes in preparing faces cost, for those who do it themselves (``--raw``)."""
+"""Preprocessing skew: what the usual mistakes in preparing faces cost, for those who do it themselves (``--raw``)."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ from fer_edge.export.card.tables import markdown_table, signed
 from fer_edge.export.graph.reference import PixelsToProbabilities
 
 MAX_FACES = 512
-"""Faces that are scored, drawn from the labelled ones: each mistake is one more pass over them."""
+"""Faces that are scored, chosen at random from the labelled ones: each mistake is one more pass over them."""
 
 SCALE = 4
 """Grey faces of the training size show no mistake of colour or resizing, so larger photos are made of them."""
@@ -28,13 +28,13 @@ _KEPT_BY_CROP = 0.875
 _BATCH = 64
 
 WHAT_WAS_DONE = (
-    f"Each grey face was enlarged {SCALE}x (bicubic), lit by a colour drawn between warm and cool light, and given "
+    f"Each grey face was enlarged {SCALE}x (bicubic), lit by a random colour between warm and cool light, and given "
     f"grain of {GRAIN:g} grey levels, as a photo has; then it was prepared in the right way and in each wrong one."
 )
 
 
 @dataclass(frozen=True)
-class DriftRow:
+class SkewRow:
     """One way to prepare the photos."""
 
     preparation: str
@@ -42,16 +42,16 @@ class DriftRow:
     cost_points: float
     """Percentage points of accuracy below the right way."""
     agreement: float
-    """Part of the photos that get the same expression as in the right way."""
+    """Fraction of the photos that get the same class as in the right way."""
 
 
 @dataclass(frozen=True)
-class Drift:
+class Skew:
     """What each mistake costs on the same photos; the first row is the right way."""
 
     source: str
     faces: int
-    rows: tuple[DriftRow, ...]
+    rows: tuple[SkewRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for ``--json``."""
@@ -68,12 +68,12 @@ class Drift:
             (row.preparation, f"{row.accuracy:.1%}", signed(row.cost_points, 1), f"{row.agreement:.1%}")
             for row in self.rows
         ]
-        return f"Preprocessing drift on {self.faces} faces of {self.source}. {WHAT_WAS_DONE}\n\n" + markdown_table(
+        return f"Preprocessing skew on {self.faces} faces of {self.source}. {WHAT_WAS_DONE}\n\n" + markdown_table(
             ("prepared", "accuracy", "cost in points", "same answer"), rows, right=(1, 2, 3)
         )
 
 
-def measure_drift(reference: PixelsToProbabilities, labelled: FaceSet, source: str, seed: int = 0) -> Drift:
+def measure_skew(reference: PixelsToProbabilities, labelled: FaceSet, source: str, seed: int = 0) -> Skew:
     """Accuracy and agreement of the checkpoint on photos made of ``labelled`` faces, prepared rightly and wrongly."""
     rng = np.random.default_rng(seed)
     chosen = labelled.take(np.sort(rng.permutation(len(labelled))[:MAX_FACES]))
@@ -92,8 +92,8 @@ def measure_drift(reference: PixelsToProbabilities, labelled: FaceSet, source: s
     rows = []
     for name, choice in choices.items():
         accuracy = float((choice == chosen.labels).mean())
-        rows.append(DriftRow(name, accuracy, 100 * (right_accuracy - accuracy), float((choice == right).mean())))
-    return Drift(source, len(chosen), tuple(rows))
+        rows.append(SkewRow(name, accuracy, 100 * (right_accuracy - accuracy), float((choice == right).mean())))
+    return Skew(source, len(chosen), tuple(rows))
 
 
 def make_photos(faces: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

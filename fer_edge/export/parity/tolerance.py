@@ -14,7 +14,7 @@ class Tolerance:
     tie_margin: float
     """Images whose two best probabilities are closer than this may go either way."""
     min_top1_agreement: float
-    """Part of the other images that must get the same expression."""
+    """Fraction of the other images that must get the same class."""
     max_drop_points: float
     """Percentage points of accuracy that may be lost on labelled faces."""
     min_sqnr_db: float

@@ -7,20 +7,21 @@ from typing import Any
 
 import onnx
 
+from fer_edge.backends.contract import ModelBackend
+from fer_edge.backends.registry import format_of, in_words, open_model
 from fer_edge.errors import ModelError
-from fer_edge.export.candidate import Candidate, format_of, open_candidate
 from fer_edge.export.card.tables import markdown_table
-from fer_edge.export.exporter import JudgingFaces, judging_faces, load_reference
+from fer_edge.export.exporter import JudgingFaces, given_faces, judging_faces, load_reference
+from fer_edge.export.formats.registry import format_named, formats
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.parity.comparison import Parity, measure_parity
-from fer_edge.export.parity.divergence import LayerDifference, compare_layers, first_parting
-from fer_edge.export.parity.report import draw_parity, parity_markdown, parity_summary
-from fer_edge.export.parity.skew import Drift, measure_drift
+from fer_edge.export.parity.divergence import LayerDifference, compare_layers, first_divergence
+from fer_edge.export.parity.report import parity_markdown, parity_summary, plot_parity
+from fer_edge.export.parity.skew import Skew, measure_skew
 from fer_edge.export.parity.tolerance import check_max_drop
 from fer_edge.metadata import ModelMetadata
 from fer_edge.training.checkpoint import CheckpointInfo
-from fer_edge.training.evaluate import faces_of
 
 _LAYER_FACES = 16
 """Faces that layers are compared on: every value between layers is held in memory, on both sides."""
@@ -35,20 +36,24 @@ class VerifyRequest:
     data: str | None = None
     skip_bad: bool = False
     """Leave out files and rows of ``data`` that cannot be read."""
-    locate: bool = False
-    drift: bool = False
+    divergence: bool = False
+    """Compare layer by layer."""
+    skew: bool = False
+    """Measure what mistakes in preparing faces would cost."""
     trust: bool = False
     max_drop_points: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured. Raises ModelError or UsageError."""
         check_max_drop(self.max_drop_points, has_labels=self.data is not None)
-        if self.drift and self.data is None:
-            raise ModelError("expected --data with --drift: what a mistake costs is measured on labelled faces")
-        if self.locate and format_of(self.model) != "onnx":
+        if self.skew and self.data is None:
+            raise ModelError("expected --data with --skew: what a mistake costs is measured on labelled faces")
+        if self.divergence and not format_named(format_of(self.model)).has_layer_names:
+            able = [one for one in formats().values() if one.has_layer_names]
+            suffixes = in_words([one.suffixes[0] for one in able])
             raise ModelError(
-                f"{self.model}: expected an .onnx file with --locate, because other formats lose the layers' names; "
-                "export the checkpoint as onnx too"
+                f"{self.model}: expected an {suffixes} file with --divergence, because other formats lose the layers' "
+                f"names; export the checkpoint as {in_words([one.name for one in able])} too"
             )
 
 
@@ -58,83 +63,89 @@ class Verification:
 
     parity: Parity
     layers: tuple[LayerDifference, ...] | None
-    drift: Drift | None
+    skew: Skew | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for ``--json``."""
         found: dict[str, Any] = {"parity": self.parity.to_dict()}
         if self.layers is not None:
-            parting = first_parting(self.layers)
-            found["first_parting"] = parting.name if parting else None
-            found["layers"] = [asdict(layer) for layer in self.layers]
-        if self.drift is not None:
-            found["drift"] = self.drift.to_dict()
+            divergence = first_divergence(self.layers)
+            name = divergence.name if divergence else None
+            layers = [{**asdict(layer), "parts": layer.diverges} for layer in self.layers]
+            found |= {
+                "first_divergence": name,
+                "first_parting": name,  # the key of earlier versions, as is "parts" of a layer
+                "layers": layers,
+            }
+        if self.skew is not None:
+            found["skew"] = found["drift"] = self.skew.to_dict()  # "drift": the key of earlier versions
         return found
 
     def summary(self) -> str:
         """The figures for a terminal."""
         parts = [parity_summary(self.parity)]
         if self.layers is not None:
-            parts += [_layer_table(self.layers), _layer_verdict(self.layers)]
-        if self.drift is not None:
-            parts.append(self.drift.markdown())
+            parts += [_layer_table(self.layers), _layer_result(self.layers)]
+        if self.skew is not None:
+            parts.append(self.skew.markdown())
         return "\n\n".join(parts)
 
     def markdown(self) -> str:
         """All of it as a Markdown document."""
         parts = [parity_markdown(self.parity).rstrip()]
         if self.layers is not None:
-            parts += ["## Layer by layer", _layer_verdict(self.layers), _layer_table(self.layers)]
-        if self.drift is not None:
-            parts += ["## What mistakes in preprocessing cost", self.drift.markdown()]
+            parts += ["## Layer by layer", _layer_result(self.layers), _layer_table(self.layers)]
+        if self.skew is not None:
+            parts += ["## What mistakes in preprocessing cost", self.skew.markdown()]
         return "\n\n".join(parts) + "\n"
 
-    def draw(self, path: Path) -> None:
-        """The picture of the differences."""
-        draw_parity(self.parity, path)
+    def plot(self, path: Path) -> None:
+        """The plot of the differences."""
+        plot_parity(self.parity, path)
 
 
 def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _: None) -> Verification:
-    """Open the model, compare its card and its answers, from image files on, with its checkpoint, and look closer where
-    asked to.
+    """Open the model, compare its metadata and its answers, from image files on, with its checkpoint, and look closer
+    where asked to.
 
     Raises ModelError, CheckpointError or DataError.
     """
-    candidate = open_candidate(request.model, trust=request.trust)
+    backend = open_model(request.model, trust=request.trust)
     reference, info = load_reference(request.checkpoint)
     faces = judging_faces(
         info.image_size,
-        faces_of(info, request.data, skip_bad=request.skip_bad) if request.data is not None else None,
+        given_faces(info, request.data, request.skip_bad),
     )
     note(f"comparing {request.model} with {info.path}")
     parity = measure_parity(
         reference,
-        candidate,
+        backend,
         faces.probes,
         labelled=faces.labelled,
         source=faces.source,
         max_drop_points=request.max_drop_points,
     )
-    parity = replace(parity, failures=(*_card_failures(candidate.card, info), *parity.failures))
-    layers = _compare_layers(request.model, candidate, reference, faces) if request.locate else None
-    drift = None
-    if request.drift and faces.labelled is not None:
+    parity = replace(parity, failures=(*_metadata_failures(backend.metadata, info), *parity.failures))
+    layers = _compare_layers(request.model, backend, reference, faces) if request.divergence else None
+    skew = None
+    if request.skew and faces.labelled is not None:
         note("measuring what mistakes in preprocessing cost")
-        drift = measure_drift(reference, faces.labelled, faces.source)
-    return Verification(parity, layers, drift)
+        skew = measure_skew(reference, faces.labelled, faces.source)
+    return Verification(parity, layers, skew)
 
 
-def _card_failures(card: ModelMetadata, info: CheckpointInfo) -> list[str]:
-    """What the card says of the network and its faces, and the checkpoint does not.
+def _metadata_failures(metadata: ModelMetadata, info: CheckpointInfo) -> list[str]:
+    """What the metadata say of the network and its faces, and the checkpoint does not.
 
-    Whoever prepares faces for a raw model goes by its card; the comparison of answers goes by the checkpoint.
+    Whoever prepares faces for a raw model goes by its metadata; the comparison of answers goes by the checkpoint.
     """
     stated = (
-        ("architecture", info.architecture, card.architecture),
-        ("settings", info.settings, dict(card.settings)),
-        ("image_size", info.image_size, card.image_size),
-        ("mean", info.mean, card.mean),
-        ("std", info.std, card.std),
+        ("labels", list(info.labels), list(metadata.labels)),
+        ("architecture", info.architecture, metadata.architecture),
+        ("settings", info.settings, dict(metadata.settings)),
+        ("image_size", info.image_size, metadata.image_size),
+        ("mean", info.mean, metadata.mean),
+        ("std", info.std, metadata.std),
     )
     return [
         f"expected {name} {expected} in the card, as the checkpoint has it, found {found}; export the model again"
@@ -144,21 +155,22 @@ def _card_failures(card: ModelMetadata, info: CheckpointInfo) -> list[str]:
 
 
 def _compare_layers(
-    path: Path, candidate: Candidate, reference: PixelsToProbabilities, faces: JudgingFaces
+    path: Path, backend: ModelBackend, reference: PixelsToProbabilities, faces: JudgingFaces
 ) -> tuple[LayerDifference, ...]:
     network = export_network(reference.classifier, reference.image_size)
     image = faces.probes[:_LAYER_FACES, :, :, None]
-    return tuple(compare_layers(reference, network, onnx.load(path), candidate.card.precision, image))
+    return tuple(compare_layers(reference, network, onnx.load(path), backend.metadata.precision, image))
 
 
-def _layer_verdict(layers: tuple[LayerDifference, ...]) -> str:
-    parting = first_parting(layers)
-    if parting is None:
+def _layer_result(layers: tuple[LayerDifference, ...]) -> str:
+    divergence = first_divergence(layers)
+    if divergence is None:
         return "Checkpoint and model agree in every layer, within the precision of the model."
-    weight = "a weight is not the checkpoint's, and " if parting.weight_error > 1 else ""
+    weight = "a weight is not the checkpoint's, and " if divergence.weight_error > 1 else ""
     return (
-        f"Checkpoint and model part at {parting.name} ({parting.kind}), the first layer that differs by more than "
-        f"rounding to the model's precision: {weight}its noise is {parting.worst_channel_db:.1f} dB below its signal."
+        f"Checkpoint and model diverge at {divergence.name} ({divergence.kind}), the first layer that differs by more "
+        f"than rounding to the model's precision: {weight}its noise is {divergence.worst_channel_db:.1f} dB below its "
+        "signal."
     )
 
 
@@ -170,10 +182,10 @@ def _layer_table(layers: tuple[LayerDifference, ...]) -> str:
             f"{layer.sqnr_db:.1f}",
             f"{layer.worst_channel_db:.1f}",
             f"{layer.weight_error:.3g}" if layer.weight_error else "",
-            "yes" if layer.parts else "",
+            "yes" if layer.diverges else "",
         )
         for layer in layers
     ]
     return markdown_table(
-        ("layer", "kind", "SQNR dB", "worst channel dB", "weight error", "parts"), rows, right=(2, 3, 4)
+        ("layer", "kind", "SQNR dB", "worst channel dB", "weight error", "diverges"), rows, right=(2, 3, 4)
     )

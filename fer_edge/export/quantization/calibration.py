@@ -38,7 +38,7 @@ class TrainingFaces:
 
 
 def split_training_faces(train: FaceSet, seed: int = 0) -> TrainingFaces:
-    """At most CALIBRATION_FACES and HELD_BACK_FACES drawn from ``train``; from a small set a third calibrates.
+    """At most CALIBRATION_FACES and HELD_BACK_FACES of ``train`` at random; from a small set a third calibrates.
 
     Raises DataError for fewer than 20 faces.
     """

@@ -1,46 +1,51 @@
-"""An INT8 model from a network: the search, the two gates (accuracy, speed) and the report."""
+"""What quantisation cost and brought: the search, accuracy beside the checkpoint's, speed and its gate."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
-from fer_edge.data.faces import FaceData
-from fer_edge.data.leaks import leaked
-from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities, softmax
-from fer_edge.export.card.tables import markdown_table, signed
-from fer_edge.export.graph.preprocessing import with_preprocessing
+from fer_edge.data.faces import FaceSet
+from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities
+from fer_edge.export.card.tables import markdown_table, plain
+from fer_edge.export.graph.preprocessing import is_raw, with_preprocessing
+from fer_edge.export.parity.comparison import AccuracyPair
+from fer_edge.export.parity.tolerance import TOLERANCES
 from fer_edge.export.quantization.calibration import split_training_faces
-from fer_edge.export.quantization.search import ACCEPTABLE_DROP_POINTS, Quantised, find_best, run_pixel_model
+from fer_edge.export.quantization.search import ACCEPTABLE_DROP_POINTS, Quantised, find_best
 from fer_edge.export.quantization.targets import Target, target_named
 from fer_edge.export.quantization.timing import LatencyPair, compare_latency
-from fer_edge.labels import EXPRESSIONS
-
-MAX_DROP_POINTS = 0.5
-"""Percentage points of accuracy on the validation split that INT8 may cost, unless told otherwise."""
 
 
 @dataclass(frozen=True)
 class QuantisationReport:
-    """What quantisation cost and brought; true when both gates are passed."""
+    """What quantisation cost and brought; true when the gate of speed is passed. Parity's gate is that of accuracy."""
 
     quantised: Quantised
-    source: str
-    fp32: Metrics
-    """Of the network before quantisation, on the validation split."""
-    int8: Metrics
+    accuracy: AccuracyPair
+    """Of the checkpoint and of this model, on the validation split."""
+    labels: tuple[str, ...]
     accuracy_without_leaks: float | None
     """INT8's, on the validation faces that are not also among the training faces; None where all of them are."""
-    disagreement: float
-    """Part of the faces that the two name differently."""
     bytes_fp32: int
     bytes_int8: int
     latency: LatencyPair
     """On this machine."""
     on_target: bool
     """Whether this machine is of the kind that the model is for; elsewhere its speed says nothing and is no gate."""
-    max_drop_points: float
+
+    @property
+    def fp32(self) -> Metrics:
+        """Of the checkpoint."""
+        return self.accuracy.metrics_of_checkpoint
+
+    @property
+    def int8(self) -> Metrics:
+        """Of this model."""
+        return self.accuracy.metrics_of_model
 
     @property
     def faces(self) -> int:
@@ -48,52 +53,31 @@ class QuantisationReport:
         return self.int8.num_faces
 
     @property
-    def accuracy_fp32(self) -> float:
-        """Accuracy before quantisation."""
-        return self.fp32.accuracy
-
-    @property
-    def accuracy_int8(self) -> float:
-        """Accuracy after quantisation."""
-        return self.int8.accuracy
-
-    @property
-    def drop_points(self) -> float:
-        """Percentage points of accuracy that are lost; negative where some are gained."""
-        return 100 * (self.accuracy_fp32 - self.accuracy_int8)
-
-    @property
     def failures(self) -> tuple[str, ...]:
-        """What the gates say."""
-        found = []
-        if not self.drop_points <= self.max_drop_points:
-            found.append(
-                f"expected int8 to lose at most {self.max_drop_points:g} points of accuracy on {self.faces} validation "
-                f"faces, found {self.drop_points:.2f}; raise --max-drop, or stay with fp32"
-            )
+        """What the gate of speed says."""
         if self.on_target and self.latency.speedup < 1:
-            found.append(
+            return (
                 f"expected int8 to be no slower than fp32 on this machine, found {self.latency.int8_ms:.3f} ms against "
-                f"{self.latency.fp32_ms:.3f} ms an image; stay with fp32, or export on the machine it is for"
+                f"{self.latency.fp32_ms:.3f} ms an image; stay with fp32, or export on the machine it is for",
             )
-        return tuple(found)
+        return ()
 
     def __bool__(self) -> bool:
         return not self.failures
 
     def metrics(self) -> dict[str, dict[str, Any]]:
-        """What the card states: how good this very model is on the validation split."""
+        """What the metadata state: how good this very model is on the validation split."""
         without = self.accuracy_without_leaks
         return {
             "validation": {
-                "accuracy": self.accuracy_int8,
+                "accuracy": self.int8.accuracy,
                 "accuracy_standard_error": self.int8.standard_error,
                 **({} if without is None else {"accuracy_without_leaks": without}),
-                "accuracy_fp32": self.accuracy_fp32,
+                "accuracy_fp32": self.fp32.accuracy,
                 "macro_f1": self.int8.macro_f1,
                 "calibration_error": self.int8.calibration_error,
                 "faces": self.faces,
-                "measured_on": f"this model, validation split of {self.source}",
+                "measured_on": f"this model, validation split of {self.accuracy.source}",
             }
         }
 
@@ -102,20 +86,25 @@ class QuantisationReport:
         return {
             **self.quantised.to_dict(),
             "validation": {
-                "source": self.source,
+                "source": self.accuracy.source,
                 "faces": self.faces,
-                "accuracy_fp32": self.accuracy_fp32,
-                "accuracy_int8": self.accuracy_int8,
-                "drop_points": self.drop_points,
-                "disagreement": self.disagreement,
+                "accuracy_fp32": self.fp32.accuracy,
+                "accuracy_int8": self.int8.accuracy,
+                "drop_points": self.accuracy.drop_points,
+                "disagreement": self.accuracy.disagreement,
                 "accuracy_without_leaks": self.accuracy_without_leaks,
-                "recall_fp32": _recalls(self.fp32),
-                "recall_int8": _recalls(self.int8),
+                "recall_fp32": self._recalls(self.fp32),
+                "recall_int8": self._recalls(self.int8),
             },
             "bytes": {"fp32": self.bytes_fp32, "int8": self.bytes_int8},
             "latency_batch_1_one_thread": {**asdict(self.latency), "on_target": self.on_target},
             "failures": list(self.failures),
         }
+
+    def _recalls(self, metrics: Metrics) -> dict[str, float]:
+        """Fraction of each class's faces that is named right, for the classes that occur."""
+        found = zip(self.labels, metrics.classes, strict=True)
+        return {name: one.recall for name, one in found if one.support}
 
     def summary(self) -> str:
         """The figures in a few lines."""
@@ -125,9 +114,6 @@ class QuantisationReport:
         lines = [
             f"int8 {'passed' if self else 'FAILED'}: {recipe.method} calibration, {recipe.activations.name} "
             f"activations, for {self.quantised.target.name}",
-            f"  accuracy on {self.faces} validation faces: fp32 {self.accuracy_fp32:.2%}, "
-            f"int8 {self.accuracy_int8:.2%} ({signed(-self.drop_points)} points), "
-            f"named differently {self.disagreement:.2%}",
             f"  size: {self.bytes_fp32 / 1e6:.2f} MB to {self.bytes_int8 / 1e6:.2f} MB "
             f"({self.bytes_fp32 / self.bytes_int8:.1f}x smaller)",
             f"  latency, one image, one thread: {latency.fp32_ms:.3f} ms to {latency.int8_ms:.3f} ms "
@@ -137,9 +123,11 @@ class QuantisationReport:
         return "\n".join([*lines, *(f"  failed: {failure}" for failure in self.failures)])
 
     def markdown(self) -> str:
-        """Accuracy of each expression and the trials, as Markdown tables."""
-        of_int8 = _recalls(self.int8)
-        recalls = [(name, f"{recall:.1%}", f"{of_int8[name]:.1%}") for name, recall in _recalls(self.fp32).items()]
+        """Accuracy of each class and the trials, as Markdown tables."""
+        of_int8 = self._recalls(self.int8)
+        recalls = [
+            (plain(name), f"{recall:.1%}", f"{of_int8[name]:.1%}") for name, recall in self._recalls(self.fp32).items()
+        ]
         trials = [
             (
                 trial.recipe.method,
@@ -153,7 +141,7 @@ class QuantisationReport:
         return "\n\n".join(
             [
                 f"```\n{self.summary()}\n```",
-                markdown_table(("expression", "fp32 finds", "int8 finds"), recalls, right=(1, 2)),
+                markdown_table(("class", "fp32 finds", "int8 finds"), recalls, right=(1, 2)),
                 f"The recipe was chosen on {self.quantised.held_back_faces} training faces that took no part in "
                 "calibration; the validation faces above judged the result only:",
                 markdown_table(
@@ -165,58 +153,60 @@ class QuantisationReport:
         )
 
 
-def quantise_and_judge(
+def search_int8(
     network: onnx.ModelProto,
-    faces: FaceData,
+    train: FaceSet,
     *,
-    image_size: int,
     mean: float,
     std: float,
     target: Target,
     max_drop_points: float | None = None,
     note: Callable[[str], None] = lambda _: None,
-) -> QuantisationReport:
-    """Quantise ``network`` (faces to logits), calibrated on training faces, and judge it on the validation split.
+) -> Quantised:
+    """The best INT8 form of ``network`` (faces to logits), calibrated and chosen on training faces.
 
-    Raises DataError where there are too few training faces or no validation faces.
+    Raises DataError where there are too few of them.
     """
-    validation = faces.split("validation")
-    limit = MAX_DROP_POINTS if max_drop_points is None else max_drop_points
-    quantised = find_best(
+    limit = TOLERANCES["int8"].max_drop_points if max_drop_points is None else max_drop_points
+    return find_best(
         network,
-        split_training_faces(faces.train),
+        split_training_faces(train),
         mean,
         std,
         target,
         acceptable_drop_points=min(limit, ACCEPTABLE_DROP_POINTS),
         note=note,
     )
-    note(f"judging int8 on {len(validation)} validation faces")
-    fp32, int8 = (with_preprocessing(model, image_size, mean, std) for model in (network, quantised.network))
-    # With their own preprocessing, as they are published: it rounds otherwise, and an INT8 network may step over that.
-    of_fp32, of_int8 = (softmax(run_pixel_model(model, validation.faces)) for model in (fp32, int8))
-    fresh = ~leaked(faces, "validation")
+
+
+def report_int8(
+    quantised: Quantised,
+    network: onnx.ModelProto,
+    model: onnx.ModelProto,
+    accuracy: AccuracyPair,
+    *,
+    labels: tuple[str, ...],
+    is_leaked: NDArray[np.bool_],
+    image_size: int,
+    mean: float,
+    std: float,
+) -> QuantisationReport:
+    """What ``model``, the INT8 graph that is published, cost and brought beside the fp32 ``network``.
+
+    ``accuracy`` is that of the published file, whose faces ``is_leaked`` (N,) marks where they are training faces too.
+    """
+    fp32 = with_preprocessing(network, image_size, mean, std)
+    int8 = with_preprocessing(model, image_size, mean, std) if is_raw(model) else model
+    fresh = ~is_leaked
     return QuantisationReport(
         quantised=quantised,
-        source=faces.source,
-        fp32=evaluate_probabilities(of_fp32, validation.labels),
-        int8=evaluate_probabilities(of_int8, validation.labels),
+        accuracy=accuracy,
+        labels=labels,
         accuracy_without_leaks=(
-            evaluate_probabilities(of_int8[fresh], validation.labels[fresh]).accuracy if fresh.any() else None
+            evaluate_probabilities(accuracy.of_model[fresh], accuracy.labels[fresh]).accuracy if fresh.any() else None
         ),
-        disagreement=float((of_fp32.argmax(axis=1) != of_int8.argmax(axis=1)).mean()),
         bytes_fp32=fp32.ByteSize(),
         bytes_int8=int8.ByteSize(),
         latency=compare_latency(fp32, int8, image_size),
-        on_target=target == target_named("auto"),
-        max_drop_points=limit,
+        on_target=quantised.target == target_named("auto"),
     )
-
-
-def _recalls(metrics: Metrics) -> dict[str, float]:
-    """Part of each expression's faces that is named right, for the expressions that occur."""
-    return {
-        name: expression.recall
-        for name, expression in zip(EXPRESSIONS, metrics.expressions, strict=True)
-        if expression.support
-    }

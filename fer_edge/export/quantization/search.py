@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from fer_edge.data.faces import FaceSet
 from fer_edge.export.graph.network import FACES, LOGITS
-from fer_edge.export.graph.preprocessing import IMAGE
 from fer_edge.export.quantization.calibration import METHODS, TrainingFaces, batches, calibrate, network_input
-from fer_edge.export.quantization.sensitivity import blame_layers
+from fer_edge.export.quantization.sensitivity import rank_layers
 from fer_edge.export.quantization.targets import Activations, Target
 
 MAX_LAYERS_IN_FLOAT = 6
@@ -44,7 +43,7 @@ class Trial:
     recipe: Recipe
     accuracy: float
     agreement: float
-    """Part of the faces that fp32 and int8 name alike."""
+    """Fraction of the faces that fp32 and int8 name alike."""
     logit_error: float
     """Mean absolute difference of the logits from fp32's."""
 
@@ -122,7 +121,7 @@ def find_best(
     """Try each calibration method with each of the target's activation types on ``network`` (faces to logits).
 
     The best by accuracy on the held-back faces wins (see choose). If even it loses more than ``acceptable_drop_points``
-    there, the layers that quantisation harms most (see blame_layers) go back to float32, one at a time, until it
+    there, the layers that quantisation harms most (see rank_layers) go back to float32, one at a time, until it
     does not.
     """
     inputs = network_input(faces.calibration.faces, mean, std)
@@ -138,12 +137,12 @@ def find_best(
             trials.append(judge.try_out(quantise(network, ranges[method], recipe), recipe))
     best = choose(trials, len(faces.held_back))
     best_network = quantise(network, ranges[best.recipe.method], best.recipe)
-    suspects: Sequence[str] = ()
+    most_sensitive: Sequence[str] = ()
     while 100 * (float_accuracy - best.accuracy) > acceptable_drop_points:
-        suspects = suspects or blame_layers(network, best_network, inputs[:_LOGITS_BATCH])
-        kept = (*best.recipe.kept_in_float, *suspects[:1])
-        suspects = suspects[1:]
-        if not suspects or len(kept) > MAX_LAYERS_IN_FLOAT:
+        most_sensitive = most_sensitive or rank_layers(network, best_network, inputs[:_LOGITS_BATCH])
+        kept = (*best.recipe.kept_in_float, *most_sensitive[:1])
+        most_sensitive = most_sensitive[1:]
+        if not most_sensitive or len(kept) > MAX_LAYERS_IN_FLOAT:
             break
         note(
             f"{100 * (float_accuracy - best.accuracy):.2f} points lost on held-back faces: {kept[-1]} stays in float32"
@@ -160,8 +159,8 @@ def find_best(
 def choose(trials: Sequence[Trial], faces: int) -> Trial:
     """The best of ``trials`` by accuracy on ``faces`` held-back faces; among equals, the one nearest to fp32's logits.
 
-    Equal is what a standard error cannot tell apart: answers differ on a share d of the faces, so two accuracies differ
-    by chance by about sqrt(d / faces).
+    Equal is what a standard error cannot tell apart: answers differ on a fraction d of the faces, so two accuracies
+    differ by chance by about sqrt(d / faces).
     """
     highest = max(trial.accuracy for trial in trials)
     equals = [trial for trial in trials if highest - trial.accuracy <= math.sqrt(max(1 - trial.agreement, 0) / faces)]
@@ -208,24 +207,11 @@ def quantise(network: onnx.ModelProto, ranges: Any, recipe: Recipe) -> onnx.Mode
 
 
 def run_network(network: onnx.ModelProto, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits (N, 7) of a network on normalised faces (N, 1, S, S), by onnxruntime on the CPU."""
-    return _logits(network, FACES, inputs)
+    """Logits (N, C) of a network on normalised faces (N, 1, S, S), by onnxruntime on the CPU."""
+    from fer_edge.backends.onnxruntime import graph_session
 
-
-def run_pixel_model(model: onnx.ModelProto, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Logits (N, 7) of a whole model, its preprocessing included, on faces uint8 (N, S, S)."""
-    return _logits(model, IMAGE, faces[..., np.newaxis])
-
-
-def _logits(model: onnx.ModelProto, name: str, inputs: NDArray[Any]) -> NDArray[np.float32]:
-    import onnxruntime
-
-    from fer_edge.runtime.session import session_options
-
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
-    )
-    return np.concatenate([session.run([LOGITS], {name: batch})[0] for batch in batches(inputs, _LOGITS_BATCH)])
+    session = graph_session(network.SerializeToString())
+    return np.concatenate([session.run([LOGITS], {FACES: batch})[0] for batch in batches(inputs, _LOGITS_BATCH)])
 
 
 def _make_judge(network: onnx.ModelProto, held_back: FaceSet, mean: float, std: float) -> _Judge:

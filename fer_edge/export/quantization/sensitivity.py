@@ -31,7 +31,7 @@ def tensor_errors(
     return weights, activations
 
 
-def blame_layers(network: onnx.ModelProto, quantised: onnx.ModelProto, inputs: NDArray[np.float32]) -> list[str]:
+def rank_layers(network: onnx.ModelProto, quantised: onnx.ModelProto, inputs: NDArray[np.float32]) -> list[str]:
     """Names of the layers with weights, the one that loses most first.
 
     A layer's loss is the power of noise over signal that rounding adds to what it multiplies: its weights' plus its

@@ -5,12 +5,12 @@ import torch
 from fer_edge.data.load import load_faces
 from fer_edge.data.sample import write_sample
 from fer_edge.export.exporter import judging_faces
-from fer_edge.export.parity.skew import GRAIN, SCALE, Drift, DriftRow, make_photos, measure_drift, preparations
+from fer_edge.export.parity.skew import GRAIN, SCALE, Skew, SkewRow, make_photos, measure_skew, preparations
 
 
 @pytest.fixture(scope="module")
-def drift(tiny_run):
-    return measure_drift(tiny_run.reference, tiny_run.faces.validation, tiny_run.faces.source)
+def skew(tiny_run):
+    return measure_skew(tiny_run.reference, tiny_run.faces.validation, tiny_run.faces.source)
 
 
 def test_photos_are_large_coloured_and_grainy(tiny_run):
@@ -23,15 +23,15 @@ def test_photos_are_large_coloured_and_grainy(tiny_run):
     assert neighbours.std() > GRAIN
 
 
-def test_the_right_way_comes_first_and_costs_nothing(drift):
-    assert drift.rows[0].preparation == "rightly"
-    assert drift.rows[0].cost_points == 0
-    assert drift.rows[0].agreement == 1.0
-    assert len({row.preparation for row in drift.rows}) == len(drift.rows) == 9
+def test_the_right_way_comes_first_and_costs_nothing(skew):
+    assert skew.rows[0].preparation == "rightly"
+    assert skew.rows[0].cost_points == 0
+    assert skew.rows[0].agreement == 1.0
+    assert len({row.preparation for row in skew.rows}) == len(skew.rows) == 9
 
 
-def test_gross_mistakes_change_answers(drift):
-    agreement = {row.preparation: row.agreement for row in drift.rows}
+def test_gross_mistakes_change_answers(skew):
+    agreement = {row.preparation: row.agreement for row in skew.rows}
     assert agreement["no normalisation at all (0 to 255)"] < 0.6
     assert agreement["resize to the nearest pixel"] < 1.0
 
@@ -44,20 +44,20 @@ def test_each_preparation_differs_from_the_right_one(tiny_run):
     assert all((face - right).abs().max() > 0.01 for face in faces.values())
 
 
-def test_the_table_says_what_was_done(drift):
-    text = drift.markdown()
+def test_the_table_says_what_was_done(skew):
+    text = skew.markdown()
     assert "enlarged 4x" in text
     assert "| BGR for RGB" in text
-    assert drift.to_dict()["faces"] == drift.faces == 70
+    assert skew.to_dict()["faces"] == skew.faces == 70
 
 
 def test_a_cost_that_rounds_to_nothing_has_no_sign():
     rows = (
-        DriftRow("rightly", 0.5, 0.0, 1.0),
-        DriftRow("wrongly", 0.5003, -0.03, 1.0),
-        DriftRow("badly", 0.4, 10.0, 0.8),
+        SkewRow("rightly", 0.5, 0.0, 1.0),
+        SkewRow("wrongly", 0.5003, -0.03, 1.0),
+        SkewRow("badly", 0.4, 10.0, 0.8),
     )
-    text = Drift("fer2013", 512, rows).markdown()
+    text = Skew("fer2013", 512, rows).markdown()
     costs = [line.split("|")[3].strip() for line in text.splitlines()[-3:]]
     assert costs == ["0.0", "0.0", "+10.0"]
 

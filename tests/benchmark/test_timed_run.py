@@ -1,6 +1,6 @@
 import pytest
 
-from fer_edge.benchmark.turn import Timing, TurnLength, run_once, take_turn
+from fer_edge.benchmark.timed_run import RunLength, Timing, run_once, timed_run
 
 
 class Clock:
@@ -13,8 +13,8 @@ class Clock:
         return self.now
 
 
-class FakeEngine:
-    """Takes 1, 2, 4 and 8 ms for its steps; the first runs of a turn take ``cold`` seconds more."""
+class FakeBackend:
+    """Takes 1, 2, 4 and 8 ms for its steps; the first runs of a round take ``cold`` seconds more."""
 
     copies_apart = False
 
@@ -29,7 +29,7 @@ class FakeEngine:
         self.clock.now += 0.002
         return feed + 1
 
-    def run(self, feed):
+    def execute(self, feed):
         self.runs += 1
         self.clock.now += 0.004 + (self.cold.pop(0) if self.cold else 0.0)
         return feed + 1
@@ -41,7 +41,7 @@ class FakeEngine:
 
 def test_every_step_is_timed_by_itself_and_the_answer_went_through_all_of_them():
     clock = Clock()
-    timing, answer = run_once(FakeEngine(clock), 0, clock)
+    timing, answer = run_once(FakeBackend(clock), 0, clock)
     assert (timing.prepare, timing.upload, timing.run, timing.download) == pytest.approx((1, 2, 4, 8))
     assert answer == 4
 
@@ -55,26 +55,26 @@ def test_copies_are_in_the_latency_of_a_cpu_and_beside_that_of_a_gpu():
 
 def test_warm_up_runs_are_not_among_the_timings():
     clock = Clock()
-    engine = FakeEngine(clock, cold=(0.02, 0.02, 0.02))
-    timings = take_turn(engine, 0, TurnLength(warm_up_runs=3, budget_s=0.1), clock)
+    backend = FakeBackend(clock, cold=(0.02, 0.02, 0.02))
+    timings = timed_run(backend, 0, RunLength(warm_up_runs=3, budget_s=0.1), clock)
     assert [one.run for one in timings] == pytest.approx([4.0] * len(timings))
-    assert engine.runs == 3 + len(timings)
+    assert backend.runs == 3 + len(timings)
 
 
-def test_a_turn_ends_with_the_run_that_passes_the_budget():
+def test_a_timed_run_ends_with_the_run_that_passes_the_budget():
     clock = Clock()
-    assert len(take_turn(FakeEngine(clock), 0, TurnLength(budget_s=0.1, min_runs=1), clock)) == 7  # 7 x 15 ms > 100 ms
+    assert len(timed_run(FakeBackend(clock), 0, RunLength(budget_s=0.1, min_runs=1), clock)) == 7  # 7 x 15 ms > 100 ms
 
 
 @pytest.mark.parametrize(("budget_s", "runs"), [(0.0, 5), (10.0, 9)])
-def test_a_turn_has_at_least_and_at_most_so_many_runs(budget_s, runs):
+def test_a_timed_run_has_at_least_and_at_most_so_many_runs(budget_s, runs):
     clock = Clock()
-    length = TurnLength(budget_s=budget_s, min_runs=5, max_runs=9)
-    assert len(take_turn(FakeEngine(clock), 0, length, clock)) == runs
+    length = RunLength(budget_s=budget_s, min_runs=5, max_runs=9)
+    assert len(timed_run(FakeBackend(clock), 0, length, clock)) == runs
 
 
 def test_one_untimed_run_is_enough_for_a_slow_model():
     clock = Clock()
-    engine = FakeEngine(clock, cold=(1.0,))
-    timings = take_turn(engine, 0, TurnLength(warm_up_runs=3, warm_up_s=0.3, min_runs=1, budget_s=0.0), clock)
-    assert (engine.runs, len(timings)) == (2, 1)
+    backend = FakeBackend(clock, cold=(1.0,))
+    timings = timed_run(backend, 0, RunLength(warm_up_runs=3, warm_up_s=0.3, min_runs=1, budget_s=0.0), clock)
+    assert (backend.runs, len(timings)) == (2, 1)

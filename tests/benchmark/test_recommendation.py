@@ -1,6 +1,6 @@
 from made_results import made_result, made_row
 
-from fer_edge.benchmark.verdict import recommend, ties, width_notes
+from fer_edge.benchmark.recommendation import recommend, ties, width_notes
 
 
 def test_neighbours_whose_intervals_overlap_are_said_not_to_differ():
@@ -41,16 +41,16 @@ def test_a_tighter_bound_leaves_the_lossy_rows_out_and_a_wide_one_lets_all_in():
     assert "tiny onnxruntime int8" in recommend(ROWS, 20)[0]
 
 
-def test_a_tie_is_said_beside_the_advice():
+def test_a_tie_is_said_beside_the_recommendation():
     rows = [made_result(made_row(), 1.0, accuracy=0.6), made_result(made_row("openvino"), 1.001, accuracy=0.6)]
     assert "no significant difference to net openvino fp32, batch 1, 1 thread" in recommend(rows, 0.5)[0]
 
 
-def test_without_labelled_faces_the_advice_says_that_accuracy_is_unknown():
+def test_without_labelled_faces_the_recommendation_says_that_accuracy_is_unknown():
     line = recommend([made_result(made_row(), 1.0)], 0.5)[0]
     assert line.endswith("(accuracy was not measured: no labelled faces; name some by --data)")
 
 
-def test_no_row_of_batch_one_is_no_advice_for_latency():
+def test_no_row_of_batch_one_is_no_recommendation_for_latency():
     assert recommend([made_result(made_row(batch=8), 1.0)], 0.5)[0].startswith("latency: no row to choose from")
     assert recommend([], 0.5) == []

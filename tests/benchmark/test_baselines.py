@@ -1,4 +1,4 @@
-"""PyTorch's forms as rivals, made from one small checkpoint, in this process."""
+"""PyTorch's forms as baselines, made from one small checkpoint, in this process."""
 
 from pathlib import Path
 
@@ -7,10 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from fer_edge.benchmark.engine import EngineSpec  # noqa: E402  # after the skip
-from fer_edge.benchmark.engines import import_runtime  # noqa: E402  # after the skip
+
+from fer_edge.backends import backend_named  # noqa: E402  # after the skip
 from fer_edge.benchmark.subjects import read_subject, subjects_of_checkpoint  # noqa: E402
-from fer_edge.benchmark.turn import run_once  # noqa: E402
 from fer_edge.data.load import load_faces  # noqa: E402
 from fer_edge.errors import ProviderError  # noqa: E402
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, save_checkpoint  # noqa: E402
@@ -41,12 +40,12 @@ def checkpoint(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def subjects(checkpoint, tmp_path_factory) -> dict[tuple[str, str], object]:
-    folder = tmp_path_factory.mktemp("rivals")
+    folder = tmp_path_factory.mktemp("baselines")
     made = subjects_of_checkpoint(checkpoint, [], RUNTIMES, folder, lambda text: None)
     return {(one.file_format, one.precision): one for one in made}
 
 
-def test_a_checkpoint_gives_itself_and_every_rival_of_one_family(subjects):
+def test_a_checkpoint_gives_itself_and_every_baseline_of_one_family(subjects):
     assert set(subjects) == {
         ("checkpoint", "fp32"),
         ("torchscript", "fp32"),
@@ -55,7 +54,7 @@ def test_a_checkpoint_gives_itself_and_every_rival_of_one_family(subjects):
         ("onnx", "fp16"),
     }
     assert len({one.family for one in subjects.values()}) == 1
-    assert all(one.is_rival for one in subjects.values())
+    assert all(one.is_baseline for one in subjects.values())
 
 
 def test_a_file_that_was_given_is_not_made_again(checkpoint, subjects, tmp_path):
@@ -71,9 +70,8 @@ def test_every_form_answers_as_the_checkpoint(kind, runtime, subjects, checkpoin
     from fer_edge.training.checkpoint import load_classifier
 
     monkeypatch.setattr(torch, "set_num_interop_threads", lambda number: None)  # torch sets it once a process
-    spec = EngineSpec(runtime, "fp32", "cpu", 2, 1, str(subjects[kind, "fp32"].path), 48)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1), dtype=np.uint8)
-    _, answer = run_once(import_runtime(spec)(spec), pixels, lambda: 0.0)
+    answer = backend_named(runtime).load(subjects[kind, "fp32"].path, threads=1).run(pixels).probabilities
     classifier, info = load_classifier(checkpoint)
     logits = predict_logits(classifier, pixels[..., 0], mean=info.mean, std=info.std)
     expected = torch.softmax(torch.from_numpy(logits), dim=1).numpy()
@@ -83,6 +81,5 @@ def test_every_form_answers_as_the_checkpoint(kind, runtime, subjects, checkpoin
 @pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is here")
 def test_torch_on_a_cuda_that_is_not_there_is_refused(subjects, monkeypatch):
     monkeypatch.setattr(torch, "set_num_interop_threads", lambda number: None)
-    spec = EngineSpec("torch-eager", "fp32", "cuda", 1, 1, str(subjects["checkpoint", "fp32"].path), 48)
     with pytest.raises(ProviderError, match="expected CUDA for torch, found a torch that sees none"):
-        import_runtime(spec)(spec)
+        backend_named("torch-eager").load(subjects["checkpoint", "fp32"].path, provider="cuda")

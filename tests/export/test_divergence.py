@@ -6,7 +6,7 @@ from fer_edge.errors import ModelError
 from fer_edge.export.graph.float16 import halve
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.preprocessing import with_preprocessing
-from fer_edge.export.parity.divergence import compare_layers, first_parting
+from fer_edge.export.parity.divergence import compare_layers, first_divergence
 from fer_edge.export.quantization.calibration import calibrate, network_input
 from fer_edge.export.quantization.search import Recipe, quantise
 from fer_edge.export.quantization.targets import UINT8
@@ -49,7 +49,7 @@ def names_before(layers, name: str) -> list[str]:
 def test_sound_models_part_nowhere(tiny_run, network, int8_network, image, precision):
     model = {"fp32": network, "fp16": halve(network), "int8": int8_network}[precision]
     layers = compare_layers(tiny_run.reference, network, pixels(tiny_run, model), precision, image)
-    assert first_parting(layers) is None
+    assert first_divergence(layers) is None
     assert layers[0].name == "faces"
     assert layers[-1].name == "logits"
     assert len(layers) >= 8
@@ -59,17 +59,17 @@ def test_a_damaged_weight_is_located(tiny_run, network, image, damage):
     damaged = copy_of(network)
     layer = damage(damaged, by=0.5)
     layers = compare_layers(tiny_run.reference, network, pixels(tiny_run, damaged), "fp32", image)
-    parting = first_parting(layers)
+    parting = first_divergence(layers)
     assert parting is not None
     assert parting.name == layer
-    assert all(not found.parts for found in layers if found.name in names_before(layers, layer))
-    assert layers[-1].parts
+    assert all(not found.diverges for found in layers if found.name in names_before(layers, layer))
+    assert layers[-1].diverges
 
 
 def test_a_damaged_raw_model_is_located(tiny_run, network, image, damage):
     damaged = copy_of(network)
     layer = damage(damaged, by=0.5)
-    parting = first_parting(compare_layers(tiny_run.reference, network, damaged, "fp32", image))
+    parting = first_divergence(compare_layers(tiny_run.reference, network, damaged, "fp32", image))
     assert parting is not None
     assert parting.name == layer
 
@@ -86,7 +86,7 @@ def test_a_damaged_int8_weight_is_located(tiny_run, network, int8_network, image
     values.flat[5] += -3 if values.flat[5] > 0 else 3  # three steps of 255: hardly seen in the layer's output
     weights.CopyFrom(onnx.numpy_helper.from_array(values, name))
     layers = compare_layers(tiny_run.reference, network, pixels(tiny_run, damaged), "int8", image)
-    parting = first_parting(layers)
+    parting = first_divergence(layers)
     assert parting is not None
     assert parting.name == layer.output[0]
     assert parting.weight_error > 1
@@ -95,7 +95,7 @@ def test_a_damaged_int8_weight_is_located(tiny_run, network, int8_network, image
 def test_wrong_preprocessing_is_located_before_any_layer(tiny_run, network, image):
     reference = tiny_run.reference
     wrong = with_preprocessing(network, reference.image_size, reference.mean + 0.1, reference.std)
-    parting = first_parting(compare_layers(reference, network, wrong, "fp32", image))
+    parting = first_divergence(compare_layers(reference, network, wrong, "fp32", image))
     assert parting is not None
     assert (parting.name, parting.kind) == ("faces", "preprocessing")
 

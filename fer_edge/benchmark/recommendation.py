@@ -92,13 +92,13 @@ def _reasons(goal: _Goal, chosen: RowResult, results: Sequence[RowResult], rows:
     reasons = []
     if chosen.accuracy is not None:
         reasons.append(f"accuracy {chosen.accuracy:.2%}")
-    for rival in _yardsticks(chosen, results):
+    for baseline in _baselines(chosen, results):
         if goal.name == "size":
-            reasons.append(f"{rival.file_bytes / chosen.file_bytes:.1f}x smaller than {rival.row.label} fp32")
+            reasons.append(f"{baseline.file_bytes / chosen.file_bytes:.1f}x smaller than {baseline.row.label} fp32")
         else:
-            ratio = rival.p50_ms / chosen.p50_ms
+            ratio = baseline.p50_ms / chosen.p50_ms
             word = "faster" if ratio >= 1 else "the speed"
-            reasons.append(f"{ratio:.1f}x {word}{' than' if ratio >= 1 else ' of'} {rival.row.label} fp32")
+            reasons.append(f"{ratio:.1f}x {word}{' than' if ratio >= 1 else ' of'} {baseline.row.label} fp32")
     if goal.name == "size":
         return reasons
     others = sorted((one for one in rows if one is not chosen), key=goal.better)
@@ -114,7 +114,7 @@ def _rates_overlap(one: RowResult, other: RowResult) -> bool:
     return max(lows) <= min(highs)
 
 
-def _yardsticks(chosen: RowResult, results: Sequence[RowResult]) -> list[RowResult]:
+def _baselines(chosen: RowResult, results: Sequence[RowResult]) -> list[RowResult]:
     """Eager PyTorch and fp32 onnxruntime at the same network, provider, batch size and number of threads."""
     here = (chosen.row.network, chosen.row.provider, chosen.row.batch, chosen.row.threads)
     return [

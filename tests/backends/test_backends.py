@@ -1,14 +1,12 @@
-"""Engines against the answers that they should give, in this process."""
+"""Backends against the answers that they should give, in this process."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fer_edge.benchmark.cuda_engine import BoundEngine
-from fer_edge.benchmark.engine import EngineSpec
-from fer_edge.benchmark.engines import import_runtime
-from fer_edge.benchmark.turn import run_once
+from fer_edge.backends import backend_named
+from fer_edge.backends.onnxruntime import BoundOnnxRuntime
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.providers import choose_provider
@@ -22,27 +20,24 @@ def expected(name: str) -> np.ndarray:
     return Classifier.load(FIXTURES / name, threads=1).probabilities(PIXELS)
 
 
-def no_clock() -> float:
-    return 0.0
-
-
 @pytest.mark.parametrize("name", ["tiny.onnx", "tiny_raw.onnx"])
 def test_bound_memory_gives_the_answers_of_an_ordinary_run(name):
     """IO binding to the CPU's own memory: the same calls as on CUDA, on a machine without it."""
     model = read_model(FIXTURES / name)
     session, _ = open_session(model, choose_provider("cpu"), threads=1)
-    engine = BoundEngine(session, model.card, None, device="cpu")
-    assert engine.copies_apart
+    backend = BoundOnnxRuntime(session, model, device="cpu")
+    assert backend.copies_apart
     for pixels in (PIXELS, PIXELS[::-1]):  # the second goes into the memory that the first has bound
-        _, answer = run_once(engine, pixels, no_clock)
+        answer = backend.run(pixels).probabilities
         order = slice(None) if pixels is PIXELS else slice(None, None, -1)
         np.testing.assert_allclose(answer, expected(name)[order], atol=1e-5)
-    np.testing.assert_allclose(run_once(engine, PIXELS[:1], no_clock)[1], expected(name)[:1], atol=1e-5)
+    np.testing.assert_allclose(backend.run(PIXELS[:1]).probabilities, expected(name)[:1], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["tiny.onnx", "tiny_raw.onnx"])
 def test_openvino_answers_as_onnxruntime(name):
     pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
-    spec = EngineSpec("openvino", "fp32", "cpu", 2, 1, str(FIXTURES / name), 48)
-    engine = import_runtime(spec)(spec)
-    np.testing.assert_allclose(run_once(engine, PIXELS, no_clock)[1], expected(name), atol=2e-3)
+    backend = backend_named("openvino").load(FIXTURES / name, threads=1, shape=PIXELS.shape)
+    np.testing.assert_allclose(backend.run(PIXELS).probabilities, expected(name), atol=2e-3)
+    # another shape than it was compiled for
+    np.testing.assert_allclose(backend.run(PIXELS[:1]).probabilities, expected(name)[:1], atol=2e-3)

@@ -1,4 +1,4 @@
-"""One turn of one row: a few untimed runs, then timed ones, on a clock that is handed in.
+"""One timed run of one row in a measurement round: a few untimed calls, then timed ones, on a clock that is handed in.
 
 Stdlib only: a worker imports it before it says how long its own imports take.
 """
@@ -11,23 +11,37 @@ Clock = Callable[[], float]
 """Seconds that only grow, such as time.perf_counter."""
 
 
-class Engine(Protocol):
-    """A loaded model of any runtime, in the four steps from pixels to probabilities."""
+class Steps(Protocol):
+    """The four steps of a backend from pixels to outputs (fer_edge/backends/contract.py)."""
 
     copies_apart: bool
-    """Whether upload and download are copies to and from a device, which are shown beside the latency, not in it."""
 
     def prepare(self, pixels: Any) -> Any:
-        """What this runtime wants as input, from uint8 pixels (N, S, S, 1); what the graph itself does is in run."""
+        """What the model takes as input."""
 
     def upload(self, feed: Any) -> Any:
-        """Bring the input to where the model runs; nothing on the CPU."""
+        """Bring it to where the model runs."""
 
-    def run(self, feed: Any) -> Any:
-        """Run the model until its answer is there: synchronised where the device works on its own."""
+    def execute(self, feed: Any) -> Any:
+        """Run the model."""
 
     def download(self, answer: Any) -> Any:
-        """Probabilities float32 (N, 7) as a numpy array."""
+        """The outputs on the host."""
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """What a worker is to load."""
+
+    backend: str
+    module: str
+    """Where the backend is registered: the worker imports it first."""
+    precision: str
+    provider: str
+    batch: int
+    threads: int
+    path: str
+    image_size: int
 
 
 @dataclass(frozen=True)
@@ -50,8 +64,8 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class TurnLength:
-    """How long a turn is."""
+class RunLength:
+    """How long a row is timed in one round."""
 
     warm_up_runs: int = 3
     """Untimed runs, which bring the model's weights back into the processor's cache: other rows ran since."""
@@ -63,30 +77,30 @@ class TurnLength:
     max_runs: int = 60
 
 
-def run_once(engine: Engine, pixels: Any, clock: Clock) -> tuple[Timing, Any]:
-    """Run the model once: the time of its steps, and its answer (N, 7)."""
+def run_once(backend: Steps, pixels: Any, clock: Clock) -> tuple[Timing, Any]:
+    """Run the model once: the time of its steps, and its outputs."""
     started = clock()
-    feed = engine.prepare(pixels)
+    feed = backend.prepare(pixels)
     prepared = clock()
-    fed = engine.upload(feed)
+    fed = backend.upload(feed)
     uploaded = clock()
-    answer = engine.run(fed)
+    answer = backend.execute(fed)
     ran = clock()
-    probabilities = engine.download(answer)
+    outputs = backend.download(answer)
     ended = clock()
     steps = (prepared - started, uploaded - prepared, ran - uploaded, ended - ran)
-    return Timing(*(1000 * seconds for seconds in steps)), probabilities
+    return Timing(*(1000 * seconds for seconds in steps)), outputs
 
 
-def take_turn(engine: Engine, pixels: Any, length: TurnLength, clock: Clock) -> list[Timing]:
+def timed_run(backend: Steps, pixels: Any, length: RunLength, clock: Clock) -> list[Timing]:
     """Warm up, then time runs until the budget is spent: at least ``min_runs``, at most ``max_runs``."""
     warm_since = clock()
     for _ in range(length.warm_up_runs):
-        run_once(engine, pixels, clock)
+        run_once(backend, pixels, clock)
         if clock() - warm_since >= length.warm_up_s:
             break
     timings: list[Timing] = []
     started = clock()
     while len(timings) < length.max_runs and (len(timings) < length.min_runs or clock() - started < length.budget_s):
-        timings.append(run_once(engine, pixels, clock)[0])
+        timings.append(run_once(backend, pixels, clock)[0])
     return timings

@@ -1,12 +1,13 @@
-"""A checkpoint in the forms that its rivals run, made for one benchmark and not published. Needs torch and onnx."""
+"""A checkpoint in the forms that the other backends run, made for one benchmark and not published. Needs torch."""
 
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fer_edge.backends.contract import ModelBackend
 from fer_edge.export.card.metadata import describe
-from fer_edge.export.exporter import load_reference
-from fer_edge.export.formats.onnx import onnx_bytes, pt2_bytes, torchscript_bytes
+from fer_edge.export.exporter import load_reference, write_and_open
+from fer_edge.export.formats.registry import Source, format_named
 from fer_edge.export.graph.float16 import halve
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.preprocessing import with_preprocessing
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-class Rivals:
+class Baselines:
     """The checkpoint ``path``, loaded once. Raises CheckpointError."""
 
     def __init__(self, checkpoint: Path) -> None:
@@ -26,18 +27,20 @@ class Rivals:
         self.name = default_name(checkpoint, "onnx", "fp32", raw=False)
         self._reference, self.info = load_reference(self.path)
 
-    def file_bytes(self, file_format: str, precision: str, name: str) -> bytes:
-        """The sealed bytes of the checkpoint as ``torchscript``, ``pt2`` (fp32), or ``onnx`` of pixels (fp32, fp16).
+    def write(self, file_format: str, precision: str, name: str, folder: Path) -> ModelBackend:
+        """Write the checkpoint as a model of pixels (fp32, fp16) into ``folder`` and load it.
 
         Raises ModelError where it cannot be exported.
         """
-        if file_format != "onnx":
-            card = describe(self.info, name=name, file_format=file_format)
-            return (torchscript_bytes if file_format == "torchscript" else pt2_bytes)(self._reference, card)
+        model_format = format_named(file_format)
+        source = Source(self._reference, lambda: self._graph(precision))
+        versions = read_versions(source.graph) if model_format.from_graph else None
+        metadata = describe(self.info, name=name, model_format=model_format, precision=precision, versions=versions)
+        return write_and_open(model_format, source, metadata, folder)[1]
+
+    def _graph(self, precision: str) -> "ModelProto":
         network = halve(self._network) if precision == "fp16" else self._network
-        model = with_preprocessing(network, self.info.image_size, self.info.mean, self.info.std)
-        card = describe(self.info, name=name, file_format="onnx", precision=precision, versions=read_versions(model))
-        return onnx_bytes(model, card)
+        return with_preprocessing(network, self.info.image_size, self.info.mean, self.info.std)
 
     @cached_property
     def _network(self) -> "ModelProto":

@@ -1,0 +1,156 @@
+"""Every format, one row each, kept in the format's own file as ``FORMAT``. Nothing else lists them.
+
+A format of another package calls ``register``; it then shows up in help, export, verify, benchmark and info as those of
+here do. Importing this module loads neither torch nor onnx.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+from fer_edge.backends.registry import BackendEntry, backends_for, in_words
+from fer_edge.errors import MissingExtraError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from fer_edge.export.graph.reference import PixelsToProbabilities
+    from fer_edge.metadata import ModelMetadata
+
+_CHANNELS = (1, 3, 4)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a format's file is made from."""
+
+    module: "PixelsToProbabilities"
+    """The checkpoint from pixels to probabilities and logits, as a torch module."""
+    make_graph: Callable[[], "onnx.ModelProto"]
+    """Gives the same as an ONNX graph, in the precision and with the input that were asked for."""
+
+    @cached_property
+    def graph(self) -> "onnx.ModelProto":
+        """What ``make_graph`` gives, made once."""
+        return self.make_graph()
+
+
+Write = Callable[[Source, "ModelMetadata"], dict[str, bytes]]
+"""The files of a model by the ends of their names. The first is the model itself. It holds the metadata with their
+checksum filled in, unless the format cannot (``embeds_metadata``)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFormat:
+    """One kind of file."""
+
+    name: str
+    summary: str
+    """In a few words, for help."""
+    suffixes: tuple[str, ...]
+    """Of its files; the first one's is the model's own."""
+    write: Write | None = None
+    precisions: tuple[str, ...] = ("fp32",)
+    input_kinds: tuple[str, ...] = ("pixels",)
+    channels: tuple[int, ...] = _CHANNELS
+    """That a model of pixels takes."""
+    from_graph: bool = False
+    """Whether it is made from the ONNX graph, so that opset and IR version say something about it."""
+    needs_writers_onnxruntime: bool = False
+    """Whether it needs an onnxruntime as new as the one that wrote it, rather than one for its opset."""
+    embeds_metadata: bool = True
+    """Otherwise the sidecar alone has them."""
+    has_layer_names: bool = False
+    """Whether values between layers keep the names of torch's modules, so that it can be compared layer by layer."""
+    torch_loader: str = ""
+    """Python that loads ``{file}`` as a torch module, for the card; empty where torch does not."""
+    note: str = ""
+    """Said before it is exported."""
+    export: Callable[..., Any] | None = None
+    """What exports it, for a file that is no model (trainable weights); None: the exporter does."""
+    refused_options: tuple[str, ...] = ()
+    """Options of 'export' that it takes no part in."""
+
+    @property
+    def opened_by(self) -> BackendEntry | None:
+        """The backend that verifies it."""
+        return next(iter(backends_for(self.name)), None)
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether loading a file runs code in it."""
+        return self.opened_by is not None and self.opened_by.runs_code
+
+    @property
+    def extra(self) -> str:
+        """Of ``pip install fer-edge[EXTRA]``, which is needed to run a file; empty: the base install does."""
+        return self.opened_by.extra if self.opened_by is not None else ""
+
+    def files_of(self, stem: str) -> tuple[str, ...]:
+        """Names of all its files."""
+        return tuple(f"{stem}{suffix}" for suffix in self.suffixes)
+
+
+_REGISTERED: dict[str, ModelFormat] = {}
+
+
+def register(model_format: ModelFormat) -> ModelFormat:
+    """Add a format of another package, and its suffix to those of models; gives it back."""
+    from fer_edge.metadata import SUFFIXES
+
+    _REGISTERED[model_format.name] = model_format
+    if model_format.export is None:
+        SUFFIXES[model_format.name] = model_format.suffixes[0]
+    return model_format
+
+
+def unregister(name: str) -> None:
+    """Take out what ``register`` added."""
+    from fer_edge.metadata import SUFFIXES
+
+    if _REGISTERED.pop(name, None) is not None:
+        SUFFIXES.pop(name, None)
+
+
+def formats() -> Mapping[str, ModelFormat]:
+    """Every format by its name, in the order of names."""
+    found = {**_built_in(), **_REGISTERED}
+    return {name: found[name] for name in sorted(found)}
+
+
+@cache
+def _built_in() -> dict[str, ModelFormat]:
+    import fer_edge.export.formats as package
+
+    names = [module.name for module in iter_modules(package.__path__)]
+    modules = [name for name in names if name != "registry" and not name.startswith("_")]
+    entries: list[Any] = [import_module(f"{package.__name__}.{name}").FORMAT for name in modules]
+    return {entry.name: entry for entry in entries}
+
+
+def format_named(name: str) -> ModelFormat:
+    """The format called ``name``. Raises UsageError, with those there are, for another."""
+    found = formats().get(name)
+    if found is None:
+        raise UsageError(f"--format: expected one of {', '.join(formats())}, found {name!r}")
+    return found
+
+
+def refuse_combination(model_format: ModelFormat, precision: str, input_kind: str) -> None:
+    """Raises ModelError for a precision or input that the format cannot hold, MissingExtraError without its runtime."""
+    if model_format.export is not None:
+        return
+    if precision not in model_format.precisions:
+        able = [one.name for one in formats().values() if precision in one.precisions and one.export is None]
+        raise ModelError(f"expected --format {in_words(able)} with --precision {precision}, found {model_format.name}")
+    if input_kind not in model_format.input_kinds:
+        able = [one.name for one in formats().values() if input_kind in one.input_kinds]
+        raise ModelError(f"expected --format {in_words(able)} with --raw, found {model_format.name}")
+    opener = model_format.opened_by
+    if opener is None:
+        raise ModelError(f"expected a backend that opens {model_format.name} files, found none; register one")
+    if not opener.is_installed:  # what cannot be loaded cannot be compared
+        raise MissingExtraError(opener.package, opener.extra)
