@@ -46,8 +46,8 @@ def judging_faces(request: BenchmarkRequest, size: int, seed: int, labels: Label
     """
     source = request.data or next((name for name in DEFAULT_SOURCES if Path(name).exists()), None)
     if source is None:
-        faces = synthetic_faces(range(SYNTHETIC_FOR_AGREEMENT), size=size).faces
-        return JudgingFaces(faces, None, f"{len(faces)} synthetic faces")
+        synthetic = synthetic_faces(range(SYNTHETIC_FOR_AGREEMENT), size=size).faces
+        return JudgingFaces(synthetic, None, f"{len(synthetic)} synthetic faces")
     data = relabelled(load_faces_for(labels, source, size=size, seed=seed), labels)
     chosen = data.split(request.split)
     chosen = chosen.take(chosen.labels != NO_LABEL)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fer_edge.backends.registry import CHECKPOINT, backend_named, backends_for, check_trust, format_of
 from fer_edge.benchmark.rows import Subject, family_of
 from fer_edge.errors import FerEdgeError, ModelError
-from fer_edge.export.formats.registry import formats
+from fer_edge.export.formats.registry import all_formats
 from fer_edge.metadata import SUFFIXES
 from fer_edge.runtime.checksum import file_sha256
 from fer_edge.runtime.model_file import is_archive, read_any, read_model, read_model_bytes
@@ -40,7 +40,7 @@ def read_subject(path: Path, *, trust: bool = False) -> Subject:
 
 def models_in(folder: Path) -> list[Path]:
     """The models in ``folder`` that load without trust, by name. Raises ModelError when there is none."""
-    suffixes = [SUFFIXES[one.name] for one in formats().values() if one.name in SUFFIXES and not one.runs_code]
+    suffixes = [SUFFIXES[one.name] for one in all_formats().values() if one.name in SUFFIXES and not one.runs_code]
     found = sorted(path for path in folder.glob("*") if path.suffix in suffixes)
     if not found:
         raise ModelError(
@@ -89,9 +89,9 @@ def baseline_kinds(runtimes: Iterable[str]) -> list[tuple[str, str]]:
     kinds = [
         (entry.formats[0], precision)
         for entry in map(backend_named, runtimes)
-        if entry.formats[0] in formats()
+        if entry.formats[0] in all_formats()
         for precision in _BASELINE_PRECISIONS
-        if precision in formats()[entry.formats[0]].precisions and entry.precisions(precision, frozenset())
+        if precision in all_formats()[entry.formats[0]].precisions and entry.precisions(precision, frozenset())
     ]
     return list(dict.fromkeys(kinds))
 

@@ -8,14 +8,14 @@ import typer
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.typed import is_typed
 from fer_edge.errors import CheckFailed, UsageError
-from fer_edge.export.formats.registry import format_named, formats
+from fer_edge.export.formats.registry import all_formats, format_named
 
-_SUMMARIES = [one.summary for one in formats().values()]
+_SUMMARIES = [one.summary for one in all_formats().values()]
 
 if TYPE_CHECKING:
     Format: TypeAlias = str
 else:
-    Format = Literal[tuple(formats())]
+    Format = Literal[tuple(all_formats())]
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fer_edge.export.exporter import Export, ExportRequest, export_checkpoint
-    from fer_edge.export.formats.registry import ModelFormat, format_named, formats, register
+    from fer_edge.export.formats.registry import ModelFormat, all_formats, format_named, register
     from fer_edge.export.parity.comparison import Parity, measure_parity
     from fer_edge.export.parity.verification import Verification, VerifyRequest, verify_model
 
@@ -21,7 +21,7 @@ _MODULES = {
     "VerifyRequest": "parity.verification",
     "export_checkpoint": "exporter",
     "format_named": "formats.registry",
-    "formats": "formats.registry",
+    "all_formats": "formats.registry",
     "measure_parity": "parity.comparison",
     "register": "formats.registry",
     "verify_model": "parity.verification",
@@ -33,9 +33,9 @@ __all__ = [
     "Parity",
     "Verification",
     "VerifyRequest",
+    "all_formats",
     "export_checkpoint",
     "format_named",
-    "formats",
     "measure_parity",
     "register",
     "verify_model",

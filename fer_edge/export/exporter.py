@@ -49,7 +49,7 @@ class ExportRequest:
     checkpoint: Path
     """A run folder or a checkpoint file."""
     file_format: str = "onnx"
-    """One of ``formats()``."""
+    """One of ``all_formats()``."""
     precision: str = "fp32"
     raw: bool = False
     """Take normalised faces instead of pixels."""

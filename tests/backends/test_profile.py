@@ -29,4 +29,4 @@ def test_the_median_over_runs_counts_not_one_slow_run():
 
 def test_a_graph_without_preprocessing_has_no_share():
     assert share_before_network(events(("conv", 4))) is None
-    assert preprocessing_share(FIXTURES / "tiny_raw.onnx", np.zeros((1, 1, 48, 48), np.float32), 1) is None
+    assert preprocessing_share(FIXTURES / "tiny_raw.onnx", np.zeros((1, 48, 48, 1), np.uint8), 1) is None

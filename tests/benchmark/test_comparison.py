@@ -12,13 +12,13 @@ def change(new_ms: float, old_ms: float, *, spread: float = 0.01, bound: float =
 
 
 @pytest.mark.parametrize(
-    ("new_ms", "verdict"), [(1.2, "REGRESSION"), (1.05, "slower"), (1.0, "within noise"), (0.8, "faster")]
+    ("new_ms", "result"), [(1.2, "REGRESSION"), (1.05, "slower"), (1.0, "within noise"), (0.8, "faster")]
 )
-def test_verdicts_by_ratio(new_ms, verdict):
+def test_results_by_ratio(new_ms, result):
     found = change(new_ms, 1.0)
-    assert found.changes[0].verdict == verdict
+    assert found.changes[0].result == result
     assert found.changes[0].ratio == pytest.approx(new_ms)
-    assert bool(found.regressions) is (verdict == "REGRESSION")
+    assert bool(found.regressions) is (result == "REGRESSION")
 
 
 def test_a_slowdown_within_the_noise_is_no_regression():

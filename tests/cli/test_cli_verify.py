@@ -101,7 +101,7 @@ def test_a_changed_weight_exits_3(damaged, run_folder):
     assert done.exit_code == 3
     assert "parity FAILED" in done.stdout
     assert "differs from its checkpoint" in done.stderr
-    assert "add --locate to find the layer" in done.stderr
+    assert "add --divergence to find the layer" in done.stderr
 
 
 def test_other_logits_beside_right_probabilities_exit_3(model, run_folder, tmp_path):
@@ -123,10 +123,10 @@ def test_other_logits_beside_right_probabilities_exit_3(model, run_folder, tmp_p
 
 def test_locate_names_the_layer(damaged, run_folder):
     path, layer = damaged
-    done = run("verify", path, "--checkpoint", run_folder, "--locate")
+    done = run("verify", path, "--checkpoint", run_folder, "--divergence")
     assert done.exit_code == 3
-    assert f"Checkpoint and model part at {layer} (" in done.stdout
-    assert "add --locate" not in done.stderr
+    assert f"Checkpoint and model diverge at {layer} (" in done.stdout
+    assert "add --divergence" not in done.stderr
 
 
 def test_locate_of_a_sound_model_finds_nothing(model, run_folder):
@@ -144,19 +144,20 @@ def test_another_checkpoint_than_the_models_fails(model, run_folder, tmp_path):
     assert run("verify", model, "--checkpoint", tmp_path / "other.pt").exit_code == 3
 
 
-def test_accuracy_and_drift_on_given_data(model, run_folder):
+def test_accuracy_and_skew_on_given_data(model, run_folder):
     done = run("verify", model, "--checkpoint", run_folder, "--data", "sample:70", "--drift", "--json")
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     assert report["parity"]["accuracy"]["drop_points"] == 0
-    assert report["drift"]["rows"][0]["preparation"] == "rightly"
+    assert report["skew"]["rows"][0]["preparation"] == "rightly"
+    assert report["drift"] == report["skew"]  # the key of earlier versions
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("model.onnx", ("--drift",), "expected --data with --drift"),
-        ("model.ort", ("--locate",), "expected an .onnx file with --locate"),
+        ("model.onnx", ("--skew",), "expected --data with --skew"),
+        ("model.ort", ("--locate",), "expected an .onnx file with --divergence"),
         ("model.pt2", (), "expected --trust with a pt2 file, because loading one runs the code in it"),
         ("model.h5", (), "expected a model file (.onnx, .ort, .torchscript, .pt2), found '.h5'"),
         ("model.onnx", (), "no such model"),

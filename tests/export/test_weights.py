@@ -3,7 +3,7 @@ import torch
 
 from fer_edge.errors import ModelError
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
-from fer_edge.export.formats.onnx import weights as half_weights
+from fer_edge.export.formats import weights as half_weights
 from fer_edge.export.formats.weights import export_half_weights
 from fer_edge.training.checkpoint import load_classifier, read_checkpoint
 
@@ -45,7 +45,7 @@ def test_a_weight_beyond_float16_is_named(request_of, tiny_run, monkeypatch):
     classifier, info = load_classifier(tiny_run.folder)
     with torch.no_grad():
         next(classifier.parameters()).fill_(1e6)
-    monkeypatch.setattr(half_weights, "load_classifier", lambda _: (classifier, info))
+    monkeypatch.setattr("fer_edge.training.checkpoint.load_classifier", lambda _: (classifier, info))
     with pytest.raises(ModelError, match="expected weights within float16's range, found 1e\\+06"):
         export_half_weights(request_of())
 

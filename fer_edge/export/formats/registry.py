@@ -115,7 +115,7 @@ def unregister(name: str) -> None:
         SUFFIXES.pop(name, None)
 
 
-def formats() -> Mapping[str, ModelFormat]:
+def all_formats() -> Mapping[str, ModelFormat]:
     """Every format by its name, in the order of names."""
     found = {**_built_in(), **_REGISTERED}
     return {name: found[name] for name in sorted(found)}
@@ -133,9 +133,9 @@ def _built_in() -> dict[str, ModelFormat]:
 
 def format_named(name: str) -> ModelFormat:
     """The format called ``name``. Raises UsageError, with those there are, for another."""
-    found = formats().get(name)
+    found = all_formats().get(name)
     if found is None:
-        raise UsageError(f"--format: expected one of {', '.join(formats())}, found {name!r}")
+        raise UsageError(f"--format: expected one of {', '.join(all_formats())}, found {name!r}")
     return found
 
 
@@ -144,10 +144,10 @@ def refuse_combination(model_format: ModelFormat, precision: str, input_kind: st
     if model_format.export is not None:
         return
     if precision not in model_format.precisions:
-        able = [one.name for one in formats().values() if precision in one.precisions and one.export is None]
+        able = [one.name for one in all_formats().values() if precision in one.precisions and one.export is None]
         raise ModelError(f"expected --format {in_words(able)} with --precision {precision}, found {model_format.name}")
     if input_kind not in model_format.input_kinds:
-        able = [one.name for one in formats().values() if input_kind in one.input_kinds]
+        able = [one.name for one in all_formats().values() if input_kind in one.input_kinds]
         raise ModelError(f"expected --format {in_words(able)} with --raw, found {model_format.name}")
     opener = model_format.opened_by
     if opener is None:

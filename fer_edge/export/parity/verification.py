@@ -12,7 +12,7 @@ from fer_edge.backends.registry import format_of, in_words, open_model
 from fer_edge.errors import ModelError
 from fer_edge.export.card.tables import markdown_table
 from fer_edge.export.exporter import JudgingFaces, given_faces, judging_faces, load_reference
-from fer_edge.export.formats.registry import format_named, formats
+from fer_edge.export.formats.registry import all_formats, format_named
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.parity.comparison import Parity, measure_parity
@@ -49,7 +49,7 @@ class VerifyRequest:
         if self.skew and self.data is None:
             raise ModelError("expected --data with --skew: what a mistake costs is measured on labelled faces")
         if self.divergence and not format_named(format_of(self.model)).has_layer_names:
-            able = [one for one in formats().values() if one.has_layer_names]
+            able = [one for one in all_formats().values() if one.has_layer_names]
             suffixes = in_words([one.suffixes[0] for one in able])
             raise ModelError(
                 f"{self.model}: expected an {suffixes} file with --divergence, because other formats lose the layers' "
