@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fer_edge.benchmark.comparison import Comparison
-from fer_edge.benchmark.pictures import draw_latency_against_accuracy, draw_throughput
+from fer_edge.benchmark.plots import plot_latency_against_accuracy, plot_throughput
 from fer_edge.benchmark.report import to_csv, to_markdown
 from fer_edge.benchmark.results import Benchmark
 from fer_edge.errors import MissingExtraError
 from fer_edge.files import write_text
 
-_PICTURES = {"latency": draw_latency_against_accuracy, "throughput": draw_throughput}
+_PICTURES = {"latency": plot_latency_against_accuracy, "throughput": plot_throughput}
 
 
 def output_paths(folder: Path, name: str, json_path: Path | None = None) -> list[Path]:

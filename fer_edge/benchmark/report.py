@@ -17,7 +17,7 @@ Each row ran in its own process with the same thread budget in every pool. Rows 
 order in which no row always follows the same one: in a round {warm_up} untimed runs, then timed ones for
 {budget_ms:.0f} ms, and the next row began when no thread of this one computed any more. Latency is from uint8 pixels
 48x48 in memory to probabilities, each runtime's own preprocessing included. Intervals are 95% bootstrap intervals of
-the median, drawn by rounds and then by runs. Cold start: a fresh process, one image; the interpreter's start, the
+the median, resampled by rounds and then by runs. Cold start: a fresh process, one image; the interpreter's start, the
 imports, loading, the first answer (medians of {cold_starts}; one for torch.compile, whose compiler keeps what it
 made). Memory: the most the process held, over what it held before its imports. OpenVINO runs at a fixed input shape.
 Every sample is in the JSON."""

@@ -15,12 +15,13 @@ import PIL
 from numpy.typing import NDArray
 
 from fer_edge import __version__
+from fer_edge.backends.contract import ModelBackend
+from fer_edge.backends.registry import open_model
 from fer_edge.errors import ModelError, StorageError
 from fer_edge.files import fill_folder, storage_errors
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
 from fer_edge.metadata import PIXELS, ModelMetadata
-from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.model_file import read_model
 
 MANIFEST = "manifest.json"
@@ -62,18 +63,17 @@ def write_kit(model: Path, folder: Path | None = None, *, inputs: Iterable[Vecto
     folder = folder or default_folder(model)
     _refuse_other_content(folder)
     checked = read_model(model)
-    classifier = Classifier.load(model, threads=1)  # one thread: sums are taken in the same order on every machine
-    vectors = [vector for vector in inputs or make_vectors() if _fits(vector, classifier.metadata)]
+    backend = open_model(model, threads=1)  # one thread: sums are taken in the same order on every machine
+    vectors = [vector for vector in inputs or make_vectors() if _fits(vector, backend.metadata)]
     if not vectors:
         raise ModelError(
-            f"{model}: expected a model of 1, 3 or 4 channels, found {classifier.metadata.input.channels}; "
-            "export it again"
+            f"{model}: expected a model of 1, 3 or 4 channels, found {backend.metadata.input.channels}; export it again"
         )
-    entries = [_entry(vector, classifier) for vector in vectors]
-    manifest = _manifest(checked.sha256, classifier, entries)
+    entries = [_entry(vector, backend) for vector in vectors]
+    manifest = _manifest(checked.sha256, backend, entries)
     with fill_folder(folder) as stage:
         for vector, entry in zip(vectors, entries, strict=True):
-            _write_inputs(stage, vector, classifier, entry)
+            _write_inputs(stage, vector, backend, entry)
         (stage / MANIFEST).write_text(_json_text(manifest), encoding="utf-8", errors="backslashreplace", newline="\n")
         (stage / PLAIN_MANIFEST).write_text(
             plain_manifest(manifest), encoding="utf-8", errors="backslashreplace", newline="\n"
@@ -138,14 +138,14 @@ def _fits(vector: Vector, metadata: ModelMetadata) -> bool:
     return metadata.input.kind != PIXELS or vector.pixels.shape[3] in metadata.input.channels
 
 
-def _entry(vector: Vector, classifier: Classifier) -> dict[str, Any]:
-    probabilities, logits = classifier.probabilities_and_logits(vector.pixels)
+def _entry(vector: Vector, backend: ModelBackend) -> dict[str, Any]:
+    probabilities, logits = backend.run(vector.pixels)
     entry: dict[str, Any] = {
         "name": vector.name,
         "about": vector.about,
         "file": f"vectors/{vector.name}.bin",
-        "shape": list(classifier.feed(vector.pixels).shape),
-        "labels": [classifier.metadata.labels[best] for best in probabilities.argmax(axis=1)],
+        "shape": list(backend.prepare(vector.pixels).shape),
+        "labels": [backend.metadata.labels[best] for best in probabilities.argmax(axis=1)],
         "logits": _shortest(logits),
         "probabilities": _shortest(probabilities),
     }
@@ -153,15 +153,15 @@ def _entry(vector: Vector, classifier: Classifier) -> dict[str, Any]:
         entry["image"] = {
             "file": f"images/{vector.name}{vector.image.suffix}",
             "decoded_by": f"Pillow {PIL.__version__}",
-            "pixels": f"vectors/{vector.name}.pixels" if classifier.metadata.input.kind != PIXELS else entry["file"],
+            "pixels": f"vectors/{vector.name}.pixels" if backend.metadata.input.kind != PIXELS else entry["file"],
             "shape": list(vector.pixels.shape[1:]),
             "max_mean_level_difference": vector.image.max_mean_level_difference,
         }
     return entry
 
 
-def _write_inputs(stage: Path, vector: Vector, classifier: Classifier, entry: dict[str, Any]) -> None:
-    _write(stage / entry["file"], _bytes_of(classifier.feed(vector.pixels)))
+def _write_inputs(stage: Path, vector: Vector, backend: ModelBackend, entry: dict[str, Any]) -> None:
+    _write(stage / entry["file"], _bytes_of(backend.prepare(vector.pixels)))
     if vector.image is not None:
         _write(stage / entry["image"]["file"], vector.image.data)
         _write(stage / entry["image"]["pixels"], _bytes_of(vector.pixels))
@@ -182,13 +182,13 @@ def _shortest(rows: NDArray[np.float32]) -> list[list[float]]:
     return [[float(str(value)) for value in row] for row in rows]
 
 
-def _manifest(sha256: str, classifier: Classifier, entries: list[dict[str, Any]]) -> dict[str, Any]:
-    metadata = classifier.metadata
+def _manifest(sha256: str, backend: ModelBackend, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    metadata = backend.metadata
     tolerance = GOLDEN_TOLERANCES[metadata.precision]
     return {
         "kit": KIT_FORMAT,
         "model": {
-            "file": classifier.path.name,
+            "file": backend.path.name,
             "name": metadata.name,
             "sha256": sha256,
             "precision": metadata.precision,

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from fer_edge.backends import backends, open_model  # after the skip
 from fer_edge.backends import registry as backend_registry
-from fer_edge.benchmark.pictures import _colour
+from fer_edge.benchmark.plots import _colour
 from fer_edge.benchmark.results import RowResult
 from fer_edge.benchmark.rows import Row
 from fer_edge.errors import ModelError

@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
 
+from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.data.faces import FaceSet
 from fer_edge.data.leaks import leaked
 from fer_edge.errors import DataError, ModelError
@@ -92,7 +92,7 @@ def test_the_card_states_what_the_model_is_worth(report):
 def test_the_figures_are_those_of_the_published_file(report, tiny_run):
     faces = tiny_run.faces.validation
     model = with_preprocessing(report.quantised.network, 48, tiny_run.reference.mean, tiny_run.reference.std)
-    session = onnxruntime.InferenceSession(model.SerializeToString())
+    session = graph_session(model.SerializeToString())
     (answers,) = session.run(["probabilities"], {"image": faces.faces[..., np.newaxis]})
     published = evaluate_probabilities(answers / answers.sum(axis=1, keepdims=True), faces.labels)
     assert report.int8.calibration_error == pytest.approx(published.calibration_error, abs=1e-5)

@@ -3,7 +3,7 @@ import pytest
 from made_results import made_result, made_row
 from PIL import Image
 
-from fer_edge.benchmark.pictures import draw_latency_against_accuracy, draw_throughput
+from fer_edge.benchmark.plots import plot_latency_against_accuracy, plot_throughput
 
 ROWS = [
     made_result(made_row(runtime, precision, batch), batch * speed, accuracy=accuracy)
@@ -16,7 +16,7 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("draw", [draw_latency_against_accuracy, draw_throughput])
+@pytest.mark.parametrize("draw", [plot_latency_against_accuracy, plot_throughput])
 def test_a_picture_is_drawn_with_something_in_it(draw, tmp_path):
     pytest.importorskip("matplotlib")
     path = tmp_path / "picture.png"
@@ -34,7 +34,7 @@ def test_two_networks_in_one_runtime_have_different_markers(tmp_path):
             made_result(made_row("onnxruntime", "int8", 1, network=network), speed, accuracy=0.6)
             for network, speed in zip(networks, (1.0, 2.0), strict=True)
         ]
-        draw_latency_against_accuracy(rows, tmp_path / "picture.png")
+        plot_latency_against_accuracy(rows, tmp_path / "picture.png")
         pixels = np.asarray(Image.open(tmp_path / "picture.png").convert("RGB")).astype(int)
         return int((np.abs(pixels - (0x3B, 0x6E, 0xA8)).sum(axis=2) < 40).sum())
 
@@ -43,6 +43,6 @@ def test_two_networks_in_one_runtime_have_different_markers(tmp_path):
 
 def test_nothing_is_drawn_of_what_was_not_measured(tmp_path):
     path = tmp_path / "picture.png"
-    assert draw_latency_against_accuracy([made_result(made_row(), 1.0)], path) is None
-    assert draw_throughput([one for one in ROWS if one.row.batch == 1], path) is None
+    assert plot_latency_against_accuracy([made_result(made_row(), 1.0)], path) is None
+    assert plot_throughput([one for one in ROWS if one.row.batch == 1], path) is None
     assert not path.exists()

@@ -1,4 +1,4 @@
-"""Two pictures: latency against accuracy, and throughput against batch size."""
+"""Two plots: latency against accuracy, and throughput against batch size."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,10 +18,10 @@ _FILLS: tuple[_Fill, ...] = ("full", "none", "left", "bottom")
 """How the markers of one network after another are filled."""
 
 
-def draw_latency_against_accuracy(results: Sequence[RowResult], path: Path) -> str | None:
-    """Draw the rows of the smallest batch and number of threads to ``path`` (PNG); its caption.
+def plot_latency_against_accuracy(results: Sequence[RowResult], path: Path) -> str | None:
+    """Plot the rows of the smallest batch and number of threads to ``path`` (PNG); its caption.
 
-    None, and nothing is drawn, where no accuracy was measured. Raises MissingExtraError without matplotlib.
+    None, and nothing is plotted, where no accuracy was measured. Raises MissingExtraError without matplotlib.
     """
     judged = [one for one in results if one.accuracy is not None]
     if not judged:
@@ -56,10 +56,10 @@ def draw_latency_against_accuracy(results: Sequence[RowResult], path: Path) -> s
     return caption
 
 
-def draw_throughput(results: Sequence[RowResult], path: Path) -> str | None:
-    """Draw images/s against batch size to ``path`` (PNG), one panel for each number of threads; its caption.
+def plot_throughput(results: Sequence[RowResult], path: Path) -> str | None:
+    """Plot images/s against batch size to ``path`` (PNG), one panel for each number of threads; its caption.
 
-    None, and nothing is drawn, where only one batch size was timed. Raises MissingExtraError without matplotlib.
+    None, and nothing is plotted, where only one batch size was timed. Raises MissingExtraError without matplotlib.
     """
     batches = sorted({one.row.batch for one in results})
     if len(batches) < 2:
