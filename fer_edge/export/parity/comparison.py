@@ -322,7 +322,8 @@ def _failures(
             f"found {agreeing / decided:.1%}"
         )
     if accuracy is not None and not accuracy.drop_points <= allowed_drop:
+        advice = "" if tolerance is TOLERANCES["fp32"] else "; raise --max-drop, or stay with fp32"
         yield (
             f"expected to lose at most {allowed_drop:g} points of accuracy on {accuracy.faces} faces, "
-            f"found {accuracy.drop_points:.2f}; raise --max-drop, or stay with fp32"
+            f"found {accuracy.drop_points:.2f}{advice}"
         )
