@@ -15,8 +15,8 @@ import onnxruntime
 
 from fer_edge.errors import ModelError, ProviderError
 from fer_edge.metadata import METADATA_KEY, PIXELS, ModelMetadata, TensorContract
-from fer_edge.runtime.model_file import ModelFile
 from fer_edge.runtime.machine import cpuinfo, saturates_int8
+from fer_edge.runtime.model_file import ModelFile
 from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
 
 MIN_CUDA_NODE_SHARE = 0.5
