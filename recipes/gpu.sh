@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every shipped model on one GPU, in three stages of under ten minutes (measured sizes: see recipes/README.md):
+# Every shipped model on one GPU, in three stages of under ten minutes (times: recipes/README.md):
 #
 #     recipes/gpu.sh 1    three teachers, at once
 #     recipes/gpu.sh 2    fer-resnet18, fer-tiny and ferplus-resnet18 learn from them, at once

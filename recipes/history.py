@@ -1,4 +1,4 @@
-"""The training runs behind the shipped models, from recipes/history.csv: a table, or the commands that repeat them.
+"""The training runs behind the models of version 0.1.0 and before, from recipes/history.csv: a table, or the commands that repeat them.
 
 python recipes/history.py                # writes recipes/history.md
 python recipes/history.py --names        # the runs, in an order in which they can be trained
@@ -16,7 +16,10 @@ FIRST_SETTING = "teacher"
 """In history.csv, the columns before this one are results; from it on to the first INT8 column they are settings."""
 
 HEAD = """\
-# The runs behind the shipped models
+# The runs behind the first models
+
+The faces are those of the popular folder: equalised pixels, FER-2013's labels alone. The models that are shipped now were
+trained otherwise ([README.md](README.md)).
 
 Written by `python recipes/history.py` from [history.csv](history.csv), which has every setting and every figure in
 full; [epochs.csv](epochs.csv) has loss, accuracy and learning rate of every epoch. Both were collected from the run
@@ -31,7 +34,7 @@ PublicTest. That is the last epoch or within 0.12 points of it.
 """
 
 AFTER_RESULTS = """
-`fer-resnet18` is shipped as the model of that name, `fer-tiny-fourth` as `fer-tiny`. While they were the newest of
+`fer-resnet18` was shipped as the model of that name, `fer-tiny-fourth` as `fer-tiny`. While they were the newest of
 their kind, `fer-resnet18-third` and `fer-resnet18-sixth` were called `fer-resnet18`, and `fer-tiny-second` was called
 `tiny-second-cycle`.
 
@@ -44,8 +47,8 @@ Several runs in *starts from* mean: from the mean of their weights. *lr* is the 
 
 The same in all runs: {same}.
 
-To repeat one: `python recipes/history.py --command RUN` prints its command; `recipes/train_all.sh` runs them all, about
-10 hours on one CPU core.
+To repeat one: `python recipes/history.py --command RUN` prints its command; in this order they take about 10 hours on
+one CPU core.
 """
 
 

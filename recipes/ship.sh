@@ -1,28 +1,20 @@
 #!/usr/bin/env bash
-# From a finished run to the model that it becomes:
+# From the weights that recipes/gpu.sh brought back (exported/NAME.pt) to the INT8 models that are shipped:
 #
-#     recipes/ship.sh runs/RUN [NAME]
+#     ORIGINAL=/tmp/fer2013-original POPULAR=/tmp/fer2013 recipes/ship.sh
 #
-# NAME is the model's, by default the run's. Beside what recipes/keep.sh keeps: exported/NAME.pt (float16 weights, from
-# which everything below is made), exported/NAME-int8.onnx with its cards, and the evaluations of the INT8 model on
-# PublicTest.
+# ORIGINAL is FER-2013 in FER+'s layout, its own pixels with the votes; POPULAR is the folder of equalised JPEG files that
+# most people download. Weights keep to 7 bits (--target x86), so that a file answers the same on any x86 processor.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
-data=${DATA:-fer2013}
-run=${1:?expected the run folder of a trained model, found none: recipes/ship.sh runs/RUN [NAME]}
-run=${run%/}
-recipe=recipes/$(basename "$run")
-name=${2:-$(basename "$run")}
-weights=exported/$name.pt
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+original=${ORIGINAL:?expected FER-2013 in the layout of FER+, found none: ORIGINAL=PATH recipes/ship.sh}
 
-"$python" cli.py export --checkpoint "$run/checkpoints/last.pt" --name "$name" --format weights --data "$data"
-"$python" cli.py export --checkpoint "$weights" --precision int8 --data "$data"
-mkdir -p "$recipe"
-for views in none flip ten-crop; do
-    "$python" cli.py evaluate --model "exported/$name-int8.onnx" --augmentation "$views" --data "$data" --out "$scratch"
-    cp "$scratch/evaluation-validation.json" "$recipe/evaluation-int8-$views.json"
+for name in fer-resnet18 fer-tiny ferplus-resnet18; do
+    model=exported/$name-int8.onnx
+    "$python" cli.py export --checkpoint "exported/$name.pt" --name "$name-int8" --precision int8 --target x86 --data "$original"
+    "$python" cli.py evaluate --model "$model" --data "$original" --json > "recipes/$name/evaluation-int8-original.json"
+    if [ -n "${POPULAR:-}" ] && [ "$name" != ferplus-resnet18 ]; then
+        "$python" cli.py evaluate --model "$model" --data "$POPULAR" --json > "recipes/$name/evaluation-int8-equalised.json"
+    fi
 done
-recipes/keep.sh "$run"
