@@ -162,19 +162,3 @@ def class_map(source: LabelSet, target: LabelSet) -> tuple[int | None, ...]:
     """For each class of ``source`` the index of the same class of ``target``, or None where it has none (contempt)."""
     resolved = (target.resolve(name) for name in source.names)
     return tuple(None if name is None else target.index(name) for name in resolved)
-
-
-# What is left of the time when there was one label set; each goes when its last user has moved to LabelSet.
-EXPRESSIONS: tuple[str, ...] = FER2013.names
-NUM_EXPRESSIONS = len(FER2013)
-CSV_EXPRESSIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-ALIASES = FER2013.aliases
-expression_named = FER2013.resolve
-label_of = FER2013.index
-
-
-def label_of_csv_code(code: int) -> int:
-    """Index in EXPRESSIONS of class ``code`` of ``fer2013.csv``, mapped by name. Raises IndexError outside 0-6."""
-    if not 0 <= code < len(CSV_EXPRESSIONS):
-        raise IndexError(code)
-    return label_of(CSV_EXPRESSIONS[code])

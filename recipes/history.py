@@ -1,4 +1,4 @@
-"""The training runs behind the models of version 0.1.0 and before, from recipes/history.csv: a table, or the commands that repeat them.
+"""The training runs behind version 0.1.0 and before, from recipes/history.csv: a table, or the commands to repeat them.
 
 python recipes/history.py                # writes recipes/history.md
 python recipes/history.py --names        # the runs, in an order in which they can be trained
@@ -18,8 +18,8 @@ FIRST_SETTING = "teacher"
 HEAD = """\
 # The runs behind the first models
 
-The faces are those of the popular folder: equalised pixels, FER-2013's labels alone. The models that are shipped now were
-trained otherwise ([README.md](README.md)).
+The faces are those of the popular folder: equalised pixels, FER-2013's labels alone. The models that are shipped now
+were trained otherwise ([README.md](README.md)).
 
 Written by `python recipes/history.py` from [history.csv](history.csv), which has every setting and every figure in
 full; [epochs.csv](epochs.csv) has loss, accuracy and learning rate of every epoch. Both were collected from the run

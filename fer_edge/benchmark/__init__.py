@@ -1,1 +1,39 @@
-"""What to deploy: latency, throughput, memory and accuracy of models and baselines, measured side by side."""
+"""What to deploy: latency, throughput, memory and accuracy of models and baselines, measured side by side.
+
+Public names load when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fer_edge.benchmark.comparison import Comparison, compare_benchmarks
+    from fer_edge.benchmark.recommendation import recommend
+    from fer_edge.benchmark.request import BenchmarkRequest
+    from fer_edge.benchmark.results import Benchmark, RowResult
+    from fer_edge.benchmark.run import run_benchmark
+
+_MODULES = {
+    "Benchmark": "results",
+    "BenchmarkRequest": "request",
+    "Comparison": "comparison",
+    "RowResult": "results",
+    "compare_benchmarks": "comparison",
+    "recommend": "recommendation",
+    "run_benchmark": "run",
+}
+__all__ = [
+    "Benchmark",
+    "BenchmarkRequest",
+    "Comparison",
+    "RowResult",
+    "compare_benchmarks",
+    "recommend",
+    "run_benchmark",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -106,12 +106,12 @@ class Canvas:
 
 def circle(centre: Sequence[float], radius: float | tuple[float, float]) -> np.ndarray:
     """Points (24, 2) of a circle, or of an ellipse where ``radius`` is a pair."""
-    return _CIRCLE * radius + np.asarray(centre)
+    return np.asarray(_CIRCLE * radius + np.asarray(centre))
 
 
 def curve(*controls: tuple[float, float], count: int = 12) -> np.ndarray:
     """Points (count, 2) of the Bezier curve with three or four ``controls``."""
-    return _bernstein(count, len(controls) - 1) @ np.array(controls)
+    return np.asarray(_bernstein(count, len(controls) - 1) @ np.array(controls))
 
 
 @cache

@@ -175,4 +175,4 @@ def _photograph(pixels: np.ndarray, generator: np.random.Generator) -> np.ndarra
     brightness = generator.normal(0, 14)
     noise = generator.standard_normal(pixels.shape, dtype=np.float32) * generator.uniform(1, 8)
     exposed = 128 + contrast * (pixels * light - 128) + brightness + noise
-    return np.clip(np.rint(exposed), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(exposed), 0, 255).astype(np.uint8))

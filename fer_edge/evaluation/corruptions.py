@@ -51,7 +51,7 @@ def equalise(faces: np.ndarray) -> np.ndarray:
 
 def change_gamma(faces: np.ndarray, exponent: float) -> np.ndarray:
     """Raise pixels of 0 to 1 to ``exponent``."""
-    return _rounded(255 * (np.arange(256) / 255) ** exponent)[faces]
+    return np.asarray(_rounded(255 * (np.arange(256) / 255) ** exponent)[faces])
 
 
 def lower_contrast(faces: np.ndarray, fraction: float) -> np.ndarray:
@@ -111,4 +111,4 @@ def _each(faces: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> np
 
 
 def _rounded(levels: np.ndarray) -> np.ndarray:
-    return np.rint(levels).clip(0, 255).astype(np.uint8)
+    return np.asarray(np.rint(levels).clip(0, 255).astype(np.uint8))

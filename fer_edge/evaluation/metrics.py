@@ -20,7 +20,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities float64 (N, C) of logits (N, C), in float64 and shifted by each row's maximum: never overflows."""
     wide = np.asarray(logits, dtype=np.float64)
     exponentials = np.exp(wide - wide.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,6 @@ class Metrics:
     def calibration_error(self) -> float:
         """Expected calibration error (see CalibrationBins.expected_error)."""
         return self.calibration.expected_error
-
-    @property
-    def expressions(self) -> tuple[ClassMetrics, ...]:
-        """``classes``, by its name of before issue 17."""
-        return self.classes
 
     def to_dict(self, labels: LabelSet) -> dict[str, Any]:
         """The same figures as plain numbers, lists and dicts, ready for JSON; ``labels`` are those of the classes."""

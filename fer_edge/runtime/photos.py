@@ -110,7 +110,7 @@ def is_face_crop(pixels: NDArray[np.uint8]) -> bool:
     """Whether an image uint8 (H, W, C) looks like a face of a data set: no side above MAX_AUTO_CROP_SIDE, and square
     but for SQUARE_TOLERANCE. Below 48 pixels too: a scene as small as that shows no face."""
     longer, shorter = max(pixels.shape[:2]), min(pixels.shape[:2])
-    return longer <= MAX_AUTO_CROP_SIDE and longer - shorter <= SQUARE_TOLERANCE * longer
+    return bool(longer <= MAX_AUTO_CROP_SIDE and longer - shorter <= SQUARE_TOLERANCE * longer)
 
 
 def score_photos(

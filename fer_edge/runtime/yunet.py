@@ -76,7 +76,7 @@ def overlaps(box: NDArray[np.floating], boxes: NDArray[np.floating]) -> NDArray[
     end = np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
     shared = np.prod(np.clip(end - start, 0, None), axis=1)
     union = box[2] * box[3] + boxes[:, 2] * boxes[:, 3] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
 
 
 def _decode_grid(outputs: Mapping[str, NDArray[np.float32]], stride: int, width: int, min_score: float) -> Candidates:

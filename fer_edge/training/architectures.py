@@ -202,7 +202,8 @@ def _basic_block(inputs: int, outputs: int, stride: int) -> nn.Module:
     shortcut = None
     if stride != 1 or inputs != outputs:
         shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-    return models.resnet.BasicBlock(inputs, outputs, stride, shortcut)
+    block: nn.Module = models.resnet.BasicBlock(inputs, outputs, stride, shortcut)
+    return block
 
 
 @register("resnet10_half")

@@ -146,7 +146,7 @@ def imagenet_weights(architecture: Architecture, *, timeout_s: float = DOWNLOAD_
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The state dict in ``path``, loaded as data only (no code runs). Raises TrainingError."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged zip, pickle with code, not a torch file: torch raises many kinds
         raise TrainingError(
             f"--weights {path}: expected a torchvision state dict or a checkpoint, found a damaged file, another kind, "

@@ -64,7 +64,7 @@ def test_the_format_shows_up_with_its_backend(diffs: list[str], backend: ModuleT
         registry.refuse_combination(found, "int8", "pixels")
     finally:
         registry.unregister(found.name)
-    assert "onnx-gzip" not in registry.formats()
+    assert "onnx-gzip" not in registry.all_formats()
 
 
 def test_the_architecture_is_built_for_any_number_of_classes(diffs: list[str]) -> None:

@@ -14,6 +14,6 @@ def halve(network: onnx.ModelProto) -> onnx.ModelProto:
 
     copy = onnx.ModelProto()
     copy.CopyFrom(network)
-    half = convert_float_to_float16(copy, keep_io_types=[FACES, LOGITS])
+    half: onnx.ModelProto = convert_float_to_float16(copy, keep_io_types=[FACES, LOGITS])
     half.ir_version = network.ir_version
     return half

@@ -105,7 +105,7 @@ def make_photos(faces: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[n
     share = rng.random((len(faces), 1, 1, 1))
     light = share * _WARM + (1 - share) * _COOL
     grain = rng.normal(0, GRAIN, (*large.shape[:3], 3))
-    return np.clip(np.rint(large * light + grain), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(large * light + grain), 0, 255).astype(np.uint8))
 
 
 def preparations(reference: PixelsToProbabilities) -> dict[str, Callable[[Tensor], Tensor]]:

@@ -78,7 +78,7 @@ def check(model: Path, provider: str) -> str:
 
 def default_model() -> Path:
     """The kit's model, which is looked for in the kit and beside it."""
-    name = json.loads((KIT / "manifest.json").read_text(encoding="utf-8"))["model"]["file"]
+    name: str = json.loads((KIT / "manifest.json").read_text(encoding="utf-8"))["model"]["file"]
     return KIT / name if (KIT / name).exists() else KIT.parent / name
 
 
