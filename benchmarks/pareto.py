@@ -30,8 +30,9 @@ from fer_edge.export.quantization.timing import time_alternately
 from fer_edge.runtime.model_file import read_model
 from fer_edge.training.config import AugmentConfig, TrainConfig
 from fer_edge.training.hardware import describe_machine
+from fer_edge.training.preparation import DataRequest
 from fer_edge.training.run_folder import RunFolder
-from fer_edge.training.train import DataRequest, resume, train
+from fer_edge.training.trainer import resume, train
 
 SETTINGS = TrainConfig(
     weights="none",

@@ -32,10 +32,10 @@ from fer_edge.training.checkpoint import classifier_from_config
 from fer_edge.training.config import TrainConfig
 from fer_edge.training.hardware import describe_machine, resolve
 from fer_edge.training.inference import predict_logits
-from fer_edge.training.one_cycle import OneCycle
 from fer_edge.training.optimizer import build_optimizer, build_schedule
+from fer_edge.training.preparation import build_for_training
 from fer_edge.training.signals import StopSignals
-from fer_edge.training.train import build_for_training
+from fer_edge.training.trainer import Trainer
 
 from torchvision import datasets, transforms  # isort: skip  # after fer_edge.training, which makes it importable
 
@@ -92,33 +92,33 @@ class TutorialLoop:
 
 
 class ProjectLoop:
-    """(b): this project's own ``OneCycle``, its steps unchanged."""
+    """(b): this project's own ``Trainer``, its steps unchanged."""
 
     def __init__(self, data: FaceData, config: TrainConfig) -> None:
         self.config = config
         classifier, record = build_for_training(config, data)
-        self.cycle = OneCycle(classifier, data, record)
+        self.trainer = Trainer(classifier, data, record)
         self.batch_s = self.step_s = 0.0
         self.epochs_done = 0
 
     def epoch(self) -> Iterator[None]:
         """One epoch, yielding after each step; counts the time that data and augmentation take."""
-        self.cycle.classifier.train()
+        self.trainer.classifier.train()
         signals = StopSignals()
-        for position in range(self.cycle.batches.num_steps):
+        for position in range(self.trainer.batches.num_steps):
             started = time.perf_counter()
-            batch = self.cycle.batches.batch(self.epochs_done, position)
+            batch = self.trainer.batches.batch(self.epochs_done, position)
             if self.config.device != "cpu":
                 torch.cuda.synchronize()
             self.batch_s += time.perf_counter() - started
-            self.cycle._step(batch, signals)
+            self.trainer._step(batch, signals)
             self.step_s += time.perf_counter() - started
             yield
         self.epochs_done += 1
 
     def accuracy(self, faces: FaceSet) -> float:
         """Accuracy of the averaged weights, as ``train`` validates."""
-        return self.cycle.validate().accuracy
+        return self.trainer.validate().accuracy
 
 
 def timed_images_per_second(loop: TutorialLoop | ProjectLoop, steps: int, warmup: int) -> float:

@@ -2,69 +2,58 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.cli.settings import config_from, with_settings
 from fer_edge.cli.tables import result_table
-from fer_edge.training.config import Optimizer, Stem, TrainConfig
+from fer_edge.cli.typed import Labels, Votes
+from fer_edge.labels import AUTO
+from fer_edge.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from fer_edge.training.tune import SearchResult
 
-_DEFAULT = TrainConfig()
 _SEARCHED = ("max_lr", "weight_decay", "batch_size", "augment_strength")
+_OF_ONE_RUN = ("save_interval", "tensorboard")
 
 
+@with_settings(leave_out=(*_SEARCHED, *_OF_ONE_RUN), defaults={"epochs": 4})
 def tune(
+    context: typer.Context,
     data: Annotated[
         str | None,
-        typer.Option(help="Folder or CSV of labelled faces, or 'sample' for drawn ones. [default: fer2013/ here]"),
+        typer.Option(help="Folder or CSV of labelled faces, or 'sample' for synthetic ones. [default: fer2013/ here]"),
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Finished trials in all; earlier sessions' count.")] = 20,
-    epochs: Annotated[int, typer.Option(help="Passes over the faces in each trial.")] = 4,
     storage: Annotated[Path, typer.Option(help="SQLite file that keeps every trial.")] = Path("runs/tune.db"),
     study: Annotated[
         str | None, typer.Option(help="Name of the search; one that exists is gone on with. [default: architecture]")
     ] = None,
     timeout: Annotated[float | None, typer.Option(min=0, help="Minutes after which no trial begins.")] = None,
-    architecture: Annotated[
-        str, typer.Option(help="resnet18, vgg, inception, mobilenet_v3_small or tiny.")
-    ] = _DEFAULT.architecture,
-    stem: Annotated[Stem, typer.Option(help="ResNet18's first layers.")] = _DEFAULT.stem,
-    weights: Annotated[str, typer.Option(help="auto, imagenet, none, or a torchvision state dict.")] = _DEFAULT.weights,
-    optimizer: Annotated[Optimizer, typer.Option(help="Sets the range of learning rates too.")] = _DEFAULT.optimizer,
     drop_leaks: Annotated[
         bool, typer.Option(help="Leave out validation faces that are byte-identical to a training face.")
     ] = False,
     skip_bad: Annotated[bool, typer.Option(help="Go on without files and rows that cannot be read.")] = False,
-    seed: Annotated[int, typer.Option(help="Seeds the search and every trial.")] = _DEFAULT.seed,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = _DEFAULT.device,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 is torch's choice.")] = _DEFAULT.threads,
+    labels: Labels = AUTO,
+    votes: Votes = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    **settings: Any,
 ) -> None:
     """Search learning rate, weight decay, batch size and augmentation strength by short runs, judged on validation.
 
     Needs the extra 'tune' (optuna). Ctrl-C keeps what is finished; the same command goes on.
     Example: `python cli.py tune --data sample --architecture tiny --trials 10`
     """
-    config = TrainConfig(
-        architecture=architecture,
-        stem=stem,
-        weights=weights,
-        optimizer=optimizer,
-        epochs=epochs,
-        seed=seed,
-        device=device,
-        threads=threads,
-    )
+    config = config_from(context, TrainConfig(epochs=settings["epochs"]))
 
-    from fer_edge.training.train import DataRequest
+    from fer_edge.training.preparation import DataRequest
     from fer_edge.training.tune import Search, search
 
-    request = DataRequest(data, skip_bad=skip_bad, drop_leaks=drop_leaks)
-    done = search(Search(config, request, storage, study or architecture, trials, timeout), note)
+    request = DataRequest(data, skip_bad, drop_leaks, labels, None if votes is None else str(votes))
+    done = search(Search(config, request, storage, study or config.architecture, trials, timeout), note)
     if json_output:
         result_json({**asdict(done), "storage": str(storage)})
     else:

@@ -144,13 +144,18 @@ class FaceData:
 
         ``order``: the train and validation faces as they follow each other. ``validation``: the validation faces,
         whatever their order. ``pool``: the train and validation faces together, whatever their split and order.
+        ``votes``: those of the train and validation faces in their order, where there are any.
         """
         train, validation = self._labelled(self.train), self._labelled(self.validation)
-        return {
+        found = {
             "order": self._digest([*train, b"validation", *validation]),
             "validation": self._digest(sorted(validation)),
             "pool": self._digest(sorted(train + validation)),
         }
+        votes = [faces.votes for faces in (self.train, self.validation) if faces.votes is not None]
+        if votes:
+            found["votes"] = hashlib.sha256(np.concatenate(votes).tobytes()).hexdigest()
+        return found
 
     def _labelled(self, faces: FaceSet) -> list[bytes]:
         return faces.labelled_digests(1 if len(self.labels) < 256 else 2)

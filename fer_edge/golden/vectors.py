@@ -1,4 +1,4 @@
-"""The inputs of a kit: drawn faces, noise and image files in the shapes that apps get wrong. No photo of anyone."""
+"""The inputs of a kit: synthetic faces, noise and image files in the shapes that apps get wrong. No photo of anyone."""
 
 import io
 from collections.abc import Iterator
@@ -103,12 +103,12 @@ def _file(name: str, about: str, pixels: NDArray[np.uint8], **options: object) -
 
 
 def _faces(indices: range) -> NDArray[np.uint8]:
-    """Drawn faces, uint8 (N, 48, 48)."""
+    """Synthetic faces, uint8 (N, 48, 48)."""
     return np.stack([synthetic_face(index, seed=SEED) for index in indices])
 
 
 def _photos(indices: range, width: int, height: int) -> NDArray[np.uint8]:
-    """Drawn faces enlarged and tinted, uint8 (N, height, width, 3)."""
+    """Synthetic faces enlarged and tinted, uint8 (N, height, width, 3)."""
     grey = np.stack([_resized(face, width, height) for face in _faces(indices)]).astype(np.float32)
     return np.asarray(np.rint(grey[..., np.newaxis] * _LAMP_LIGHT), np.uint8)
 

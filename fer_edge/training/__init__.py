@@ -1,1 +1,55 @@
-"""The PyTorch side: architectures, fit_one_cycle, checkpoints. The package itself imports no torch."""
+"""The PyTorch side: architectures, the trainer, checkpoints.
+
+Public names load when they are first used: most need torch, the settings do not.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fer_edge.training.architectures import build_classifier, register
+    from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
+    from fer_edge.training.classifier import FacialExpressionClassifier
+    from fer_edge.training.config import AugmentConfig, TrainConfig
+    from fer_edge.training.preparation import DataRequest, build_for_training
+    from fer_edge.training.presets import preset_named
+    from fer_edge.training.trainer import Trainer, TrainResult, resume, train
+
+_MODULES = {
+    "AugmentConfig": "config",
+    "CheckpointInfo": "checkpoint",
+    "DataRequest": "preparation",
+    "FacialExpressionClassifier": "classifier",
+    "TrainConfig": "config",
+    "TrainResult": "trainer",
+    "Trainer": "trainer",
+    "build_classifier": "architectures",
+    "build_for_training": "preparation",
+    "load_classifier": "checkpoint",
+    "preset_named": "presets",
+    "register": "architectures",
+    "resume": "trainer",
+    "train": "trainer",
+}
+__all__ = [
+    "AugmentConfig",
+    "CheckpointInfo",
+    "DataRequest",
+    "FacialExpressionClassifier",
+    "TrainConfig",
+    "TrainResult",
+    "Trainer",
+    "build_classifier",
+    "build_for_training",
+    "load_classifier",
+    "preset_named",
+    "register",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

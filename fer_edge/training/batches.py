@@ -29,7 +29,7 @@ class TrainingBatches:
         config: batch size over all processes, augmentation, mixup and seed.
         mean, std: of pixel / 255 over the training split.
         device: where the faces live and are augmented.
-        taught: the teachers' probabilities for each training face, float32 (N, K), or None without teachers.
+        soft_targets: the teachers' probabilities for each training face, float32 (N, K), or None without teachers.
         processes: who takes part. Raises TrainingError unless the batch size divides by their number.
     """
 
@@ -42,12 +42,12 @@ class TrainingBatches:
         std: float,
         device: torch.device,
         processes: Processes,
-        taught: Tensor | None = None,
+        soft_targets: Tensor | None = None,
     ) -> None:
         _check_batch_size(config.batch_size, len(faces), processes.count)
         self._faces = torch.from_numpy(faces.faces).to(device)  # uint8 (N, S, S)
         self._labels = torch.from_numpy(faces.labels).to(device)  # int64 (N,)
-        self._taught = None if taught is None else taught.to(device)
+        self._taught = None if soft_targets is None else soft_targets.to(device)
         self._votes = torch.from_numpy(probability(votes_of(faces))).to(device) if "votes" in config.heads else None
         self._config, self._mean, self._std, self._device = config, mean, std, device
         self.batch_size = min(config.batch_size, len(faces) // processes.count * processes.count)
@@ -74,17 +74,17 @@ class TrainingBatches:
         faces = augment(pixels, variations, self._mean, self._std, side)
         if self._config.channels_last:
             faces = faces.contiguous(memory_format=torch.channels_last)
-        taught = None if self._taught is None else self._taught[indices]
+        soft_targets = None if self._taught is None else self._taught[indices]
         votes = None if self._votes is None else self._votes[indices]
         if self._config.mixup == 0:
-            return Batch(faces, labels, taught=taught, votes=votes)
+            return Batch(faces, labels, soft_targets=soft_targets, votes=votes)
         # Each face is blended with its mirror place in the batch: the order is random already (Zhang et al. 2018).
         mix = float(generator.beta(self._config.mixup, self._config.mixup))
-        if taught is not None:
-            taught = taught.lerp(taught.flip(0), 1 - mix)
+        if soft_targets is not None:
+            soft_targets = soft_targets.lerp(soft_targets.flip(0), 1 - mix)
         if votes is not None:
             votes = votes.lerp(votes.flip(0), 1 - mix)
-        return Batch(faces.lerp(faces.flip(0), 1 - mix), labels, labels.flip(0), mix, taught, votes)
+        return Batch(faces.lerp(faces.flip(0), 1 - mix), labels, labels.flip(0), mix, soft_targets, votes)
 
     def _epoch_order(self, epoch: int) -> Tensor:
         if self._order is None or self._order[0] != epoch:

@@ -44,7 +44,7 @@ class CheckpointInfo:
     """Where the first weights came from, in words."""
     training_fingerprints: dict[str, str] = field(default_factory=dict)
     """Those of ``FaceData``; empty in checkpoints of versions before it."""
-    taught_digest: str = ""
+    teacher_digest: str = ""
     """SHA-256 in hexadecimal of the teachers' answers; empty without a teacher."""
     skip_bad: bool = False
     """Whether files and rows that cannot be read were left out."""
@@ -52,6 +52,8 @@ class CheckpointInfo:
     """Whether validation and test faces that are in an earlier split were left out."""
     data_labels: str = AUTO
     """The label set of the training data, as ``load_faces`` takes it."""
+    data_votes: str | None = None
+    """Absolute path of the table of votes that was named for them; None where none was."""
     versions: dict[str, str] = field(default_factory=dict)
     machine: str = ""
     heads: tuple[Head, ...] = LABELS_ALONE
@@ -102,6 +104,8 @@ class CheckpointInfo:
     def from_dict(cls, values: Mapping[str, Any], path: Path = Path()) -> "CheckpointInfo":
         """What ``to_dict`` gave, now or before there were heads. Raises KeyError, TypeError or a FerEdgeError else."""
         values = dict(values)
+        if "taught_digest" in values:  # its former name
+            values["teacher_digest"] = values.pop("taught_digest")
         if "labels" in values:  # before there were heads
             values["heads"] = (Head("labels", label_set_of(values.pop("labels"))),)
         else:

@@ -1,16 +1,30 @@
 """Every setting of a training run: frozen, documented, checked once. Standard library only, for the command line."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from fer_edge.errors import TrainingError
 from fer_edge.metadata import MAX_SEED
+from fer_edge.training.architectures import FORMER_NAMES, architecture_names
 
 Optimizer = Literal["sgd", "adam", "adamw"]
 Precision = Literal["auto", "fp32", "bf16"]
 Stem = Literal["imagenet", "no_pool", "small"]
 Heads = Literal["labels", "votes", "labels,votes", "votes,labels"]
+
+
+MODEL, TRAINING, AUGMENTATION, MACHINE = "Model", "Training", "Augmentation (0 is off)", "Machine"
+GROUPS = (MODEL, TRAINING, AUGMENTATION, MACHINE)
+"""Groups of settings, as ``train --help`` shows them."""
+
+T = TypeVar("T")
+
+
+def _setting(default: T, text: str, group: str, choices: Callable[[], Sequence[str]] | None = None) -> T:
+    """A field with what it means, which is also its help on the command line; ``choices`` are names from a registry."""
+    return field(default=default, metadata={"help": text, "group": group, "choices": choices})
 
 
 def _require(condition: bool, setting: str, expected: str, found: object) -> None:
@@ -24,36 +38,45 @@ def _require(condition: bool, setting: str, expected: str, found: object) -> Non
 class AugmentConfig:
     """How training faces are varied, each face on its own. Zero turns a variation off."""
 
-    crop: int = 4
-    """Pixels by which a window of the face's own size may be moved over the reflected border (random crop)."""
-    flip: float = 0.5
-    """Probability of a horizontal flip."""
-    rotation: float = 12.0
-    """Largest rotation to either side, in degrees."""
-    scale: float = 0.12
-    """Largest relative change of size: 0.12 draws a factor from 0.88 to 1.12."""
-    shift: float = 0.04
-    """Largest shift to each side, as a part of the face's width, on top of the crop's whole pixels."""
-    brightness: float = 0.2
-    """Largest change of brightness, as a part of the full range of pixel values."""
-    contrast: float = 0.2
-    """Largest relative change of contrast around the face's own mean."""
-    erasing: float = 0.25
-    """Probability that a rectangle is replaced by the mean grey (Zhong et al., Random Erasing, 2017)."""
-    erasing_area: float = 0.2
-    """Largest part of the face that the rectangle covers; the smallest is a tenth of it."""
-    equalise: float = 0.0
-    """Probability that the histogram is equalised, as in some copies of FER-2013."""
-    gamma: float = 0.0
-    """Largest relative change of the exponent of pixel values: 0.6 draws it from 1/1.6 to 1.6, by its logarithm."""
-    jpeg: float = 0.0
-    """Probability that the face is compressed as JPEG."""
-    jpeg_quality: int = 30
-    """Lowest quality of the JPEG; the highest is 95."""
-    resolution: float = 0.0
-    """Probability that the face is shrunk and enlarged again."""
-    resolution_side: int = 16
-    """Smallest side in pixels that the face is shrunk to; the largest is five sixths of its own."""
+    crop: int = _setting(
+        4,
+        "Pixels by which a window of the face's own size may be moved over the reflected border (random crop).",
+        AUGMENTATION,
+    )
+    flip: float = _setting(0.5, "Probability of a horizontal flip.", AUGMENTATION)
+    rotation: float = _setting(12.0, "Largest rotation to either side, in degrees.", AUGMENTATION)
+    scale: float = _setting(
+        0.12, "Largest relative change of size: 0.12 draws a factor from 0.88 to 1.12.", AUGMENTATION
+    )
+    shift: float = _setting(
+        0.04,
+        "Largest shift to each side, as a part of the face's width, on top of the crop's whole pixels.",
+        AUGMENTATION,
+    )
+    brightness: float = _setting(
+        0.2, "Largest change of brightness, as a part of the full range of pixel values.", AUGMENTATION
+    )
+    contrast: float = _setting(0.2, "Largest relative change of contrast around the face's own mean.", AUGMENTATION)
+    erasing: float = _setting(
+        0.25, "Probability that a rectangle is replaced by the mean grey (Zhong et al. 2017).", AUGMENTATION
+    )
+    erasing_area: float = _setting(
+        0.2, "Largest part of the face that the rectangle covers; the smallest is a tenth of it.", AUGMENTATION
+    )
+    equalise: float = _setting(
+        0.0, "Probability that the histogram is equalised, as in some copies of FER-2013.", AUGMENTATION
+    )
+    gamma: float = _setting(
+        0.0,
+        "Largest relative change of the exponent of pixel values: 0.6 draws it from 1/1.6 to 1.6, by its logarithm.",
+        AUGMENTATION,
+    )
+    jpeg: float = _setting(0.0, "Probability that the face is compressed as JPEG.", AUGMENTATION)
+    jpeg_quality: int = _setting(30, "Lowest quality of the JPEG; the highest is 95.", AUGMENTATION)
+    resolution: float = _setting(0.0, "Probability that the face is shrunk and enlarged again.", AUGMENTATION)
+    resolution_side: int = _setting(
+        16, "Smallest side in pixels that the face is shrunk to; the largest is five sixths of its own.", AUGMENTATION
+    )
 
     def __post_init__(self) -> None:
         """Check every setting. Raises TrainingError."""
@@ -93,76 +116,108 @@ class AugmentConfig:
 class TrainConfig:
     """Settings of one training run. Raises TrainingError for a value out of range."""
 
-    architecture: str = "resnet18"
-    """A name from fer_edge.training.architectures."""
-    stem: Stem = "no_pool"
-    """First layers of ResNet18: 7x7 stride 2 with max-pool, the same without the pool, or 3x3 stride 1 without it."""
-    weights: str = "auto"
-    """Where training starts: 'auto', 'imagenet', 'none', the path of a torchvision state dict, or paths, with commas
-    between them, of checkpoints or runs of the same architecture: it begins from the mean of their trained weights."""
-    heads: Heads = "labels"
-    """What is learned, the main head first: labels, votes (FER+'s distribution of them), or both from one network. An
-    exported model has the main head alone."""
-    second_head_weight: float = 1.0
-    """Weight of the second head's loss beside the main one's."""
-    image_size: int = 48
-    """Side of a face in pixels."""
-    epochs: int = 12
-    """Passes over the training faces."""
-    progression: str = ""
-    """Smaller faces for the first epochs, as SIDE:EPOCHS pairs: '32:14,40:16' shrinks them to 32 pixels for 14 epochs,
-    to 40 for 16 more, and takes the rest at ``image_size`` (progressive resizing: fewer operations while little is
-    known). Validation is always at ``image_size``."""
-    batch_size: int = 128
-    """Faces per optimizer step, over all processes together."""
-    max_lr: float = 0.05
-    """Learning rate at the peak of the one-cycle schedule."""
-    warmup: float = 0.25
-    """Part of all steps in which the learning rate rises to its peak."""
-    optimizer: Optimizer = "sgd"
-    """sgd (with Nesterov momentum 0.9), adam or adamw."""
-    weight_decay: float = 5e-4
-    """Weight decay on weights of two or more dimensions; norms and biases have none."""
-    clip_value: float = 0.0
-    """Clip each gradient element to this size; 0 is off."""
-    clip_norm: float = 5.0
-    """Clip the gradient's total norm to this size; 0 is off."""
-    label_smoothing: float = 0.1
-    """Part of each target that is spread over all classes (Szegedy et al. 2016)."""
-    ema_decay: float = 0.998
-    """Decay per step of the moving average of weights that is validated and saved; 0 is off."""
-    mixup: float = 0.0
-    """Alpha of mixup's Beta distribution (Zhang et al. 2018), pairing faces within a process; 0 is off."""
-    teacher: str = ""
-    """Trained classifiers to learn from beside the labels: run folders or checkpoints, separated by commas; '' is none.
-    Their probabilities for each face, averaged over them and over the face and its mirror image, are targets."""
-    distillation: float = 0.7
-    """Weight of the teachers' answers in the loss (Hinton et al. 2015); the labels have the rest."""
-    temperature: float = 2.0
-    """What teachers' and student's logits are divided by before they are compared; above 1, small ones count more."""
-    class_weights: bool = False
-    """Weigh the loss by the inverse of each class's share, normalised over each process's part of a batch."""
-    precision: Precision = "auto"
-    """Arithmetic of the forward pass: bf16 mixed precision, fp32, or bf16 where the hardware has it."""
-    channels_last: bool = True
-    """Keep activations in NHWC order, which convolutions prefer on CPU and on tensor cores."""
-    patience: int = 0
-    """Stop after this many epochs without a better one (accuracy, then loss, on validation); 0 never stops early."""
-    seed: int = 0
-    """Seeds the initial weights, the order of faces and their augmentation."""
-    threads: int = 0
-    """CPU threads; 0 leaves torch's own choice. A resumed run uses as many as it began with."""
-    device: str = "auto"
-    """'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'. Asking for CUDA without one is an error."""
-    save_interval: float = 60.0
-    """Seconds between two checkpoints within an epoch, beside the one at its end; 0 saves after every step."""
-    tensorboard: bool = False
-    """Also write a TensorBoard log (extra 'tensorboard')."""
+    architecture: str = _setting(
+        "resnet18", "Network, by its file in fer_edge/training/architectures.", MODEL, choices=architecture_names
+    )
+    stem: Stem = _setting(
+        "no_pool",
+        "First layers of ResNet18: 7x7 stride 2 with max-pool, the same without the pool, or 3x3 stride 1 without it.",
+        MODEL,
+    )
+    weights: str = _setting(
+        "auto",
+        "Where training starts: 'auto', 'imagenet', 'none', the path of a torchvision state dict, or paths, "
+        "with commas between them, of runs or checkpoints of the same architecture: it begins from the mean "
+        "of their weights.",
+        MODEL,
+    )
+    heads: Heads = _setting(
+        "labels",
+        "What is learned, the main head first: labels, votes (FER+'s distribution of them), or both by one "
+        "network. An exported model has the main head alone.",
+        MODEL,
+    )
+    second_head_weight: float = _setting(1.0, "Weight of the second head's loss beside the main one's.", MODEL)
+    image_size: int = _setting(48, "Side of a face in pixels.", MODEL)
+    epochs: int = _setting(12, "Passes over the training faces.", TRAINING)
+    progression: str = _setting(
+        "",
+        "Smaller faces for the first epochs, as SIDE:EPOCHS pairs: 32:14,40:16 is 32 pixels for 14 epochs, 40 "
+        "for 16 more, then the full size (progressive resizing: fewer operations while little is known). "
+        "Validation is always at full size.",
+        TRAINING,
+    )
+    batch_size: int = _setting(128, "Faces per optimizer step, over all processes together.", TRAINING)
+    max_lr: float = _setting(0.05, "Learning rate at the peak of the one-cycle schedule.", TRAINING)
+    warmup: float = _setting(0.25, "Part of all steps in which the learning rate rises to its peak.", TRAINING)
+    optimizer: Optimizer = _setting("sgd", "sgd (with Nesterov momentum 0.9), adam or adamw.", TRAINING)
+    weight_decay: float = _setting(
+        5e-4, "Weight decay on weights of two or more dimensions; norms and biases have none.", TRAINING
+    )
+    clip_value: float = _setting(0.0, "Clip each gradient element to this size; 0 is off.", TRAINING)
+    clip_norm: float = _setting(5.0, "Clip the gradient's total norm to this size; 0 is off.", TRAINING)
+    label_smoothing: float = _setting(
+        0.1, "Part of each target that is spread over all classes (Szegedy et al. 2016).", TRAINING
+    )
+    ema_decay: float = _setting(
+        0.998, "Decay per step of the moving average of weights that is validated and saved; 0 is off.", TRAINING
+    )
+    mixup: float = _setting(
+        0.0,
+        "Alpha of mixup's Beta distribution (Zhang et al. 2018), pairing faces within a process; 0 is off.",
+        TRAINING,
+    )
+    teacher: str = _setting(
+        "",
+        "Runs or checkpoints to learn from beside the labels, with commas between them. Their probabilities, "
+        "averaged over them and over the face and its mirror image, are targets.",
+        TRAINING,
+    )
+    distillation: float = _setting(
+        0.7, "Weight of the teachers' answers in the loss (Hinton et al. 2015); the labels have the rest.", TRAINING
+    )
+    temperature: float = _setting(
+        2.0,
+        "What teachers' and student's logits are divided by before they are compared; above 1, small ones count more.",
+        TRAINING,
+    )
+    class_weights: bool = _setting(
+        False,
+        "Weigh the loss by the inverse of each class's share, normalised over each process's part of a batch.",
+        TRAINING,
+    )
+    precision: Precision = _setting(
+        "auto",
+        "Arithmetic of the forward pass: bf16 mixed precision, fp32, or bf16 where the hardware has it.",
+        MACHINE,
+    )
+    channels_last: bool = _setting(
+        True, "Keep activations in NHWC order, which convolutions prefer on CPU and on tensor cores.", MACHINE
+    )
+    patience: int = _setting(
+        0,
+        "Stop after this many epochs without a better one (accuracy, then loss, on validation); 0 never stops early.",
+        TRAINING,
+    )
+    seed: int = _setting(0, "Seeds the initial weights, the order of faces and their augmentation.", TRAINING)
+    threads: int = _setting(
+        0, "CPU threads; 0 leaves torch's own choice. A resumed run uses as many as it began with.", MACHINE
+    )
+    device: str = _setting(
+        "auto", "auto (CUDA where there is one), cpu, cuda or cuda:N. Asking for CUDA without one is an error.", MACHINE
+    )
+    save_interval: float = _setting(
+        60.0,
+        "Seconds between two checkpoints within an epoch, beside the one at its end; 0 saves after every step.",
+        MACHINE,
+    )
+    tensorboard: bool = _setting(False, "Also write a TensorBoard log (extra 'tensorboard').", MACHINE)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """How training faces are varied."""
 
     def __post_init__(self) -> None:
-        """Check every setting. Raises TrainingError."""
+        """Check every setting; a former name of an architecture becomes its name. Raises TrainingError."""
+        object.__setattr__(self, "architecture", FORMER_NAMES.get(self.architecture, self.architecture))
         for name, choices in (("stem", Stem), ("optimizer", Optimizer), ("precision", Precision), ("heads", Heads)):
             value = getattr(self, name)
             separator = "; " if name == "heads" else ", "

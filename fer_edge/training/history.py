@@ -1,10 +1,12 @@
 """How far a run has come and what it did: plain types that checkpoints, files and pictures share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 Row = dict[str, float]
 """One epoch: epoch, steps, train_loss, train_accuracy, validation_loss, validation_accuracy, lr, images_per_second,
 seconds."""
+EpochCallback = Callable[[Row], None]
 
 
 @dataclass(frozen=True)

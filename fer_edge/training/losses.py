@@ -25,7 +25,7 @@ class Batch:
     """int64 (N,): labels of the faces that mixup blended in, if it did."""
     mix: float = 1.0
     """Weight of ``labels`` in the loss; the rest is for ``mixed_labels``."""
-    taught: Tensor | None = None
+    soft_targets: Tensor | None = None
     """float32 (N, outputs of all heads): the teachers' probabilities at the temperature, if there are teachers."""
     votes: Tensor | None = None
     """float32 (N, 8): each face's distribution of votes, blended already where mixup is on; all 0 without one."""
@@ -102,13 +102,13 @@ class Distillation:
     """Of the teachers in the loss; the head's own target has the rest."""
     temperature: float
 
-    def loss(self, logits: Tensor, taught: Tensor) -> Tensor:
-        """T^2 times the Kullback-Leibler divergence of softmax(logits / T) from ``taught`` (N, C), the mean of faces.
+    def loss(self, logits: Tensor, soft_targets: Tensor) -> Tensor:
+        """T^2 times the Kullback-Leibler divergence of softmax(logits / T) from ``soft_targets`` (N, C), mean of faces.
 
         Dividing by the temperature shrinks the gradient by its square, which is given back.
         """
         student = F.log_softmax(logits.float() / self.temperature, dim=1)  # (N, C)
-        return self.temperature**2 * F.kl_div(student, taught, reduction="batchmean")
+        return self.temperature**2 * F.kl_div(student, soft_targets, reduction="batchmean")
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ class HeadLoss:
         """Mean loss () from the outputs of all heads (N, K)."""
         logits = self.part_of(outputs)
         loss = self.target.loss(logits, batch)
-        if self.distillation is not None and batch.taught is not None:
+        if self.distillation is not None and batch.soft_targets is not None:
             part = self.distillation.weight
-            loss = (1 - part) * loss + part * self.distillation.loss(logits, self.part_of(batch.taught))
+            loss = (1 - part) * loss + part * self.distillation.loss(logits, self.part_of(batch.soft_targets))
         return loss
 
 

@@ -28,7 +28,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.last = self.checkpoints / LAST
         self.best = self.checkpoints / BEST
-        self.taught = self.checkpoints / "taught.npy"
+        self.soft_targets = self.checkpoints / "soft_targets.npy"
         self.config = path / "config.json"
         self.history_csv = path / "history.csv"
         self.history_jsonl = path / "history.jsonl"

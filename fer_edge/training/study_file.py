@@ -83,10 +83,10 @@ def _refuse_foreign_file(path: Path) -> None:
         return
     # Not read-only: after a kill SQLite must be able to undo the half-written transaction before it can read.
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if verdict != "ok":
-        raise _not_a_study_file(path, f"a damaged one ({' '.join(verdict.split())})")
+    if answer != "ok":
+        raise _not_a_study_file(path, f"a damaged one ({' '.join(answer.split())})")
     if tables and "studies" not in tables:
         raise _not_a_study_file(path, f"one of another program (its tables: {', '.join(sorted(tables)[:5])})")
 

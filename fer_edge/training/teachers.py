@@ -20,7 +20,7 @@ from fer_edge.training.inference import predict_head_logits
 from fer_edge.training.progress import Reporter
 
 
-def taught_probabilities(
+def ask_teachers(
     faces: FaceSet,
     config: TrainConfig,
     heads: Sequence[Head],

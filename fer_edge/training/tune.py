@@ -11,14 +11,15 @@ import torch
 
 from fer_edge.data.faces import FaceData, empty_face_set
 from fer_edge.errors import Interrupted, MissingExtraError, TrainingError
+from fer_edge.labels import AUTO
 from fer_edge.training.architectures import architecture_named
 from fer_edge.training.config import Optimizer, TrainConfig
 from fer_edge.training.hardware import resolve
 from fer_edge.training.history import Row
-from fer_edge.training.one_cycle import fit_one_cycle
+from fer_edge.training.preparation import DataRequest, build_for_training
 from fer_edge.training.signals import StopSignals
 from fer_edge.training.study_file import held_study_file, open_study
-from fer_edge.training.train import DataRequest, build_for_training
+from fer_edge.training.trainer import Trainer
 from fer_edge.training.weights import starting_weights
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _accuracy(trial: "optuna.Trial", base: TrainConfig, data: FaceData, signals:
 
     classifier, record = build_for_training(config, data)
     try:
-        return fit_one_cycle(classifier, data, record, on_epoch_end=compare).best_accuracy
+        return Trainer(classifier, data, record, on_epoch_end=compare).fit_one_cycle().best_accuracy
     except TrainingError as error:
         trial.set_user_attr(_DIVERGED, str(error))
         raise optuna.TrialPruned from error  # ranks below every complete trial: the sampler stays away from here
@@ -242,12 +243,15 @@ def _train_command(wanted: Search, data: FaceData, best: Trial) -> str:
     """``train`` with the best settings, and those of the search that are not ``train``'s defaults."""
     words = ["python", "cli.py", "train", "--data", data.location]
     words += ["--drop-leaks"] * wanted.data.drop_leaks + ["--skip-bad"] * wanted.data.skip_bad
+    words += ["--labels", wanted.data.labels] * (wanted.data.labels != AUTO)
+    words += ["--votes", wanted.data.votes] if wanted.data.votes is not None else []
     default = TrainConfig()
-    for setting in fields(TrainConfig):
-        value = getattr(wanted.config, setting.name)
-        is_searched = setting.name in best.settings or setting.name in ("augment", "epochs")
-        if not is_searched and value != getattr(default, setting.name):
-            words += [f"--{setting.name.replace('_', '-')}", str(value)]
+    for found, usual in ((wanted.config, default), (wanted.config.augment, default.augment)):
+        for setting in fields(found):
+            value, name = getattr(found, setting.name), setting.name.replace("_", "-")
+            is_searched = setting.name in best.settings or setting.name in ("augment", "epochs")
+            if not is_searched and value != getattr(usual, setting.name):
+                words += [f"--{'' if value else 'no-'}{name}"] if isinstance(value, bool) else [f"--{name}", str(value)]
     for name, value in best.settings.items():
         words += [f"--{name.replace('_', '-')}", f"{value:.4g}"]
     return shlex.join(words)

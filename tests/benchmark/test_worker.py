@@ -32,11 +32,11 @@ def faces(tmp_path) -> Path:
 def test_a_worker_says_how_it_started_times_its_turns_and_answers_as_the_classifier(faces, tmp_path):
     with WorkerClient(spec(), faces, tmp_path) as worker:
         assert all(worker.opened[f"{part}_s"] > 0 for part in ("start", "import", "load", "first_answer"))
-        turn = worker.ask("timed_run", length=SHORT_RUN)
-        assert len(turn["latency_ms"]) == 4
-        assert min(turn["latency_ms"]) > 0
-        assert turn["copies_ms"] == []
-        assert 5e6 < turn["peak_memory_bytes"] < 2e9
+        timed = worker.ask("timed_run", length=SHORT_RUN)
+        assert len(timed["latency_ms"]) == 4
+        assert min(timed["latency_ms"]) > 0
+        assert timed["copies_ms"] == []
+        assert 5e6 < timed["peak_memory_bytes"] < 2e9
         photos = worker.ask("photos", faces=str(faces), repeats=1, warm_up=1, budget_s=1.0)
         assert len(photos["decode_ms"]) == len(photos["run_ms"]) == 4
         assert worker.ask("profile", threads=1) == {"preprocessing_share": None}  # its nodes have no names of their own

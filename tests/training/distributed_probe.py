@@ -13,9 +13,9 @@ from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
 from fer_edge.training.distributed import joined_processes
 from fer_edge.training.hardware import resolve
-from fer_edge.training.one_cycle import fit_one_cycle
+from fer_edge.training.preparation import build_for_training
 from fer_edge.training.run_folder import RunFolder
-from fer_edge.training.train import build_for_training
+from fer_edge.training.trainer import Trainer
 
 
 @register("plain")
@@ -31,7 +31,7 @@ def main(folder: Path) -> None:
     with joined_processes("cpu") as (processes, _):
         classifier, record = build_for_training(resolve(config), data, processes)
         run = RunFolder(folder / "run").__enter__() if processes.is_main else None
-        history = fit_one_cycle(classifier, data, record, run=run, processes=processes)
+        history = Trainer(classifier, data, record, run=run, processes=processes).fit_one_cycle()
         digest = hashlib.sha256()
         for parameter in classifier.parameters():
             digest.update(parameter.detach().contiguous().numpy().tobytes())

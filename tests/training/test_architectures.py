@@ -3,18 +3,13 @@ import torch
 from torch import nn
 
 from fer_edge.errors import TrainingError
-from fer_edge.training.architectures import (
-    ARCHITECTURES,
-    ResNet18,
-    build_classifier,
-    fold_to_one_channel,
-    models,
-    register,
-)
+from fer_edge.training.architectures import architecture_names, build_classifier, register, unregister
+from fer_edge.training.architectures.building import fold_to_one_channel, models
+from fer_edge.training.architectures.resnet18 import ResNet18
 from fer_edge.training.losses import Batch, balanced_class_weights
 
 
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("name", architecture_names())
 def test_every_architecture_takes_one_channel_and_gives_seven_logits_and_a_gradient(name):
     torch.manual_seed(0)
     classifier = build_classifier(name)
@@ -28,9 +23,9 @@ def test_every_architecture_takes_one_channel_and_gives_seven_logits_and_a_gradi
         assert classifier.eval()(torch.randn(3, 1, 48, 48)).shape == (3, 7)
 
 
-def test_auxiliary_heads_of_inception_add_to_the_training_loss():
+def test_auxiliary_heads_of_googlenet_add_to_the_training_loss():
     torch.manual_seed(0)
-    classifier = build_classifier("inception").train()
+    classifier = build_classifier("googlenet").train()
     for module in classifier.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -50,7 +45,7 @@ def test_resnet10_at_half_width_is_small_and_keeps_three_by_three_places():
 
 
 def test_an_unknown_architecture_lists_the_known_ones():
-    with pytest.raises(TrainingError, match=r"expected one of resnet18, vgg, .*found 'resnet50'"):
+    with pytest.raises(TrainingError, match=r"expected one of googlenet, .*vgg11_bn, found 'resnet50'"):
         build_classifier("resnet50")
 
 
@@ -64,7 +59,7 @@ def test_registering_a_function_is_all_a_new_architecture_needs():
     try:
         assert build_classifier("linear")(torch.zeros(2, 1, 48, 48)).shape == (2, 7)
     finally:
-        del ARCHITECTURES["linear"]
+        unregister("linear")
 
 
 def test_folding_gives_exactly_what_three_equal_channels_give():

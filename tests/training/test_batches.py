@@ -86,11 +86,11 @@ def test_early_epochs_show_smaller_faces(still_config):
 
 
 def test_what_the_teachers_say_stays_with_its_face_and_is_mixed_like_it(still_config):
-    taught = torch.rand(100, 7, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
+    soft_targets = torch.rand(100, 7, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
     for mixup in (0.0, 1.0):
         config = replace(still_config, mixup=mixup, batch_size=8)
-        batches = TrainingBatches(numbered_faces(100), config, processes=Processes(), taught=taught, **CPU)
+        batches = TrainingBatches(numbered_faces(100), config, processes=Processes(), soft_targets=soft_targets, **CPU)
         batch = batches.batch(0, 0)
         alone = TrainingBatches(numbered_faces(100), replace(config, mixup=0.0), processes=Processes(), **CPU)
-        expected = taught[numbers(alone.batch(0, 0))]
-        torch.testing.assert_close(batch.taught, expected.lerp(expected.flip(0), 1 - batch.mix))
+        expected = soft_targets[numbers(alone.batch(0, 0))]
+        torch.testing.assert_close(batch.soft_targets, expected.lerp(expected.flip(0), 1 - batch.mix))

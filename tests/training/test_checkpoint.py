@@ -15,9 +15,9 @@ from fer_edge.training.checkpoint import (
     save_checkpoint,
 )
 from fer_edge.training.heads import Head
-from fer_edge.training.one_cycle import fit_one_cycle
+from fer_edge.training.preparation import build_for_training
 from fer_edge.training.run_folder import RunFolder
-from fer_edge.training.train import build_for_training
+from fer_edge.training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def finished(drawn, tiny_config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "finished"
     classifier, record = build_for_training(replace(tiny_config, epochs=1), drawn)
     with RunFolder(folder) as run:
-        fit_one_cycle(classifier, drawn, record, run=run)
+        Trainer(classifier, drawn, record, run=run).fit_one_cycle()
     return folder
 
 

@@ -9,7 +9,8 @@ from fer_edge.training import evaluate as module
 from fer_edge.training.checkpoint import load_classifier
 from fer_edge.training.evaluate import evaluate_checkpoint
 from fer_edge.training.inference import predict_logits
-from fer_edge.training.train import DataRequest, train
+from fer_edge.training.preparation import DataRequest
+from fer_edge.training.trainer import train
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from torch import nn
 
 from fer_edge.errors import ImageError, MissingExtraError
 from fer_edge.labels import FER2013
-from fer_edge.training.architectures import ARCHITECTURES, build_classifier
+from fer_edge.training.architectures import architecture_names, build_classifier
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.explain import (
@@ -21,7 +21,8 @@ from fer_edge.training.explain import (
     read_images,
     write_filters,
 )
-from fer_edge.training.train import DataRequest, train
+from fer_edge.training.preparation import DataRequest
+from fer_edge.training.trainer import train
 
 
 @pytest.fixture(scope="module")
@@ -108,14 +109,14 @@ def test_a_face_that_says_nothing_has_an_empty_map_and_no_nan(info):
     [
         ("resnet18", {"stem": "imagenet"}, "layer4", (2, 2)),
         ("resnet18", {"stem": "small"}, "layer4", (6, 6)),
-        ("vgg", {}, "features.27", (3, 3)),
-        ("inception", {}, "inception5b", (2, 2)),
+        ("vgg11_bn", {}, "features.27", (3, 3)),
+        ("googlenet", {}, "inception5b", (2, 2)),
         ("mobilenet_v3_small", {}, "features", (2, 2)),
         ("tiny", {}, "12", (3, 3)),
     ],
 )
 def test_the_last_feature_map_is_found_in_every_architecture(architecture, settings, layer, shape):
-    assert architecture in ARCHITECTURES
+    assert architecture in architecture_names()
     classifier = build_classifier(architecture, settings).eval()
     name, module, found = last_feature_map(classifier, torch.zeros(1, 1, 48, 48))
     assert (name, found) == (layer, shape)

@@ -10,16 +10,16 @@ from fer_edge.data.faces import NO_LABEL
 from fer_edge.data.votes import COLUMNS, majority
 from fer_edge.errors import TrainingError
 from fer_edge.labels import FER2013, FERPLUS, LabelSet
-from fer_edge.training.architectures import ARCHITECTURES, build_classifier
+from fer_edge.training.architectures import architecture_names, build_classifier
 from fer_edge.training.checkpoint import load_classifier, read_checkpoint
 from fer_edge.training.classifier import Batch
 from fer_edge.training.heads import Head, heads_of, output_layers
 from fer_edge.training.inference import predict_head_logits, predict_logits
 from fer_edge.training.losses import training_loss
-from fer_edge.training.one_cycle import OneCycle, fit_one_cycle
+from fer_edge.training.preparation import build_for_training
 from fer_edge.training.run_folder import RunFolder
-from fer_edge.training.teachers import taught_probabilities
-from fer_edge.training.train import build_for_training
+from fer_edge.training.teachers import ask_teachers
+from fer_edge.training.trainer import Trainer
 
 
 def with_votes(faces):
@@ -44,7 +44,7 @@ def test_heads_learn_and_the_main_one_is_what_the_checkpoint_answers(voted, tiny
     config = replace(tiny_config, heads=heads, mixup=mixup, epochs=8, max_lr=0.2, ema_decay=0.0)
     classifier, record = build_for_training(config, voted)
     with RunFolder(tmp_path / "run") as run:
-        history = fit_one_cycle(classifier, voted, record, run=run)
+        history = Trainer(classifier, voted, record, run=run).fit_one_cycle()
     loaded, info = load_classifier(tmp_path / "run")
     assert info.label_set == (FERPLUS if heads.startswith("votes") else FER2013)
     assert loaded(torch.zeros(3, 1, 48, 48)).shape == (3, len(info.labels))
@@ -65,7 +65,7 @@ def test_heads_learn_and_the_main_one_is_what_the_checkpoint_answers(voted, tiny
 
 def test_labels_alone_have_the_history_they_had(drawn, tiny_config):
     classifier, record = build_for_training(replace(tiny_config, epochs=1), drawn)
-    (row,) = fit_one_cycle(classifier, drawn, record).rows
+    (row,) = Trainer(classifier, drawn, record).fit_one_cycle().rows
     figures = "epoch steps train_loss train_accuracy validation_loss validation_accuracy lr images_per_second seconds"
     assert list(row) == figures.split()
 
@@ -89,17 +89,17 @@ def test_a_run_with_heads_resumes_bit_for_bit(voted, tiny_config, tmp_path, head
     config = replace(tiny_config, heads=heads, mixup=0.2, save_interval=0.0)
     config = replace(config, augment=replace(config.augment, equalise=0.5, gamma=0.5, jpeg=0.5, resolution=0.5))
 
-    def cycle(**options):
+    def trainer(**options):
         classifier, record = build_for_training(config, voted)
-        return OneCycle(classifier, voted, record, **options)
+        return Trainer(classifier, voted, record, **options)
 
     class StopHereError(Exception):
         pass
 
-    straight = cycle()
-    straight.fit()
+    straight = trainer()
+    straight.fit_one_cycle()
     with RunFolder(tmp_path / "run") as run:
-        broken = cycle(run=run)
+        broken = trainer(run=run)
         save = broken.save
 
         def save_then_stop():
@@ -109,10 +109,10 @@ def test_a_run_with_heads_resumes_bit_for_bit(voted, tiny_config, tmp_path, head
 
         broken.save = save_then_stop
         with pytest.raises(StopHereError):
-            broken.fit()
-        resumed = cycle(run=run)
+            broken.fit_one_cycle()
+        resumed = trainer(run=run)
         resumed.restore(read_checkpoint(run.last))
-        resumed.fit()
+        resumed.fit_one_cycle()
     first, second = straight.classifier.state_dict(), resumed.classifier.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -121,30 +121,30 @@ def test_looking_every_few_steps_counts_the_same_as_looking_at_each(voted, tiny_
     rows = []
     for interval in (1, 3):
         classifier, record = build_for_training(tiny_config, voted)
-        cycle = OneCycle(classifier, voted, record)
-        cycle.steps_between_looks = interval
+        trainer = Trainer(classifier, voted, record)
+        trainer.steps_between_looks = interval
         figures = ("train_loss", "train_accuracy", "validation_loss")
-        rows.append([[row[name] for name in figures] for row in cycle.fit().rows])
+        rows.append([[row[name] for name in figures] for row in trainer.fit_one_cycle().rows])
     assert rows[0] == rows[1]
     classifier, record = build_for_training(tiny_config, voted)
     with RunFolder(tmp_path / "run") as run:
-        cycle = OneCycle(classifier, voted, record, run=run)
-        cycle.save()
-        cycle.steps_between_looks = 3
-        step = cycle.training_step.forward
+        trainer = Trainer(classifier, voted, record, run=run)
+        trainer.save()
+        trainer.steps_between_looks = 3
+        step = trainer.training_step.forward
 
         def poisoned(batch):
             loss, sums = step(batch)
-            return (loss * float("nan") if cycle.progress.position == 1 else loss), sums
+            return (loss * float("nan") if trainer.progress.position == 1 else loss), sums
 
-        cycle.training_step.forward = poisoned
+        trainer.training_step.forward = poisoned
         with pytest.raises(TrainingError, match=r"epoch 1, step 2: expected a finite loss .* holds step 0 of epoch 1"):
-            cycle.fit()
+            trainer.fit_one_cycle()
         kept = read_checkpoint(run.last)
     assert all(torch.isfinite(value).all() for value in kept["model"].values())
 
 
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+@pytest.mark.parametrize("name", architecture_names())
 def test_every_architecture_takes_heads_and_can_be_cut_down_to_the_main_one(name):
     torch.manual_seed(0)
     classifier = build_classifier(name, head_sizes=(5, 8))
@@ -176,16 +176,16 @@ def test_teachers_answer_for_the_heads_that_are_asked_for_in_their_order(voted, 
 
     classifier, record = build_for_training(replace(tiny_config, heads="labels,votes"), voted)
     with RunFolder(tmp_path / "both") as run:
-        fit_one_cycle(classifier, voted, record, run=run)
+        Trainer(classifier, voted, record, run=run).fit_one_cycle()
     classifier, record = build_for_training(tiny_config, voted)
     with RunFolder(tmp_path / "labels") as run:
-        fit_one_cycle(classifier, voted, record, run=run)
+        Trainer(classifier, voted, record, run=run).fit_one_cycle()
 
     def ask(heads, teacher):
         config = replace(tiny_config, heads=heads, teacher=str(tmp_path / teacher))
         asked = heads_of(heads, FER2013)
         options = {"kept": None, "resumes": False}
-        return taught_probabilities(voted.train, config, asked, Processes(), Reporter(quiet=True), **options)[0]
+        return ask_teachers(voted.train, config, asked, Processes(), Reporter(quiet=True), **options)[0]
 
     both, turned = ask("labels,votes", "both"), ask("votes,labels", "both")
     torch.testing.assert_close(both.sum(dim=1), torch.full((len(voted.train),), 2.0))
@@ -198,7 +198,7 @@ def test_teachers_answer_for_the_heads_that_are_asked_for_in_their_order(voted, 
 def test_other_heads_or_another_label_set_begin_with_a_new_last_layer_and_say_so(voted, tiny_config, tmp_path):
     classifier, record = build_for_training(replace(tiny_config, heads="labels,votes"), voted)
     with RunFolder(tmp_path / "run") as run:
-        fit_one_cycle(classifier, voted, record, run=run)
+        Trainer(classifier, voted, record, run=run).fit_one_cycle()
     trained = load_classifier(tmp_path / "run")[0].state_dict()
     config = replace(tiny_config, weights=str(tmp_path / "run"))
     five = LabelSet(("um", "dois", "três", "四", "cinq"))
@@ -232,5 +232,5 @@ def test_some_faces_without_a_label_still_train(voted, tiny_config):
     labels[::2] = NO_LABEL
     data = replace(voted, train=replace(voted.train, labels=labels))
     classifier, record = build_for_training(replace(tiny_config, heads="labels,votes", class_weights=True), data)
-    rows = fit_one_cycle(classifier, data, record).rows
+    rows = Trainer(classifier, data, record).fit_one_cycle().rows
     assert all(np.isfinite(row["train_loss"]) for row in rows)

@@ -11,9 +11,11 @@ import torch
 from fer_edge.data.load import load_faces
 from fer_edge.data.sample import write_sample
 from fer_edge.errors import CheckpointError, TrainingError
-from fer_edge.training.architectures import architecture_named, models
+from fer_edge.training.architectures import architecture_named
+from fer_edge.training.architectures.building import models
 from fer_edge.training.checkpoint import load_classifier, save_checkpoint
-from fer_edge.training.train import DataRequest, build_for_training, resume, train
+from fer_edge.training.preparation import DataRequest, build_for_training
+from fer_edge.training.trainer import resume, train
 from fer_edge.training.weights import starting_weights
 
 
@@ -248,8 +250,8 @@ def test_a_folder_without_a_run_is_refused_as_weights(tmp_path):
 
 
 def test_a_phase_too_small_for_the_network_is_refused_before_training(drawn, tiny_config):
-    config = replace(tiny_config, architecture="vgg", progression="16:1")
-    with pytest.raises(TrainingError, match="--progression: expected a size that vgg can take, found 16"):
+    config = replace(tiny_config, architecture="vgg11_bn", progression="16:1")
+    with pytest.raises(TrainingError, match="--progression: expected a size that vgg11_bn can take, found 16"):
         build_for_training(config, drawn)
 
 

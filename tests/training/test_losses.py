@@ -61,17 +61,22 @@ def test_votes_by_hand_and_a_face_without_votes_weighs_nothing():
 
 
 def test_distillation_by_hand():
-    taught = torch.tensor([[0.5, 0.5], [0.5, 0.5]])
+    soft_targets = torch.tensor([[0.5, 0.5], [0.5, 0.5]])
     root = math.sqrt(2)  # at temperature 2 the first face's odds are the root of 2
     p = root / (1 + root)
     distance = 0.5 * (math.log(0.5) - math.log(p)) + 0.5 * (math.log(0.5) - math.log(1 - p))
-    assert float(Distillation(0.7, 2.0).loss(LOGITS, taught)) == pytest.approx(4 * distance / 2, rel=1e-5)
+    assert float(Distillation(0.7, 2.0).loss(LOGITS, soft_targets)) == pytest.approx(4 * distance / 2, rel=1e-5)
 
 
 def test_heads_are_summed_each_over_its_own_columns():
     outputs = torch.cat([LOGITS, 2 * LOGITS], dim=1)
-    taught = torch.tensor([[0.5, 0.5, 0.9, 0.1]]).expand(2, 4)
-    batch = Batch(FACES, torch.tensor([0, 1]), taught=taught, votes=torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    soft_targets = torch.tensor([[0.5, 0.5, 0.9, 0.1]]).expand(2, 4)
+    batch = Batch(
+        FACES,
+        torch.tensor([0, 1]),
+        soft_targets=soft_targets,
+        votes=torch.tensor([[1.0, 0.0], [0.0, 0.0]]),
+    )
     teachers = Distillation(0.25, 2.0)
     loss = TrainingLoss(
         (
@@ -79,8 +84,8 @@ def test_heads_are_summed_each_over_its_own_columns():
             HeadLoss(Votes(), slice(2, 4), 0.5, teachers),
         )
     )
-    labels = 0.75 * HardLabels().loss(LOGITS, batch) + 0.25 * teachers.loss(LOGITS, taught[:, :2])
-    votes = 0.75 * Votes().loss(2 * LOGITS, batch) + 0.25 * teachers.loss(2 * LOGITS, taught[:, 2:])
+    labels = 0.75 * HardLabels().loss(LOGITS, batch) + 0.25 * teachers.loss(LOGITS, soft_targets[:, :2])
+    votes = 0.75 * Votes().loss(2 * LOGITS, batch) + 0.25 * teachers.loss(2 * LOGITS, soft_targets[:, 2:])
     torch.testing.assert_close(loss(outputs, batch), labels + 0.5 * votes)
     assert [int(number) for number in loss.hits(outputs, batch)] == [1, 2]
 

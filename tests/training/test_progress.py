@@ -6,8 +6,9 @@ from rich.console import Console
 
 from fer_edge.errors import MissingExtraError
 from fer_edge.training import progress as module
+from fer_edge.training.preparation import DataRequest
 from fer_edge.training.progress import Reporter
-from fer_edge.training.train import DataRequest, train
+from fer_edge.training.trainer import train
 
 
 def report(console):

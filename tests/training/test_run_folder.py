@@ -15,9 +15,9 @@ from fer_edge.errors import CheckpointError, StorageError, TrainingError
 from fer_edge.training.checkpoint import load_classifier, read_checkpoint
 from fer_edge.training.classifier import EpochMeans
 from fer_edge.training.evaluate import evaluate_checkpoint
-from fer_edge.training.one_cycle import OneCycle, fit_one_cycle
+from fer_edge.training.preparation import DataRequest, build_for_training
 from fer_edge.training.run_folder import RunFolder
-from fer_edge.training.train import DataRequest, build_for_training, resume, train
+from fer_edge.training.trainer import Trainer, resume, train
 
 
 def test_a_second_run_into_one_folder_is_refused_until_the_first_lets_go(tmp_path):
@@ -167,7 +167,7 @@ def test_every_epoch_leaves_a_checkpoint_however_long_the_save_interval(tmp_path
     classifier, record = build_for_training(replace(tiny_config, epochs=5, save_interval=1e6), drawn)
     with RunFolder(tmp_path / "run") as run:
         with pytest.raises(StopHereError):
-            fit_one_cycle(classifier, drawn, record, run=run, on_epoch_end=stop_after_the_second)
+            Trainer(classifier, drawn, record, run=run, on_epoch_end=stop_after_the_second).fit_one_cycle()
         assert read_checkpoint(run.last)["progress"]["epoch"] == 2
         assert run.best.is_file()
 
@@ -182,11 +182,13 @@ def test_a_run_without_a_finished_epoch_has_nothing_to_judge(tmp_path, drawn, ti
 def test_a_validation_loss_that_is_not_finite_ends_the_run_and_is_never_best(tmp_path, drawn, tiny_config):
     classifier, record = build_for_training(tiny_config, drawn)
     classifier.validation_epoch_end = lambda steps: EpochMeans(float("nan"), 0.5)
+    record = replace(record, config=replace(tiny_config, ema_decay=0.0))
     with RunFolder(tmp_path / "run") as run:
+        trainer = Trainer(classifier, drawn, record, run=run)
         with pytest.raises(
             TrainingError, match=r"epoch 1: expected a finite validation loss, found nan; .*last.pt holds"
         ):
-            fit_one_cycle(classifier, drawn, replace(record, config=replace(tiny_config, ema_decay=0.0)), run=run)
+            trainer.fit_one_cycle()
         assert not run.best.exists()
 
 
@@ -197,8 +199,8 @@ def test_a_refused_start_does_not_use_up_the_runs_name(tmp_path, tiny_config):
 
 
 def test_faces_too_small_for_a_deep_network_are_refused_before_anything_is_written(tmp_path, tiny_config):
-    config = replace(tiny_config, architecture="vgg", image_size=16)
-    with pytest.raises(TrainingError, match="--image-size: expected a size that vgg can take, found 16"):
+    config = replace(tiny_config, architecture="vgg11_bn", image_size=16)
+    with pytest.raises(TrainingError, match="--image-size: expected a size that vgg11_bn can take, found 16"):
         train(config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run" / "config.json").exists()
 
@@ -242,17 +244,17 @@ def _begun_run(drawn, tiny_config, folder):
     classifier, record = build_for_training(replace(tiny_config, epochs=1), drawn)
     run = RunFolder(folder)
     run.__enter__()
-    cycle = OneCycle(classifier, drawn, record, run=run)
-    cycle.save()
-    return run, cycle
+    trainer = Trainer(classifier, drawn, record, run=run)
+    trainer.save()
+    return run, trainer
 
 
 def test_a_full_disk_is_called_full_and_the_checkpoint_before_it_stays(small_disk, drawn, tiny_config):
-    run, cycle = _begun_run(drawn, tiny_config, small_disk / "run")
+    run, trainer = _begun_run(drawn, tiny_config, small_disk / "run")
     before = run.last.read_bytes()
     _fill(small_disk)
     with pytest.raises(StorageError, match=r"last.pt: cannot be written: the disk is full; free some space"):
-        cycle.save()
+        trainer.save()
     assert run.last.read_bytes() == before
     assert read_checkpoint(run.last)["progress"]["epoch"] == 0
     assert not list(small_disk.rglob("*.part"))
@@ -260,12 +262,12 @@ def test_a_full_disk_is_called_full_and_the_checkpoint_before_it_stays(small_dis
 
 
 def test_a_read_only_disk_is_called_read_only_and_the_checkpoint_stays(small_disk, drawn, tiny_config):
-    run, cycle = _begun_run(drawn, tiny_config, small_disk / "run")
+    run, trainer = _begun_run(drawn, tiny_config, small_disk / "run")
     run.__exit__(None, None, None)  # an open lock file would keep the disk from becoming read-only
     before = run.last.read_bytes()
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(StorageError, match="cannot be written: the file system is read-only; choose another folder"):
-        cycle.save()
+        trainer.save()
     with pytest.raises(StorageError, match="the file system is read-only"), RunFolder(small_disk / "other"):
         pass
     with pytest.raises(StorageError, match="the file system is read-only"), RunFolder(small_disk / "run"):

@@ -13,10 +13,11 @@ from fer_edge.training.distributed import Processes
 from fer_edge.training.heads import LABELS_ALONE
 from fer_edge.training.inference import predict_logits
 from fer_edge.training.losses import Batch, Distillation, HardLabels, HeadLoss, TrainingLoss
+from fer_edge.training.preparation import DataRequest
 from fer_edge.training.progress import Reporter
 from fer_edge.training.run_folder import RunFolder
-from fer_edge.training.teachers import taught_probabilities
-from fer_edge.training.train import DataRequest, resume, train
+from fer_edge.training.teachers import ask_teachers
+from fer_edge.training.trainer import resume, train
 
 QUIET = Reporter(quiet=True)
 
@@ -31,7 +32,7 @@ def teachers(tmp_path_factory, tiny_config):
 
 
 def ask(drawn, config, kept=None, resumes=False, digest=""):
-    return taught_probabilities(
+    return ask_teachers(
         drawn.train, config, LABELS_ALONE, Processes(), QUIET, kept=kept, resumes=resumes, digest=digest
     )[0]
 
@@ -51,7 +52,7 @@ def test_without_a_teacher_there_are_no_targets(drawn, tiny_config):
 
 
 def test_a_resumed_run_reads_the_answers_instead_of_asking_again(drawn, tiny_config, teachers, tmp_path):
-    kept = tmp_path / "taught.npy"
+    kept = tmp_path / "soft_targets.npy"
     config = replace(tiny_config, teacher=str(teachers[0]))
     first = ask(drawn, config, kept)
     gone = replace(config, teacher=str(tmp_path / "gone"))
@@ -59,7 +60,9 @@ def test_a_resumed_run_reads_the_answers_instead_of_asking_again(drawn, tiny_con
     with pytest.raises(CheckpointError, match="gone: expected a checkpoint"):
         ask(drawn, gone, kept)  # a new run asks
     kept.write_bytes(b"damaged")
-    with pytest.raises(CheckpointError, match=r"taught.npy: expected the teachers' answers, found a damaged file"):
+    with pytest.raises(
+        CheckpointError, match=r"soft_targets.npy: expected the teachers' answers, found a damaged file"
+    ):
         ask(drawn, config, kept, resumes=True)
     np.save(kept, np.zeros((3, 7), np.float32))
     with pytest.raises(CheckpointError, match=r"float32 \(\d+, 7\), found float32 \(3, 7\); delete it"):
@@ -70,20 +73,22 @@ def test_a_resumed_run_takes_no_other_answers_than_those_it_began_with(tiny_conf
     runs = tmp_path / "runs"
     shutil.copytree(teachers[0], runs / "teacher")
     config = replace(tiny_config, teacher=str(runs / "teacher"))
-    begun = train(config, DataRequest("sample:210"), runs / "taught", quiet=True)
-    kept = runs / "taught" / "checkpoints" / "taught.npy"
+    begun = train(config, DataRequest("sample:210"), runs / "student", quiet=True)
+    kept = runs / "student" / "checkpoints" / "soft_targets.npy"
     damaged = bytearray(kept.read_bytes())
     damaged[200] ^= 1
     kept.write_bytes(damaged)
-    with pytest.raises(CheckpointError, match=r"taught.npy: expected the answers .*, found a damaged file; delete it"):
-        resume(runs / "taught", quiet=True)
+    with pytest.raises(
+        CheckpointError, match=r"soft_targets.npy: expected the answers .*, found a damaged file; delete it"
+    ):
+        resume(runs / "student", quiet=True)
     kept.unlink()  # as it says: the same teacher is asked again
-    assert resume(runs / "taught", quiet=True).record.taught_digest == begun.record.taught_digest
+    assert resume(runs / "student", quiet=True).record.teacher_digest == begun.record.teacher_digest
     kept.unlink()
     shutil.rmtree(runs / "teacher")
     shutil.copytree(teachers[1], runs / "teacher")
     with pytest.raises(CheckpointError, match="teacher: expected the answers with which the run began, found others"):
-        resume(runs / "taught", quiet=True)
+        resume(runs / "student", quiet=True)
 
 
 def test_a_teacher_of_another_image_size_is_refused(drawn, tiny_config, teachers):
@@ -97,12 +102,12 @@ def test_the_loss_weighs_teachers_against_labels():
     logits = torch.tensor([[2.0, 0, 0, 0, 0, 0, 0]]).reshape(1, 1, 1, 7)
     labels = torch.tensor([3])
     plain, _ = classifier.training_step(Batch(logits, labels))
-    taught_loss = TrainingLoss((HeadLoss(HardLabels(), distillation=Distillation(0.25, 2.0)),))
+    teacher_loss = TrainingLoss((HeadLoss(HardLabels(), distillation=Distillation(0.25, 2.0)),))
     agreeing = (logits.reshape(1, 7) / 2.0).softmax(dim=1)
-    loss, _ = classifier.training_step(Batch(logits, labels, taught=agreeing), taught_loss)
+    loss, _ = classifier.training_step(Batch(logits, labels, soft_targets=agreeing), teacher_loss)
     torch.testing.assert_close(loss, 0.75 * plain)  # nothing to learn from a teacher that says the same
     uniform = torch.full((1, 7), 1 / 7)
-    other, _ = classifier.training_step(Batch(logits, labels, taught=uniform), taught_loss)
+    other, _ = classifier.training_step(Batch(logits, labels, soft_targets=uniform), teacher_loss)
     divergence = (uniform * (uniform.log() - agreeing.log())).sum()
     torch.testing.assert_close(other, 0.75 * plain + 0.25 * 4.0 * divergence)
 

@@ -12,11 +12,10 @@ import pytest
 
 from fer_edge.data.load import load_faces
 from fer_edge.errors import CheckpointError, Interrupted, MissingExtraError, StorageError, TrainingError
-from fer_edge.training import tune as module
 from fer_edge.training.config import AugmentConfig
-from fer_edge.training.one_cycle import OneCycle
+from fer_edge.training.preparation import DataRequest
 from fer_edge.training.study_file import held_study_file
-from fer_edge.training.train import DataRequest
+from fer_edge.training.trainer import Trainer
 from fer_edge.training.tune import BATCH_SIZES, LEARNING_RATES, Search, search
 
 SEARCHED = ["max_lr", "weight_decay", "batch_size", "augment_strength"]
@@ -90,19 +89,19 @@ def fake_training(monkeypatch, accuracies, on_run=None):
     """Replaces training by a history with the given validation accuracies for each trial; keeps the settings used."""
     used = []
 
-    def fit(_classifier, data, record, *, on_epoch_end):
-        used.append(record.config)
+    def fit(trainer):
+        used.append(trainer.config)
         if on_run:
             on_run(len(used))
         rows = [
             {"epoch": epoch, "validation_accuracy": value} for epoch, value in enumerate(accuracies[len(used) - 1], 1)
         ]
         for row in rows:
-            on_epoch_end(row)
+            trainer.on_epoch_end(row)
         best = max(row["validation_accuracy"] for row in rows)
         return type("History", (), {"best_accuracy": best})
 
-    monkeypatch.setattr(module, "fit_one_cycle", fit)
+    monkeypatch.setattr(Trainer, "fit_one_cycle", fit)
     return used
 
 
@@ -255,13 +254,13 @@ def test_the_test_split_is_never_looked_at(wanted, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_the_last_validation_ends_the_search_after_the_trial(wanted, monkeypatch, number):
-    validate = OneCycle.validate_heads
+    validate = Trainer.validate_heads
 
-    def validate_then_signal(cycle):
+    def validate_then_signal(trainer):
         os.kill(os.getpid(), number)
-        return validate(cycle)
+        return validate(trainer)
 
-    monkeypatch.setattr(OneCycle, "validate_heads", validate_then_signal)
+    monkeypatch.setattr(Trainer, "validate_heads", validate_then_signal)
     with pytest.raises(Interrupted, match="1 of 2 trials are kept") as raised:
         run(wanted)  # trials of one epoch: training itself looks no more for signals
     assert raised.value.exit_code == 128 + number
@@ -276,13 +275,13 @@ def test_a_signal_between_two_trials_ends_the_search(wanted):
 
 def test_a_signal_while_training_ends_the_search_in_the_trial(wanted, monkeypatch):
     long = replace(wanted, config=replace(wanted.config, epochs=10_000))
-    validate = OneCycle.validate_heads
+    validate = Trainer.validate_heads
 
-    def validate_then_signal(cycle):
+    def validate_then_signal(trainer):
         os.kill(os.getpid(), signal.SIGINT)
-        return validate(cycle)
+        return validate(trainer)
 
-    monkeypatch.setattr(OneCycle, "validate_heads", validate_then_signal)
+    monkeypatch.setattr(Trainer, "validate_heads", validate_then_signal)
     with pytest.raises(Interrupted, match="0 of 2 trials are kept"):
         run(long)
 

@@ -10,19 +10,19 @@ from fer_edge.training.checkpoint import load_classifier, read_checkpoint
 from fer_edge.training.classifier import Batch, FacialExpressionClassifier
 from fer_edge.training.config import AugmentConfig
 from fer_edge.training.distributed import Processes
-from fer_edge.training.one_cycle import OneCycle, fit_one_cycle
+from fer_edge.training.preparation import build_for_training
 from fer_edge.training.run_folder import RunFolder
-from fer_edge.training.train import build_for_training
+from fer_edge.training.trainer import Trainer
 
 STILL = AugmentConfig().scaled(0)
 
 
-def cycle_of(config, data, **options):
-    return OneCycle(*build_for_training(config, data)[:1], data, build_for_training(config, data)[1], **options)
+def trainer_of(config, data, **options):
+    return Trainer(*build_for_training(config, data)[:1], data, build_for_training(config, data)[1], **options)
 
 
-def weights_of(cycle):
-    return {name: value.clone() for name, value in cycle.classifier.state_dict().items()}
+def weights_of(trainer):
+    return {name: value.clone() for name, value in trainer.classifier.state_dict().items()}
 
 
 def same(first, second):
@@ -32,23 +32,23 @@ def same(first, second):
 def test_one_batch_can_be_learned_by_heart(drawn, still_config):
     few = replace(drawn, train=drawn.train.take(range(28)), validation=drawn.train.take(range(28)))
     config = replace(still_config, epochs=120, batch_size=28, max_lr=0.1, weight_decay=0.0)
-    history = cycle_of(config, few).fit()
+    history = trainer_of(config, few).fit_one_cycle()
     assert history.rows[-1]["train_loss"] < 0.05
     assert history.best_accuracy == 1.0
 
 
 def test_a_short_run_separates_the_expressions_of_held_out_drawings(tiny_config):
     config = replace(tiny_config, epochs=10, max_lr=0.2, augment=AugmentConfig().scaled(0.25), batch_size=32)
-    history = cycle_of(config, load_faces("sample:1000")).fit()
+    history = trainer_of(config, load_faces("sample:1000")).fit_one_cycle()
     assert history.best_accuracy > 0.5  # chance is 0.14
 
 
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(drawn, tiny_config):
     runs = []
     for seed in (0, 0, 1):
-        cycle = cycle_of(replace(tiny_config, seed=seed), drawn)
-        rows = cycle.fit().rows
-        runs.append((weights_of(cycle), [row["validation_loss"] for row in rows]))
+        trainer = trainer_of(replace(tiny_config, seed=seed), drawn)
+        rows = trainer.fit_one_cycle().rows
+        runs.append((weights_of(trainer), [row["validation_loss"] for row in rows]))
     assert same(runs[0][0], runs[1][0])
     assert runs[0][1] == runs[1][1]
     assert not same(runs[0][0], runs[2][0])
@@ -61,7 +61,7 @@ def test_every_optimizer_and_option_takes_finite_steps(drawn, tiny_config):
         {"mixup": 0.2, "class_weights": True},
         {"precision": "bf16", "channels_last": False},
     ):
-        history = cycle_of(replace(tiny_config, epochs=1, **changes), drawn).fit()
+        history = trainer_of(replace(tiny_config, epochs=1, **changes), drawn).fit_one_cycle()
         assert 0 < history.rows[0]["train_loss"] < 3
 
 
@@ -70,27 +70,27 @@ def test_gradients_are_clipped_by_norm_and_by_value(drawn, still_config):
         ("clip_norm", lambda grads: torch.linalg.vector_norm(torch.cat([g.flatten() for g in grads]))),
         ("clip_value", lambda grads: max(g.abs().max() for g in grads)),
     ):
-        cycle = cycle_of(replace(still_config, clip_norm=0.0), drawn)
-        loss, _ = cycle.classifier.training_step(cycle.batches.batch(0, 0))
+        trainer = trainer_of(replace(still_config, clip_norm=0.0), drawn)
+        loss, _ = trainer.classifier.training_step(trainer.batches.batch(0, 0))
         loss.backward()
-        cycle.config = replace(cycle.config, **{setting: 1e-3})
-        cycle._clip_gradients()
-        gradients = [p.grad for p in cycle.classifier.parameters()]
+        trainer.config = replace(trainer.config, **{setting: 1e-3})
+        trainer._clip_gradients()
+        gradients = [p.grad for p in trainer.classifier.parameters()]
         assert float(measure(gradients)) == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_validation_counts_each_face_once_whatever_the_batches(drawn, tiny_config):
-    cycle = cycle_of(tiny_config, drawn)
-    whole = cycle.validate()
-    placement = {"mean": cycle.record.mean, "std": cycle.record.std, "device": torch.device("cpu")}
-    cycle.validation = validation_batches(drawn.validation, processes=Processes(), batch_size=5, **placement)
-    parts = cycle.validate()
+    trainer = trainer_of(tiny_config, drawn)
+    whole = trainer.validate()
+    placement = {"mean": trainer.record.mean, "std": trainer.record.std, "device": torch.device("cpu")}
+    trainer.validation = validation_batches(drawn.validation, processes=Processes(), batch_size=5, **placement)
+    parts = trainer.validate()
     assert parts.accuracy == whole.accuracy
     assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
 
 
 def test_patience_ends_a_run_that_does_not_get_better(drawn, tiny_config):
-    history = cycle_of(replace(tiny_config, epochs=30, patience=2, max_lr=1e-9, ema_decay=0.0), drawn).fit()
+    history = trainer_of(replace(tiny_config, epochs=30, patience=2, max_lr=1e-9, ema_decay=0.0), drawn).fit_one_cycle()
     assert history.stopped_early
     assert len(history.rows) == history.best_epoch + 2
 
@@ -124,7 +124,7 @@ def test_a_number_that_is_not_finite_stops_before_the_step_and_keeps_the_last_ch
         with pytest.raises(
             TrainingError, match=r"epoch 1, step 4: expected a finite loss and gradient, found .*last.pt"
         ):
-            fit_one_cycle(classifier, drawn, record, run=run)
+            Trainer(classifier, drawn, record, run=run).fit_one_cycle()
         kept = read_checkpoint(run.last)
     assert kept["progress"]["position"] == 3
     assert all(torch.isfinite(value).all() for value in kept["model"].values())
@@ -135,12 +135,12 @@ def test_best_keeps_the_best_epochs_averaged_weights(drawn, tiny_config, tmp_pat
     config = replace(tiny_config, epochs=5, max_lr=0.1)
     classifier, record = build_for_training(config, drawn)
     with RunFolder(tmp_path / "run") as run:
-        history = fit_one_cycle(classifier, drawn, record, run=run)
+        history = Trainer(classifier, drawn, record, run=run).fit_one_cycle()
     loaded, info = load_classifier(tmp_path / "run")
     assert info.epoch == history.best_epoch
     assert info.metrics["accuracy"] == history.best_accuracy
-    cycle = OneCycle(loaded, drawn, replace(record, config=replace(config, ema_decay=0.0)))
-    assert cycle.validate().accuracy == history.best_accuracy
+    trainer = Trainer(loaded, drawn, replace(record, config=replace(config, ema_decay=0.0)))
+    assert trainer.validate().accuracy == history.best_accuracy
 
 
 @pytest.mark.parametrize("architecture", ["tiny", "mobilenet_v3_small"])  # the second one draws dropout
@@ -149,14 +149,14 @@ def test_going_on_after_any_step_gives_the_weights_of_a_run_that_never_stopped(
     drawn, tiny_config, tmp_path, architecture, stop_after
 ):
     config = replace(tiny_config, architecture=architecture, mixup=0.2, patience=5, save_interval=0.0)
-    straight = cycle_of(config, drawn)
-    straight.fit()
+    straight = trainer_of(config, drawn)
+    straight.fit_one_cycle()
 
     class StopHereError(Exception):
         pass
 
     with RunFolder(tmp_path / "run") as run:
-        broken = cycle_of(config, drawn, run=run)
+        broken = trainer_of(config, drawn, run=run)
         save, saves = broken.save, []
 
         def save_then_stop():
@@ -167,11 +167,11 @@ def test_going_on_after_any_step_gives_the_weights_of_a_run_that_never_stopped(
 
         broken.save = save_then_stop
         with pytest.raises(StopHereError):
-            broken.fit()
+            broken.fit_one_cycle()
         torch.rand(100)  # what happens between must not matter
-        resumed = cycle_of(config, drawn, run=run)
+        resumed = trainer_of(config, drawn, run=run)
         resumed.restore(read_checkpoint(run.last))
-        resumed.fit()
+        resumed.fit_one_cycle()
     assert same(weights_of(straight), weights_of(resumed))
     assert same(straight.average.module.state_dict(), resumed.average.module.state_dict())
     timed = {"images_per_second", "seconds"}
@@ -181,9 +181,9 @@ def test_going_on_after_any_step_gives_the_weights_of_a_run_that_never_stopped(
 
 def test_a_batch_that_processes_cannot_share_is_refused(drawn, tiny_config):
     with pytest.raises(TrainingError, match="--batch-size: expected a number that 3 processes share equally, found 32"):
-        cycle_of(tiny_config, drawn, processes=Processes(0, 3))
+        trainer_of(tiny_config, drawn, processes=Processes(0, 3))
 
 
 def test_an_empty_validation_split_is_refused(drawn, tiny_config):
     with pytest.raises(DataError, match="validation"):
-        cycle_of(tiny_config, replace(drawn, validation=drawn.validation.take([])))
+        trainer_of(tiny_config, replace(drawn, validation=drawn.validation.take([])))

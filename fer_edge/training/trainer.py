@@ -1,11 +1,16 @@
-"""``fit_one_cycle``: epochs of augmented batches under PyTorch's OneCycleLR, resumable after any step."""
+"""From settings and a data set to a finished run folder: ``train`` and ``resume``, and the ``Trainer`` behind both.
 
+It reads from top to bottom: ``train`` → ``_run`` → ``Trainer.fit_one_cycle`` → ``_train_epoch`` → ``_step``.
+"""
+
+import contextlib
 import copy
 import math
 import shlex
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,22 +18,166 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fer_edge.data.faces import FaceData
-from fer_edge.errors import Interrupted, TrainingError
+from fer_edge.errors import CheckpointError, FerEdgeError, Interrupted, TrainingError
 from fer_edge.training.batches import TrainingBatches, validation_batches
-from fer_edge.training.checkpoint import CheckpointInfo, random_states, restore_random_states, save_checkpoint
+from fer_edge.training.checkpoint import (
+    CheckpointInfo,
+    classifier_from_config,
+    random_states,
+    restore_random_states,
+    save_checkpoint,
+)
 from fer_edge.training.classifier import EpochMeans, FacialExpressionClassifier, StepSums, ValidationSums
-from fer_edge.training.distributed import Processes
-from fer_edge.training.history import History, Progress, Row
+from fer_edge.training.config import TrainConfig
+from fer_edge.training.distributed import Processes, joined_processes
+from fer_edge.training.hardware import choose_device, resolve
+from fer_edge.training.history import EpochCallback, History, Progress, Row
 from fer_edge.training.losses import Batch, TrainingLoss, training_loss
 from fer_edge.training.optimizer import AveragedWeights, build_optimizer, build_schedule
+from fer_edge.training.preparation import DataRequest, build_for_training
 from fer_edge.training.progress import Reporter
+from fer_edge.training.reports import draw_pictures, tensorboard_log
+from fer_edge.training.resuming import refuse_begun, refuse_other_faces, saved_state, settings_of
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.signals import StopSignals
-
-EpochCallback = Callable[[Row], None]
+from fer_edge.training.teachers import ask_teachers
 
 CUDA_STEPS_BETWEEN_LOOKS = 20
 """Steps after which the CPU looks at what a GPU has summed up; a look waits for all of them."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a finished run leaves behind."""
+
+    folder: Path
+    history: History
+    record: CheckpointInfo
+    num_train: int
+    num_validation: int
+
+
+def train(config: TrainConfig, request: DataRequest, folder: Path, *, quiet: bool = False) -> TrainResult:
+    """Begin a run in ``folder`` and train to its end. Under torchrun, every process calls this.
+
+    Raises CheckpointError when there is a run in the folder already, DataError before the first step when the data
+    cannot be used, and what ``Trainer.fit_one_cycle`` raises.
+    """
+    with _joined(config) as (config, processes):
+        with processes.together(config.device):
+            refuse_begun(folder)  # before the data is read, which takes longer
+        return _run(config, request, folder, processes, resumes=False, quiet=quiet)
+
+
+def resume(folder: Path, *, source: str | None = None, device: str | None = None, quiet: bool = False) -> TrainResult:
+    """Go on with the run in ``folder`` to its end, bit for bit as if it had not stopped (on the same kind of CPU).
+
+    ``source`` says where the data is when it has moved; it must be the same faces. ``device`` replaces the one the run
+    began on, for a run that goes on elsewhere. Raises CheckpointError when there is no run, another process holds it or
+    the data differs, and what ``Trainer.fit_one_cycle`` raises.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: expected a run folder, found none; see what is in {folder.parent}/")
+    files = RunFolder(folder)
+    config, request = settings_of(files, saved_state(files))
+    request = replace(request, source=source or request.source)
+    with _joined(replace(config, device=device or config.device)) as (config, processes):
+        return _run(config, request, folder, processes, resumes=True, quiet=quiet)
+
+
+def _run(
+    config: TrainConfig, request: DataRequest, folder: Path, processes: Processes, *, resumes: bool, quiet: bool
+) -> TrainResult:
+    """Train to the end of the run in ``folder``, from its beginning or from what is saved there."""
+    reporter = Reporter(quiet=quiet or not processes.is_main)
+    data = request.load(config)
+    data.split("train"), data.split("validation")  # an empty one is refused before anything is written
+    with _held(folder, config, processes) as run:
+        # What is there is read now: another process may have begun the run, or trained on, until this one held it.
+        state = saved_state(RunFolder(folder)) if resumes else None
+        if state is None:
+            with processes.together(config.device):
+                if run is not None:
+                    refuse_begun(folder)
+                classifier, record = build_for_training(config, data, processes, request)
+                if run is not None:
+                    data_settings = asdict(replace(request, source=data.location, votes=record.data_votes))
+                    run.write_config({"config": config.to_dict(), "data": data_settings})
+            _say_what_begins(classifier, data, record, reporter)
+        else:
+            record = replace(CheckpointInfo.from_dict(state["record"]), config=config)
+            refuse_other_faces(folder, data, record)
+            classifier = classifier_from_config(config, heads=record.heads)
+            reporter.line(f"going on with {folder} after {state['progress']['epoch']} of {config.epochs} epochs")
+
+        soft_targets, digest = ask_teachers(
+            data.train,
+            config,
+            record.heads,
+            processes,
+            reporter,
+            kept=run.soft_targets if run is not None else None,
+            resumes=resumes,
+            digest=record.teacher_digest,
+        )
+        on_epoch_end = None
+        if run is not None and config.tensorboard:
+            on_epoch_end = tensorboard_log(run.tensorboard, state["progress"]["epoch"] if state else 0)
+        trainer = Trainer(
+            classifier,
+            data,
+            replace(record, teacher_digest=digest),
+            run=run,
+            processes=processes,
+            reporter=reporter,
+            on_epoch_end=on_epoch_end,
+            soft_targets=soft_targets,
+        )
+        if state is not None:
+            trainer.restore(state)
+        try:
+            history = trainer.fit_one_cycle()
+        except Interrupted:
+            if run is not None:
+                with contextlib.suppress(FerEdgeError):  # how to go on matters more than the pictures
+                    draw_pictures(run)
+            raise
+        if run is not None:
+            draw_pictures(run)
+    return TrainResult(folder, history, trainer.record, len(data.train), len(data.validation))
+
+
+def _say_what_begins(
+    classifier: FacialExpressionClassifier, data: FaceData, record: CheckpointInfo, reporter: Reporter
+) -> None:
+    config = record.config
+    size = sum(p.numel() for p in classifier.parameters()) / 1e6
+    reporter.line(f"{config.architecture}, {size:.2f} M weights, {record.starting_weights}")
+    left_out = f", {len(data.problems)} bad files or rows left out" if data.problems else ""
+    reporter.line(
+        f"{data.source}: {len(data.train)} train and {len(data.validation)} validation faces{left_out}; "
+        f"{config.precision} on {config.device}, {config.threads} threads"
+    )
+
+
+@contextlib.contextmanager
+def _joined(config: TrainConfig) -> Iterator[tuple[TrainConfig, Processes]]:
+    """Join the other processes, if any, with the settings resolved for this machine."""
+    with joined_processes(str(choose_device(config.device))) as (processes, device):
+        resolved = resolve(replace(config, device=device))
+        torch.set_num_threads(resolved.threads)
+        yield resolved, processes
+
+
+@contextlib.contextmanager
+def _held(folder: Path, config: TrainConfig, processes: Processes) -> Iterator[RunFolder | None]:
+    """The run folder, held by the main process; None for the others, who write nothing."""
+    with contextlib.ExitStack() as held:
+        run = None
+        with processes.together(config.device):
+            if processes.is_main:
+                run = held.enter_context(RunFolder(folder))
+        yield run
 
 
 class _TrainingStep(nn.Module):
@@ -42,8 +191,8 @@ class _TrainingStep(nn.Module):
         return self.classifier.training_step(batch, self.loss)
 
 
-class OneCycle:
-    """One training run: everything that changes from step to step, and how to save and restore it.
+class Trainer:
+    """Trains one classifier: everything that changes from step to step, and how to save and restore it.
 
     Args:
         classifier: moved to the device in ``record.config``, trained in place.
@@ -53,7 +202,7 @@ class OneCycle:
         processes: who trains together. Only the main one writes.
         reporter: who shows it.
         on_epoch_end: called on every process with each epoch's row; may raise to stop.
-        taught: the teachers' probabilities for each training face, float32 (N, K), if the settings name teachers.
+        soft_targets: the teachers' probabilities for each training face, float32 (N, K), if the settings name teachers.
     """
 
     def __init__(
@@ -66,7 +215,7 @@ class OneCycle:
         processes: Processes | None = None,
         reporter: Reporter | None = None,
         on_epoch_end: EpochCallback | None = None,
-        taught: Tensor | None = None,
+        soft_targets: Tensor | None = None,
     ) -> None:
         self.config = config = record.config
         self.record, self.run = record, run
@@ -75,7 +224,9 @@ class OneCycle:
         self.on_epoch_end = on_epoch_end
         self.device = torch.device(config.device)
         placement: dict[str, Any] = {"mean": record.mean, "std": record.std, "device": self.device}
-        self.batches = TrainingBatches(data.train, config, processes=self.processes, taught=taught, **placement)
+        self.batches = TrainingBatches(
+            data.train, config, processes=self.processes, soft_targets=soft_targets, **placement
+        )
         self.validation = validation_batches(data.split("validation"), processes=self.processes, **placement)
 
         memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -101,13 +252,18 @@ class OneCycle:
         self._saved_at = time.monotonic()
         self._saved_step = ""
 
-    def fit(self) -> History:
+    def fit_one_cycle(self) -> History:
         """Train to the end of the schedule, or until patience runs out.
+
+        One cycle of learning rate and momentum: Smith and Topin 2017, *Super-Convergence*. The classifier ends with the
+        last epoch's live weights; the best are in ``run``.
 
         Raises Interrupted after a signal (the step finished and saved), TrainingError before a step whose loss or
         gradient is not finite (the last checkpoint stays), StorageError when a checkpoint cannot be written (the
         one before stays).
         """
+        if not self._saved_step:
+            self.save()
         with StopSignals() as signals, self.reporter:
             while self.progress.epoch < self.config.epochs and not self._is_stale:
                 self._train_epoch(signals)
@@ -270,7 +426,7 @@ class OneCycle:
 
     def _stop(self, signal_number: int) -> None:
         self.save()
-        where = f"step {self.progress.position} of epoch {self.progress.epoch + 1}"
+        where = f"step {self._step_reached}"
         count = self.processes.count
         launcher = "python" if count == 1 else f"torchrun --standalone --nproc_per_node={count}"
         if self.run is None:
@@ -296,8 +452,12 @@ class OneCycle:
                 save_checkpoint(self.run.best, {"record": record.to_dict(), "model": self._best_weights})
                 self._best_weights = None
             save_checkpoint(self.run.last, self.state())
-        self._saved_step = f"{self.progress.position} of epoch {self.progress.epoch + 1}"
+        self._saved_step = self._step_reached
         self._saved_at = time.monotonic()
+
+    @property
+    def _step_reached(self) -> str:
+        return f"{self.progress.position} of epoch {self.progress.epoch + 1}"
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on bit for bit, as tensors and plain types."""
@@ -315,7 +475,7 @@ class OneCycle:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to where ``state`` was taken."""
+        """Go back to where ``state``, what an earlier run's ``last`` checkpoint holds, was taken."""
         self.classifier.load_state_dict(state["model"])
         if self.average is not None:
             self.average.module.load_state_dict(state["average"]["weights"])
@@ -324,43 +484,9 @@ class OneCycle:
         self.schedule.load_state_dict(state["schedule"])
         self.progress = Progress(**copy.deepcopy(state["progress"]))
         restore_random_states(state["random"])
+        self._saved_step = self._step_reached
         if self.run and self.processes.is_main:
             self.run.write_history(self.progress.rows)  # a kill may have left more epochs there than were saved
-
-
-def fit_one_cycle(
-    classifier: FacialExpressionClassifier,
-    data: FaceData,
-    record: CheckpointInfo,
-    *,
-    run: RunFolder | None = None,
-    processes: Processes | None = None,
-    reporter: Reporter | None = None,
-    on_epoch_end: EpochCallback | None = None,
-    taught: Tensor | None = None,
-    state: Mapping[str, Any] | None = None,
-) -> History:
-    """Train ``classifier`` under one cycle of learning rate and momentum (Smith and Topin 2017, *Super-Convergence*).
-
-    ``state`` is what an earlier run's ``last`` checkpoint holds, to go on from there. See OneCycle for the arguments
-    and ``OneCycle.fit`` for what is raised. The classifier ends with the last epoch's live weights; the best are in
-    ``run``.
-    """
-    cycle = OneCycle(
-        classifier,
-        data,
-        record,
-        run=run,
-        processes=processes,
-        reporter=reporter,
-        on_epoch_end=on_epoch_end,
-        taught=taught,
-    )
-    if state is not None:
-        cycle.restore(state)
-    elif run is not None:
-        cycle.save()
-    return cycle.fit()
 
 
 def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,0 +1,44 @@
+"""ResNet18 for grey faces, with a choice of first layers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from fer_edge.training.architectures import register
+from fer_edge.training.architectures.building import HeadSizes, StateDict, fold_to_one_channel, load_weights, models
+from fer_edge.training.classifier import FacialExpressionClassifier
+
+
+class ResNet18(FacialExpressionClassifier):
+    """torchvision's resnet18 for one grey channel.
+
+    ``stem``: 'imagenet' keeps 7x7 stride 2 with max-pool (a 48-pixel face ends as 2x2), 'no_pool' leaves the pool out
+    (3x3), 'small' has 3x3 stride 1 and no pool (6x6); of ImageNet weights its first convolution takes the centre.
+    """
+
+    def __init__(self, head_sizes: HeadSizes, stem: str = "imagenet", weights: StateDict | None = None) -> None:
+        network = models.resnet18(weights=None)
+        load_weights(network, weights)
+        folded = fold_to_one_channel(network.conv1)
+        if stem == "small":
+            network.conv1 = nn.Conv2d(1, folded.out_channels, 3, stride=1, padding=1, bias=False)
+            nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+            if weights is not None:
+                with torch.no_grad():
+                    network.conv1.weight.copy_(folded.weight[:, :, 2:5, 2:5])  # of 7x7
+        else:
+            network.conv1 = folded
+        if stem != "imagenet":
+            network.maxpool = nn.Identity()
+        network.fc = nn.Linear(network.fc.in_features, sum(head_sizes))
+        super().__init__(network, head_sizes)
+
+
+@register("resnet18", settings=("stem",), weights=models.ResNet18_Weights.IMAGENET1K_V1)
+def resnet18(
+    settings: Mapping[str, Any], weights: StateDict | None, head_sizes: HeadSizes
+) -> FacialExpressionClassifier:
+    """ResNet18 (He et al. 2015), 11.2 M weights."""
+    return ResNet18(head_sizes, settings.get("stem", "imagenet"), weights)
