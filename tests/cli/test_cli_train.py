@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
+import typer
 
-from fer_edge.training.config import TrainConfig
+from fer_edge.cli import app
+from fer_edge.training.architectures import architecture_names
+from fer_edge.training.config import AugmentConfig, TrainConfig
 
 QUICK = ["--data", "sample:140", "--architecture", "tiny", "--weights", "none", "--batch-size", "32", "--threads", "1"]
 QUICK += ["--precision", "fp32", "--device", "cpu"]
@@ -177,3 +180,36 @@ def test_help_imports_nothing_heavy(repository):
     code = f"import sys, fer_edge.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_setting_is_an_option_with_its_own_default_and_help(cli):
+    root = typer.main.get_command(app)
+    searched = {"max_lr", "weight_decay", "batch_size", "augment_strength", "save_interval", "tensorboard", "augment"}
+    for command, left_out in (("train", {"augment"}), ("tune", searched)):
+        options = {option.name: option for option in root.commands[command].params}
+        for setting in (*fields(TrainConfig), *fields(AugmentConfig)):
+            assert (setting.name in options) != (setting.name in left_out), setting.name
+            if setting.name in options and (command, setting.name) != ("tune", "epochs"):
+                assert options[setting.name].default == setting.default
+                assert options[setting.name].help.startswith(setting.metadata["help"])
+    assert all(name in options["architecture"].help for name in architecture_names())
+
+
+def test_a_former_name_of_an_architecture_is_accepted_with_a_note(cli):
+    done = cli("train", *QUICK, "--architecture", "inception", "--image-size", "16", "--epochs", 1)
+    assert "--architecture inception is now called googlenet, as in torchvision" in done.stderr
+    assert TrainConfig(architecture="vgg").architecture == "vgg11_bn"  # as in checkpoints of before
+
+
+def test_votes_can_be_joined_to_the_popular_folder_and_must_stay_the_same(cli, popular, tmp_path):
+    options = [*QUICK[2:], "--data", "faces", "--heads", "votes"]
+    assert "expected faces with FER+ votes, found faces without" in one_line(cli("train", *options).stderr)
+    trained = cli("train", *options, "--votes", popular.name, "--epochs", 1, "--name", "voted")
+    assert trained.returncode == 0, trained.stderr
+    settings = json.loads((tmp_path / "runs" / "voted" / "config.json").read_text())
+    assert settings["data"]["votes"] == str(popular)
+    assert cli("train", "--resume", "runs/voted").returncode == 0
+    popular.write_text(popular.read_text().replace(",0,8,2,", ",1,7,2,"))
+    other = cli("train", "--resume", "runs/voted")
+    assert other.returncode == 1
+    assert "expected the votes with which the run began, found others" in one_line(other.stderr)

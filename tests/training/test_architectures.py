@@ -4,8 +4,9 @@ from torch import nn
 
 from fer_edge.errors import TrainingError
 from fer_edge.training.architectures import architecture_names, build_classifier, register, unregister
-from fer_edge.training.architectures.building import fold_to_one_channel, models
+from fer_edge.training.architectures.building import fold_to_one_channel
 from fer_edge.training.architectures.resnet18 import ResNet18
+from fer_edge.training.architectures.torchvision_models import models
 from fer_edge.training.losses import Batch, balanced_class_weights
 
 

@@ -12,7 +12,7 @@ from fer_edge.data.load import load_faces
 from fer_edge.data.sample import write_sample
 from fer_edge.errors import CheckpointError, TrainingError
 from fer_edge.training.architectures import architecture_named
-from fer_edge.training.architectures.building import models
+from fer_edge.training.architectures.torchvision_models import models
 from fer_edge.training.checkpoint import load_classifier, save_checkpoint
 from fer_edge.training.preparation import DataRequest, build_for_training
 from fer_edge.training.trainer import resume, train

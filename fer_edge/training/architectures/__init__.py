@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Build = Callable[[Mapping[str, Any], StateDict | None, HeadSizes], FacialExpressionClassifier]
 
-_NO_ARCHITECTURES = ("building",)
+_NO_ARCHITECTURES = ("building", "torchvision_models")
 FORMER_NAMES = {"vgg": "vgg11_bn", "inception": "googlenet"}
 """Names of before they were torchvision's; still accepted."""
 

@@ -1,4 +1,4 @@
-"""What architectures are built with: torchvision's networks, their weights, and a first layer for grey faces."""
+"""What architectures are built with: ImageNet weights, and a first layer for grey faces."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,11 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from fer_edge.errors import TrainingError
-from fer_edge.training import torchvision_ops  # noqa: F401  # must come before torchvision; see its docstring
-
-from torchvision import models  # isort: skip  # after torchvision_ops
-
-__all__ = ["HeadSizes", "StateDict", "fold_to_one_channel", "load_weights", "models"]
 
 StateDict = Mapping[str, Tensor]
 HeadSizes = Sequence[int]

@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 
 from fer_edge.training.architectures import register
-from fer_edge.training.architectures.building import HeadSizes, StateDict, load_weights, models
+from fer_edge.training.architectures.building import HeadSizes, StateDict, load_weights
+from fer_edge.training.architectures.torchvision_models import models
 from fer_edge.training.classifier import FacialExpressionClassifier
 
 
