@@ -23,6 +23,8 @@ METADATA_KEY = "fer_edge.card"
 """Name of the metadata in ONNX ``metadata_props`` and of the extra file in TorchScript and pt2 archives. It is that
 of the first version, so that files of all versions are read in one way."""
 
+SEVEN_BIT_WEIGHTS = "int8 (7 bits)"
+"""What ``quantisation`` states as "weights" of a model that cannot saturate on any processor."""
 FORMAT_VERSION = 1
 """Raised when a field changes its meaning; metadata of another version is refused rather than half understood."""
 
@@ -147,6 +149,11 @@ class ModelMetadata:
     """Names of the outputs, in their order: a valid LabelSet."""
     content_sha256: Sha256 = NO_CHECKSUM
     """SHA-256 of the file that holds this metadata, with these 64 digits zero."""
+
+    @property
+    def may_saturate(self) -> bool:
+        """Whether sums of this model's 8-bit products may overflow on x86 without VNNI: its weights have all 8 bits."""
+        return self.precision == "int8" and (self.quantisation or {}).get("weights") != SEVEN_BIT_WEIGHTS
 
     @property
     def label_set(self) -> LabelSet:

@@ -116,7 +116,12 @@ def test_faces_are_searched_for_with_the_weights_that_come_along(bare: Path, des
     assert "party.png face 1 of 1 (90x113 at 178, 63): " in run(*command, cwd=desk)
     assert (desk / "annotated.jpg").exists()
     assets = next(bare.parent.parent.rglob("fer_edge/runtime/assets"))
-    assert {path.name for path in assets.iterdir()} == {"README.md", "yunet-LICENSE.txt", "yunet.onnx"}
+    assert {path.name for path in assets.iterdir()} == {
+        "README.md",
+        "saturation.onnx",
+        "yunet-LICENSE.txt",
+        "yunet.onnx",
+    }
 
 
 def test_golden_vectors_are_written_and_hold(bare: Path, desk: Path) -> None:

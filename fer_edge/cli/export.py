@@ -42,7 +42,10 @@ def export(
             "[default for int8: those of the training]"
         ),
     ] = None,
-    target: Annotated[str, typer.Option(help="What int8 is for: auto (this machine), x86-vnni, x86 or arm.")] = "auto",
+    target: Annotated[
+        str,
+        typer.Option(help="What int8 is for: portable (every processor), x86-vnni, arm, or auto (this machine)."),
+    ] = "portable",
     opset: Annotated[int, typer.Option(help="ONNX opset; 18 is the most portable one.")] = 18,
     max_drop: Annotated[
         float | None, typer.Option(help="Percentage points of accuracy that may be lost. [default: 0.5 for int8]")

@@ -29,7 +29,7 @@ from fer_edge.export.parity.tolerance import check_max_drop
 from fer_edge.export.publish import default_name, model_path, publish, sidecar
 from fer_edge.export.quantization.report import QuantisationReport, report_int8, search_int8
 from fer_edge.export.quantization.search import Quantised
-from fer_edge.export.quantization.targets import target_named
+from fer_edge.export.quantization.targets import PORTABLE, target_named
 from fer_edge.files import write_bytes, write_text
 from fer_edge.metadata import NORMALISED, PIXELS, ModelMetadata
 from fer_edge.runtime.checksum import file_sha256
@@ -61,8 +61,8 @@ class ExportRequest:
     """Labelled faces for parity and calibration. None: synthetic ones for parity, those of the training for int8."""
     skip_bad: bool = False
     """Leave out files and rows of ``data`` that cannot be read."""
-    target: str = "auto"
-    """What processor int8 is for: a name from targets.TARGETS, or this machine's."""
+    target: str = PORTABLE.name
+    """What processors int8 is for: a name from targets.TARGETS, or "auto" for this machine's."""
     max_drop_points: float | None = None
     """Percentage points of accuracy that may be lost; None takes the precision's own bound."""
 

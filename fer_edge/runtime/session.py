@@ -1,7 +1,6 @@
 """Opens an onnxruntime session from checked bytes, and checks that model and provider are those asked for."""
 
 import json
-import platform
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ import onnxruntime
 
 from fer_edge.errors import ModelError, ProviderError
 from fer_edge.metadata import METADATA_KEY, PIXELS, ModelMetadata, TensorContract
-from fer_edge.runtime.machine import cpuinfo, saturates_int8
 from fer_edge.runtime.model_file import ModelFile
 from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
+from fer_edge.runtime.saturation import FULL_PRECISION, saturates
 
 MIN_CUDA_NODE_SHARE = 0.5
 """Below it, "runs on CUDA" would mislead: onnxruntime keeps a few shape computations on the CPU, not half of all."""
@@ -49,7 +48,7 @@ def open_session(
     if not isinstance(threads, int) or isinstance(threads, bool) or not 0 <= threads <= MAX_THREADS:
         raise ProviderError(f"expected threads from 0 (onnxruntime's choice) to {MAX_THREADS}, found {threads!r:.40}")
     _check_version(model)
-    options = session_options(threads)
+    options = session_options(threads, full_precision=_needs_full_precision(model))
     if choice.name == "cuda":
         # Counting on which provider nodes ran needs onnxruntime's profiler; it stops after the first image (see below).
         with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +63,7 @@ def open_session(
     return _create(model, options, choice), None
 
 
-def session_options(threads: int = 0) -> onnxruntime.SessionOptions:
+def session_options(threads: int = 0, *, full_precision: bool = False) -> onnxruntime.SessionOptions:
     """Options that all sessions of this project share: errors only in the log, a set number of threads.
 
     The rest stays as onnxruntime has it, which measured best (benchmarks/session_settings.py, with its result in
@@ -74,16 +73,28 @@ def session_options(threads: int = 0) -> onnxruntime.SessionOptions:
     answer is there. At a camera's 30 images a second on 2 threads that took 4 instead of 35 ms of processor time an
     image; the next answer comes a millisecond later, and no later where images follow one another at once.
 
-    On an x86 processor without 8-bit dot products, products of 8-bit models are added with full precision: at about
-    half the speed, but right. Without it pairs of products saturate in 16 bits, and one label in eight changes.
+    ``full_precision`` is for 8-bit models where they would saturate (see ``saturation``): half as fast, but right.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if saturates_int8(platform.machine(), cpuinfo()):
-        options.add_session_config_entry("session.x64quantprecision", "1")
+    if full_precision:
+        options.add_session_config_entry(FULL_PRECISION, "1")
     return options
+
+
+def _needs_full_precision(model: ModelFile) -> bool:
+    """Whether the model would answer wrongly here without. Raises ModelError where it would with it, too."""
+    if not model.metadata.may_saturate or not saturates():
+        return False
+    if saturates(full_precision=True):
+        raise ModelError(
+            f"{model.path}: expected a processor with 8-bit dot products (VNNI), found one on which sums saturate, and "
+            f"an onnxruntime ({onnxruntime.__version__}) that cannot add them in full; take a newer onnxruntime, or a "
+            "model exported with --target portable"
+        )
+    return True
 
 
 def run_options() -> onnxruntime.RunOptions:
@@ -96,7 +107,7 @@ def run_options() -> onnxruntime.RunOptions:
 def executed_nodes(model: ModelFile) -> list[ExecutedNode]:
     """The nodes that onnxruntime runs on the CPU for one blank image, after its own optimisation. Raises ModelError."""
     with tempfile.TemporaryDirectory() as folder:
-        options = session_options()
+        options = session_options(full_precision=_needs_full_precision(model))
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
         session = _create(model, options, ProviderChoice("cpu", ""))

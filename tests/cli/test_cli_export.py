@@ -58,7 +58,7 @@ def test_a_failed_check_exits_3_prints_the_figures_and_publishes_nothing(run_fol
     [
         (("--format", "pt2", "--precision", "int8"), "expected --format onnx or ort with --precision int8, found pt2"),
         (("--name", "a/b"), "--name: expected up to 200 letters, digits, '.', '_' and '-', found 'a/b'"),
-        (("--precision", "int8", "--target", "riscv"), "--target: expected auto, x86-vnni, x86, arm, found 'riscv'"),
+        (("--precision", "int8", "--target", "sparc"), "expected portable, x86-vnni, arm, auto, found 'sparc'"),
     ],
 )
 def test_mistakes_are_one_line(run_folder, tmp_path, arguments, message):

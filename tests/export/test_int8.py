@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -20,11 +21,12 @@ from fer_edge.export.graph.preprocessing import with_preprocessing
 from fer_edge.export.graph.versions import read_versions
 from fer_edge.export.parity.comparison import AccuracyPair, measure_accuracy, measure_parity
 from fer_edge.export.quantization import report as int8
+from fer_edge.export.quantization import targets
 from fer_edge.export.quantization.calibration import METHODS, calibrate, network_input, split_training_faces
 from fer_edge.export.quantization.report import report_int8, search_int8
 from fer_edge.export.quantization.search import Recipe, Trial, choose, find_best, quantise, run_network
 from fer_edge.export.quantization.sensitivity import rank_layers
-from fer_edge.export.quantization.targets import INT8_SYMMETRIC, TARGETS, UINT8, detect_target, target_named
+from fer_edge.export.quantization.targets import INT8_SYMMETRIC, TARGETS, UINT8, target_named
 from fer_edge.export.quantization.timing import LatencyPair, compare_latency
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.training.checkpoint import load_classifier
@@ -327,24 +329,29 @@ def test_latency_is_measured_on_both_alternately(network):
 
 
 @pytest.mark.parametrize(
-    ("machine", "cpuinfo", "name"),
+    ("machine", "has_saturation", "name"),
     [
-        ("x86_64", "processor : 0\nflags\t\t: fpu sse2 avx2 avx512_vnni\n", "x86-vnni"),
-        ("AMD64", "flags : avx2 avx_vnni", "x86-vnni"),
-        ("x86_64", "model name : avx512_vnni\nflags : sse2 avx2", "x86"),
-        ("x86_64", "", "x86"),
-        ("aarch64", "Features : asimd asimddp", "arm"),
-        ("arm64", "", "arm"),
+        ("x86_64", False, "x86-vnni"),
+        ("AMD64", False, "x86-vnni"),
+        ("x86_64", True, "portable"),
+        ("AMD64", True, "portable"),
+        ("aarch64", False, "arm"),
+        ("arm64", False, "arm"),
+        ("riscv64", False, "portable"),
     ],
 )
-def test_preset_follows_the_instruction_set(machine, cpuinfo, name):
-    assert detect_target(machine, cpuinfo) is TARGETS[name]
+def test_the_preset_for_this_machine_follows_what_was_measured(monkeypatch, machine, has_saturation, name):
+    monkeypatch.setattr(targets.platform, "machine", lambda: machine)
+    monkeypatch.setattr(targets, "saturates", lambda: has_saturation)
+    assert target_named("auto") is TARGETS[name]
 
 
-def test_only_x86_without_vnni_reduces_the_range():
-    assert {name for name, target in TARGETS.items() if target.reduce_range} == {"x86"}
+def test_what_is_for_every_processor_cannot_saturate_and_is_the_default():
+    assert {name for name, target in TARGETS.items() if target.reduce_range} == {"portable"}
+    assert ExportRequest(checkpoint=Path("run")).target == "portable"
+    assert target_named("x86") is TARGETS["portable"]  # its former name
     assert target_named("arm").activations[0] is INT8_SYMMETRIC
-    with pytest.raises(ModelError, match="--target: expected auto, x86-vnni, x86, arm, found 'riscv'"):
+    with pytest.raises(ModelError, match="--target: expected portable, x86-vnni, arm, auto, found 'riscv'"):
         target_named("riscv")
 
 

@@ -1,4 +1,5 @@
 import json
+import platform
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,13 @@ import pytest
 from onnx import TensorProto
 
 from fer_edge.errors import ModelError, ProviderError
-from fer_edge.metadata import METADATA_KEY, ModelMetadata
+from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
 from fer_edge.runtime import providers, session
+from fer_edge.runtime.checksum import add_checksum
 from fer_edge.runtime.classifier import Classifier
-from fer_edge.runtime.machine import saturates_int8
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.providers import CPU_PROVIDER, CUDA_PROVIDER, ProviderChoice, choose_provider
+from fer_edge.runtime.saturation import PROBE, saturates
 from fer_edge.runtime.session import ExecutedNode, blank_batch, executed_nodes, open_session
 
 ChangedModel = Callable[[Callable[[onnx.ModelProto], None]], Path]
@@ -239,30 +241,60 @@ def test_a_model_whose_card_too_lacks_an_answer_is_refused(changed_model: Change
         Classifier.load(changed_model(drop))
 
 
+def full_precision_of(opened):
+    try:
+        return opened.get_session_options().get_session_config_entry("session.x64quantprecision")
+    except RuntimeError:  # not set
+        return None
+
+
 @pytest.mark.parametrize(
-    ("machine", "flags", "expected"),
-    [
-        ("x86_64", "sse4_2 avx avx2 fma", True),
-        ("x86_64", "avx2 avx512f avx512bw", True),
-        ("x86_64", "avx2 avx512f avx512_vnni", False),
-        ("AMD64", "avx2 avx_vnni", False),
-        ("aarch64", "asimd fp", False),
-    ],
+    ("weights", "here", "expected"),
+    [("int8", True, "1"), ("int8", False, None), ("int8 (7 bits)", True, None), (None, True, "1")],
 )
-def test_8_bit_sums_saturate_on_x86_without_dot_products(machine, flags, expected):
-    assert saturates_int8(machine, f"processor\t: 0\nflags\t\t: {flags}\n") is expected
+def test_a_model_that_would_saturate_here_is_run_in_full_precision(int8_model, monkeypatch, weights, here, expected):
+    monkeypatch.setattr(session, "saturates", lambda *, full_precision=False: here and not full_precision)
+    opened, _ = session.open_session(int8_model(weights), CPU)
+    assert full_precision_of(opened) == expected
 
 
-def test_an_x86_whose_flags_cannot_be_read_counts_as_saturating():
-    assert saturates_int8("AMD64", "")
+def test_a_model_that_nothing_helps_is_refused(int8_model, monkeypatch):
+    monkeypatch.setattr(session, "saturates", lambda *, full_precision=False: True)
+    session.open_session(int8_model("int8 (7 bits)"), CPU)
+    with pytest.raises(ModelError, match=r"expected a processor with 8-bit dot products .* --target portable"):
+        session.open_session(int8_model("int8"), CPU)
 
 
-def test_sessions_add_8_bit_products_in_full_where_they_would_saturate(monkeypatch):
-    for saturates, expected in ((True, "1"), (False, None)):
-        monkeypatch.setattr(session, "saturates_int8", lambda *_, answer=saturates: answer)
-        options = session.session_options()
-        try:
-            found = options.get_session_config_entry("session.x64quantprecision")
-        except RuntimeError:
-            found = None
-        assert found == expected
+@pytest.fixture
+def int8_model(tmp_path, repository):
+    """Reads the small shipped model, with other metadata about its weights."""
+
+    def read(weights):
+        model = onnx.load(repository / "exported" / "fer-tiny-int8.onnx")
+        (entry,) = (entry for entry in model.metadata_props if entry.key == METADATA_KEY)
+        metadata = ModelMetadata.from_json(entry.value)
+        stated = None if weights is None else {"weights": weights}
+        entry.value = replace(metadata, quantisation=stated, content_sha256=NO_CHECKSUM).to_json()
+        path = tmp_path / "other.onnx"
+        path.write_bytes(add_checksum(model.SerializeToString()))
+        return read_model(path)
+
+    return read
+
+
+def test_what_the_probe_measures_is_what_the_processor_is():
+    """Full precision never saturates; without it, x86 does where it has no VNNI (flags of Linux), others do not."""
+    assert not saturates(full_precision=True)
+    cpuinfo = Path("/proc/cpuinfo")
+    if platform.machine() != "x86_64" or not cpuinfo.is_file():
+        pytest.skip("only Linux on x86 tells its flags in /proc/cpuinfo")
+    flags = set(cpuinfo.read_text().split())
+    has_dot_products = bool(flags & {"avx512_vnni", "avx_vnni"})
+    assert saturates() is ("avx2" in flags and not has_dot_products)
+
+
+def test_the_probe_is_what_its_script_makes(monkeypatch, repository):
+    monkeypatch.syspath_prepend(str(repository / "tools"))
+    import make_saturation_probe
+
+    assert make_saturation_probe.probe() == PROBE.read_bytes()

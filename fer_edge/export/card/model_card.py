@@ -10,6 +10,7 @@ from fer_edge.export.parity.comparison import Parity
 from fer_edge.export.quantization.report import QuantisationReport
 from fer_edge.labels import BUILT_IN
 from fer_edge.metadata import NORMALISED, ModelMetadata, TensorContract
+from fer_edge.runtime.saturation import FULL_PRECISION
 
 _LIMITS = """\
 * **An expression is not a feeling.** The model names what a face seems to show. People smile when they are
@@ -57,6 +58,7 @@ def model_card_markdown(
         "## Input and output",
         _contract_table(metadata),
         _input_note(metadata),
+        *_processors(metadata),
         "## How to call it",
         *(f"### {title}\n\n```{language}\n{code}```" for title, language, code in snippets(metadata, file_name)),
         "## Trained on",
@@ -93,6 +95,26 @@ def _contract_table(metadata: ModelMetadata) -> str:
     rows = [row("input", metadata.input, metadata.input.colour)]
     rows += [row("output", tensor, meanings[tensor.name]) for tensor in metadata.outputs]
     return markdown_table(("", "name", "type", "shape", "meaning"), rows)
+
+
+def _processors(metadata: ModelMetadata) -> list[str]:
+    """On which processors an 8-bit model answers right; nothing for others, which do on all."""
+    if metadata.precision != "int8":
+        return []
+    if not metadata.may_saturate:
+        text = (
+            "Every processor: its weights have 7 bits, so that sums of 8-bit products fit into 16 bits also on x86 "
+            "without VNNI (most processors before 2020)."
+        )
+    else:
+        meant_for = (metadata.quantisation or {}).get("meant_for", "processors with 8-bit dot products")
+        text = (
+            f"It is meant for {meant_for}. On x86 without VNNI (most processors before 2020) sums of 8-bit products "
+            f'overflow and about one label in eight changes, unless the session option `{FULL_PRECISION}` is "1" '
+            "(about half as fast). fer_edge's runtime measures and sets it; with plain onnxruntime you have to. "
+            "`export --target portable` makes a file without this limit."
+        )
+    return ["## Processors", text]
 
 
 def _input_note(metadata: ModelMetadata) -> str:

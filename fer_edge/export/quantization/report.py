@@ -16,8 +16,9 @@ from fer_edge.export.parity.comparison import AccuracyPair
 from fer_edge.export.parity.tolerance import TOLERANCES
 from fer_edge.export.quantization.calibration import split_training_faces
 from fer_edge.export.quantization.search import ACCEPTABLE_DROP_POINTS, Quantised, find_best
-from fer_edge.export.quantization.targets import Target, target_named
+from fer_edge.export.quantization.targets import PORTABLE, Target, target_of_this_machine
 from fer_edge.export.quantization.timing import LatencyPair, compare_latency
+from fer_edge.runtime.saturation import saturates
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,8 @@ def report_int8(
         ),
         bytes_fp32=fp32.ByteSize(),
         bytes_int8=int8.ByteSize(),
-        latency=compare_latency(fp32, int8, image_size),
-        on_target=quantised.target == target_named("auto"),
+        latency=compare_latency(
+            fp32, int8, image_size, full_precision=not quantised.best.recipe.reduce_range and saturates()
+        ),
+        on_target=quantised.target in (PORTABLE, target_of_this_machine()),
     )

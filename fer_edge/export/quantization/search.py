@@ -15,6 +15,8 @@ from fer_edge.export.graph.network import FACES, LOGITS
 from fer_edge.export.quantization.calibration import METHODS, TrainingFaces, batches, calibrate, network_input
 from fer_edge.export.quantization.sensitivity import rank_layers
 from fer_edge.export.quantization.targets import Activations, Target
+from fer_edge.metadata import SEVEN_BIT_WEIGHTS
+from fer_edge.runtime.saturation import saturates
 
 MAX_LAYERS_IN_FLOAT = 6
 """More float layers than these would undo the speed; the accuracy gate then speaks."""
@@ -77,8 +79,9 @@ class Quantised:
         return {
             "method": self.best.recipe.method,
             "activations": self.best.recipe.activations.name,
-            "weights": "int8" if not self.best.recipe.reduce_range else "int8 (7 bits)",
+            "weights": SEVEN_BIT_WEIGHTS if self.best.recipe.reduce_range else "int8",
             "target": self.target.name,
+            "meant_for": self.target.meant_for,
             "kept_in_float": list(self.best.recipe.kept_in_float),
             "calibration_faces": self.calibration_faces,
             "held_back_faces": self.held_back_faces,
@@ -210,7 +213,7 @@ def run_network(network: onnx.ModelProto, inputs: NDArray[np.float32]) -> NDArra
     """Logits (N, C) of a network on normalised faces (N, 1, S, S), by onnxruntime on the CPU."""
     from fer_edge.backends.onnxruntime import graph_session
 
-    session = graph_session(network.SerializeToString())
+    session = graph_session(network.SerializeToString(), full_precision=saturates())
     return np.concatenate([session.run([LOGITS], {FACES: batch})[0] for batch in batches(inputs, _LOGITS_BATCH)])
 
 

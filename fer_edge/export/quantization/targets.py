@@ -1,4 +1,4 @@
-"""Which 8-bit types run fast where: presets by the processor's dot-product instructions.
+"""Which 8-bit types are right and fast where: one preset for every processor, and some for one kind of them.
 
 From onnxruntime's quantisation guide (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
 """
@@ -7,7 +7,7 @@ import platform
 from dataclasses import dataclass
 
 from fer_edge.errors import ModelError
-from fer_edge.runtime.machine import cpuinfo, saturates_int8
+from fer_edge.runtime.saturation import saturates
 
 
 @dataclass(frozen=True)
@@ -31,33 +31,42 @@ class Target:
     """A kind of processor and what to try for it. Weights are int8, symmetric, one scale a channel, on all of them."""
 
     name: str
+    meant_for: str
+    """In words."""
     activations: tuple[Activations, ...]
     """The types that its kernels run fast. On x86 signed activations were 3 to 5 times slower than unsigned ones."""
     reduce_range: bool
     """Keep weights to 7 bits: without VNNI, x86 adds pairs of products in 16 bits, which overflow with all 8."""
 
 
+PORTABLE = Target("portable", "every processor", (UINT8, UINT8_SYMMETRIC), reduce_range=True)
 TARGETS = {
-    "x86-vnni": Target("x86-vnni", (UINT8, UINT8_SYMMETRIC), reduce_range=False),
-    "x86": Target("x86", (UINT8, UINT8_SYMMETRIC), reduce_range=True),
-    "arm": Target("arm", (INT8_SYMMETRIC, INT8, UINT8), reduce_range=False),
+    target.name: target
+    for target in (
+        PORTABLE,
+        Target("x86-vnni", "x86 with VNNI", (UINT8, UINT8_SYMMETRIC), reduce_range=False),
+        Target("arm", "ARM", (INT8_SYMMETRIC, INT8, UINT8), reduce_range=False),
+    )
 }
+AUTO = "auto"
+"""Means the preset for this machine."""
+_FORMER_NAMES = {"x86": "portable"}
 
 
 def target_named(name: str) -> Target:
-    """The preset called ``name``; ``auto`` is that of this machine. Raises ModelError for another name."""
-    if name == "auto":
-        return detect_target(platform.machine(), cpuinfo())
+    """The preset called ``name``; AUTO is that for this machine alone. Raises ModelError for another name."""
+    if name == AUTO:
+        return target_of_this_machine()
+    name = _FORMER_NAMES.get(name, name)
     if name not in TARGETS:
-        raise ModelError(f"--target: expected auto, {', '.join(TARGETS)}, found {name!r}")
+        raise ModelError(f"--target: expected {', '.join((*TARGETS, AUTO))}, found {name!r}")
     return TARGETS[name]
 
 
-def detect_target(machine: str, cpuinfo: str) -> Target:
-    """The preset for ``platform.machine()`` and the text of /proc/cpuinfo ('' where there is none).
-
-    An x86 processor whose flags cannot be read counts as one without VNNI: 7-bit weights are right on both.
-    """
-    if machine.lower().startswith(("arm", "aarch")):
+def target_of_this_machine() -> Target:
+    """The preset for this very processor; what is not known to be faster elsewhere is the portable one."""
+    machine = platform.machine().lower()
+    if machine.startswith(("arm", "aarch")):
         return TARGETS["arm"]
-    return TARGETS["x86" if saturates_int8(machine, cpuinfo) else "x86-vnni"]
+    is_x86 = machine in ("x86_64", "amd64", "x86", "i386", "i686")
+    return TARGETS["x86-vnni"] if is_x86 and not saturates() else PORTABLE

@@ -38,9 +38,15 @@ class LatencyPair:
     """Timed runs of each model."""
 
 
-def compare_latency(fp32: onnx.ModelProto, int8: onnx.ModelProto, image_size: int) -> LatencyPair:
-    """Time both pixel models on one grey face of the training size, alternately."""
-    times_ms = time_alternately([fp32.SerializeToString(), int8.SerializeToString()], image_size)
+def compare_latency(
+    fp32: onnx.ModelProto, int8: onnx.ModelProto, image_size: int, *, full_precision: bool = False
+) -> LatencyPair:
+    """Time both pixel models on one grey face of the training size, alternately.
+
+    ``full_precision``: with 8-bit products added in full, as the runtime runs a model that would saturate here.
+    """
+    models = [fp32.SerializeToString(), int8.SerializeToString()]
+    times_ms = time_alternately(models, image_size, full_precision=full_precision)
     return LatencyPair(
         fp32_ms=float(np.median(times_ms[:, 0])),
         int8_ms=float(np.median(times_ms[:, 1])),
@@ -49,12 +55,12 @@ def compare_latency(fp32: onnx.ModelProto, int8: onnx.ModelProto, image_size: in
     )
 
 
-def time_alternately(models: Sequence[bytes], image_size: int) -> NDArray[np.float64]:
+def time_alternately(models: Sequence[bytes], image_size: int, *, full_precision: bool = False) -> NDArray[np.float64]:
     """Milliseconds (rounds, models) that each pixel model takes for one grey face on one CPU thread.
 
     Each entry is the median over the runs of that round; a row's entries are neighbours in time and may be divided.
     """
-    sessions = [graph_session(model, threads=1) for model in models]
+    sessions = [graph_session(model, threads=1, full_precision=full_precision) for model in models]
     image = np.random.default_rng(0).integers(0, 256, (1, image_size, image_size, 1), dtype=np.uint8)
     feed = {sessions[0].get_inputs()[0].name: image}
 
