@@ -23,7 +23,7 @@ done
 for format in ort pt2 torchscript; do
     "$python" cli.py export --checkpoint "$weights" --format "$format" --folder "$scratch"
 done
-verify "$scratch/$name.onnx" fp32 --drift --picture "$results/parity-fp32.png"
+verify "$scratch/$name.onnx" fp32 --skew --picture "$results/parity-fp32.png"
 verify "$scratch/$name-fp16.onnx" fp16 --picture "$results/parity-fp16.png"
 verify "exported/$name-int8.onnx" int8 --picture "$results/parity-int8.png"
 verify "$scratch/$name-ort.ort" ort

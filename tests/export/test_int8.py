@@ -286,7 +286,7 @@ def test_speed_is_no_gate_for_a_model_that_is_for_another_machine(report):
 
 @pytest.mark.parametrize("file_format", ["onnx", "ort"])
 def test_int8_export_keeps_its_card_and_runs(tiny_run, tmp_path, monkeypatch, file_format):
-    monkeypatch.setattr(int8, "compare_latency", lambda *_: FASTER)  # a tiny network is not faster in int8
+    monkeypatch.setattr(int8, "compare_latency", lambda *_, **__: FASTER)  # a tiny network is not faster in int8
     request = ExportRequest(
         checkpoint=tiny_run.folder,
         file_format=file_format,
@@ -311,7 +311,7 @@ def test_int8_export_keeps_its_card_and_runs(tiny_run, tmp_path, monkeypatch, fi
 
 
 def test_slower_than_fp32_is_not_published(tiny_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(int8, "compare_latency", lambda *_: SLOWER)
+    monkeypatch.setattr(int8, "compare_latency", lambda *_, **__: SLOWER)
     request = ExportRequest(
         checkpoint=tiny_run.folder, precision="int8", folder=tmp_path / "exported", max_drop_points=5
     )
