@@ -82,7 +82,7 @@ def measure(url: str, video: Path, frames: int) -> dict[str, float]:
 
 
 def report(output: Path, model: Path, rounds: list[dict[str, float]], environment: dict[str, Any]) -> None:
-    card = read_model(model).card
+    card = read_model(model).metadata
     medians = {name: round(statistics.median(each[name] for each in rounds), 2) for name in rounds[0]}
     chromium = subprocess.run([browser.chromium(), "--version"], capture_output=True, text=True).stdout.strip()
     result = {

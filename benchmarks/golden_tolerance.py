@@ -62,7 +62,7 @@ def in_python(model: Path, vectors: list[Vector], **settings: object) -> dict[st
     worst: dict[str, dict[str, float]] = {}
     for vector in vectors:
         probabilities, logits = usual.probabilities_and_logits(vector.pixels)
-        feed = {usual.card.input.name: usual.feed(vector.pixels)}
+        feed = {usual.metadata.input.name: usual.feed(vector.pixels)}
         found = session.run(["probabilities", "logits"], feed)
         note_worst(worst, vector.about, np.abs(found[1] - logits).max(), np.abs(found[0] - probabilities).max())
     return worst
@@ -133,7 +133,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             kits = write_kits(model, vectors, Path(folder))
             results[model.name] = {
-                "precision": Classifier.load(model).card.precision,
+                "precision": Classifier.load(model).metadata.precision,
                 "python, 2 threads": in_python(model, vectors, intra_op_num_threads=2),
                 "python, no graph optimisation": in_python(model, vectors, graph_optimization_level=optimisation_off),
                 **{package: in_javascript(package, kits, model) for package in PROJECTS},

@@ -116,7 +116,7 @@ def report(
     result = {
         "what": "images/s from image files to labels, against the model alone on pixels in memory; medians",
         "model": options.model.name,
-        "card": {"name": classifier.card.name, "precision": classifier.card.precision},
+        "card": {"name": classifier.metadata.name, "precision": classifier.metadata.precision},
         "provider": classifier.provider,
         "images": images,
         "source": str(options.folder or "drawn faces, 48x48 JPEG"),

@@ -126,7 +126,7 @@ def measure(path: Path, threads: int, rounds: int, turn_s: float) -> dict[str, A
         process.join(10)
     return {
         "model": path.name,
-        "precision": read_model(path).card.precision,
+        "precision": read_model(path).metadata.precision,
         "threads": threads,
         "preprocessing_share": share(found[DEFAULTS]["latency_ms"], found[NETWORK_ALONE]["latency_ms"]),
         "settings": {name: figures(one, found[DEFAULTS]["latency_ms"]) for name, one in found.items()},

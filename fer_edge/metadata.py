@@ -222,10 +222,10 @@ def _parse(text: str | bytes, where: str) -> Mapping[str, Any]:
     try:
         raw = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float)
         if not isinstance(raw, dict):
-            raise ModelError(f"{where}: expected a card in JSON, found a {type(raw).__name__}; export again")
+            raise ModelError(f"{where}: expected metadata in JSON, found a {type(raw).__name__}; export again")
         _check_depth(raw)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{where}: expected a card in JSON, found something else ({error}); export again") from error
+        raise ModelError(f"{where}: expected metadata in JSON, found something else ({error}); export again") from error
     return raw
 
 
@@ -279,7 +279,7 @@ def _contradictions(metadata: ModelMetadata) -> Iterator[tuple[str, str, Any]]:
 def _wrong(where: str, key: str, expected: str, found: Any) -> ModelError:
     shown = found if isinstance(found, str) else repr(found)
     shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
-    return ModelError(f"{where}: card field '{key}': expected {expected}, found {shown}; export again")
+    return ModelError(f"{where}: metadata field '{key}': expected {expected}, found {shown}; export again")
 
 
 def _converted(raw: Mapping[str, Any], kind: type, where: str) -> Any:

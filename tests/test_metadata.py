@@ -121,7 +121,7 @@ def test_unknown_keys_are_ignored() -> None:
 def test_wrong_field_is_named_with_what_was_expected_and_found(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError) as raised:
         ModelMetadata.from_mapping(raw(**changes), where="faces.onnx")
-    assert str(raised.value).startswith("faces.onnx: card field ")
+    assert str(raised.value).startswith("faces.onnx: metadata field ")
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -135,7 +135,7 @@ def test_a_card_from_before_the_seed_was_kept_is_read() -> None:
 def test_missing_field_is_named(key: str) -> None:
     card = raw()
     del card[key]
-    with pytest.raises(ModelError, match=f"card field '{key}': expected a value, found none; export again"):
+    with pytest.raises(ModelError, match=f"metadata field '{key}': expected a value, found none; export again"):
         ModelMetadata.from_mapping(card)
 
 
@@ -150,7 +150,7 @@ def test_any_value_anywhere_is_read_or_refused_in_one_short_line(key: str, value
     if refusal is None:
         assert json.loads(card.to_json())[key] == value
     else:
-        assert f"card field '{key}" in refusal
+        assert f"metadata field '{key}" in refusal
         assert len(refusal) < 400
 
 
@@ -165,13 +165,13 @@ def test_any_value_anywhere_is_read_or_refused_in_one_short_line(key: str, value
 )
 def test_what_could_not_be_written_again_is_refused(value: str, found: str) -> None:
     text = CARD.to_json().replace('"small"', value)
-    with pytest.raises(ModelError, match=rf"expected a card in JSON, found something else \({found}\); export again"):
+    with pytest.raises(ModelError, match=rf"expected metadata in JSON, found something else \({found}\); export again"):
         ModelMetadata.from_json(text)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, b"\xff\xfe"])
 def test_what_is_no_json_object_is_refused(text: str | bytes) -> None:
-    with pytest.raises(ModelError, match="expected a card in JSON, found"):
+    with pytest.raises(ModelError, match="expected metadata in JSON, found"):
         ModelMetadata.from_json(text)
 
 

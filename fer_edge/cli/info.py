@@ -15,7 +15,7 @@ def info(
     model: Annotated[Path, typer.Argument(help="An exported model (.onnx, .ort, .torchscript, .pt2).")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Print a model's card, inputs and outputs, operators, size and hashes, after checking that it is intact.
+    """Print a model's metadata, inputs and outputs, operators, size and hashes, after checking that it is intact.
 
     Example: `python cli.py info exported/resnet18.onnx`
     """
@@ -29,7 +29,7 @@ def info(
 
 
 def _lines(description: "ModelDescription") -> list[str]:
-    from fer_edge.runtime.images import shown  # a card may hold terminal codes and what is no UTF-8
+    from fer_edge.runtime.images import shown  # metadata may hold terminal codes and what is no UTF-8
 
     metadata = description.metadata
     rows: list[tuple[str, object]] = [

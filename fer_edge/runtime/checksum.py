@@ -1,8 +1,8 @@
 """The checksum: a hash that a model file carries of itself, so that a file that travels alone still notices damage.
 
-The card inside the file says ``"content_sha256": "<64 hex digits>"``: the SHA-256 of the whole file with those 64
-digits zero. ONNX and ort files store the card as plain bytes, so the digits are put in place after the file is written.
-It finds damage, not malice: whoever can change a file on purpose can also write its checksum again.
+The metadata inside the file say ``"content_sha256": "<64 hex digits>"``: the SHA-256 of the whole file with those 64
+digits zero. ONNX and ort files store the metadata as plain bytes, so the digits are put in place after the file is
+written. It finds damage, not malice: whoever can change a file on purpose can also write its checksum again.
 
 TorchScript and pt2 files are zip archives, whose checksums would change with the digits; there the digest is that of
 every other entry, by name.
@@ -22,9 +22,9 @@ MAX_UNPACKED_BYTES = 2**31
 _DIGITS = re.compile(rb'"content_sha256":\s?"([0-9a-f]{64})"')
 
 ZIP_METADATA_ENTRY = f"extra/{METADATA_KEY}"
-"""Where torch puts the card in an archive, below the archive's top folder."""
+"""Where torch puts the metadata in an archive, below the archive's top folder."""
 
-# torch derives this entry from the checksums of all others, the card's included.
+# torch derives this entry from the checksums of all others, that of the metadata included.
 _SERIALIZATION_ID = ".data/serialization_id"
 
 
@@ -48,10 +48,10 @@ def verify_checksum(data: bytes, name: str) -> None:
 
 
 def content_hash_of_zip(data: bytes, name: str = "model", *, metadata_entry: str = ZIP_METADATA_ENTRY) -> str:
-    """SHA-256 over the names and bytes of all entries of a TorchScript or pt2 file other than the card, sorted by name.
+    """SHA-256 over names and bytes of all entries of a TorchScript or pt2 file but the metadata, sorted by name.
 
-    ``card_entry`` is the card's name below the archive's top folder (which may be called anything and does not count).
-    As the card has no part in it, the hash of a file whose metadata have no checksum yet is that of the file to write.
+    ``metadata_entry`` is their name below the archive's top folder (which may be called anything and does not count).
+    As they have no part in it, the hash of a file whose metadata have no checksum yet is that of the file to write.
     Raises ModelError where the archive is damaged.
     """
     digest = hashlib.sha256()
@@ -73,7 +73,7 @@ def content_hash_of_zip(data: bytes, name: str = "model", *, metadata_entry: str
 
 
 def verify_zip_checksum(data: bytes, name: str) -> bytes:
-    """Check the digest of a TorchScript or pt2 file and return its card as JSON. Runs nothing. Raises ModelError."""
+    """Check the digest of a TorchScript or pt2 file; gives its metadata as JSON. Runs nothing. Raises ModelError."""
     found = content_hash_of_zip(data, name)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         cards = [entry for entry in archive.namelist() if entry.partition("/")[2] == ZIP_METADATA_ENTRY]
@@ -109,6 +109,6 @@ def _differs(name: str, expected: str, found: str) -> ModelError:
 
 def _no_checksum(name: str, count: int) -> ModelError:
     return ModelError(
-        f"{name}: expected one card with its content hash, found {count or 'none'}: "
+        f"{name}: expected one entry of metadata with its content hash, found {count or 'none'}: "
         "fer_edge did not export this file, or it was damaged; export it again"
     )

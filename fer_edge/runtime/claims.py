@@ -11,7 +11,7 @@ _QUANTISERS = ("QuantizeLinear", "DequantizeLinear")
 
 
 def check_format(path: Path, metadata: ModelMetadata, content: str | None = None) -> None:
-    """Refuse (ModelError) a card of another format than the file's name, and than ``content`` where that is known."""
+    """Refuse (ModelError) metadata of another format than the file's name, and than ``content`` where that is known."""
     by_name = {suffix: file_format for file_format, suffix in SUFFIXES.items()}.get(path.suffix)
     for found in (content, by_name):
         if found is not None and metadata.format != found:
@@ -19,7 +19,7 @@ def check_format(path: Path, metadata: ModelMetadata, content: str | None = None
 
 
 def check_graph(path: Path, metadata: ModelMetadata, onnx: OnnxFile) -> None:
-    """Refuse (ModelError) a card whose opset, IR version or precision is not that of the ONNX graph."""
+    """Refuse (ModelError) metadata whose opset, IR version or precision is not that of the ONNX graph."""
     if metadata.opset != onnx.opset:
         raise _differs(path, "opset", onnx.opset, metadata.opset)
     if metadata.ir_version != onnx.ir_version:
@@ -32,5 +32,6 @@ def check_graph(path: Path, metadata: ModelMetadata, onnx: OnnxFile) -> None:
 
 def _differs(path: Path, field: str, file_value: Any, metadata_value: Any) -> ModelError:
     return ModelError(
-        f"{path}: card field '{field}': expected {file_value}, as the file has it, found {metadata_value}; export again"
+        f"{path}: metadata field '{field}': expected {file_value}, as the file has it, found {metadata_value}; "
+        "export again"
     )

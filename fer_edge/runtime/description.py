@@ -22,7 +22,7 @@ class ModelDescription:
     file_sha256: str
     metadata: ModelMetadata
     inputs: tuple[str, ...]
-    """``name type [shape]``, as the graph has them; as the card has them for files that need torch."""
+    """``name type [shape]``, as the graph has them; as the metadata have them for files that need torch."""
     outputs: tuple[str, ...]
     operators: Mapping[str, int]
     """Operator to number of nodes, most frequent first: those in an ONNX file, those that run of an ort file; none for

@@ -173,8 +173,8 @@ def _expect_metadata_key(onnx: OnnxFile, path: Path) -> None:
     count = sum(key == METADATA_KEY for key, _ in onnx.metadata)
     if count != 1:
         raise ModelError(
-            f"{path}: expected one card ('{METADATA_KEY}' in the metadata), found {count or 'none'}: labels and input "
-            "are unknown; export the checkpoint with fer_edge"
+            f"{path}: expected one entry of metadata ('{METADATA_KEY}'), found {count or 'none'}: labels and input are "
+            "unknown; export the checkpoint with fer_edge"
         )
 
 
@@ -183,18 +183,18 @@ def _metadata_text(onnx: OnnxFile) -> str:
 
 
 def _metadata_of_ort(data: bytes, path: Path) -> ModelMetadata:
-    """The card of an ort file, a flatbuffer: its strings are plain bytes, so the card is read where it lies."""
+    """The metadata of an ort file, a flatbuffer: its strings are plain bytes, so they are read where they lie."""
     start = data.find(_METADATA_START)
     text = data[max(start, 0) :].decode("latin-1")
     try:
         _, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: expected a card in JSON, found something else ({error}); export again") from error
+        raise ModelError(f"{path}: expected metadata in JSON, found something else ({error}); export again") from error
     return ModelMetadata.from_json(text[:end], where=str(path))
 
 
 def check_beside(path: Path, metadata: ModelMetadata, sha256: str) -> None:
-    """Refuse (ModelError) a model whose card or hash differs from the ``NAME.json`` beside it, where there is one."""
+    """Refuse (ModelError) a model whose metadata or hash differs from the ``NAME.json`` beside it, where there is one."""
     beside = path.with_suffix(".json")
     try:
         text = _read_regular(beside, MAX_METADATA_BYTES)
@@ -207,7 +207,7 @@ def check_beside(path: Path, metadata: ModelMetadata, sha256: str) -> None:
         raise _other_hash(path, beside, sha256_there, sha256)
     if metadata_there != metadata:
         raise ModelError(
-            f"{path}: expected the card in {beside.name} to be that in the model, found another; export again"
+            f"{path}: expected the metadata in {beside.name} to be those in the model, found others; export again"
         )
 
 

@@ -1,4 +1,4 @@
-"""Reads what must be known about an ONNX file before onnxruntime sees it: card, opset, operators, outside data.
+"""Reads what must be known about an ONNX file before onnxruntime sees it: metadata, opset, operators, outside data.
 
 An ONNX file is one protobuf message. Walking its fields takes a page of standard library and no ``onnx`` package; field
 numbers are those of onnx/onnx.proto, wire types those of the protobuf encoding guide

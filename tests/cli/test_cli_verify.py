@@ -75,7 +75,7 @@ def test_a_card_of_another_normalisation_fails(run_folder, tmp_path, raw, name):
     path.write_bytes(onnx_bytes(graph, replace(card, **{name: 0.25})))
     done = run("verify", path, "--checkpoint", run_folder)
     assert done.exit_code == 3
-    assert f"expected {name} {getattr(card, name)} in the card, as the checkpoint has it, found 0.25" in done.stderr
+    assert f"expected {name} {getattr(card, name)} in the metadata, as the checkpoint has it, found 0.25" in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--markdown", "--picture"])

@@ -29,6 +29,7 @@ from fer_edge.export.quantization.sensitivity import rank_layers
 from fer_edge.export.quantization.targets import INT8_SYMMETRIC, TARGETS, UINT8, target_named
 from fer_edge.export.quantization.timing import LatencyPair, compare_latency
 from fer_edge.runtime.classifier import Classifier
+from fer_edge.runtime.saturation import saturates
 from fer_edge.training.checkpoint import load_classifier
 
 FASTER = LatencyPair(fp32_ms=2.0, int8_ms=1.0, speedup=2.0, runs=40)
@@ -94,7 +95,7 @@ def test_the_card_states_what_the_model_is_worth(report):
 def test_the_figures_are_those_of_the_published_file(report, tiny_run):
     faces = tiny_run.faces.validation
     model = with_preprocessing(report.quantised.network, 48, tiny_run.reference.mean, tiny_run.reference.std)
-    session = graph_session(model.SerializeToString())
+    session = graph_session(model.SerializeToString(), full_precision=saturates())
     (answers,) = session.run(["probabilities"], {"image": faces.faces[..., np.newaxis]})
     published = evaluate_probabilities(answers / answers.sum(axis=1, keepdims=True), faces.labels)
     assert report.int8.calibration_error == pytest.approx(published.calibration_error, abs=1e-5)

@@ -77,7 +77,7 @@ def test_raw_fp16_and_weights_too(labels, tmp_path):
 @pytest.mark.parametrize("labels", SETS, ids=name_of)
 def test_int8_is_calibrated_and_judged_on_faces_of_these_classes(labels, tmp_path, monkeypatch):
     faster = LatencyPair(fp32_ms=2.0, int8_ms=1.0, speedup=2.0, runs=40)
-    monkeypatch.setattr(report_module, "compare_latency", lambda *_: faster)
+    monkeypatch.setattr(report_module, "compare_latency", lambda *_, **__: faster)
     for split, count in (("train", 12), ("validation", 4)):
         for label, name in enumerate(labels.names):
             folder = tmp_path / "faces" / split / name

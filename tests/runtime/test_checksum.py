@@ -48,7 +48,7 @@ def test_every_single_bit_of_a_small_file_counts() -> None:
 def test_random_bit_flips_of_a_real_model_are_all_refused(tiny_model: Path) -> None:
     data = tiny_model.read_bytes()
     for bit in random.Random(1).sample(range(len(data) * 8), 600):
-        with pytest.raises(ModelError, match=r"expected (the content hash|one card)"):
+        with pytest.raises(ModelError, match=r"expected (the content hash|one entry of metadata)"):
             verify_checksum(flipped(data, bit), "m")
 
 
@@ -62,7 +62,7 @@ def test_lost_and_added_bytes_are_refused(change: object) -> None:
 @pytest.mark.parametrize(("data", "found"), [(b"no card at all", "none"), (SEALED + SEALED, "2"), (b"", "none")])
 def test_files_without_one_card_are_refused(data: bytes, found: str) -> None:
     for check in (verify_checksum, add_checksum):
-        with pytest.raises(ModelError, match=f"m: expected one card with its content hash, found {found}"):
+        with pytest.raises(ModelError, match=f"m: expected one entry of metadata with its content hash, found {found}"):
             check(data, "m")
 
 
@@ -92,5 +92,5 @@ def test_archive_without_a_card_is_refused() -> None:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as writer:
         writer.writestr("model/data/0", b"weights")
-    with pytest.raises(ModelError, match="m: expected one card with its content hash, found none"):
+    with pytest.raises(ModelError, match="m: expected one entry of metadata with its content hash, found none"):
         verify_zip_checksum(stream.getvalue(), "m")

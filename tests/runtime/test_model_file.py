@@ -92,7 +92,7 @@ def test_model_without_a_card_is_refused(tmp_path: Path, tiny_model: Path) -> No
     del model.metadata_props[:]
     path = tmp_path / "plain.onnx"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match=r"expected one card \('fer_edge\.card' in the metadata\), found none: labels"):
+    with pytest.raises(ModelError, match=r"expected one entry of metadata \('fer_edge\.card'\), found none: labels"):
         read_model(path)
 
 
@@ -101,7 +101,7 @@ def test_model_with_two_cards_is_refused(tmp_path: Path, tiny_model: Path) -> No
     model.metadata_props.add(key=METADATA_KEY, value="{}")
     path = tmp_path / "two.onnx"
     path.write_bytes(add_checksum(model.SerializeToString()))
-    with pytest.raises(ModelError, match=r"expected one card .* found 2"):
+    with pytest.raises(ModelError, match=r"expected one entry of metadata .* found 2"):
         read_model(path)
 
 
@@ -110,15 +110,15 @@ def test_model_with_two_cards_is_refused(tmp_path: Path, tiny_model: Path) -> No
     [
         (
             lambda card: card.replace('"angry", "disgust"', '"angry", "ANGRY"'),
-            "card field 'labels': expected names that differ, found 'angry' and 'ANGRY'; export again",
+            "metadata field 'labels': expected names that differ, found 'angry' and 'ANGRY'; export again",
         ),
-        (lambda card: card.replace('"format_version": 1', '"format_version": 9'), "card field 'format_version': expec"),
+        (lambda card: card.replace('"format_version": 1', '"format_version": 9'), "metadata field 'format_version': expec"),
         (
             lambda card: card.replace('"std": 0.25', '"std": "wide"'),
-            "card field 'std': expected a finite number above 0, found",
+            "metadata field 'std': expected a finite number above 0, found",
         ),
-        (lambda card: card[:-1], "expected a card in JSON, found something else"),
-        (lambda card: f"[{card}]", "expected a card in JSON, found a list"),
+        (lambda card: card[:-1], "expected metadata in JSON, found something else"),
+        (lambda card: f"[{card}]", "expected metadata in JSON, found a list"),
     ],
 )
 def test_malformed_cards_are_refused(edit: Callable[[str], str], message: str, changed_model: ChangedModel) -> None:
@@ -146,13 +146,13 @@ def test_json_beside_the_model_must_agree(copied: Path) -> None:
     with pytest.raises(ModelError, match=r"tiny\.onnx: expected the SHA-256 000000000000\.\.\. that tiny\.json names"):
         read_model(copied)
     beside.write_text(json.dumps({**content, "mean": 0.4}))
-    with pytest.raises(ModelError, match=r"expected the card in tiny\.json to be that in the model, found another"):
+    with pytest.raises(ModelError, match=r"expected the metadata in tiny\.json to be those in the model, found others"):
         read_model(copied)
     beside.write_text("{}")
-    with pytest.raises(ModelError, match=r"tiny\.json: card field 'format_version': expected a value, found none"):
+    with pytest.raises(ModelError, match=r"tiny\.json: metadata field 'format_version': expected a value, found none"):
         read_model(copied)
     beside.write_text("not JSON")
-    with pytest.raises(ModelError, match=r"tiny\.json: expected a card in JSON"):
+    with pytest.raises(ModelError, match=r"tiny\.json: expected metadata in JSON"):
         read_model(copied)
 
 
@@ -194,7 +194,7 @@ def test_claims_that_the_file_does_not_bear_out_are_refused(
     path = changed_model(edit_card(edit))
     with pytest.raises(ModelError) as raised:
         read_model(path)
-    assert str(raised.value).startswith(f"{path}: card field {message}")
+    assert str(raised.value).startswith(f"{path}: metadata field {message}")
 
 
 def test_a_graph_that_quantises_is_int8(changed_model: ChangedModel) -> None:
@@ -207,7 +207,7 @@ def test_a_graph_that_quantises_is_int8(changed_model: ChangedModel) -> None:
 
 def test_name_of_another_format_is_refused(tmp_path: Path, tiny_model: Path) -> None:
     shutil.copy(tiny_model, tmp_path / "tiny.ort")
-    with pytest.raises(ModelError, match=r"tiny\.ort: card field 'format': expected ort, as the file has it"):
+    with pytest.raises(ModelError, match=r"tiny\.ort: metadata field 'format': expected ort, as the file has it"):
         read_model(tmp_path / "tiny.ort")
     shutil.copy(tiny_model, tmp_path / "tiny.bin")
     assert read_model(tmp_path / "tiny.bin").metadata.format == "onnx"

@@ -62,14 +62,14 @@ def drop_logits(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (rename_input, "expected the input image tensor(uint8) [?, ?, ?, ?] of its card, found picture tensor(uint8)"),
-        (float_input, "expected the input image tensor(uint8) [?, ?, ?, ?] of its card, found image tensor(float)"),
-        (fixed_height, "of its card, found image tensor(uint8) [?, 48, ?, ?] in the graph; export it again"),
+        (rename_input, "expected the input image tensor(uint8) [?, ?, ?, ?] of its metadata, found picture tensor(uint8)"),
+        (float_input, "expected the input image tensor(uint8) [?, ?, ?, ?] of its metadata, found image tensor(float)"),
+        (fixed_height, "of its metadata, found image tensor(uint8) [?, 48, ?, ?] in the graph; export it again"),
         (
             rename_output,
-            "expected the output probabilities tensor(float) [?, 7], logits tensor(float) [?, 7] of its card",
+            "expected the output probabilities tensor(float) [?, 7], logits tensor(float) [?, 7] of its metadata",
         ),
-        (drop_logits, "of its card, found probabilities tensor(float) [?, 7] in the graph"),
+        (drop_logits, "of its metadata, found probabilities tensor(float) [?, 7] in the graph"),
     ],
 )
 def test_graph_that_differs_from_its_card_is_refused(
@@ -222,7 +222,7 @@ def test_profile_counts_nodes_by_provider(tiny_model: Path, tmp_path: Path) -> N
 
 def test_card_that_onnxruntime_reads_must_be_the_checked_one(tiny_model: Path) -> None:
     model = read_model(tiny_model)
-    with pytest.raises(ModelError, match="expected one card, found that onnxruntime reads another"):
+    with pytest.raises(ModelError, match="expected the metadata that were checked, found that onnxruntime reads others"):
         open_session(replace(model, metadata=replace(model.metadata, mean=0.1)), CPU)
 
 

@@ -148,7 +148,7 @@ def _metadata_failures(metadata: ModelMetadata, info: CheckpointInfo) -> list[st
         ("std", info.std, metadata.std),
     )
     return [
-        f"expected {name} {expected} in the card, as the checkpoint has it, found {found}; export the model again"
+        f"expected {name} {expected} in the metadata, as the checkpoint has it, found {found}; export the model again"
         for name, expected, found in stated
         if expected != found
     ]

@@ -75,7 +75,7 @@ class Quantised:
     held_back_faces: int
 
     def to_dict(self) -> dict[str, Any]:
-        """What the card states about it; plain types."""
+        """What the metadata state about it; plain types."""
         return {
             "method": self.best.recipe.method,
             "activations": self.best.recipe.activations.name,
