@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := demo-$(shell date +%Y%m%d-%H%M%S)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test lint browser clean
+.PHONY: install demo test lint browser devices clean
 
 install: .venv/installed
 
@@ -36,6 +36,13 @@ demo: install
 	$(BIN)/python cli.py export --checkpoint runs/$(DEMO) --data sample --folder runs/$(DEMO)/exported
 	$(BIN)/python cli.py data sample --count 42 --seed 1 --out runs/$(DEMO)/faces
 	$(BIN)/python cli.py predict --model runs/$(DEMO)/exported/$(DEMO).onnx runs/$(DEMO)/faces/test
+
+# The shipped INT8 models on emulated devices (Linux x86-64 with apt); DATA=FOLDER for real faces.
+devices: install
+	tools/devices.sh || true
+	for model in exported/*-int8.onnx; do \
+		$(BIN)/python cli.py verify $$model --devices --data $(or $(DATA),sample) --out benchmarks/results/devices || exit; \
+	done
 
 clean:
 	rm -rf .venv web/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

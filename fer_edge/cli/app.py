@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from fer_edge.cli import (
     benchmark,
     data,
+    devices,
     evaluate,
     explain,
     export,
@@ -23,9 +24,9 @@ from fer_edge.cli import (
     web,
     webcam,
 )
-from fer_edge.cli.output import discard_stdout, is_main_process
+from fer_edge.cli.output import PLAIN, discard_stdout, is_main_process, register_plain
 from fer_edge.cli.stopping import raise_on_sigterm, signal_behind
-from fer_edge.errors import FerEdgeError, Interrupted, MissingExtraError
+from fer_edge.errors import FerEdgeError, Interrupted, MissingExtraError, ProviderError
 
 _TRAIN_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "matplotlib", "filelock")
 """What the extra 'train' brings: commands that need it import it when they run."""
@@ -58,6 +59,10 @@ def _as_project_error(error: FerEdgeError | ModuleNotFoundError) -> FerEdgeError
     if isinstance(error, FerEdgeError):
         return error
     package = (error.name or "").split(".")[0]
+    if package == "onnxruntime":  # installed without its dependencies, beside none of the packages that bring it
+        from fer_edge.runtime.onnxruntime_packages import install_advice
+
+        return ProviderError(install_advice())
     if package not in _TRAIN_PACKAGES:
         raise error
     return MissingExtraError(package, "train")
@@ -85,12 +90,14 @@ app.command()(info.info)
 app.command()(golden.golden)
 app.command()(web.web)
 app.add_typer(data.app, name="data")
+app.add_typer(devices.devices, name="devices")
 
 
 def main() -> None:
     """Run the command line."""
     raise_on_sigterm()
+    register_plain()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not closed, and not replaced by a test
-            stream.reconfigure(errors="backslashreplace")  # a terminal may lack a file name's letters
+            stream.reconfigure(errors=PLAIN)  # a terminal may lack a file name's letters
     app(prog_name=Path(sys.argv[0]).name)

@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 
 from fer_edge.backends.registry import formats_that_run_code, in_words
+from fer_edge.cli.devices import verify_devices
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
-from fer_edge.errors import CheckFailed
+from fer_edge.errors import CheckFailed, UsageError
 
 
 def verify(
     model: Annotated[Path, typer.Argument(help="The exported model.", metavar="MODEL")],
-    checkpoint: Annotated[Path, typer.Option(help="Run folder or checkpoint file that the model was made from.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Run folder or checkpoint file that the model was made from.")
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="Labelled faces, to compare accuracy on their validation split. [default: synthetic ones]"),
@@ -38,6 +41,23 @@ def verify(
     ] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the whole comparison to this Markdown file.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Plot the differences into this PNG file.")] = None,
+    devices: Annotated[
+        bool,
+        typer.Option(
+            "--devices",
+            help="Compare its answers on emulated processors, WebAssembly and other versions of onnxruntime instead.",
+        ),
+    ] = False,
+    targets: Annotated[
+        str | None, typer.Option(help="Devices to try, with commas. [default: all]", rich_help_panel="With --devices")
+    ] = None,
+    faces: Annotated[
+        int, typer.Option(min=1, help="Labelled faces beside the golden vectors.", rich_help_panel="With --devices")
+    ] = 300,
+    out: Annotated[
+        Path,
+        typer.Option(help="Where the matrix goes, and each run is kept.", rich_help_panel="With --devices"),
+    ] = Path("devices"),
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print every figure as JSON.")] = False,
 ) -> None:
@@ -48,7 +68,16 @@ def verify(
         python cli.py verify exported/NAME.onnx --checkpoint runs/NAME --data fer2013 --picture parity.png
 
         python cli.py verify exported/NAME.onnx --checkpoint runs/NAME --divergence
+
+        python cli.py verify exported/NAME.onnx --devices --data fer2013
     """
+    if devices:
+        if checkpoint is not None:
+            raise UsageError("--devices compares a model with itself; leave out --checkpoint")
+        verify_devices(model, data, targets, faces, out, skip_bad, json_output)
+        return
+    if checkpoint is None:
+        raise UsageError("expected --checkpoint with the run that the model was made from, or --devices, found neither")
     from fer_edge.export.parity.verification import VerifyRequest, verify_model
     from fer_edge.files import make_folder, write_text
 

@@ -194,7 +194,7 @@ def _metadata_of_ort(data: bytes, path: Path) -> ModelMetadata:
 
 
 def check_beside(path: Path, metadata: ModelMetadata, sha256: str) -> None:
-    """Refuse (ModelError) a model whose metadata or hash differs from the ``NAME.json`` beside it, where there is one."""
+    """Refuse (ModelError) a model whose metadata or hash differs from those in ``NAME.json`` beside it, if any."""
     beside = path.with_suffix(".json")
     try:
         text = _read_regular(beside, MAX_METADATA_BYTES)

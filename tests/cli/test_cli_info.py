@@ -96,7 +96,7 @@ def test_torchscript_is_described_without_running_it(model: Path, tmp_path: Path
         ('"mean": 0.5', '"mean": NaN', "expected metadata in JSON, found something else (the number NaN)"),
         ('"settings": {', '"settings": {"a": 1e999, ', "found something else (the number 1e999)"),
         ('"settings": {', '"settings": {"a": ' + "[" * 900 + "]" * 900 + ", ", "objects nested too deeply"),
-        ('"image_size": 48', '"image_size": 1' + "0" * 30, "metadata field 'image_size': expected an integer from 1 to"),
+        ('"image_size": 48', '"image_size": 1' + "0" * 30, "field 'image_size': expected an integer from 1 to"),
     ],
 )
 def test_hostile_cards_are_one_line(model: Path, tmp_path: Path, old: str, new: str, message: str) -> None:

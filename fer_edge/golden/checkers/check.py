@@ -1,12 +1,15 @@
 """Does this machine give a model's golden answers? Needs onnxruntime and numpy, nothing else.
 
-    python check.py [MODEL] [PROVIDER, default CPUExecutionProvider]
+    python check.py [MODEL] [PROVIDER, default CPUExecutionProvider] [--report FILE]
 
 Exit code 0 with one line of figures, or 1 with one line that names the first vector that differs and by how much.
+``--report`` also writes what was found, and on what machine, as JSON: send it to the model's maker, who adds it with
+``fer_edge devices merge``.
 """
 
 import hashlib
 import json
+import platform
 import sys
 from pathlib import Path
 
@@ -14,14 +17,15 @@ import numpy as np
 import onnxruntime
 
 KIT = Path(__file__).resolve().parent
+REPORT = "fer_edge device report 1"
 
 
 class Differs(Exception):
     """What differs, in one line."""
 
 
-def check(model: Path, provider: str) -> str:
-    """Run every vector; return the line of figures or raise Differs."""
+def check(model: Path, provider: str, report: dict) -> str:  # type: ignore[type-arg]
+    """Run every vector; fill the report; return the line of figures or raise Differs with the first difference."""
     manifest = json.loads((KIT / "manifest.json").read_text(encoding="utf-8"))
     of_model, allowed = manifest["model"], manifest["tolerance"]
     try:
@@ -36,9 +40,11 @@ def check(model: Path, provider: str) -> str:
         raise Differs(f"{model}: expected {provider}, found {session.get_providers()[0]}")
     sha256 = hashlib.sha256(data).hexdigest()
     other = "" if sha256 == of_model["sha256"] else f"; the file is not the kit's {of_model['file']}: SHA-256 {sha256}"
+    report["model"] = {"file": of_model["file"], "sha256": sha256}
 
     limits = {"logits": allowed["max_logit_difference"], "probabilities": allowed["max_probability_difference"]}
-    worst, images = {"logits": 0.0, "probabilities": 0.0}, 0
+    worst, images, changed, problems = {"logits": 0.0, "probabilities": 0.0}, 0, 0, []
+    answers: dict[str, list[int]] = {}
     for vector in manifest["vectors"]:
         where = f"vector {vector['name']}"
         feed = np.fromfile(KIT / vector["file"], np.dtype(of_model["dtype"]).newbyteorder("<"))
@@ -46,7 +52,7 @@ def check(model: Path, provider: str) -> str:
             values = session.run(of_model["outputs"], {of_model["input"]: feed.reshape(vector["shape"])})
         except Exception as error:
             raise Differs(f"{where}: cannot be run: {' '.join(str(error).split())[:300]}{other}") from error
-        found = dict(zip(of_model["outputs"], values, strict=True))
+        found = dict(zip(of_model["outputs"], values))  # noqa: B905  # Python 3.9 has no strict=
         logits = found["logits"].astype(np.float64)
         exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities = found.get("probabilities", exponents / exponents.sum(axis=1, keepdims=True))
@@ -56,16 +62,27 @@ def check(model: Path, provider: str) -> str:
             difference = np.abs(got - np.array(vector[name])).max(axis=1)  # the largest of each image
             if not (difference <= limits[name]).all():  # written so that NaN fails
                 image = int((~(difference <= limits[name])).argmax())
-                raise Differs(
+                problems.append(
                     f"{where}, image {image}: {name} differ by {difference[image]:.3g}, allowed {limits[name]:g}{other}"
                 )
-            worst[name] = max(worst[name], float(difference.max()))
-        for image, (row, expected) in enumerate(zip(probabilities, vector["labels"], strict=True)):
+            worst[name] = max(worst[name], float(np.nan_to_num(difference, nan=np.inf).max()))
+        answers[vector["name"]] = [int(np.argmax(row)) for row in probabilities]
+        for image, expected in enumerate(vector["labels"]):
             second, first = np.sort(vector["probabilities"][image])[-2:]
-            label = labels[int(np.argmax(row))]
+            label = labels[answers[vector["name"]][image]]
+            changed += label != expected
             if label != expected and first - second > allowed["tie_margin"]:
-                raise Differs(f"{where}, image {image}: expected {expected}, found {label}{other}")
+                problems.append(f"{where}, image {image}: expected {expected}, found {label}{other}")
             images += 1
+    report.update(
+        images=images,
+        labels_changed=changed,
+        max_logit_difference=worst["logits"] if np.isfinite(worst["logits"]) else None,
+        max_probability_difference=worst["probabilities"] if np.isfinite(worst["probabilities"]) else None,
+        answers=answers,
+    )
+    if problems:
+        raise Differs(problems[0])
     if labels != of_model["labels"]:
         raise Differs(f"{model}: expected the labels {of_model['labels']}, found {labels}{other}")
     if other:
@@ -76,15 +93,54 @@ def check(model: Path, provider: str) -> str:
     )
 
 
+def processor() -> str:
+    """The processor's name where the system tells it, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name") and ":" in line]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def default_model() -> Path:
     """The kit's model, which is looked for in the kit and beside it."""
     name: str = json.loads((KIT / "manifest.json").read_text(encoding="utf-8"))["model"]["file"]
     return KIT / name if (KIT / name).exists() else KIT.parent / name
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> int:
+    """Check, and write the report where one is asked for."""
+    report_file = None
+    if "--report" in arguments:
+        at = arguments.index("--report")
+        if at + 1 == len(arguments):
+            print("usage: check.py [MODEL] [PROVIDER] [--report FILE]", file=sys.stderr)
+            return 2
+        report_file = Path(arguments[at + 1])
+        arguments = arguments[:at] + arguments[at + 2 :]
+    provider = arguments[1] if len(arguments) > 1 else "CPUExecutionProvider"
+    report = {
+        "report": REPORT,
+        "machine": platform.machine(),
+        "processor": processor(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "provider": provider,
+    }
     try:
-        chosen = Path(sys.argv[1]) if len(sys.argv) > 1 else default_model()
-        print(check(chosen, sys.argv[2] if len(sys.argv) > 2 else "CPUExecutionProvider"))
+        report["reason"] = check(Path(arguments[0]) if arguments else default_model(), provider, report)
+        report["passed"] = True
+        print(report["reason"])
     except Differs as reason:
-        sys.exit(f"FAILED: {reason}")
+        report["reason"], report["passed"] = str(reason), False
+        print(f"FAILED: {reason}", file=sys.stderr)
+    if report_file is not None:
+        report_file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return 0 if report["passed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,169 @@
+"""Runs a model's golden kit, and labelled faces in the same form, on every device: side by side, and resumable."""
+
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.data.faces import NO_LABEL, FaceSet
+from fer_edge.devices.matrix import Matrix, Report, Row, read_report, row_of
+from fer_edge.devices.targets import Command, Device, NotRun, emulators
+from fer_edge.errors import DataError
+from fer_edge.files import make_folder, write_text
+from fer_edge.golden.kit import Kit, write_kit
+from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
+from fer_edge.golden.vectors import Vector, make_vectors
+from fer_edge.runtime.machine import available_cores, describe_machine
+from fer_edge.runtime.model_file import read_model
+
+FACES_A_VECTOR = 20
+_FACES = "faces-"
+_SECONDS_NATIVELY = 30.0
+"""What a run on this machine may take at the most; emulated ones, by their factor, longer."""
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class LabelledFaces:
+    """Faces uint8 (N, S, S) that accuracy is measured on, and their labels int64 (N,)."""
+
+    faces: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    source: str
+
+
+def chosen_faces(split: FaceSet, count: int, source: str, seed: int = 0) -> LabelledFaces:
+    """``count`` labelled faces of a split, drawn by ``seed``, or all of fewer. Raises DataError for none."""
+    labelled = np.flatnonzero(split.labels != NO_LABEL)
+    if not len(labelled):
+        raise DataError(f"{source}: expected labelled faces, found none; choose others with --data")
+    drawn = np.random.default_rng(seed).permutation(labelled)[:count]
+    return LabelledFaces(split.faces[np.sort(drawn)], split.labels[np.sort(drawn)], source)
+
+
+def run_devices(
+    model: Path,
+    devices: Sequence[Device],
+    faces: LabelledFaces | None,
+    results: Path,
+    note: Note = lambda _: None,
+    *,
+    cores: int | None = None,
+) -> Matrix:
+    """Try ``model`` on ``devices``, as many at a time as there are ``cores``.
+
+    What is expected are this machine's answers with 8-bit products added in full, so that a machine that saturates is
+    no yardstick. Each result is kept in the folder ``results`` and not measured again for the same model, faces and
+    onnxruntime. Raises ModelError for a model that is refused, StorageError where ``results`` cannot be written.
+    """
+    checked = read_model(model)
+    make_folder(results)
+    with tempfile.TemporaryDirectory(prefix="fer-edge-devices-") as scratch:
+        kit = write_kit(model, Path(scratch) / "kit", inputs=_inputs(faces))
+        key = hashlib.sha256(json.dumps(kit.manifest, sort_keys=True).encode()).hexdigest()[:16]
+        rows: dict[str, Row] = {}
+        with ThreadPoolExecutor(cores or available_cores()) as pool:
+            # The slow ones begin first, so that none is left alone at the end.
+            order = sorted(devices, key=lambda device: -device.load_factor)
+            runs = {pool.submit(_try, device, kit, results / f"{device.name}-{key}.json"): device for device in order}
+            try:
+                for done in as_completed(runs):
+                    device, found = runs[done], done.result()
+                    rows[device.name] = _row(device, found, faces)
+                    note(f"{len(rows)} of {len(runs)}  {device.name}: {rows[device.name].outcome}")
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # what runs now ends by itself: Ctrl-C reached it, too
+                raise
+        return Matrix(
+            model=model.name,
+            sha256=checked.sha256,
+            precision=checked.metadata.precision,
+            max_logit_difference=GOLDEN_TOLERANCES[checked.metadata.precision].max_logit_difference,
+            faces=0 if faces is None else len(faces.faces),
+            faces_source="" if faces is None else faces.source,
+            reference_accuracy=None if faces is None else _accuracy(_expected(kit), faces),
+            rows=tuple(rows[device.name] for device in devices),
+            made_on=describe_machine(),
+            created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
+
+
+def _inputs(faces: LabelledFaces | None) -> list[Vector]:
+    inputs = list(make_vectors())
+    if faces is not None:
+        for first in range(0, len(faces.faces), FACES_A_VECTOR):
+            pixels = faces.faces[first : first + FACES_A_VECTOR, ..., np.newaxis]
+            inputs.append(Vector(f"{_FACES}{first:06d}", f"faces of {faces.source}", pixels))
+    return inputs
+
+
+def _try(device: Device, kit: Kit, kept: Path) -> Report | NotRun | str:
+    """What the kit's checker reports, why it was not run, or the last line of one that crashed."""
+    try:
+        command = device.command(emulators(), kit.folder)
+    except NotRun as reason:
+        return reason
+    if kept.is_file():
+        return read_report(kept)
+    with tempfile.TemporaryDirectory(prefix="fer-edge-device-") as scratch:
+        report = Path(scratch) / "report.json"
+        limit_s = _SECONDS_NATIVELY * device.load_factor
+        found = _run(command, kit.model.resolve(), report, limit_s)
+        if not report.is_file():
+            return found
+        text = report.read_text(encoding="utf-8")
+        read = read_report(report)
+    write_text(kept, text)
+    return read
+
+
+def _run(command: Command, model: Path, report: Path, limit_s: float) -> str:
+    words = [*command.words, str(model), *command.after, "--report", str(report)]
+    environment = {**os.environ, **command.environment, "OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            words,
+            env=environment,
+            cwd=command.cwd,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=limit_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer within {limit_s:.0f} seconds"
+    except OSError as error:
+        return f"{words[0]} cannot be run: {error.strerror}"
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    return f"exit code {done.returncode}: {lines[-1][:300] if lines else 'no message'}"
+
+
+def _row(device: Device, found: Report | NotRun | str, faces: LabelledFaces | None) -> Row:
+    if isinstance(found, NotRun):
+        return Row(device.name, device.stands_for, "not run", str(found))
+    if isinstance(found, str):
+        return Row(device.name, device.stands_for, "failed", found)
+    accuracy = None if faces is None else _accuracy(found.answers, faces)
+    return row_of(found, device.name, device.stands_for, accuracy)
+
+
+def _expected(kit: Kit) -> dict[str, list[int]]:
+    labels = list(kit.manifest["model"]["labels"])
+    return {one["name"]: [labels.index(label) for label in one["labels"]] for one in kit.manifest["vectors"]}
+
+
+def _accuracy(answers: dict[str, list[int]], faces: LabelledFaces) -> float | None:
+    """Fraction of the labelled faces that were named right; None where not all were answered."""
+    named = [label for name in sorted(answers) if name.startswith(_FACES) for label in answers[name]]
+    return float(np.mean(np.array(named) == faces.labels)) if len(named) == len(faces.labels) else None

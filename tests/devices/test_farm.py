@@ -1,0 +1,146 @@
+"""Devices are really run: natively, under emulation where it can be had, and by commands made up for these tests."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from typer.testing import CliRunner
+
+from fer_edge.cli import app
+from fer_edge.data.load import load_faces
+from fer_edge.devices.farm import LabelledFaces, chosen_faces, run_devices
+from fer_edge.devices.targets import DEVICES, FOLDER_VARIABLE, Command, Device, NotRun, devices_named, emulators
+from fer_edge.errors import UsageError
+from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
+from fer_edge.runtime.checksum import add_checksum
+from fer_edge.runtime.saturation import saturates
+
+SHIPPED = Path(__file__).resolve().parents[2] / "exported" / "fer-tiny-int8.onnx"
+LIMITS = {"int8": (-127, 127), "int32": (-(2**31), 2**31 - 1)}
+FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "tiny.onnx"
+
+
+@pytest.fixture(scope="module")
+def faces() -> LabelledFaces:
+    return chosen_faces(load_faces("sample:210").split("validation"), 20, "sample:210")
+
+
+@pytest.fixture(scope="module")
+def for_vnni(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small shipped model with weights of all 8 bits: twice the weights, half their scales, the same network."""
+    model = onnx.load(SHIPPED)
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type != "DequantizeLinear" or node.input[0] not in tensors:
+            continue
+        weights, scale = (numpy_helper.to_array(tensors[name]) for name in node.input[:2])
+        if weights.dtype in (np.int8, np.int32) and weights.size > 1:  # weights and biases
+            doubled = np.clip(weights.astype(np.int64) * 2, *LIMITS[weights.dtype.name]).astype(weights.dtype)
+            tensors[node.input[0]].CopyFrom(numpy_helper.from_array(doubled, node.input[0]))
+            tensors[node.input[1]].CopyFrom(numpy_helper.from_array((scale / 2).astype(np.float32), node.input[1]))
+    (entry,) = (entry for entry in model.metadata_props if entry.key == METADATA_KEY)
+    metadata = ModelMetadata.from_json(entry.value)
+    stated = {**(metadata.quantisation or {}), "weights": "int8", "target": "x86-vnni"}
+    entry.value = replace(metadata, quantisation=stated, content_sha256=NO_CHECKSUM).to_json()
+    path = tmp_path_factory.mktemp("vnni") / "vnni.onnx"
+    path.write_bytes(add_checksum(model.SerializeToString()))
+    return path
+
+
+def device(name: str, code: str, factor: float = 1.0) -> Device:
+    return Device(name, "made up", lambda folder, kit: Command((sys.executable, "-c", code), {}), factor)
+
+
+def test_the_portable_file_passes_on_this_machine_whatever_it_is(tmp_path: Path, faces: LabelledFaces) -> None:
+    matrix = run_devices(SHIPPED, [DEVICES["native"]], faces, tmp_path)
+    (row,) = matrix.rows
+    assert matrix, row.reason
+    assert row.labels_changed == 0
+    assert row.images == 45
+    assert row.accuracy == matrix.reference_accuracy
+    assert matrix.faces == 20
+
+
+def test_a_file_for_vnni_alone_is_caught_where_sums_saturate(
+    tmp_path: Path, faces: LabelledFaces, for_vnni: Path
+) -> None:
+    (row,) = run_devices(for_vnni, [DEVICES["native"]], faces, tmp_path).rows
+    assert row.outcome == ("failed" if saturates() else "passed")
+    if saturates():
+        assert "differ by" in row.reason
+        assert row.max_logit_difference is not None
+        assert row.max_logit_difference > 0.1
+
+
+@pytest.mark.slow
+def test_emulated_processors_catch_it_too(tmp_path: Path, faces: LabelledFaces, for_vnni: Path) -> None:
+    haswell = DEVICES["x86-haswell"]
+    try:
+        haswell.command(emulators(), tmp_path)
+    except NotRun as reason:
+        pytest.skip(str(reason))
+    (right,) = run_devices(SHIPPED, [haswell], None, tmp_path).rows
+    assert right.outcome == "passed", right.reason
+    (wrong,) = run_devices(for_vnni, [haswell], None, tmp_path).rows
+    assert wrong.outcome == "failed"
+    assert "differ by" in wrong.reason
+
+
+def test_what_ran_is_not_run_again_for_the_same_model_and_faces(tmp_path: Path, faces: LabelledFaces) -> None:
+    first = run_devices(FIXTURE, [DEVICES["native"]], faces, tmp_path)
+    (kept,) = tmp_path.glob("native-*.json")
+    kept.write_text(kept.read_text().replace('"labels_changed": 0', '"labels_changed": 7'))
+    again = run_devices(FIXTURE, [DEVICES["native"]], faces, tmp_path)
+    assert (first.rows[0].labels_changed, again.rows[0].labels_changed) == (0, 7)
+    other = LabelledFaces(faces.faces[::-1], faces.labels[::-1], faces.source)
+    assert run_devices(FIXTURE, [DEVICES["native"]], other, tmp_path).rows[0].labels_changed == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("import sys; sys.exit('Illegal instruction')", "exit code 1: Illegal instruction"),
+        ("import os; os.abort()", "exit code -6: no message"),
+        ("import time; time.sleep(60)", "no answer within 1 seconds"),
+    ],
+)
+def test_a_device_that_crashes_or_hangs_has_failed(tmp_path: Path, code: str, expected: str) -> None:
+    (row,) = run_devices(FIXTURE, [device("odd", code, 1 / 30)], None, tmp_path).rows
+    assert row.outcome == "failed"
+    assert row.reason == expected
+    assert not list(tmp_path.glob("odd-*.json"))  # it may have been the machine: the next time it is tried again
+
+
+def test_what_is_missing_is_not_run_and_never_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "nothing"))
+    wanted = devices_named(["x86-haswell", "arm-max", "onnxruntime-1.15.1", "x86-skylake-server"])
+    matrix = run_devices(FIXTURE, wanted, None, tmp_path)
+    assert [row.outcome for row in matrix.rows] == ["not run"] * 4
+    assert "get it with tools/devices.sh" in matrix.rows[1].reason
+    assert not matrix
+
+
+def test_devices_that_are_none_are_named() -> None:
+    with pytest.raises(UsageError, match=r"--targets: expected some of native, x86-nehalem, .* found toaster"):
+        devices_named(["native", "toaster"])
+
+
+def test_the_command_writes_table_json_and_picture(tmp_path: Path) -> None:
+    words = ["verify", str(FIXTURE), "--devices", "--targets", "native", "--faces", "20", "--out", str(tmp_path / "d")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in (tmp_path / "d").iterdir()} == {
+        "runs",
+        "tiny-devices.json",
+        "tiny-devices.md",
+        "tiny-devices.png",
+    }
+    done = CliRunner().invoke(app, ["verify", str(FIXTURE)])
+    assert done.exit_code == 2
+    assert "expected --checkpoint with the run that the model was made from, or --devices" in done.output
+    done = CliRunner().invoke(app, [*words, "--checkpoint", "runs/x"])
+    assert done.exit_code == 2

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Gets what `verify --devices` runs models with: emulated processors, and other versions of onnxruntime.
+#
+#     tools/devices.sh [FOLDER, default .devices]
+#
+# qemu 10 and an arm64 Python from Debian trixie (onnxruntime crashes under Debian 12's qemu 7), wheels from PyPI. Nothing
+# is installed on the system and root is not needed: apt works in FOLDER. About 110 MB are downloaded. What is there
+# already is left alone; what cannot be had is said, and left out. Linux x86-64 with apt alone.
+set -uo pipefail
+folder=$(mkdir -p "${1:-.devices}" && cd "${1:-.devices}" && pwd)
+python=${PYTHON:-.venv/bin/python}
+arm_python=3.13 # trixie's
+missing=0
+
+miss() {
+    echo "not available: $*" >&2
+    missing=1
+}
+
+wheels() { # FOLDER [PIP OPTION ...]: unpack wheels into it
+    local target=$1
+    shift
+    [ -e "$target/.complete" ] && return 0
+    rm -rf "$target"
+    "$python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location --no-compile \
+        --only-binary=:all: --target "$target" "$@" 2> >(grep -v "is ignored: it is neither" >&2) && touch "$target/.complete"
+}
+
+apt_folder=$folder/apt
+mkdir -p "$apt_folder/lists/partial" "$apt_folder/cache/archives/partial"
+touch "$apt_folder/status"
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main" \
+    >"$apt_folder/sources.list"
+cat >"$apt_folder/apt.conf" <<CONF
+Dir::Etc::SourceList "$apt_folder/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::State::Lists "$apt_folder/lists";
+Dir::State::status "$apt_folder/status";
+Dir::Cache "$apt_folder/cache";
+APT::Architectures {"amd64"; "arm64";};
+APT::Sandbox::User "";
+CONF
+export APT_CONFIG=$apt_folder/apt.conf
+if [ ! -x "$folder/qemu-aarch64" ] || [ ! -e "$folder/arm64/.complete" ]; then
+    command -v apt-get >/dev/null && apt-get -qq update || miss "Debian's package lists"
+fi
+if [ ! -x "$folder/qemu-x86_64" ] || [ ! -x "$folder/qemu-aarch64" ]; then
+    rm -rf "$apt_folder/qemu" && mkdir -p "$apt_folder/qemu"
+    if (cd "$apt_folder/qemu" && apt-get -qq download qemu-user && dpkg-deb -x qemu-user*.deb .); then
+        mv "$apt_folder"/qemu/usr/bin/qemu-{x86_64,aarch64} "$folder/" && rm -rf "$apt_folder/qemu"
+    else
+        miss "qemu-user"
+    fi
+fi
+if [ ! -e "$folder/arm64/.complete" ]; then
+    rm -rf "$folder/arm64" && mkdir -p "$folder/arm64"
+    if apt-get -qq install -y --download-only --no-install-recommends "python$arm_python:arm64" libstdc++6:arm64; then
+        for package in "$apt_folder"/cache/archives/*_{arm64,all}.deb; do
+            dpkg-deb -x "$package" "$folder/arm64"
+        done
+        ln -sfn usr/lib "$folder/arm64/lib"
+        touch "$folder/arm64/.complete"
+    else
+        miss "an arm64 Python"
+    fi
+fi
+version=$("$python" -c "import onnxruntime; print(onnxruntime.__version__)")
+platforms=(--platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64)
+wheels "$folder/arm64-packages" --no-deps --python-version "$arm_python" "${platforms[@]}" \
+    "onnxruntime==$version" numpy flatbuffers protobuf packaging || miss "arm64 wheels of onnxruntime $version"
+for one in 1.15.1 1.20.1 1.25.1 1.31.1; do # the oldest that the files are for, between, and the newest
+    numpy=$([ "${one%.*}" \< 1.19 ] && echo "numpy<2" || echo numpy)
+    wheels "$folder/onnxruntime-$one" --no-deps "onnxruntime==$one" "$numpy" flatbuffers protobuf packaging coloredlogs \
+        humanfriendly sympy mpmath || miss "onnxruntime $one"
+done
+exit $missing
