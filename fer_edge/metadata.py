@@ -23,6 +23,8 @@ METADATA_KEY = "fer_edge.card"
 """Name of the metadata in ONNX ``metadata_props`` and of the extra file in TorchScript and pt2 archives. It is that
 of the first version, so that files of all versions are read in one way."""
 
+_ADDED_LATER = ("devices",)
+"""Fields that files of earlier versions lack."""
 SEVEN_BIT_WEIGHTS = "int8 (7 bits)"
 """What ``quantisation`` states as "weights" of a model that cannot saturate on any processor."""
 FORMAT_VERSION = 1
@@ -142,6 +144,8 @@ class ModelMetadata:
     """Oldest onnxruntime that loads the file; None outside ONNX and ort."""
     quantisation: Object | None = None
     """How an INT8 model was calibrated and what was left in fp32; None for a model that is not quantised."""
+    devices: Object | None = None
+    """How an INT8 model's golden answers came out on the devices that were tried at its export; None where none was."""
     limits: AnyText = ""
     """What the model must not be used for, in a sentence or two."""
     license: AnyText = ""
@@ -176,7 +180,8 @@ class ModelMetadata:
     def from_mapping(cls, raw: Mapping[str, Any], *, where: str = "metadata") -> "ModelMetadata":
         """As from_json, from JSON that is already parsed."""
         for one in fields(cls):
-            if one.name not in raw:  # in a file every field is written, also those that have a default in Python
+            # In a file every field is written, also those that have a default in Python.
+            if one.name not in raw and one.name not in _ADDED_LATER:
                 raise _wrong(where, one.name, "a value", "none")
         version = raw["format_version"]
         if type(version) is not int or version != FORMAT_VERSION:

@@ -73,6 +73,24 @@ class Matrix:
         """Plain types for JSON; ``read_matrix`` reads it back."""
         return {"schema": SCHEMA, "passed": bool(self), **asdict(self)}
 
+    def failure_lines(self) -> tuple[str, ...]:
+        """What a gate says: a line for each device that failed."""
+        return tuple(
+            f"expected the golden answers on {row.device} ({row.stands_for}), found others: {row.reason}"
+            for row in self.failures
+        )
+
+    def line(self) -> str:
+        """All of it on one line."""
+        found = ", ".join(f"{row.device} {row.outcome}" for row in self.rows)
+        return f"devices {'FAILED' if self.failures else 'passed' if self else 'not run'}: {found}"
+
+    def summary(self) -> dict[str, Any]:
+        """What a model's metadata keep of it: plain types."""
+        kept = ("device", "outcome", "onnxruntime", "images", "labels_changed", "max_logit_difference", "accuracy")
+        rows = [{name: value for name, value in asdict(row).items() if name in kept} for row in self.rows]
+        return {"rows": rows, "faces": self.faces, "made_on": self.made_on, "created": self.created}
+
     def cells(self) -> list[tuple[str, ...]]:
         """A heading and a row of text for each device."""
         lines: list[tuple[str, ...]] = [

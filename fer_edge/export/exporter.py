@@ -1,6 +1,5 @@
 """From a checkpoint to a published model: write files, load them, compare them with it, then name them."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +14,9 @@ from fer_edge.data.faces import NO_LABEL, FaceData, FaceSet
 from fer_edge.data.leaks import leaked
 from fer_edge.data.load import load_faces
 from fer_edge.data.relabel import relabelled
+from fer_edge.devices.farm import run_devices
+from fer_edge.devices.matrix import Matrix
+from fer_edge.devices.targets import DEVICES
 from fer_edge.errors import DataError, ModelError
 from fer_edge.export.card.metadata import describe
 from fer_edge.export.formats.registry import ModelFormat, Source, format_named, refuse_combination
@@ -30,7 +32,7 @@ from fer_edge.export.publish import default_name, model_path, publish, sidecar
 from fer_edge.export.quantization.report import QuantisationReport, report_int8, search_int8
 from fer_edge.export.quantization.search import Quantised
 from fer_edge.export.quantization.targets import PORTABLE, target_named
-from fer_edge.files import write_bytes, write_text
+from fer_edge.files import temporary_folder, write_bytes, write_text
 from fer_edge.metadata import NORMALISED, PIXELS, ModelMetadata
 from fer_edge.runtime.checksum import file_sha256
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
@@ -112,6 +114,8 @@ class Export:
     paths: tuple[Path, ...]
     quantisation: QuantisationReport | None = None
     """What INT8 cost and brought."""
+    devices: Matrix | None = None
+    """INT8's golden answers on the devices of its target that could be tried here."""
 
     @property
     def name(self) -> str:
@@ -121,6 +125,7 @@ class Export:
     def summary(self) -> str:
         """The figures of every check in a few lines."""
         parts = [self.quantisation.summary()] if self.quantisation is not None else []
+        parts += [self.devices.line()] if self.devices is not None else []
         return "\n".join([*parts, parity_summary(self.parity)])
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,6 +139,7 @@ class Export:
             "card": metadata,  # the key of earlier versions
             "parity": self.parity.to_dict(),
             "quantisation": self.quantisation.to_dict() if self.quantisation is not None else None,
+            "devices": self.devices.to_dict() if self.devices is not None else None,
         }
 
 
@@ -205,17 +211,21 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
         versions=read_versions(source.graph) if model_format.from_graph else None,
         quantisation=graphs.quantised.to_dict() if graphs.quantised is not None else None,
     )
-    with tempfile.TemporaryDirectory() as temporary:
+    with temporary_folder() as temporary:
         stage = Path(temporary)
         files, backend = write_and_open(model_format, source, metadata, stage)
         note("comparing it with its checkpoint")
-        accuracy, report = None, None
+        accuracy, report, matrix = None, None, None
         if faces.labelled is not None:
             accuracy = measure_accuracy(reference, backend, faces.labelled, faces.source)
             if graphs.quantised is not None and given is not None:
                 report = graphs.report(accuracy, given)
+                matrix = _tried_on_devices(stage / f"{name}{model_format.suffixes[0]}", graphs.quantised, note)
+                measured = replace(
+                    metadata, metrics=report.metrics(), devices=matrix.summary() if matrix is not None else None
+                )
                 # Its metadata state what it was just measured at, and the file that is published holds them.
-                files, backend = _again(model_format, source, metadata, report, stage, backend, faces.labelled)
+                files, backend = _again(model_format, source, measured, stage, backend, faces.labelled)
         parity = measure_parity(
             reference,
             backend,
@@ -223,9 +233,23 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
             accuracy=accuracy,
             max_drop_points=request.max_drop_points,
         )
-    failures = (*(report.failures if report is not None else ()), *parity.failures)
+    failures = (
+        *(report.failures if report is not None else ()),
+        *(matrix.failure_lines() if matrix is not None else ()),
+        *parity.failures,
+    )
     paths = () if failures else publish(path, files, backend.metadata, backend.sha256, parity, report)
-    return Export(backend.metadata, backend.sha256, parity, failures, paths, report)
+    return Export(backend.metadata, backend.sha256, parity, failures, paths, report, matrix)
+
+
+def _tried_on_devices(path: Path, quantised: Quantised, note: Note) -> Matrix | None:
+    """The golden answers of the INT8 model at ``path`` on its target's devices; None where it has none of them."""
+    wanted = [DEVICES[name] for name in quantised.target.devices]
+    if not wanted:
+        return None
+    note("trying it on other devices")
+    with temporary_folder() as results:
+        return run_devices(path, wanted, None, Path(results))
 
 
 def write_and_open(
@@ -254,13 +278,12 @@ def _again(
     model_format: ModelFormat,
     source: Source,
     metadata: ModelMetadata,
-    report: QuantisationReport,
     folder: Path,
     measured: ModelBackend,
     labelled: FaceSet,
 ) -> tuple[dict[str, bytes], ModelBackend]:
-    """The same model with the metrics of ``report``. Raises ModelError should it answer otherwise than ``measured``."""
-    files, backend = write_and_open(model_format, source, replace(metadata, metrics=report.metrics()), folder)
+    """The same model with other metadata. Raises ModelError should it answer otherwise than ``measured``."""
+    files, backend = write_and_open(model_format, source, metadata, folder)
     few = labelled.faces[:64]
     if not np.array_equal(answers(backend, few), answers(measured, few)):
         raise ModelError(

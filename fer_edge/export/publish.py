@@ -11,7 +11,15 @@ from fer_edge.export.card.model_card import model_card_markdown
 from fer_edge.export.formats.registry import ModelFormat
 from fer_edge.export.parity.comparison import Parity
 from fer_edge.export.quantization.report import QuantisationReport
-from fer_edge.files import TEMPORARY_PREFIX, make_folder, storage_errors, sync_folder, write_bytes, write_text
+from fer_edge.files import (
+    TEMPORARY_PREFIX,
+    is_reserved_name,
+    make_folder,
+    storage_errors,
+    sync_folder,
+    write_bytes,
+    write_text,
+)
 from fer_edge.metadata import SUFFIXES, ModelMetadata, read_sidecar, sidecar_json
 from fer_edge.runtime.checksum import file_sha256
 from fer_edge.training.checkpoint import BEST, LAST
@@ -35,7 +43,9 @@ def default_name(checkpoint: Path, file_format: str, precision: str, raw: bool) 
 
 
 def check_name(name: str) -> None:
-    """Raises ModelError for a name that is no plain file name."""
+    """Raises ModelError for a name that is no plain file name on every system."""
+    if is_reserved_name(name):
+        raise ModelError(f"--name: expected a name that is a file's everywhere, found {name!r}, a device on Windows")
     if not _NAME.fullmatch(name):
         raise ModelError(f"--name: expected up to 200 letters, digits, '.', '_' and '-', found {name[:210]!r}")
 

@@ -88,7 +88,7 @@ def read_images(images: Sequence[Path], size: int) -> tuple[tuple[str, ...], np.
 
 
 def drawn_examples(size: int) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and faces uint8 (7, size, size) of one synthetic face of each of FER-2013's expressions."""
+    """Names and faces uint8 (N, size, size) of one synthetic face of each of FER-2013's expressions."""
     drawn = synthetic_faces(range(len(FER2013)), size=size, seed=DRAWN_SEED)
     return tuple(f"drawn {FER2013.names[label]}" for label in drawn.labels), drawn.faces
 

@@ -14,6 +14,7 @@ from fer_edge.export.graph.network import FACES, LOGITS
 from fer_edge.export.graph.preprocessing import IMAGE, PROBABILITIES
 from fer_edge.export.graph.versions import Versions
 from fer_edge.metadata import NORMALISED, PIXELS, InputContract, ModelMetadata, TensorContract, TrainingData
+from fer_edge.runtime.onnxruntime_packages import onnxruntime_packages
 from fer_edge.training.checkpoint import CheckpointInfo
 
 LIMITS = (
@@ -80,7 +81,9 @@ def _minimum_onnxruntime(model_format: ModelFormat, versions: Versions | None) -
 
 
 def _written_by() -> str:
-    return ".".join(version("onnxruntime").split(".")[:2])
+    import onnxruntime
+
+    return ".".join(onnxruntime.__version__.split(".")[:2])
 
 
 def _pixel_input(channels: tuple[int, ...]) -> InputContract:
@@ -106,5 +109,5 @@ def _normalised_input(image_size: int) -> InputContract:
 
 
 def _package_versions() -> dict[str, str]:
-    packages = {package: version(package) for package in ("torch", "onnx", "onnxruntime")}
+    packages = {package: version(package) for package in ("torch", "onnx")} | onnxruntime_packages()
     return {"fer_edge": fer_edge.__version__, **packages, "python": platform.python_version()}

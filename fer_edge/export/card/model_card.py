@@ -114,7 +114,21 @@ def _processors(metadata: ModelMetadata) -> list[str]:
             "(about half as fast). fer_edge's runtime measures and sets it; with plain onnxruntime you have to. "
             "`export --target portable` makes a file without this limit."
         )
-    return ["## Processors", text]
+    tried = (metadata.devices or {}).get("rows", [])
+    if not tried:
+        return ["## Processors", text]
+    rows = [
+        (
+            plain(str(row["device"])),
+            str(row["outcome"]),
+            "" if row["max_logit_difference"] is None else f"{row['max_logit_difference']:.2g}",
+            "" if row["labels_changed"] is None else f"{row['labels_changed']} of {row['images']}",
+            str(row["onnxruntime"]),
+        )
+        for row in tried
+    ]
+    table = markdown_table(("golden answers on", "result", "logits differ by", "labels changed", "onnxruntime"), rows)
+    return ["## Processors", text, table]
 
 
 def _input_note(metadata: ModelMetadata) -> str:

@@ -1,4 +1,4 @@
-"""How other programs call an exported model: the code blocks of its card for people."""
+"""How other programs call an exported model: the code blocks of its metadata for people."""
 
 import json
 from string import Template

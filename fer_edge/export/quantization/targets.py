@@ -37,15 +37,29 @@ class Target:
     """The types that its kernels run fast. On x86 signed activations were 3 to 5 times slower than unsigned ones."""
     reduce_range: bool
     """Keep weights to 7 bits: without VNNI, x86 adds pairs of products in 16 bits, which overflow with all 8."""
+    devices: tuple[str, ...]
+    """On which a file for it is tried before it is published, where they can be had (``fer_edge.devices``)."""
 
 
-PORTABLE = Target("portable", "every processor", (UINT8, UINT8_SYMMETRIC), reduce_range=True)
+PORTABLE = Target(
+    "portable",
+    "every processor",
+    (UINT8, UINT8_SYMMETRIC),
+    reduce_range=True,
+    devices=("native", "x86-haswell", "arm-cortex-a72"),
+)
 TARGETS = {
     target.name: target
     for target in (
         PORTABLE,
-        Target("x86-vnni", "x86 with VNNI", (UINT8, UINT8_SYMMETRIC), reduce_range=False),
-        Target("arm", "ARM", (INT8_SYMMETRIC, INT8, UINT8), reduce_range=False),
+        Target("x86-vnni", "x86 with VNNI", (UINT8, UINT8_SYMMETRIC), reduce_range=False, devices=()),
+        Target(
+            "arm",
+            "ARM",
+            (INT8_SYMMETRIC, INT8, UINT8),
+            reduce_range=False,
+            devices=("arm-cortex-a72", "arm-neoverse-n1"),
+        ),
     )
 }
 AUTO = "auto"
