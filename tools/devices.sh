@@ -66,8 +66,9 @@ if [ ! -e "$folder/arm64/.complete" ]; then
 fi
 version=$("$python" -c "import onnxruntime; print(onnxruntime.__version__)")
 platforms=(--platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64)
-wheels "$folder/arm64-packages" --no-deps --python-version "$arm_python" "${platforms[@]}" \
-    "onnxruntime==$version" numpy flatbuffers protobuf packaging || miss "arm64 wheels of onnxruntime $version"
+# All that the runtime needs, as pip resolves it there.
+wheels "$folder/arm64-packages" --python-version "$arm_python" "${platforms[@]}" \
+    "onnxruntime==$version" numpy pillow msgspec "typer>=0.26,<0.29" rich || miss "arm64 wheels of the runtime"
 for one in 1.15.1 1.20.1 1.25.1 1.31.1; do # the oldest that the files are for, between, and the newest
     numpy=$([ "${one%.*}" \< 1.19 ] && echo "numpy<2" || echo numpy)
     wheels "$folder/onnxruntime-$one" --no-deps "onnxruntime==$one" "$numpy" flatbuffers protobuf packaging coloredlogs \
