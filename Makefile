@@ -22,6 +22,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32
 	$(BIN)/lint-imports
 	@if test -x web/node_modules/.bin/tsc; then npm run --silent --prefix web check; else echo "page not checked: no tsc"; fi
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,10 +26,42 @@ _REASONS = {
 }
 
 
+_IN_USE = (5, 32)
+"""Windows's ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION: so it answers for a file that a program has open."""
+
+_RESERVED_NAME = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
 def storage_error(path: Path, error: OSError) -> StorageError:
     """Say in one line why ``path`` could not be written."""
     reason = _REASONS.get(error.errno or 0, f"{error.strerror or error}")
+    if getattr(error, "winerror", None) in _IN_USE and path.is_file():
+        reason = "permission denied; a program may have it open: close that, or choose another name"
     return StorageError(f"{path}: cannot be written: {reason}")
+
+
+def file_identity(path: str | Path) -> tuple[int, int] | str:
+    """Equal for two names of one file: by links, and where a file system tells no upper from lower case."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  # Path's own raises for names that are too long
+    except OSError:
+        return os.path.realpath(path)
+    # Some network drives number no files.
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
+
+
+def is_reserved_name(name: str) -> bool:
+    """Whether Windows takes a file of this name for a device (``nul.json``): refused everywhere, since files travel."""
+    return _RESERVED_NAME.fullmatch(name) is not None
+
+
+def temporary_folder(prefix: str | None = None) -> "tempfile.TemporaryDirectory[str]":
+    """A folder that goes with its ``with`` block, for files that libraries open.
+
+    Windows deletes no file that is open: one that a library still holds, perhaps because it failed, is left to the
+    system, rather than hide what went wrong.
+    """
+    return tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
 
 
 def _as_os_error(error: BaseException) -> OSError | None:

@@ -2,7 +2,6 @@
 
 import json
 import statistics
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.backends.onnxruntime import graph_session
+from fer_edge.files import temporary_folder
 from fer_edge.runtime.classifier import model_feed
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.session import run_options
@@ -29,7 +29,7 @@ def preprocessing_share(path: Path, pixels: NDArray[np.uint8], threads: int) -> 
     None for a model that has no preprocessing in its graph. Raises ModelError for a file that is no valid model.
     """
     model = read_model(path)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         session = graph_session(model.data, threads=threads, profile_prefix=str(Path(folder) / "profile"))
         for _ in range(_RUNS):
             session.run(None, {model.metadata.input.name: model_feed(pixels, model.metadata)}, run_options())

@@ -79,6 +79,7 @@ class WorkerClient:
             text=True,
             encoding="utf-8",
             start_new_session=True,  # Ctrl-C in the terminal is for the benchmark to obey, not for its workers
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # the same on Windows
         )
         self._answers: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()

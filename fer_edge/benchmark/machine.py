@@ -3,14 +3,17 @@
 import os
 import platform
 import subprocess
+import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from fer_edge.runtime.machine import available_cores, processor_name
+from fer_edge.runtime.onnxruntime_packages import onnxruntime_packages
 
-PACKAGES = ("fer-edge", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "torchvision", "onnx")
+PACKAGES = ("fer-edge", "numpy", "pillow", "openvino", "torch", "torchvision", "onnx")
+"""Beside whichever brings onnxruntime."""
 
 FLAGS_THAT_MATTER = (
     *("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16"),  # x86
@@ -40,7 +43,8 @@ def describe_environment(provider: str = "cpu") -> dict[str, Any]:
         "memory_available_bytes": memory.get("MemAvailable"),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None}
+        | onnxruntime_packages(),
         "gpu": _gpu() if provider == "cuda" else None,
         "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
         "load_average": [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None,
@@ -60,7 +64,7 @@ def busy_cores(seconds: float) -> float | None:
     before = _busy_ticks(_text("/proc/stat"))
     time.sleep(seconds)
     after = _busy_ticks(_text("/proc/stat"))
-    if before is None or after is None:
+    if before is None or after is None or sys.platform == "win32":
         return None
     return round((after - before) / os.sysconf("SC_CLK_TCK") / seconds, 2)
 
@@ -140,7 +144,7 @@ def _git_commit() -> str | None:
 
 def _output(*command: str) -> str | None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -1,6 +1,5 @@
 """From a request to a benchmark: what is there to measure, on which machine, measured and judged."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from fer_edge.benchmark.results import Benchmark
 from fer_edge.benchmark.rows import Subject, Wanted, rows_of
 from fer_edge.benchmark.subjects import Note, models_in, read_subject, subjects_of_checkpoint
 from fer_edge.errors import ModelError
+from fer_edge.files import temporary_folder
 from fer_edge.labels import label_set_of
 from fer_edge.runtime.machine import available_cores
 from fer_edge.runtime.providers import choose_provider
@@ -47,7 +47,7 @@ def run_benchmark(
     runtimes = _installed(request, note)
     if max(request.threads) > available_cores():
         note(f"{max(request.threads)} threads were asked for, {available_cores()} cores are available")
-    with tempfile.TemporaryDirectory(prefix="fer-edge-benchmark-") as temporary:
+    with temporary_folder("fer-edge-benchmark-") as temporary:
         folder = Path(temporary)
         subjects = _subjects(request, runtimes, folder, progress.note, note)
         wanted = Wanted(runtimes, request.provider, request.batch_sizes, request.threads, cpu_flags())

@@ -87,10 +87,10 @@ def benchmark(
     from fer_edge.benchmark.progress import Reporter
     from fer_edge.benchmark.results import Benchmark
     from fer_edge.benchmark.run import model_paths, run_benchmark
-    from fer_edge.files import make_folder
+    from fer_edge.files import is_reserved_name, make_folder
     from fer_edge.training.signals import StopSignals
 
-    if Path(name).name != name or name in ("", ".", ".."):
+    if Path(name).name != name or name in ("", ".", "..") or is_reserved_name(name):
         raise UsageError(f"--name: expected a file name without folder, found {name!r}")
     if not math.isfinite(max_regression):  # no row would ever be slower than not-a-number
         raise UsageError(f"--max-regression: expected a number of percent, found {max_regression:g}")

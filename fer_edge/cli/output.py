@@ -1,5 +1,7 @@
 """Where the command line prints: results to stdout, everything else to stderr."""
 
+import codecs
+import errno
 import json
 import os
 import sys
@@ -12,7 +14,25 @@ from typing import Any
 import typer
 
 from fer_edge.errors import StorageError, UsageError
-from fer_edge.files import storage_error
+from fer_edge.files import file_identity, storage_error
+
+PLAIN = "fer_edge.plain"
+"""Name of the error handler for streams that lack letters, as those of Windows do when they are piped."""
+
+_IN_ASCII = {"–": "-", "→": "->", "…": "...", "×": "x", "·": "-"}
+
+
+def register_plain() -> None:
+    """Make ``errors=PLAIN`` known: typographic characters become their like in ASCII, other letters are escaped."""
+    codecs.register_error(PLAIN, _in_ascii)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    error.end = error.start + 1  # letter by letter
+    letter = error.object[error.start]
+    return (_IN_ASCII[letter], error.end) if letter in _IN_ASCII else codecs.backslashreplace_errors(error)
 
 
 def is_main_process() -> bool:
@@ -33,6 +53,8 @@ def stdout_errors() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
+        if error.errno == errno.EINVAL and os.name == "nt":  # so Windows says that the reader is gone
+            raise BrokenPipeError from error
         discard_stdout()
         raise storage_error(Path("standard output"), error) from error
 
@@ -59,7 +81,7 @@ def refuse_overwriting(options: str, outputs: Iterable[Path], kept: Iterable[Pat
     For before anything is measured, not after.
     """
     for path, one in product(outputs, kept):
-        if os.path.realpath(path) == os.path.realpath(one) or (path.exists() and one.exists() and path.samefile(one)):
+        if file_identity(path) == file_identity(one):
             raise UsageError(
                 f"{options}: expected a file of its own, found {one}, which this would replace; name another"
             )

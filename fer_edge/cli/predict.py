@@ -15,6 +15,7 @@ import typer
 
 from fer_edge.cli import answers, output
 from fer_edge.errors import ImageError, UsageError
+from fer_edge.files import file_identity, make_folder
 
 if TYPE_CHECKING:
     from fer_edge.runtime.classifier import Classifier
@@ -114,7 +115,9 @@ class _Pictures:
         # os.path: Path's own raise for names that are too long.
         self._is_folder = os.path.isdir(out) or not out.suffix  # noqa: PTH112
         self.written: list[Path] = []
-        self._images = _real_paths(arguments)
+        self._names: set[str] = set()
+        """What those are called, in lower case: A.jpg and a.jpg are one file elsewhere."""
+        self._images = _identities(arguments)
         if self._is_folder:
             return
         if out.suffix.lower() not in PICTURE_FORMATS:
@@ -133,11 +136,10 @@ class _Pictures:
         """
         if outcome.photo is None or outcome.pixels is None:
             return outcome
-        from fer_edge.files import make_folder
         from fer_edge.runtime.annotation import annotate, write_picture
 
         path = self._path(outcome.source)
-        if os.path.realpath(path) in self._images:
+        if file_identity(path) in self._images:
             raise UsageError(f"--out {path}: expected another file than the image itself; choose another name")
         make_folder(path.parent)
         try:
@@ -145,6 +147,7 @@ class _Pictures:
         except ImageError as error:
             return replace(outcome, photo=None, error=error)
         self.written.append(path)
+        self._names.add(path.name.casefold())
         return outcome
 
     def _path(self, source: str) -> Path:
@@ -152,19 +155,19 @@ class _Pictures:
             return self._out
         stem = f"{'stdin' if source == _STDIN else Path(source).stem}-faces"
         names = (f"{stem}{f'-{number}' if number > 1 else ''}.jpg" for number in count(1))
-        paths = (self._out / name for name in names)
-        return next(path for path in paths if path not in self.written and os.path.realpath(path) not in self._images)
+        free = (self._out / name for name in names if name.casefold() not in self._names)
+        return next(path for path in free if file_identity(path) not in self._images)
 
 
-def _real_paths(arguments: list[str]) -> set[str]:
-    """Where all the images lie that the command line names, links resolved."""
+def _identities(arguments: list[str]) -> set[tuple[int, int] | str]:
+    """The ``file_identity`` of each image that the command line names."""
     from fer_edge.runtime.folder import images_named
 
-    found: set[str] = set()
+    found: set[tuple[int, int] | str] = set()
     for argument in arguments:
         if argument != "-":
             with suppress(ImageError):  # said when it is its turn
-                found.update(os.path.realpath(path) for path in images_named(argument))
+                found.update(file_identity(path) for path in images_named(argument))
     return found
 
 
@@ -184,7 +187,7 @@ def _libraries_silenced() -> Iterator[None]:
         descriptor = os.dup(2)
         silence = os.open(os.devnull, os.O_WRONLY)
         try:
-            with os.fdopen(os.dup(2), "w", encoding=own.encoding, errors="backslashreplace") as sys.stderr:
+            with os.fdopen(os.dup(2), "w", encoding=own.encoding, errors=own.errors) as sys.stderr:
                 os.dup2(silence, 2)
                 yield
         finally:

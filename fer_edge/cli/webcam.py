@@ -10,6 +10,7 @@ import typer
 from fer_edge.cli import output
 from fer_edge.cli.stopping import signal_behind
 from fer_edge.errors import Interrupted, UsageError
+from fer_edge.files import file_identity
 
 if TYPE_CHECKING:
     from fer_edge.video.analysis import AnalysedFrame, VideoSummary
@@ -59,7 +60,7 @@ def webcam(
     Example: `python cli.py webcam party.mp4 --out result.mp4 --csv faces.csv`
     """
     for name, path in (("--out", out), ("--csv", csv)):
-        if path is not None and video is not None and path.resolve() == video.resolve():
+        if path is not None and video is not None and file_identity(path) == file_identity(video):
             raise UsageError(f"{name} {path}: expected another file than the video itself; choose another name")
     from fer_edge.runtime.classifier import Classifier
     from fer_edge.runtime.crops import Framing

@@ -63,7 +63,7 @@ def list_entries(folder: Path, problems: ProblemList, above: frozenset[tuple[int
             continue
         identity = (status.st_dev, status.st_ino)
         if stat.S_ISDIR(status.st_mode):
-            if identity in above:
+            if status.st_ino and identity in above:  # some network drives number nothing, seen from Windows
                 problems.add(path, "a symbolic link that loops back to a folder above it")
             else:
                 entries.append(Entry(path, True, identity))

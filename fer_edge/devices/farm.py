@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from fer_edge.data.faces import NO_LABEL, FaceSet
 from fer_edge.devices.matrix import Matrix, Report, Row, read_report, row_of
 from fer_edge.devices.targets import Command, Device, NotRun, emulators
 from fer_edge.errors import DataError
-from fer_edge.files import make_folder, write_text
+from fer_edge.files import make_folder, temporary_folder, write_text
 from fer_edge.golden.kit import Kit, write_kit
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
@@ -68,7 +67,7 @@ def run_devices(
     """
     checked = read_model(model)
     make_folder(results)
-    with tempfile.TemporaryDirectory(prefix="fer-edge-devices-") as scratch:
+    with temporary_folder("fer-edge-devices-") as scratch:
         kit = write_kit(model, Path(scratch) / "kit", inputs=_inputs(faces))
         key = hashlib.sha256(json.dumps(kit.manifest, sort_keys=True).encode()).hexdigest()[:16]
         rows: dict[str, Row] = {}
@@ -115,7 +114,7 @@ def _try(device: Device, kit: Kit, kept: Path) -> Report | NotRun | str:
         return reason
     if kept.is_file():
         return read_report(kept)
-    with tempfile.TemporaryDirectory(prefix="fer-edge-device-") as scratch:
+    with temporary_folder("fer-edge-device-") as scratch:
         report = Path(scratch) / "report.json"
         limit_s = _SECONDS_NATIVELY * device.load_factor
         found = _run(command, kit.model.resolve(), report, limit_s)
@@ -136,7 +135,7 @@ def _run(command: Command, model: Path, report: Path, limit_s: float) -> str:
             env=environment,
             cwd=command.cwd,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=limit_s,
             check=False,

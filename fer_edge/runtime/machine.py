@@ -2,7 +2,7 @@
 
 import os
 import platform
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -10,10 +10,13 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 def processor_name() -> str:
     """The processor's own name where the system tells it, else its architecture."""
-    if _CPUINFO.is_file():
-        for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # outside Linux
+        lines = []
+    for line in lines:
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
 
 
@@ -23,5 +26,6 @@ def available_cores() -> int:
 
 
 def describe_machine(library: str = "onnxruntime") -> str:
-    """Processor, cores, system, and the version of the ``library`` that did the work."""
-    return f"{processor_name()}, {available_cores()} cores, {platform.system()}, {library} {version(library)}"
+    """Processor, cores, system, and the version of the ``library`` that did the work, whichever package brought it."""
+    version = import_module(library).__version__
+    return f"{processor_name()}, {available_cores()} cores, {platform.system()}, {library} {version}"

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 import onnxruntime
 
 from fer_edge.errors import ProviderError
+from fer_edge.runtime.onnxruntime_packages import install_advice, reinstalling
+
+if not hasattr(onnxruntime, "InferenceSession"):  # a folder that another package's removal left without its files
+    raise ProviderError(install_advice())
 
 PROVIDERS = ("cpu", "cuda", "auto")
 
@@ -52,7 +56,7 @@ def choose_provider(requested: str) -> ProviderChoice:
 def missing_for_cuda() -> Iterator[str]:
     """Each part that CUDA needs and this machine lacks (package, driver, libraries); nothing where all is there."""
     if CUDA_PROVIDER not in onnxruntime.get_available_providers():
-        yield "onnxruntime with CUDA (pip uninstall onnxruntime, then pip install onnxruntime-gpu)"
+        yield f"onnxruntime with CUDA ({reinstalling('onnxruntime-gpu')})"
     driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     if not _loads(driver):
         yield f"the NVIDIA driver ({driver} does not load; nvidia-smi shows whether one is installed)"

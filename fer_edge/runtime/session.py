@@ -1,7 +1,6 @@
 """Opens an onnxruntime session from checked bytes, and checks that model and provider are those asked for."""
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import numpy as np
 import onnxruntime
 
 from fer_edge.errors import ModelError, ProviderError
+from fer_edge.files import temporary_folder
 from fer_edge.metadata import METADATA_KEY, PIXELS, ModelMetadata, TensorContract
 from fer_edge.runtime.model_file import ModelFile
 from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
@@ -42,7 +42,7 @@ def open_session(
     """A session on the model's bytes, and the share (0-1) of nodes that CUDA ran: None for the CPU provider.
 
     ``threads`` are those inside an operator; 0 leaves their number to onnxruntime (one a physical core).
-    Raises ModelError when onnxruntime refuses the model or it differs from its card, and ProviderError when another
+    Raises ModelError when onnxruntime refuses the model or it differs from its metadata, and ProviderError when another
     provider than the chosen one would run it, or for another number of threads than 0 to MAX_THREADS.
     """
     if not isinstance(threads, int) or isinstance(threads, bool) or not 0 <= threads <= MAX_THREADS:
@@ -51,7 +51,7 @@ def open_session(
     options = session_options(threads, full_precision=_needs_full_precision(model))
     if choice.name == "cuda":
         # Counting on which provider nodes ran needs onnxruntime's profiler; it stops after the first image (see below).
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(folder) / "profile")
             try:
@@ -106,7 +106,7 @@ def run_options() -> onnxruntime.RunOptions:
 
 def executed_nodes(model: ModelFile) -> list[ExecutedNode]:
     """The nodes that onnxruntime runs on the CPU for one blank image, after its own optimisation. Raises ModelError."""
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         options = session_options(full_precision=_needs_full_precision(model))
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
@@ -159,17 +159,19 @@ def _create(
 
 
 def _check_contract(session: onnxruntime.InferenceSession, model: ModelFile) -> None:
-    """The graph that was loaded must be what its card says: the card itself, names, dtypes and shapes."""
+    """The graph that was loaded must be what its metadata say: these themselves, names, dtypes and shapes."""
     metadata_in_session = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
     if ModelMetadata.from_json(metadata_in_session, where=str(model.path)) != model.metadata:
-        raise ModelError(f"{model.path}: expected one card, found that onnxruntime reads another; export it again")
+        raise ModelError(
+            f"{model.path}: expected the metadata that were checked, found that onnxruntime reads others; export again"
+        )
     _check_tensors("input", session.get_inputs(), (model.metadata.input,), model.path)
     _check_tensors("output", session.get_outputs(), model.metadata.outputs, model.path)
     _check_answers(model)
 
 
 def _check_answers(model: ModelFile) -> None:
-    """What the card promises must be answers: logits, and from pixels probabilities, a column for each label."""
+    """What the metadata promise must be answers: logits, and from pixels probabilities, a column for each label."""
     num_classes = len(model.metadata.labels)
     shapes = {output.name: output.shape for output in model.metadata.outputs}
     for name in ("probabilities", "logits") if model.metadata.input.kind == PIXELS else ("logits",):
@@ -186,7 +188,7 @@ def _check_tensors(role: str, found: list[Any], expected: tuple[TensorContract, 
     found_lines = [_line(one.name, one.type, one.shape) for one in found]
     if found_lines != expected_lines:
         raise ModelError(
-            f"{path}: expected the {role} {', '.join(expected_lines)} of its card, found {', '.join(found_lines)} "
+            f"{path}: expected the {role} {', '.join(expected_lines)} of its metadata, found {', '.join(found_lines)} "
             "in the graph; export it again"
         )
 

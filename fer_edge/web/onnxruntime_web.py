@@ -107,7 +107,9 @@ def _fetch_into(folder: Path, pinned: Mapping[str, str]) -> None:
         package = f"onnxruntime-web@{VERSION}"
         command = [npm, "pack", package, "--pack-destination", temporary, "--ignore-scripts", "--silent"]
         try:
-            done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, timeout=_NPM_TIMEOUT_S)
+            done = subprocess.run(
+                command, cwd=temporary, capture_output=True, encoding="utf-8", errors="replace", timeout=_NPM_TIMEOUT_S
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise WebError(f"npm pack {package}: expected a download, found: {error}; try again") from error
         tarballs = list(Path(temporary).glob("*.tgz"))

@@ -2,6 +2,7 @@
 
 import errno
 import http.server
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ class PageServer(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
     allow_reuse_port = False  # a port that is in use must be noticed
+    allow_reuse_address = os.name != "nt"  # where it would also share a port in use
 
     @property
     def url(self) -> str:

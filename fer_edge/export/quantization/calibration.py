@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from fer_edge.data.faces import FaceSet
 from fer_edge.errors import DataError
 from fer_edge.export.graph.network import FACES
+from fer_edge.files import temporary_folder
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 
@@ -83,7 +83,7 @@ def calibrate(network: onnx.ModelProto, inputs: NDArray[np.float32], method: str
     """Ranges of every tensor in ``network`` on ``inputs`` (N, 1, S, S) by one of METHODS: onnxruntime's TensorsData."""
     from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
 
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):  # its calibrators print
+    with temporary_folder() as folder, contextlib.redirect_stdout(io.StringIO()):  # its calibrators print
         path = Path(folder) / "network.onnx"
         onnx.save(network, path)
         calibrator = create_calibrator(

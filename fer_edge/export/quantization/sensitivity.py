@@ -1,6 +1,5 @@
 """Which layers quantisation harms most, by the errors that onnxruntime's qdq_loss_debug measures a tensor."""
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import onnx
 from numpy.typing import NDArray
 
 from fer_edge.export.quantization.calibration import OneBatch
+from fer_edge.files import temporary_folder
 
 
 def tensor_errors(
@@ -16,7 +16,7 @@ def tensor_errors(
     """SQNR in decibels of each weight, and of each value between layers before against after its own rounding."""
     from onnxruntime.quantization import qdq_loss_debug as debug
 
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         paths = {name: Path(folder) / f"{name}.onnx" for name in ("float", "quantised", "float_all", "quantised_all")}
         onnx.save(network, paths["float"])
         onnx.save(quantised, paths["quantised"])
