@@ -41,9 +41,9 @@ demo: install
 # The shipped INT8 models on emulated devices (Linux x86-64 with apt); DATA=FOLDER for real faces.
 devices: install
 	tools/devices.sh || true
-	for model in exported/*-int8.onnx; do \
-		$(BIN)/python cli.py verify $$model --devices --data $(or $(DATA),sample) --out benchmarks/results/devices || exit; \
-	done
+	failed=0; for model in exported/*-int8.onnx; do \
+		$(BIN)/python cli.py verify $$model --devices --data $(or $(DATA),sample) --out benchmarks/results/devices || failed=$$?; \
+	done; exit $$failed
 
 clean:
 	rm -rf .venv web/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Gets what `verify --devices` runs models with: emulated processors, and other versions of onnxruntime.
 #
-#     tools/devices.sh [FOLDER, default .devices]
+#     tools/devices.sh [FOLDER, default $FER_EDGE_DEVICES or .devices]
 #
 # qemu 10 and an arm64 Python from Debian trixie (onnxruntime crashes under Debian 12's qemu 7), wheels from PyPI. Nothing
 # is installed on the system and root is not needed: apt works in FOLDER. About 110 MB are downloaded. What is there
 # already is left alone; what cannot be had is said, and left out. Linux x86-64 with apt alone.
 set -uo pipefail
-folder=$(mkdir -p "${1:-.devices}" && cd "${1:-.devices}" && pwd)
+folder=${1:-${FER_EDGE_DEVICES:-.devices}}
+mkdir -p "$folder" && folder=$(cd "$folder" && pwd) || exit 1
 python=${PYTHON:-.venv/bin/python}
 arm_python=3.13 # trixie's
 missing=0
@@ -20,10 +21,11 @@ miss() {
 wheels() { # FOLDER [PIP OPTION ...]: unpack wheels into it
     local target=$1
     shift
-    [ -e "$target/.complete" ] && return 0
+    [ "$(cat "$target/.complete" 2>/dev/null)" = "$*" ] && return 0 # these very versions
     rm -rf "$target"
     "$python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location --no-compile \
-        --only-binary=:all: --target "$target" "$@" 2> >(grep -v "is ignored: it is neither" >&2) && touch "$target/.complete"
+        --only-binary=:all: --target "$target" "$@" 2> >(grep -v "is ignored: it is neither" >&2) &&
+        echo "$*" >"$target/.complete"
 }
 
 apt_folder=$folder/apt

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.cli.stopping import signal_behind
 from fer_edge.cli.tables import result_table
-from fer_edge.errors import CheckFailed
+from fer_edge.errors import CheckFailed, Interrupted, MissingExtraError
+from fer_edge.labels import FER2013
 
 if TYPE_CHECKING:
     from fer_edge.devices.matrix import Matrix
@@ -39,26 +41,31 @@ def merge(
 def verify_devices(
     model: Path, data: str | None, targets: str | None, num_faces: int, out: Path, skip_bad: bool, json_output: bool
 ) -> None:
-    """Run the matrix of ``model`` and write it to ``out``. Raises CheckFailed unless it is true."""
+    """Run the matrix of ``model`` and write it to ``out``. Raises CheckFailed unless it is true, Interrupted."""
     from fer_edge.data.load import load_faces_for
+    from fer_edge.data.relabel import relabelled
     from fer_edge.devices.farm import chosen_faces, run_devices
     from fer_edge.devices.targets import DEVICES, devices_named
     from fer_edge.runtime.model_file import read_model
 
     wanted = list(DEVICES.values()) if targets is None else devices_named(targets.split(","))
     metadata = read_model(model).metadata
-    source = "sample" if data is None else data
-    read = load_faces_for(metadata.label_set, source, skip_bad=skip_bad)
-    if read.labels != metadata.label_set:
-        from fer_edge.data.load import load_faces
-
-        read = load_faces(source, labels=metadata.label_set, skip_bad=skip_bad)
-    faces = chosen_faces(read.split("validation"), num_faces, read.source)
-    _finish(run_devices(model, wanted, faces, out / "runs", note), out, f"{model.stem}-devices", json_output)
+    faces = None
+    if data is not None or metadata.label_set == FER2013:  # whose are the synthetic faces
+        read = relabelled(load_faces_for(metadata.label_set, data or "sample", skip_bad=skip_bad), metadata.label_set)
+        name = Path(read.source).name  # reports travel: they must not tell this machine's folders
+        faces = chosen_faces(read.split("validation"), num_faces, name)
+    try:
+        matrix = run_devices(model, wanted, faces, out / "runs", note)
+    except KeyboardInterrupt as stop:
+        kept = f"interrupted; what had finished is kept in {out / 'runs'}: the same command goes on from there"
+        raise Interrupted(kept, signal_behind(stop)) from stop
+    _finish(matrix, out, f"{model.stem}-devices", json_output)
 
 
 def _finish(matrix: "Matrix", out: Path, stem: str, json_output: bool) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from fer_edge.devices.matrix import as_json
     from fer_edge.files import make_folder, write_text
@@ -71,15 +78,16 @@ def _finish(matrix: "Matrix", out: Path, stem: str, json_output: bool) -> None:
         from fer_edge.devices.plot import plot_matrix
 
         plot_matrix(matrix, files[2])
-    except ImportError:
+    except MissingExtraError as missing:
         files.pop()
+        note(f"no picture: {missing}")
     if json_output:
         result_json(matrix.to_dict())
     else:
         heading, *rows = matrix.cells()
         table = Table(*heading)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))  # a processor's name may look like markup
         result_table(table)
         for line in matrix.reasons():
             result(line)

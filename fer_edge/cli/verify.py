@@ -74,8 +74,20 @@ def verify(
     if devices:
         if checkpoint is not None:
             raise UsageError("--devices compares a model with itself; leave out --checkpoint")
+        given = {
+            "--divergence": divergence,
+            "--skew": skew,
+            "--trust": trust,
+            "--max-drop": max_drop is not None,
+            "--markdown": markdown is not None,
+            "--picture": picture is not None,
+        }
+        if others := [option for option, is_given in given.items() if is_given]:
+            raise UsageError(f"--devices: expected none of the options with --checkpoint, found {', '.join(others)}")
         verify_devices(model, data, targets, faces, out, skip_bad, json_output)
         return
+    if targets is not None:
+        raise UsageError("--targets: expected --devices with it, found none; add it")
     if checkpoint is None:
         raise UsageError("expected --checkpoint with the run that the model was made from, or --devices, found neither")
     from fer_edge.export.parity.verification import VerifyRequest, verify_model

@@ -4,24 +4,28 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.data.faces import NO_LABEL, FaceSet
 from fer_edge.devices.matrix import Matrix, Report, Row, read_report, row_of
-from fer_edge.devices.targets import Command, Device, NotRun, emulators
-from fer_edge.errors import DataError
+from fer_edge.devices.targets import CHECKER, NODE_CHECKER, Command, Device, NotRun, emulators
+from fer_edge.errors import DataError, ModelError
 from fer_edge.files import make_folder, temporary_folder, write_text
 from fer_edge.golden.kit import Kit, write_kit
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
-from fer_edge.runtime.machine import available_cores, describe_machine
+from fer_edge.runtime.machine import available_cores, describe_machine, processor_name
 from fer_edge.runtime.model_file import read_model
 
 FACES_A_VECTOR = 20
@@ -68,20 +72,22 @@ def run_devices(
     checked = read_model(model)
     make_folder(results)
     with temporary_folder("fer-edge-devices-") as scratch:
-        kit = write_kit(model, Path(scratch) / "kit", inputs=_inputs(faces))
-        key = hashlib.sha256(json.dumps(kit.manifest, sort_keys=True).encode()).hexdigest()[:16]
+        kit = write_kit(model, Path(scratch) / "kit", inputs=_inputs(faces), full_precision=True)
+        minimum = checked.metadata.minimum_onnxruntime
+        runs_now = _Processes()
         rows: dict[str, Row] = {}
         with ThreadPoolExecutor(cores or available_cores()) as pool:
             # The slow ones begin first, so that none is left alone at the end.
             order = sorted(devices, key=lambda device: -device.load_factor)
-            runs = {pool.submit(_try, device, kit, results / f"{device.name}-{key}.json"): device for device in order}
+            runs = {pool.submit(_try, device, kit, minimum, results, runs_now): device for device in order}
             try:
                 for done in as_completed(runs):
                     device, found = runs[done], done.result()
                     rows[device.name] = _row(device, found, faces)
                     note(f"{len(rows)} of {len(runs)}  {device.name}: {rows[device.name].outcome}")
             except BaseException:
-                pool.shutdown(cancel_futures=True)  # what runs now ends by itself: Ctrl-C reached it, too
+                pool.shutdown(wait=False, cancel_futures=True)
+                runs_now.kill()  # Ctrl-C in a terminal reached them, SIGTERM did not, and they may take an hour
                 raise
         return Matrix(
             model=model.name,
@@ -106,46 +112,97 @@ def _inputs(faces: LabelledFaces | None) -> list[Vector]:
     return inputs
 
 
-def _try(device: Device, kit: Kit, kept: Path) -> Report | NotRun | str:
+class _Processes:
+    """What runs now, to be ended together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._is_over = False
+
+    def run(self, words: Sequence[str], limit_s: float, **options: Any) -> tuple[int, str]:
+        """Exit code and last line of ``words``. Raises OSError, and TimeoutExpired after ``limit_s`` seconds."""
+        pipe = subprocess.PIPE
+        with self._lock:
+            if self._is_over:
+                return -1, "interrupted"
+            process = subprocess.Popen(words, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace", **options)
+            self._running.add(process)
+        try:
+            out, err = process.communicate(timeout=limit_s)
+        finally:
+            process.kill()  # nothing where it has ended
+            process.wait()
+            with self._lock:
+                self._running.discard(process)
+        lines = (err or out).strip().splitlines()
+        return process.returncode, lines[-1][:300] if lines else "no message"
+
+    def kill(self) -> None:
+        """End all, and start no other."""
+        with self._lock:
+            self._is_over = True
+            for process in self._running:
+                process.kill()
+
+
+def _try(device: Device, kit: Kit, minimum: str | None, results: Path, processes: _Processes) -> Report | NotRun | str:
     """What the kit's checker reports, why it was not run, or the last line of one that crashed."""
+    if device.onnxruntime and minimum is not None and _numbers(device.onnxruntime) < _numbers(minimum):
+        return NotRun(f"the model asks for onnxruntime {minimum} or later")
     try:
         command = device.command(emulators(), kit.folder)
     except NotRun as reason:
         return reason
+    kept = results / f"{device.name}-{_key(command, kit)}.json"
     if kept.is_file():
-        return read_report(kept)
+        with suppress(ModelError):  # damaged: run again
+            return read_report(kept)
     with temporary_folder("fer-edge-device-") as scratch:
         report = Path(scratch) / "report.json"
         limit_s = _SECONDS_NATIVELY * device.load_factor
-        found = _run(command, kit.model.resolve(), report, limit_s)
+        found = _run(command, kit.model.resolve(), report, limit_s, processes)
         if not report.is_file():
             return found
+        try:
+            read = read_report(report)
+        except ModelError:
+            return f"it wrote no whole report; {found}"
         text = report.read_text(encoding="utf-8")
-        read = read_report(report)
     write_text(kept, text)
     return read
 
 
-def _run(command: Command, model: Path, report: Path, limit_s: float) -> str:
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
+
+
+def _key(command: Command, kit: Kit) -> str:
+    """Changes with all that an answer may depend on: model, inputs, checker, emulator, packages and this processor."""
+    parts = [json.dumps(kit.manifest, sort_keys=True), processor_name(), sys.version]
+    parts += [hashlib.sha256((kit.folder / checker).read_bytes()).hexdigest() for checker in (CHECKER, NODE_CHECKER)]
+    parts += [word for word in command.words if not word.startswith(str(kit.folder))]
+    emulator = Path(command.words[0])
+    if emulator.is_file():
+        parts.append(f"{emulator.stat().st_size} {emulator.stat().st_mtime_ns}")
+    packages = command.environment.get("PYTHONPATH")
+    if packages is not None:
+        parts += sorted(path.name for path in Path(packages).glob("*.dist-info"))
+    if command.cwd is not None:
+        parts += [(path / "package.json").read_text() for path in command.cwd.glob("node_modules/onnxruntime-web")]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _run(command: Command, model: Path, report: Path, limit_s: float, processes: _Processes) -> str:
     words = [*command.words, str(model), *command.after, "--report", str(report)]
     environment = {**os.environ, **command.environment, "OMP_NUM_THREADS": "1"}
     try:
-        done = subprocess.run(
-            words,
-            env=environment,
-            cwd=command.cwd,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=limit_s,
-            check=False,
-        )
+        code, line = processes.run(words, limit_s, env=environment, cwd=command.cwd)
     except subprocess.TimeoutExpired:
         return f"no answer within {limit_s:.0f} seconds"
     except OSError as error:
         return f"{words[0]} cannot be run: {error.strerror}"
-    lines = (done.stderr or done.stdout).strip().splitlines()
-    return f"exit code {done.returncode}: {lines[-1][:300] if lines else 'no message'}"
+    return f"exit code {code}: {line}"
 
 
 def _row(device: Device, found: Report | NotRun | str, faces: LabelledFaces | None) -> Row:

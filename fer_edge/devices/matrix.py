@@ -3,12 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from fer_edge.errors import ModelError, UsageError
+from fer_edge.runtime.images import shown
 
 SCHEMA = "fer_edge devices 1"
 REPORT = "fer_edge device report 1"
@@ -125,16 +127,17 @@ class Matrix:
         lines = [
             f"# {self.model} on emulated devices",
             "",
-            f"SHA-256 `{self.sha256}`. Each device answered the golden vectors and {self.faces} faces of "
-            f"{self.faces_source}; allowed are {self.max_logit_difference:g} of a logit, and other labels only where "
-            "two are nearly as probable. "
+            f"SHA-256 `{self.sha256}`. Each device answered the golden vectors"
+            + (f" and {self.faces} faces of {self.faces_source}" if self.faces else "")
+            + f"; allowed are {self.max_logit_difference:g} of a logit, and other labels only where two are nearly as "
+            "probable. "
             + ("" if self.reference_accuracy is None else f"Accuracy as it should be: {self.reference_accuracy:.2%}."),
             "",
             f"| {' | '.join(heading)} |",
             f"|{' --- |' * len(heading)}",
-            *(f"| {' | '.join(row)} |" for row in rows),
+            *(f"| {' | '.join(map(_in_cell, row))} |" for row in rows),
             "",
-            *(f"* {line}" for line in self.reasons()),
+            *(f"* {_in_cell(line)}" for line in self.reasons()),
             "",
             f"Emulated on {self.made_on}, {self.created}. Written by `python cli.py verify {self.model} --devices`.",
         ]
@@ -203,7 +206,9 @@ def _decoded(path: Path, kind: type[_T], expected: str) -> _T:
 def merged(matrix: Matrix, reports: Sequence[Path]) -> Matrix:
     """``matrix`` with rows for reports that owners of other machines sent, marked as such.
 
-    A report that was merged before is replaced. Raises ModelError for what is no report, or one of another model.
+    A report of the same file name, processor, system and onnxruntime as one merged before replaces it; of another
+    machine it gets a row of its own. Raises ModelError for a file that is no report, one of another model, or one whose
+    figures contradict it.
     """
     if not reports:
         raise UsageError("expected a report of 'check.py --report', found none")
@@ -216,21 +221,53 @@ def merged(matrix: Matrix, reports: Sequence[Path]) -> Matrix:
                 f"{path}: expected a report of {matrix.model} ({matrix.sha256[:12]}), found {found}; "
                 "make the report with the kit of this very file"
             )
-        row = row_of(report, f"reported: {path.stem}", f"{report.processor}, {report.system}")
-        rows = [one for one in rows if one.device != row.device]
-        rows.append(replace(row, reported_by=path.name))
+        _refuse_contradictions(path, report, matrix)
+        row = row_of(report, "", f"{report.processor}, {report.system}")
+        row = replace(row, reported_by=shown(path.name), stands_for=shown(row.stands_for), reason=shown(row.reason))
+        rows = [one for one in rows if _sender(one) != _sender(row)]
+        taken = {one.device for one in rows}
+        names = (f"reported: {shown(path.stem)}{f' ({number})' if number > 1 else ''}" for number in count(1))
+        rows.append(replace(row, device=next(name for name in names if name not in taken)))
     return replace(matrix, rows=tuple(rows))
+
+
+def _refuse_contradictions(path: Path, report: Report, matrix: Matrix) -> None:
+    """Its word is taken for what it measured, not for what follows from that. Raises ModelError."""
+    difference, changed = report.max_logit_difference, report.labels_changed
+    if (difference is not None and difference < 0) or not 0 <= (changed or 0) <= max(report.images, 0):
+        found = f"{difference} of a logit and {changed} labels of {report.images} images"
+    elif report.passed and (report.images < 1 or difference is None or difference > matrix.max_logit_difference):
+        found = f"'passed' with {report.images} images and logits that differ by {difference}"
+    else:
+        return
+    raise ModelError(
+        f"{path}: expected figures that agree with each other and with the {matrix.max_logit_difference:g} that is "
+        f"allowed, found {found}; run check.py --report again"
+    )
+
+
+def _sender(row: Row) -> tuple[str | None, ...]:
+    """Equal for two reports under one name of one machine and onnxruntime; of rows that ran here, their names."""
+    if row.reported_by is None:
+        return (None, row.device)
+    return (row.reported_by, row.machine, row.onnxruntime)
+
+
+def _in_cell(text: str) -> str:
+    """As Markdown shows it on one line of a table."""
+    return shown(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def row_of(report: Report, device: str, stands_for: str, accuracy: float | None = None) -> Row:
     """The row that a checker's report makes."""
+    python = f"Python {report.python}" if report.python else ""
     return Row(
         device=device,
         stands_for=stands_for,
         outcome="passed" if report.passed else "failed",
         reason=report.reason,
-        machine=", ".join(filter(None, (report.processor, report.machine, report.system, f"Python {report.python}"))),
-        onnxruntime=report.onnxruntime,
+        machine=shown(", ".join(filter(None, (report.processor, report.machine, report.system, python)))),
+        onnxruntime=shown(report.onnxruntime),
         images=report.images,
         labels_changed=report.labels_changed,
         max_logit_difference=report.max_logit_difference,

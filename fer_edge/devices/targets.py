@@ -19,6 +19,9 @@ FOLDER_VARIABLE = "FER_EDGE_DEVICES"
 DEFAULT_FOLDER = Path(".devices")
 GET_THEM = "get it with tools/devices.sh"
 
+COMPLETE = ".complete"
+"""In a folder that tools/devices.sh has filled to the end."""
+
 CHECKER, NODE_CHECKER = "check.py", "check.mjs"
 """Files of a golden kit."""
 
@@ -51,6 +54,8 @@ class Device:
     """From the folder of emulators and the kit's folder. Raises NotRun."""
     load_factor: float = 1.0
     """How much longer than natively a run takes, roughly; for its time limit and the order of runs."""
+    onnxruntime: str = ""
+    """Its version, where that is what the row is about."""
 
 
 def emulators() -> Path:
@@ -74,7 +79,7 @@ def _avx512(folder: Path, kit: Path) -> Command:
 def _arm(model: str, folder: Path, kit: Path) -> Command:
     qemu, root, packages = _qemu(folder, "aarch64"), folder / "arm64", folder / "arm64-packages"
     pythons = sorted((root / "usr" / "bin").glob("python3.[0-9]*"))
-    if not pythons or not packages.is_dir():
+    if not pythons or not (packages / COMPLETE).is_file():
         raise NotRun(f"no arm64 Python with onnxruntime in {folder}; {GET_THEM}")
     words = (str(qemu), "-cpu", model, "-L", str(root), str(pythons[0]), str(kit / CHECKER))
     return Command(words, {"PYTHONPATH": str(packages.resolve()), "PYTHONHOME": str((root / "usr").resolve())})
@@ -82,7 +87,7 @@ def _arm(model: str, folder: Path, kit: Path) -> Command:
 
 def _version(version: str, folder: Path, kit: Path) -> Command:
     packages = folder / f"onnxruntime-{version}"
-    if not packages.is_dir():
+    if not (packages / COMPLETE).is_file():
         raise NotRun(f"no onnxruntime {version} in {folder}; {GET_THEM}")
     return Command((sys.executable, str(kit / CHECKER)), {"PYTHONPATH": str(packages.resolve())})
 
@@ -121,7 +126,12 @@ DEVICES: Mapping[str, Device] = {
         Device("arm-max", "every ARM feature that qemu has", partial(_arm, "max"), 60),
         Device("wasm", "WebAssembly, in Node.js", _wasm, 5),
         *(
-            Device(f"onnxruntime-{version}", f"onnxruntime {version} on this machine", partial(_version, version))
+            Device(
+                f"onnxruntime-{version}",
+                f"onnxruntime {version} on this machine",
+                partial(_version, version),
+                onnxruntime=version,
+            )
             for version in ("1.15.1", "1.20.1", "1.25.1", "1.31.1")
         ),
     )
@@ -130,7 +140,7 @@ DEVICES: Mapping[str, Device] = {
 
 def devices_named(names: Iterable[str]) -> list[Device]:
     """The devices called so. Raises UsageError that lists those there are."""
-    wanted = list(names)
+    wanted = list(dict.fromkeys(name.strip() for name in names))
     unknown = [name for name in wanted if name not in DEVICES]
     if unknown or not wanted:
         raise UsageError(f"--targets: expected some of {', '.join(DEVICES)}, found {', '.join(unknown) or 'none'}")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fer_edge import __version__
 from fer_edge.backends.contract import ModelBackend
+from fer_edge.backends.onnxruntime import OnnxRuntime, graph_session
 from fer_edge.backends.registry import open_model
 from fer_edge.errors import ModelError, StorageError
 from fer_edge.files import fill_folder, storage_errors
@@ -53,17 +54,29 @@ def default_folder(model: Path) -> Path:
     return model.with_name(f"{model.stem}-golden")
 
 
-def write_kit(model: Path, folder: Path | None = None, *, inputs: Iterable[Vector] | None = None) -> Kit:
+def write_kit(
+    model: Path,
+    folder: Path | None = None,
+    *,
+    inputs: Iterable[Vector] | None = None,
+    full_precision: bool = False,
+) -> Kit:
     """Run ``model`` (.onnx or .ort) on the golden inputs with onnxruntime's CPU provider and write the kit.
 
-    ``inputs`` replace the usual ones, to measure on more. ``folder`` is made, or what it holds replaced where it is a
-    kit already. Raises ModelError where the model is refused, takes no input that the kit has or answers with no
-    numbers, and StorageError where the folder holds anything else or cannot be written; then nothing is changed.
+    ``inputs`` replace the usual ones, to measure on more. ``full_precision`` has 8-bit products added in full whatever
+    the metadata say of the weights: for those who doubt them.
+
+    ``folder`` is made, or what it holds replaced where it is a kit already. Raises ModelError where the model is
+    refused, takes no input that the kit has or answers with no numbers, and StorageError where the folder holds anything
+    else or cannot be written; then nothing is changed.
     """
     folder = folder or default_folder(model)
     _refuse_other_content(folder)
     checked = read_model(model)
-    backend = open_model(model, threads=1)  # one thread: sums are taken in the same order on every machine
+    # One thread: sums are taken in the same order on every machine.
+    backend: ModelBackend = open_model(model, threads=1)
+    if full_precision:
+        backend = OnnxRuntime(graph_session(checked.data, threads=1, full_precision=True), checked)
     vectors = [vector for vector in inputs or make_vectors() if _fits(vector, backend.metadata)]
     if not vectors:
         raise ModelError(

@@ -32,6 +32,7 @@ def check(model: Path, provider: str, report: dict) -> str:  # type: ignore[type
         data = model.read_bytes()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = 1  # sums in one order, and no more cores than one
         session = onnxruntime.InferenceSession(data, options, providers=[provider])
         labels = json.loads(session.get_modelmeta().custom_metadata_map["fer_edge.card"])["labels"]
     except Exception as error:
@@ -118,6 +119,9 @@ def main(arguments: list[str]) -> int:
             print("usage: check.py [MODEL] [PROVIDER] [--report FILE]", file=sys.stderr)
             return 2
         report_file = Path(arguments[at + 1])
+        if not report_file.resolve().parent.is_dir():  # said before the work, not after
+            print(f"{report_file}: expected a folder that exists, found none; choose another FILE", file=sys.stderr)
+            return 2
         arguments = arguments[:at] + arguments[at + 2 :]
     provider = arguments[1] if len(arguments) > 1 else "CPUExecutionProvider"
     report = {
