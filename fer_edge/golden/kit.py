@@ -67,8 +67,8 @@ def write_kit(
     the metadata say of the weights: for those who doubt them.
 
     ``folder`` is made, or what it holds replaced where it is a kit already. Raises ModelError where the model is
-    refused, takes no input that the kit has or answers with no numbers, and StorageError where the folder holds anything
-    else or cannot be written; then nothing is changed.
+    refused, takes no input that the kit has or answers with no numbers, and StorageError where the folder holds
+    anything else or cannot be written; then nothing is changed.
     """
     folder = folder or default_folder(model)
     _refuse_other_content(folder)
