@@ -27,12 +27,6 @@ NUM_FRAMES, FRAMES_PER_S = 12, 10.0
 """Of the video that tests make."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that no process is left with one when the others are done."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
-
-
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY

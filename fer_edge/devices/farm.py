@@ -189,7 +189,10 @@ def _key(command: Command, kit: Kit) -> str:
     if packages is not None:
         parts += sorted(path.name for path in Path(packages).glob("*.dist-info"))
     if command.cwd is not None:
-        parts += [(path / "package.json").read_text() for path in command.cwd.glob("node_modules/onnxruntime-web")]
+        parts += [
+            (path / "package.json").read_text(encoding="utf-8")
+            for path in command.cwd.glob("node_modules/onnxruntime-web")
+        ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

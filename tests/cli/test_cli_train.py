@@ -7,11 +7,9 @@ import subprocess
 import sys
 import time
 from dataclasses import fields, replace
-from types import SimpleNamespace
 
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from fer_edge.cli import app
 from fer_edge.training.architectures import architecture_names
@@ -22,31 +20,18 @@ QUICK += ["--precision", "fp32", "--device", "cpu"]
 
 
 @pytest.fixture
-def program(repository, tmp_path):
-    """Runs ``cli.py`` in an empty folder, as a process of its own: seconds go into importing torch each time."""
+def cli(repository, tmp_path):
+    """Runs ``cli.py`` in an empty folder."""
 
-    def run(*arguments):
+    def run(*arguments, **options):
         return subprocess.run(
             [sys.executable, repository / "cli.py", *map(str, arguments)],
             capture_output=True,
             text=True,
             cwd=tmp_path,
             timeout=120,
+            **options,
         )
-
-    return run
-
-
-@pytest.fixture
-def cli(tmp_path, monkeypatch):
-    """Runs a command in an empty folder, within this process."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        done = CliRunner().invoke(app, list(map(str, arguments)))
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        return SimpleNamespace(returncode=done.exit_code, stdout=done.stdout, stderr=done.stderr)
 
     return run
 
@@ -57,8 +42,8 @@ def one_line(text):
     return text
 
 
-def test_train_then_evaluate_is_all_a_user_needs(program, cli, tmp_path):
-    trained = program("train", *QUICK, "--epochs", 2, "--name", "first")
+def test_train_then_evaluate_is_all_a_user_needs(cli, tmp_path):
+    trained = cli("train", *QUICK, "--epochs", 2, "--name", "first")
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.startswith("best validation accuracy 0.")
     assert "epoch 2/2  train loss" in trained.stderr
@@ -177,11 +162,11 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(repository, tmp_
     assert (tmp_path / "runs" / "long" / "checkpoints" / "last.pt").exists()
 
 
-def test_help_answers_quickly_and_every_command_has_an_example(program, cli):
+def test_help_answers_quickly_and_every_command_has_an_example(cli):
     times = []
     for _ in range(3):
         started = time.perf_counter()
-        shown = program("--help")
+        shown = cli("--help")
         times.append(time.perf_counter() - started)
     assert shown.returncode == 0
     assert min(times) < 2.0  # the figure to hold is 0.4 s on an idle machine: benchmarks/startup.py measures it

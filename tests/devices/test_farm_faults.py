@@ -1,7 +1,7 @@
 """What goes wrong around a device: metadata that are not true, reports that are not whole, versions, interruption."""
 
+import _thread
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -98,11 +98,13 @@ def test_an_interrupted_run_ends_its_devices_at_once_and_keeps_what_had_finished
         while not list(tmp_path.glob("native-*.json")) and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.3)
-        os.kill(os.getpid(), signal.SIGINT)  # to this process alone, as SIGTERM comes
+        _thread.interrupt_main()  # as SIGINT to this process alone
 
-    threading.Thread(target=interrupt).start()
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
     with pytest.raises(KeyboardInterrupt):
         run_devices(FIXTURE, devices, None, tmp_path, cores=2)
+    interrupter.join()
     own = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True, check=False)
     assert "time.sleep(600)" not in own.stdout
     assert len(list(tmp_path.glob("native-*.json"))) == 1

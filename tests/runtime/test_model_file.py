@@ -112,7 +112,7 @@ def test_model_with_two_cards_is_refused(tmp_path: Path, tiny_model: Path) -> No
             lambda card: card.replace('"angry", "disgust"', '"angry", "ANGRY"'),
             "metadata field 'labels': expected names that differ, found 'angry' and 'ANGRY'; export again",
         ),
-        (lambda card: card.replace('"format_version": 1', '"format_version": 9'), "field 'format_version': expec"),
+        (lambda card: card.replace('"format_version": 1', '"format_version": 9'), "metadata field 'format_version': "),
         (
             lambda card: card.replace('"std": 0.25', '"std": "wide"'),
             "metadata field 'std': expected a finite number above 0, found",
