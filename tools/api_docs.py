@@ -18,6 +18,7 @@ PACKAGES = (
     "fer_edge.data",
     "fer_edge.evaluation",
     "fer_edge.golden",
+    "fer_edge.devices",
     "fer_edge.video",
     "fer_edge.web",
     "fer_edge.training",

@@ -3,8 +3,9 @@
 Public names load when they are first used; importing this package loads neither numpy nor a runtime.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fer_edge._lazy import lazy_names
 
 if TYPE_CHECKING:
     from fer_edge.backends.contract import Backend, ModelBackend, Outputs
@@ -34,8 +35,4 @@ __all__ = [
     "register",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy_names(__name__, _MODULES)

@@ -1,6 +1,7 @@
 """What PyTorch's backends share: the device, the thread budget, and an archive that is checked before it is run."""
 
 import contextlib
+from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,8 +77,9 @@ class _OnDevice(Backend):
         probabilities, logits = (np.asarray(one.float().cpu().numpy()) for one in answer)
         return Outputs(probabilities, logits)
 
+    @abstractmethod
     def _answer(self, feed: Any) -> Any:
-        raise NotImplementedError
+        """Probabilities and logits (N, C) as tensors, perhaps before they are computed."""
 
     def _synchronise(self) -> None:
         import torch

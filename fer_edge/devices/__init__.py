@@ -3,8 +3,9 @@
 Public names load when they are first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fer_edge._lazy import lazy_names
 
 if TYPE_CHECKING:
     from fer_edge.devices.farm import LabelledFaces, run_devices
@@ -23,8 +24,4 @@ _MODULES = {
 }
 __all__ = ["DEVICES", "Device", "LabelledFaces", "Matrix", "Row", "merged", "read_matrix", "run_devices"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy_names(__name__, _MODULES)

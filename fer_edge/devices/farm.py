@@ -27,6 +27,7 @@ from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
 from fer_edge.runtime.machine import available_cores, describe_machine, processor_name
 from fer_edge.runtime.model_file import read_model
+from fer_edge.runtime.session import version_numbers
 
 FACES_A_VECTOR = 20
 _FACES = "faces-"
@@ -148,7 +149,7 @@ class _Processes:
 
 def _try(device: Device, kit: Kit, minimum: str | None, results: Path, processes: _Processes) -> Report | NotRun | str:
     """What the kit's checker reports, why it was not run, or the last line of one that crashed."""
-    if device.onnxruntime and minimum is not None and _numbers(device.onnxruntime) < _numbers(minimum):
+    if device.onnxruntime and minimum is not None and version_numbers(device.onnxruntime) < version_numbers(minimum):
         return NotRun(f"the model asks for onnxruntime {minimum} or later")
     try:
         command = device.command(emulators(), kit.folder)
@@ -171,10 +172,6 @@ def _try(device: Device, kit: Kit, minimum: str | None, results: Path, processes
         text = report.read_text(encoding="utf-8")
     write_text(kept, text)
     return read
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
 def _key(command: Command, kit: Kit) -> str:

@@ -144,18 +144,8 @@ class Matrix:
         return "\n".join(lines) + "\n"
 
 
-class _Stored(msgspec.Struct):
+class _Schema(msgspec.Struct):
     schema: Literal["fer_edge devices 1"]
-    model: str
-    sha256: str
-    precision: str
-    max_logit_difference: float
-    faces: int
-    faces_source: str
-    reference_accuracy: float | None
-    rows: tuple[Row, ...]
-    made_on: str
-    created: str
 
 
 class Report(msgspec.Struct):
@@ -190,10 +180,9 @@ def read_report(path: Path) -> Report:
 
 def read_matrix(path: Path) -> Matrix:
     """The matrix that ``Matrix.to_dict`` gave. Raises ModelError where the file holds none."""
-    stored = _decoded(path, _Stored, "a matrix of 'verify --devices'")
-    values = msgspec.structs.asdict(stored)
-    values.pop("schema")
-    return Matrix(**values)
+    expected = "a matrix of 'verify --devices'"
+    _decoded(path, _Schema, expected)
+    return _decoded(path, Matrix, expected)
 
 
 def _decoded(path: Path, kind: type[_T], expected: str) -> _T:

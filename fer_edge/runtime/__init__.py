@@ -1,6 +1,8 @@
 """What other apps import: numpy, pillow, msgspec and onnxruntime, never torch. Names load when they are first used."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fer_edge._lazy import lazy_names
 
 if TYPE_CHECKING:
     from fer_edge.runtime.annotation import annotate, write_picture
@@ -14,26 +16,26 @@ if TYPE_CHECKING:
     from fer_edge.runtime.prediction import Prediction
     from fer_edge.runtime.shipped import default_model, shipped_models
 
-_LAZY = {
-    "Box": "fer_edge.runtime.detector",
-    "Classifier": "fer_edge.runtime.classifier",
-    "Face": "fer_edge.runtime.detector",
-    "FaceDetector": "fer_edge.runtime.detector",
-    "FacePrediction": "fer_edge.runtime.photos",
-    "FaceSearch": "fer_edge.runtime.photos",
-    "Framing": "fer_edge.runtime.crops",
-    "ModelDescription": "fer_edge.runtime.description",
-    "ModelFile": "fer_edge.runtime.model_file",
-    "Outcome": "fer_edge.runtime.folder",
-    "PhotoOutcome": "fer_edge.runtime.photos",
-    "PhotoPrediction": "fer_edge.runtime.photos",
-    "Prediction": "fer_edge.runtime.prediction",
-    "annotate": "fer_edge.runtime.annotation",
-    "default_model": "fer_edge.runtime.shipped",
-    "describe_model": "fer_edge.runtime.description",
-    "read_model": "fer_edge.runtime.model_file",
-    "shipped_models": "fer_edge.runtime.shipped",
-    "write_picture": "fer_edge.runtime.annotation",
+_MODULES = {
+    "Box": "detector",
+    "Classifier": "classifier",
+    "Face": "detector",
+    "FaceDetector": "detector",
+    "FacePrediction": "photos",
+    "FaceSearch": "photos",
+    "Framing": "crops",
+    "ModelDescription": "description",
+    "ModelFile": "model_file",
+    "Outcome": "folder",
+    "PhotoOutcome": "photos",
+    "PhotoPrediction": "photos",
+    "Prediction": "prediction",
+    "annotate": "annotation",
+    "default_model": "shipped",
+    "describe_model": "description",
+    "read_model": "model_file",
+    "shipped_models": "shipped",
+    "write_picture": "annotation",
 }
 __all__ = [
     "Box",
@@ -57,10 +59,4 @@ __all__ = [
     "write_picture",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        from importlib import import_module
-
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'fer_edge.runtime' has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _MODULES)

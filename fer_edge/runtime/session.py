@@ -128,14 +128,14 @@ def onnxruntime_errors(path: Path) -> Iterator[None]:
 def _check_version(model: ModelFile) -> None:
     """Say what to install where this onnxruntime is older than the file: its own message speaks of IR versions."""
     needed = model.metadata.minimum_onnxruntime
-    if needed is not None and _numbers(onnxruntime.__version__) < _numbers(needed):
+    if needed is not None and version_numbers(onnxruntime.__version__) < version_numbers(needed):
         raise ModelError(
             f"{model.path}: expected onnxruntime {needed} or later, found {onnxruntime.__version__}; "
             "run: pip install --upgrade onnxruntime"
         )
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def version_numbers(version: str) -> tuple[int, ...]:
     """``1.18.1`` and ``1.18.1.dev20`` to (1, 18, 1)."""
     return tuple(int(part) for part in version.split(".")[:3] if part.isdecimal())
 

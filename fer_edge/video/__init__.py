@@ -1,6 +1,8 @@
 """Cameras and video files: faces followed from frame to frame, shown and written."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fer_edge._lazy import lazy_names
 
 if TYPE_CHECKING:
     from fer_edge.video.analysis import AnalysedFrame, VideoSummary, analyse
@@ -8,16 +10,16 @@ if TYPE_CHECKING:
     from fer_edge.video.source import Frame, VideoSource
     from fer_edge.video.tracks import Track, Tracker
 
-_LAZY = {
-    "AnalysedFrame": "fer_edge.video.analysis",
-    "Frame": "fer_edge.video.source",
-    "TableFile": "fer_edge.video.recording",
-    "Track": "fer_edge.video.tracks",
-    "Tracker": "fer_edge.video.tracks",
-    "VideoFile": "fer_edge.video.recording",
-    "VideoSource": "fer_edge.video.source",
-    "VideoSummary": "fer_edge.video.analysis",
-    "analyse": "fer_edge.video.analysis",
+_MODULES = {
+    "AnalysedFrame": "analysis",
+    "Frame": "source",
+    "TableFile": "recording",
+    "Track": "tracks",
+    "Tracker": "tracks",
+    "VideoFile": "recording",
+    "VideoSource": "source",
+    "VideoSummary": "analysis",
+    "analyse": "analysis",
 }
 __all__ = [
     "AnalysedFrame",
@@ -31,10 +33,4 @@ __all__ = [
     "analyse",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        from importlib import import_module
-
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'fer_edge.video' has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _MODULES)

@@ -1,15 +1,17 @@
 """The browser page: written as a static folder, and served to this machine."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fer_edge._lazy import lazy_names
 
 if TYPE_CHECKING:
     from fer_edge.web.server import open_server
     from fer_edge.web.site import SiteFile, write_site
 
-_LAZY = {
-    "SiteFile": "fer_edge.web.site",
-    "open_server": "fer_edge.web.server",
-    "write_site": "fer_edge.web.site",
+_MODULES = {
+    "SiteFile": "site",
+    "open_server": "server",
+    "write_site": "site",
 }
 __all__ = [
     "SiteFile",
@@ -17,10 +19,4 @@ __all__ = [
     "write_site",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        from importlib import import_module
-
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'fer_edge.web' has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _MODULES)
