@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,7 +82,7 @@ def run_devices(
             order = sorted(devices, key=lambda device: -device.load_factor)
             runs = {pool.submit(_try, device, kit, minimum, results, runs_now): device for device in order}
             try:
-                for done in as_completed(runs):
+                for done in _as_completed(runs):
                     device, found = runs[done], done.result()
                     rows[device.name] = _row(device, found, faces)
                     note(f"{len(rows)} of {len(runs)}  {device.name}: {rows[device.name].outcome}")
@@ -102,6 +102,14 @@ def run_devices(
             made_on=describe_machine(),
             created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         )
+
+
+def _as_completed(runs: Iterable[Future[Any]]) -> Iterator[Future[Any]]:
+    """Each run as it ends. It looks up every half second: a wait without an end is not broken by Ctrl-C on Windows."""
+    waiting = set(runs)
+    while waiting:
+        done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+        yield from done
 
 
 def _inputs(faces: LabelledFaces | None) -> list[Vector]:

@@ -98,7 +98,7 @@ def test_an_interrupted_run_ends_its_devices_at_once_and_keeps_what_had_finished
         while not list(tmp_path.glob("native-*.json")) and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.3)
-        _thread.interrupt_main()  # as SIGINT to this process alone
+        _thread.interrupt_main()  # as Ctrl-C on Windows: it does not break a wait without an end
 
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
