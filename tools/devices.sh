@@ -76,4 +76,17 @@ for one in 1.15.1 1.20.1 1.25.1 1.31.1; do # the oldest that the files are for, 
     wheels "$folder/onnxruntime-$one" --no-deps "onnxruntime==$one" "$numpy" flatbuffers protobuf packaging coloredlogs \
         humanfriendly sympy mpmath || miss "onnxruntime $one"
 done
+# A copy of this onnxruntime that believes to be on a lesser processor: AVX-512 without VNNI, which qemu cannot emulate.
+here=$(cd "$(dirname "$0")" && pwd)
+if [ "$(cat "$folder/masked/.complete" 2>/dev/null)" != "$version" ]; then
+    rm -rf "$folder/masked" && mkdir -p "$folder/masked"
+    package=$("$python" -c "import onnxruntime; print(onnxruntime.__path__[0])")
+    if gcc -shared -fPIC -O2 -o "$folder/masked/cpumask.so" "$here/cpumask/cpumask.c" &&
+        cp -r "$package" "$folder/masked/onnxruntime" &&
+        "$python" "$here/cpumask/mask.py" "$folder"/masked/onnxruntime/capi/onnxruntime_pybind11_state*.so; then
+        echo "$version" >"$folder/masked/.complete"
+    else
+        miss "an onnxruntime that does not see VNNI (gcc and binutils are needed)"
+    fi
+fi
 exit $missing

@@ -45,6 +45,7 @@ def verify_devices(
     from fer_edge.data.load import load_faces_for
     from fer_edge.data.relabel import relabelled
     from fer_edge.devices.farm import chosen_faces, run_devices
+    from fer_edge.devices.progress import Reporter
     from fer_edge.devices.targets import DEVICES, devices_named
     from fer_edge.runtime.model_file import read_model
 
@@ -56,7 +57,8 @@ def verify_devices(
         name = Path(read.source).name  # reports travel: they must not tell this machine's folders
         faces = chosen_faces(read.split("validation"), num_faces, name)
     try:
-        matrix = run_devices(model, wanted, faces, out / "runs", note)
+        with Reporter(len(wanted)) as reporter:
+            matrix = run_devices(model, wanted, faces, out / "runs", reporter.on_row)
     except KeyboardInterrupt as stop:
         kept = f"interrupted; what had finished is kept in {out / 'runs'}: the same command goes on from there"
         raise Interrupted(kept, signal_behind(stop)) from stop

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fer_edge.data.faces import NO_LABEL, FaceSet
 from fer_edge.devices.matrix import Matrix, Report, Row, read_report, row_of
-from fer_edge.devices.targets import CHECKER, NODE_CHECKER, Command, Device, NotRun, emulators
+from fer_edge.devices.targets import CHECKER, COMPLETE, NODE_CHECKER, Command, Device, NotRun, emulators
 from fer_edge.errors import DataError, ModelError
 from fer_edge.files import make_folder, temporary_folder, write_text
 from fer_edge.golden.kit import Kit, write_kit
@@ -34,7 +34,8 @@ _FACES = "faces-"
 _SECONDS_NATIVELY = 30.0
 """What a run on this machine may take at the most; emulated ones, by their factor, longer."""
 
-Note = Callable[[str], None]
+OnRow = Callable[[Row, Sequence[str]], None]
+"""Called with each row as it is known, and with the names of the devices that are left."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def run_devices(
     devices: Sequence[Device],
     faces: LabelledFaces | None,
     results: Path,
-    note: Note = lambda _: None,
+    on_row: OnRow = lambda row, left: None,
     *,
     cores: int | None = None,
 ) -> Matrix:
@@ -85,7 +86,7 @@ def run_devices(
                 for done in _as_completed(runs):
                     device, found = runs[done], done.result()
                     rows[device.name] = _row(device, found, faces)
-                    note(f"{len(rows)} of {len(runs)}  {device.name}: {rows[device.name].outcome}")
+                    on_row(rows[device.name], [one.name for one in order if one.name not in rows])
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 runs_now.kill()  # Ctrl-C in a terminal reached them, SIGTERM did not, and they may take an hour
@@ -193,6 +194,7 @@ def _key(command: Command, kit: Kit) -> str:
     packages = command.environment.get("PYTHONPATH")
     if packages is not None:
         parts += sorted(path.name for path in Path(packages).glob("*.dist-info"))
+        parts += [path.read_text(encoding="utf-8") for path in Path(packages).glob(COMPLETE)]
     if command.cwd is not None:
         parts += [
             (path / "package.json").read_text(encoding="utf-8")

@@ -1,13 +1,9 @@
 """Devices are really run: natively, under emulation where it can be had, and by commands made up for these tests."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 from typer.testing import CliRunner
 
 from fer_edge.cli import app
@@ -15,40 +11,15 @@ from fer_edge.data.load import load_faces
 from fer_edge.devices.farm import LabelledFaces, chosen_faces, run_devices
 from fer_edge.devices.targets import DEVICES, FOLDER_VARIABLE, Command, Device, NotRun, devices_named, emulators
 from fer_edge.errors import UsageError
-from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
-from fer_edge.runtime.checksum import add_checksum
 from fer_edge.runtime.saturation import saturates
 
 SHIPPED = Path(__file__).resolve().parents[2] / "exported" / "fer-tiny-int8.onnx"
-LIMITS = {"int8": (-127, 127), "int32": (-(2**31), 2**31 - 1)}
 FIXTURE = Path(__file__).resolve().parents[1] / "fixtures" / "tiny.onnx"
 
 
 @pytest.fixture(scope="module")
 def faces() -> LabelledFaces:
     return chosen_faces(load_faces("sample:210").split("validation"), 20, "sample:210")
-
-
-@pytest.fixture(scope="module")
-def for_vnni(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small shipped model with weights of all 8 bits: twice the weights, half their scales, the same network."""
-    model = onnx.load(SHIPPED)
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type != "DequantizeLinear" or node.input[0] not in tensors:
-            continue
-        weights, scale = (numpy_helper.to_array(tensors[name]) for name in node.input[:2])
-        if weights.dtype in (np.int8, np.int32) and weights.size > 1:  # weights and biases
-            doubled = np.clip(weights.astype(np.int64) * 2, *LIMITS[weights.dtype.name]).astype(weights.dtype)
-            tensors[node.input[0]].CopyFrom(numpy_helper.from_array(doubled, node.input[0]))
-            tensors[node.input[1]].CopyFrom(numpy_helper.from_array((scale / 2).astype(np.float32), node.input[1]))
-    (entry,) = (entry for entry in model.metadata_props if entry.key == METADATA_KEY)
-    metadata = ModelMetadata.from_json(entry.value)
-    stated = {**(metadata.quantisation or {}), "weights": "int8", "target": "x86-vnni"}
-    entry.value = replace(metadata, quantisation=stated, content_sha256=NO_CHECKSUM).to_json()
-    path = tmp_path_factory.mktemp("vnni") / "vnni.onnx"
-    path.write_bytes(add_checksum(model.SerializeToString()))
-    return path
 
 
 def device(name: str, code: str, factor: float = 1.0) -> Device:

@@ -6,20 +6,16 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
 from typer.testing import CliRunner
 
 from fer_edge.cli import app
 from fer_edge.devices.farm import run_devices
 from fer_edge.devices.targets import DEVICES, Command, Device
-from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
-from fer_edge.runtime.checksum import add_checksum
 from fer_edge.runtime.saturation import saturates
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -27,33 +23,14 @@ SHIPPED, FIXTURE = TESTS.parent / "exported" / "fer-tiny-int8.onnx", TESTS / "fi
 GARBAGE = "import sys; open(sys.argv[sys.argv.index('--report') + 1], 'w').write('{\"report')"
 
 
-def restated(path: Path, model: onnx.ModelProto, **changes: object) -> Path:
-    """``model`` at ``path`` with other metadata and a right checksum."""
-    (entry,) = (entry for entry in model.metadata_props if entry.key == METADATA_KEY)
-    metadata = replace(ModelMetadata.from_json(entry.value), content_sha256=NO_CHECKSUM, **changes)
-    entry.value = metadata.to_json()
-    path.write_bytes(add_checksum(model.SerializeToString()))
-    return path
-
-
 def device(name: str, code: str, factor: float = 1.0) -> Device:
     return Device(name, "made up", lambda folder, kit: Command((sys.executable, "-c", code), {}), factor)
 
 
 def test_metadata_that_promise_seven_bits_and_lie_do_not_make_a_saturating_machine_the_yardstick(
-    tmp_path: Path,
+    tmp_path: Path, restated: Callable[..., Path], eight_bits: onnx.ModelProto
 ) -> None:
-    model = onnx.load(SHIPPED)
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:  # twice the weights and half their scales; the metadata stay as they are
-        if node.op_type == "DequantizeLinear" and node.input[0] in tensors:
-            values, scale = (numpy_helper.to_array(tensors[name]) for name in node.input[:2])
-            if values.dtype in (np.int8, np.int32) and values.size > 1:
-                limits = np.iinfo(values.dtype)
-                doubled = np.clip(values.astype(np.int64) * 2, -limits.max, limits.max).astype(values.dtype)
-                tensors[node.input[0]].CopyFrom(numpy_helper.from_array(doubled, node.input[0]))
-                tensors[node.input[1]].CopyFrom(numpy_helper.from_array((scale / 2).astype(np.float32), node.input[1]))
-    path = restated(tmp_path / "model.onnx", model)
+    path = restated(tmp_path / "model.onnx", eight_bits)
     (row,) = run_devices(path, [DEVICES["native"]], None, tmp_path).rows
     assert row.outcome == ("failed" if saturates() else "passed"), row.reason
 
@@ -80,7 +57,7 @@ def test_what_another_processor_answered_is_not_this_ones_answer(
     assert len(list(tmp_path.glob("native-*.json"))) == 2
 
 
-def test_a_version_that_the_model_does_not_claim_is_not_run(tmp_path: Path) -> None:
+def test_a_version_that_the_model_does_not_claim_is_not_run(tmp_path: Path, restated: Callable[..., Path]) -> None:
     path = restated(tmp_path / "model.onnx", onnx.load(FIXTURE), minimum_onnxruntime="1.18")
     (row,) = run_devices(path, [DEVICES["onnxruntime-1.15.1"]], None, tmp_path).rows
     assert row.outcome == "not run"

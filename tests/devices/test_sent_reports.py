@@ -1,6 +1,6 @@
 """Reports come from other people's machines: each keeps its row, and what they say is read with care."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +16,7 @@ NATIVE = Row("native", "this machine", "passed", "ok", images=45, labels_changed
 MATRIX = Matrix("tiny.onnx", SHA256, "int8", 0.1, 20, "sample", 0.7, (NATIVE,), "here", "2026-11-27T12:00:00Z")
 
 
-def write_report(path: Path, **changes: Any) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    report = {
-        "report": "fer_edge device report 1",
-        "passed": True,
-        "reason": "ok: 13 vectors",
-        "machine": "aarch64",
-        "processor": "Cortex-A76",
-        "system": "Linux",
-        "onnxruntime": "1.26.0",
-        "model": {"file": "tiny.onnx", "sha256": SHA256},
-        "images": 25,
-        "labels_changed": 0,
-        "max_logit_difference": 0.01,
-    }
-    path.write_text(json.dumps(report | changes))
-    return path
-
-
-def test_two_owners_who_both_send_report_json_both_get_a_row(tmp_path: Path) -> None:
+def test_two_owners_who_both_send_report_json_both_get_a_row(tmp_path: Path, write_report: Callable[..., Path]) -> None:
     failed = write_report(tmp_path / "a" / "report.json", passed=False, reason="vector one differs")
     passed = write_report(tmp_path / "b" / "report.json", processor="Intel N100", machine="x86_64")
     matrix = merged(merged(MATRIX, [failed]), [passed])
@@ -58,18 +39,24 @@ def test_two_owners_who_both_send_report_json_both_get_a_row(tmp_path: Path) -> 
         {"labels_changed": -1},
     ],
 )
-def test_figures_that_contradict_a_report_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_figures_that_contradict_a_report_are_refused(
+    tmp_path: Path, changes: dict[str, Any], write_report: Callable[..., Path]
+) -> None:
     with pytest.raises(ModelError, match=r"r\.json: expected figures that agree"):
         merged(MATRIX, [write_report(tmp_path / "r.json", **changes)])
 
 
-def test_a_report_that_could_not_even_load_the_model_is_taken_as_failed(tmp_path: Path) -> None:
+def test_a_report_that_could_not_even_load_the_model_is_taken_as_failed(
+    tmp_path: Path, write_report: Callable[..., Path]
+) -> None:
     changes = {"images": 0, "labels_changed": None, "max_logit_difference": None, "passed": False}
     assert not merged(MATRIX, [write_report(tmp_path / "r.json", **changes)])
 
 
 @pytest.mark.parametrize("name", ["[/nope] [red]", "a | b\nsecond line", "\x1b[2Jcleared", "<script>"])
-def test_a_processors_name_is_shown_as_text_and_breaks_no_table(tmp_path: Path, name: str) -> None:
+def test_a_processors_name_is_shown_as_text_and_breaks_no_table(
+    tmp_path: Path, name: str, write_report: Callable[..., Path]
+) -> None:
     (tmp_path / "m.json").write_text(as_json(MATRIX))
     report = write_report(tmp_path / "r.json", processor=name)
     done = CliRunner().invoke(app, ["devices", "merge", str(tmp_path / "m.json"), str(report)])

@@ -114,7 +114,7 @@ class QuantisationReport:
         elsewhere = "" if self.on_target else f", on another machine than {self.quantised.target.name}: no gate"
         lines = [
             f"int8 {'passed' if self else 'FAILED'}: {recipe.method} calibration, {recipe.activations.name} "
-            f"activations, for {self.quantised.target.name}",
+            f"activations, for {self.quantised.target.meant_for}",
             f"  size: {self.bytes_fp32 / 1e6:.2f} MB to {self.bytes_int8 / 1e6:.2f} MB "
             f"({self.bytes_fp32 / self.bytes_int8:.1f}x smaller)",
             f"  latency, one image, one thread: {latency.fp32_ms:.3f} ms to {latency.int8_ms:.3f} ms "
