@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from fer_edge.backends.contract import ModelBackend
@@ -20,13 +21,13 @@ from fer_edge.devices.targets import DEVICES
 from fer_edge.errors import DataError, ModelError
 from fer_edge.export.card.metadata import describe
 from fer_edge.export.formats.registry import ModelFormat, Source, format_named, refuse_combination
-from fer_edge.export.graph.float16 import halve
+from fer_edge.export.graph.model import assembled
 from fer_edge.export.graph.network import export_network
-from fer_edge.export.graph.preprocessing import with_preprocessing
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.graph.versions import OPSET, read_versions
 from fer_edge.export.parity.comparison import AccuracyPair, Parity, answers, measure_accuracy, measure_parity
 from fer_edge.export.parity.report import parity_summary
+from fer_edge.export.parity.structure import structure_failures
 from fer_edge.export.parity.tolerance import check_max_drop
 from fer_edge.export.publish import default_name, model_path, publish, sidecar
 from fer_edge.export.quantization.report import QuantisationReport, report_int8, search_int8
@@ -236,6 +237,7 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
     failures = (
         *(report.failures if report is not None else ()),
         *(matrix.failure_lines() if matrix is not None else ()),
+        *(structure_failures(graphs.expected(), onnx.load_from_string(files[".onnx"])) if ".onnx" in files else ()),
         *parity.failures,
     )
     paths = () if failures else publish(path, files, backend.metadata, backend.sha256, parity, report)
@@ -303,15 +305,13 @@ class _Graphs:
         faces: FaceData | None,
         note: Note,
     ) -> None:
-        self._info = info
+        self._info, self._reference, self._request = info, reference, request
         self.quantised: Quantised | None = None
         if not format_named(request.file_format).from_graph:
             return
         self._network = export_network(reference.classifier, info.image_size, request.opset)
         network = self._network
-        if request.precision == "fp16":
-            network = halve(network)
-        elif request.precision == "int8" and faces is not None:
+        if request.precision == "int8" and faces is not None:
             self.quantised = search_int8(
                 network,
                 _with_labels(faces.train),
@@ -322,7 +322,12 @@ class _Graphs:
                 note=note,
             )
             network = self.quantised.network
-        self.model = network if request.raw else with_preprocessing(network, info.image_size, info.mean, info.std)
+        self.model = assembled(network, reference, precision=request.precision, raw=request.raw)
+
+    def expected(self) -> onnx.ModelProto:
+        """The model in float: what a published graph must compute, but for its rounding to 8 bits."""
+        request = self._request
+        return assembled(self._network, self._reference, precision=request.precision, raw=request.raw)
 
     def report(self, accuracy: AccuracyPair, given: FaceData) -> QuantisationReport:
         """What quantisation cost and brought, with the accuracy of the file."""

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from fer_edge.cli import app
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
 from fer_edge.export.formats.onnx import onnx_bytes
-from fer_edge.metadata import METADATA_KEY, ModelMetadata
+from fer_edge.metadata import METADATA_KEY, ModelMetadata, TrainingData
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +117,11 @@ def test_other_logits_beside_right_probabilities_exit_3(model, run_folder, tmp_p
     path.write_bytes(onnx_bytes(graph, card))
     done = run("verify", path, "--checkpoint", run_folder, "--json")
     assert done.exit_code == 3
-    assert json.loads(done.stdout)["parity"]["max_probability_difference"] < 1e-4
-    assert "expected logits at least 80 dB above their difference from the checkpoint's, found -12.0 dB" in done.stderr
+    parity = json.loads(done.stdout)["parity"]
+    assert parity["max_probability_difference"] < 1e-4
+    expected = "expected logits at least 80 dB above their difference from the checkpoint's, found -12.0 dB"
+    assert any(expected in line for line in parity["failures"])
+    assert "found Mul (logits) where it has" in done.stderr
 
 
 def test_locate_names_the_layer(damaged, run_folder):
@@ -135,6 +138,56 @@ def test_locate_of_a_sound_model_finds_nothing(model, run_folder):
     report = json.loads(done.stdout)
     assert report["first_divergence"] is None
     assert [layer["name"] for layer in report["layers"]][-1] == "logits"
+
+
+def test_a_fault_at_one_batch_size_that_no_probe_has_fails(model, run_folder, tmp_path):
+    graph = onnx.load(model)
+    last = next(node for node in graph.graph.node if "logits" in node.output)
+    last.output[0] = "right"
+    for name, value in (("at", 0), ("batch", 21)):
+        graph.graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, np.int64), name))
+    make = onnx.helper.make_node
+    graph.graph.node.extend(
+        [
+            make("Shape", ["image"], ["shape"]),
+            make("Gather", ["shape", "at"], ["size"]),
+            make("Equal", ["size", "batch"], ["is_wrong"]),
+            make("Neg", ["right"], ["wrong"]),
+            make("Where", ["is_wrong", "wrong", "right"], ["logits"]),
+        ]
+    )
+    card = ModelMetadata.from_json({entry.key: entry.value for entry in graph.metadata_props}[METADATA_KEY])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx_bytes(graph, card))
+    done = run("verify", path, "--checkpoint", run_folder)
+    assert done.exit_code == 3
+    assert "found Where (logits) where it has" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("claims", "message"),
+    [
+        ({"metrics": {"validation": {"accuracy": 0.99}}}, "found {'validation': {'accuracy': 0.99}}"),
+        ({"training_data": TrainingData("faces of my own", "0" * 64)}, "expected training_data TrainingData(source="),
+        ({"minimum_onnxruntime": "1.10"}, "expected minimum_onnxruntime 1.15 in the metadata"),
+    ],
+)
+def test_claims_that_can_be_worked_out_again_are(model, run_folder, tmp_path, claims, message):
+    graph = onnx.load(model)
+    card = ModelMetadata.from_json({entry.key: entry.value for entry in graph.metadata_props}[METADATA_KEY])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(onnx_bytes(graph, replace(card, **claims)))
+    done = run("verify", path, "--checkpoint", run_folder)
+    assert done.exit_code == 3, done.output
+    assert message in done.stdout
+
+
+def test_a_finding_of_the_layers_alone_exits_3(model, run_folder, monkeypatch):
+    monkeypatch.setattr("fer_edge.export.parity.divergence.DIVERGENCE_DB", {"fp32": 199.0})
+    done = run("verify", model, "--checkpoint", run_folder, "--locate")
+    assert done.exit_code == 3
+    assert "parity FAILED" in done.stdout
+    assert "Checkpoint and model diverge at " in done.stderr
 
 
 def test_another_checkpoint_than_the_models_fails(model, run_folder, tmp_path):

@@ -49,7 +49,7 @@ def test_parity_holds_every_figure(exported_tiny, tiny_run):
     assert parity.accuracy.checkpoint == parity.accuracy.model > 0.3
     assert parity.accuracy.drop_points == 0
     assert json.loads(json.dumps(parity.to_dict(), allow_nan=False))["passed"] is True
-    assert {row.batch for row in parity.rows} == {1, 5, 64}
+    assert {row.batch for row in parity.rows} >= {1, 2, 5, 7, 8, 32, 64, 65, 128}
 
 
 def test_parity_fails_when_one_weight_is_changed(damaged, tiny_run):
@@ -85,7 +85,8 @@ def test_probes_cover_sizes_channels_and_modes(tiny_run):
     shapes = {probe.pixels().shape[1:] for probe in probes}
     assert {shape[2] for shape in shapes} == {1, 3, 4}
     assert len({shape[:2] for shape in shapes}) >= 8
-    assert {len(probe.files) for probe in probes} == {5, 64}
+    assert max(len(probe.files) for probe in probes) == 128
+    assert {1280, 224, 1} <= {shape[1] for shape in shapes}
     again = make_probes(tiny_run.faces.train.faces)
     assert [probe.files for probe in probes] == [probe.files for probe in again]
 

@@ -19,7 +19,9 @@ from fer_edge.export.parity.probes import make_probes
 from fer_edge.export.parity.tolerance import TOLERANCES, Tolerance
 
 BATCHES = (1, 5, 64)
-"""Batch sizes that are checked: the one of a live camera, an odd one, and a large one."""
+"""Batch sizes that every probe is checked with: the one of a live camera, an odd one, and a large one."""
+FIRST_BATCHES = (1, 2, 3, 4, 5, 6, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 128)
+"""And those of the first probe, whose images are small: what the commands here use, and their neighbours."""
 
 SQNR_CEILING_DB = 200.0
 """Stands for identical answers, whose ratio is infinite."""
@@ -48,7 +50,7 @@ class ParityRow:
     agreeing: int
     """Those among them that both sides give the same class."""
     judged: bool
-    """Whether the tolerance applies to this row."""
+    """Whether the tolerance applies to this row; numbers must be finite in all."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,10 @@ class Parity:
     rows: tuple[ParityRow, ...]
     accuracy: AccuracyPair | None
     failures: tuple[str, ...]
+    slope: float
+    """Of the model's logits over the checkpoint's, each class by itself, on all judged images: 1 where they agree."""
+    bias: tuple[float, ...]
+    """Mean difference of each class's logit on all judged images, over the logits' standard deviation."""
     differences: NDArray[np.float32]
     """|difference of probabilities| of every judged image, (images, C), for the picture."""
 
@@ -158,6 +164,8 @@ class Parity:
             "top1_agreement": self.top1_agreement,
             "sqnr_db": self.sqnr_db,
             "max_softmax_difference": self.max_softmax_difference,
+            "slope": self.slope,
+            "bias": [_number(value) for value in self.bias],
             "accuracy": self.accuracy.to_dict() if self.accuracy else None,
             "tolerance": asdict(self.tolerance),
             "rows": [_finite(asdict(row)) for row in self.rows],
@@ -166,10 +174,11 @@ class Parity:
 
 
 def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in figures.items()
-    }
+    return {name: _number(value) if isinstance(value, float) else value for name, value in figures.items()}
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def measure_parity(
@@ -192,33 +201,42 @@ def measure_parity(
     tolerance = TOLERANCES[backend.metadata.precision]
     allowed_drop = tolerance.max_drop_points if max_drop_points is None else max_drop_points
     rows: list[ParityRow] = []
-    differences: list[NDArray[np.float32]] = []
-    for probe in make_probes(faces):
+    judged_pairs: list[tuple[Outputs, Outputs]] = []
+    for number, probe in enumerate(make_probes(faces)):
         pixels = probe.pixels()
         if not backend.accepts(pixels.shape[3]):
             continue
         expected = Outputs(*reference.answer(pixels))
         judged = probe.is_face or not tolerance.faces_only
-        for batch in [size for size in BATCHES if size <= len(pixels)]:
+        for batch in [size for size in (BATCHES if number else FIRST_BATCHES) if size <= len(pixels)]:
             found = _answer(backend, pixels[:batch], reference)
             rows.append(_row(probe.name, batch, _first(expected, batch), found, tolerance, judged))
         if judged:
-            differences.append(np.abs(expected.probabilities[:batch] - found.probabilities))
-    if not differences:
+            judged_pairs.append((_first(expected, batch), found))
+    if not judged_pairs:
         raise ModelError(
             f"{backend.metadata.name}: expected a model of 1 or 3 channels to compare with its checkpoint, found "
             f"{', '.join(map(str, backend.metadata.input.channels)) or 'none'}; export it again"
         )
     if accuracy is None and labelled is not None:
         accuracy = measure_accuracy(reference, backend, labelled, source)
+    slope, bias = slope_and_bias(
+        np.concatenate([expected.logits for expected, _ in judged_pairs]),
+        np.concatenate([found.logits for _, found in judged_pairs]),
+    )
     return Parity(
         model=backend.metadata.name,
         precision=backend.metadata.precision,
         tolerance=tolerance,
         rows=tuple(rows),
         accuracy=accuracy,
-        failures=tuple(_failures(rows, accuracy, tolerance, allowed_drop)),
-        differences=np.concatenate(differences),
+        failures=(
+            *_failures(rows, accuracy, tolerance, allowed_drop),
+            *_systematic_failures(slope, bias, backend.metadata.labels, tolerance),
+        ),
+        slope=slope,
+        bias=bias,
+        differences=np.concatenate([abs(own.probabilities - found.probabilities) for own, found in judged_pairs]),
     )
 
 
@@ -290,6 +308,34 @@ def sqnr_db(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
     return min(10 * math.log10(signal / noise), SQNR_CEILING_DB)
 
 
+def slope_and_bias(expected: NDArray[np.float32], found: NDArray[np.float32]) -> tuple[float, tuple[float, ...]]:
+    """Slope of ``found`` over ``expected`` (N, C), each class around its mean, and each class's mean difference over
+    the standard deviation of ``expected``. Rounding leaves 1 and 0; a fault that all images share does not.
+    """
+    own, other = expected.astype(np.float64), found.astype(np.float64)
+    around = own - own.mean(axis=0)
+    spread = float((around**2).sum())
+    slope = float((around * (other - other.mean(axis=0))).sum() / spread) if spread else 1.0
+    deviation = float(own.std()) or 1.0
+    return slope, tuple(float(value) for value in (other - own).mean(axis=0) / deviation)
+
+
+def _systematic_failures(
+    slope: float, bias: Iterable[float], labels: Iterable[str], tolerance: Tolerance
+) -> Iterable[str]:
+    if not abs(slope - 1) <= tolerance.max_slope_error:  # so that NaN fails
+        yield (
+            f"expected logits that follow the checkpoint's with a slope of 1 within {tolerance.max_slope_error:g}, "
+            f"found {slope:.4g}"
+        )
+    for label, value in zip(labels, bias, strict=True):
+        if not abs(value) <= tolerance.max_bias:
+            yield (
+                f"expected a mean difference of the logit of {label} within {tolerance.max_bias:g} of the logits' "
+                f"standard deviation, found {value:.3g}"
+            )
+
+
 def _cosines(expected: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float64]:
     lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
     return np.asarray((expected * found).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny), np.float64)
@@ -299,6 +345,9 @@ def _failures(
     rows: Iterable[ParityRow], accuracy: AccuracyPair | None, tolerance: Tolerance, allowed_drop: float
 ) -> Iterable[str]:
     judged = [row for row in rows if row.judged]
+    for row in rows:
+        if not math.isfinite(row.max_logit_difference + row.max_probability_difference):
+            yield f"{row.probe}, batch {row.batch}: expected numbers, found NaN or infinity"
     for row in judged:
         if not row.max_probability_difference <= tolerance.max_probability_difference:  # so that NaN fails
             yield (

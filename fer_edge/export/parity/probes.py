@@ -11,12 +11,18 @@ from PIL import Image
 from fer_edge.runtime.images import decode_image
 
 BATCH = 64
-"""Images in a full probe: the largest batch that is checked."""
+"""Images in a full probe."""
+FIRST_BATCH = 128
+"""Images in the first one: the largest batch that is checked."""
 FEW = 5
 _TINT = (1.0, 0.86, 0.74)
 """Warm light on a face, so that the three channels differ as they do in photos."""
 _STRONG_COLOURS = ((37, -7, -61), (-37, 7, 61), (-45, 27, -21), (45, -27, 21))
 """Added to grey, they change the colour and leave the luma as it was, exactly: 299 R + 587 G + 114 B = 0."""
+_LEVELS = (0, 1, 127, 128, 254, 255)
+_COLOURS = ((0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 64, 32))
+_RANDOM_SIZES, _RANDOM_SIZE = 3, 900
+"""How many sizes are drawn, and below how many pixels a side."""
 _PATCHES = 4
 """Patches of one colour along a face's side."""
 
@@ -31,18 +37,21 @@ class Probe:
     is_face: bool
     keeps_alpha: bool = False
     """Hand the model four channels, as a browser's canvas does, instead of compositing them first."""
+    by_columns: bool = False
+    """Hand them over in Fortran's order of memory, as a transposed array has it."""
 
     def pixels(self) -> NDArray[np.uint8]:
         """The decoded images, uint8 (N, H, W, C)."""
-        return np.stack(
+        stacked = np.stack(
             [_rgba(file) if self.keeps_alpha else decode_image(file, name=self.name) for file in self.files]
         )
+        return np.asfortranarray(stacked) if self.by_columns else stacked
 
 
 def make_probes(faces: NDArray[np.uint8], seed: int = 0) -> tuple[Probe, ...]:
-    """Probes from ``faces`` (uint8 (N, S, S), the first BATCH are used) and from noise drawn from ``seed``."""
+    """Probes from ``faces`` (uint8 (N, S, S), the first FIRST_BATCH are used), noise and sizes drawn from ``seed``."""
     rng = np.random.default_rng(seed)
-    faces = faces[:BATCH]
+    first, faces = faces[:FIRST_BATCH], faces[:BATCH]
     few = faces[:FEW]
 
     def noise(count: int, *shape: int) -> list[Image.Image]:
@@ -50,18 +59,44 @@ def make_probes(faces: NDArray[np.uint8], seed: int = 0) -> tuple[Probe, ...]:
 
     size = faces.shape[1]
     return (
-        Probe(f"faces {size}x{size}, grey PNG", _png(map(Image.fromarray, faces)), is_face=True),
+        Probe(f"faces {size}x{size}, grey PNG", _png(map(Image.fromarray, first)), is_face=True),
         Probe("faces enlarged to 120x160 and tinted, RGB JPEG", _jpeg(_photo(face, 160, 120) for face in faces), True),
         Probe("faces enlarged to 640x480 and tinted, RGB JPEG", _jpeg(_photo(face, 640, 480) for face in few), True),
         # A network of 8 bits may be far from its checkpoint where colours are weak, as in photos, whether its luma is
         # right or not. These faces are, by a right luma, the very faces that it was calibrated for, and by a wrong one
         # (red and blue swapped, a plain average) patchwork.
         Probe("faces in strong colours of the same luma, RGB PNG", _png(_coloured(face, rng) for face in faces), True),
+        Probe(
+            "faces in strong colours of the same luma, RGBA PNG, four channels",
+            _png(_coloured(face, rng).convert("RGBA") for face in few),
+            is_face=True,
+            keeps_alpha=True,
+        ),
+        Probe(
+            "faces enlarged to 224x224 and tinted, RGB PNG, by columns",
+            _png(_photo(face, 224, 224) for face in few),
+            is_face=True,
+            by_columns=True,
+        ),
+        Probe(
+            "faces enlarged to 1280x720 and tinted, RGB JPEG", _jpeg(_photo(face, 1280, 720) for face in few[:2]), True
+        ),
+        *(
+            Probe(
+                f"faces {width}x{height} and tinted, RGB PNG", _png(_photo(face, width, height) for face in few), True
+            )
+            for width, height in rng.integers(size, _RANDOM_SIZE, (_RANDOM_SIZES, 2)).tolist()
+        ),
         Probe("faces shrunk to 20x24, grey PNG", _png(_resized(face, 20, 24) for face in few), is_face=True),
         Probe("noise 48x48, grey PNG", _png(noise(BATCH, 48, 48)), is_face=False),
         Probe("noise 67x31, RGB PNG", _png(noise(BATCH, 31, 67, 3)), is_face=False),
         Probe("noise 90x75, RGBA PNG, four channels", _png(noise(FEW, 75, 90, 4)), is_face=False, keeps_alpha=True),
         Probe("noise 300x7, RGB PNG", _png(noise(FEW, 7, 300, 3)), is_face=False),
+        Probe(
+            "one colour, black to white, 48x48, grey PNG", _png(_flat(level, "L") for level in _LEVELS), is_face=False
+        ),
+        Probe("one colour, 64x64, RGB PNG", _png(_flat(colour, "RGB") for colour in _COLOURS), is_face=False),
+        Probe("gradients 64x64, RGB PNG", _png(map(_gradient, range(4))), is_face=False),
         Probe("one pixel, RGB PNG", _png(noise(FEW, 1, 1, 3)), is_face=False),
         Probe("faces 96x96, CMYK JPEG", _jpeg(_photo(face, 96, 96).convert("CMYK") for face in few), is_face=True),
         Probe("faces 96x96, palette PNG", _png(_photo(face, 96, 96).convert("P") for face in few), is_face=True),
@@ -97,6 +132,15 @@ def _coloured(face: NDArray[np.uint8], rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(pixels.astype(np.uint8))
 
 
+def _flat(colour: int | tuple[int, ...], mode: str) -> Image.Image:
+    return Image.new(mode, (48, 48) if mode == "L" else (64, 64), colour)
+
+
+def _gradient(quarter_turns: int) -> Image.Image:
+    ramp = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))
+    return Image.fromarray(np.stack([np.rot90(ramp, quarter_turns), ramp, ramp.T], axis=2))
+
+
 def _sixteen_bit(face: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(np.asarray(_resized(face, 96, 96)).astype(np.uint16) * 257)
 
@@ -113,6 +157,6 @@ def _encoded(images: Iterable[Image.Image], file_format: str) -> tuple[bytes, ..
     files = []
     for image in images:
         stream = io.BytesIO()
-        image.save(stream, file_format, quality=92) if file_format == "JPEG" else image.save(stream, file_format)
+        image.save(stream, file_format, quality=92, compress_level=1)  # each format takes its own option
         files.append(stream.getvalue())
     return tuple(files)

@@ -35,6 +35,10 @@ def parity_summary(parity: Parity) -> str:
         f"  probabilities against own logits     {parity.max_softmax_difference:.3g}"
         f"  (allowed {parity.tolerance.max_softmax_difference:g})",
     ]
+    lines.append(
+        f"  slope of the logits, largest bias    {parity.slope:.4f}, {max(map(abs, parity.bias)):.4f}"
+        f"  (allowed 1 ± {parity.tolerance.max_slope_error:g}, {parity.tolerance.max_bias:g})"
+    )
     if parity.accuracy is not None:
         pair = parity.accuracy
         lines.append(

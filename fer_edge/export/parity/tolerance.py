@@ -21,6 +21,10 @@ class Tolerance:
     """The logits' power must be at least this far above that of their difference, in decibels."""
     max_softmax_difference: float
     """How far the model's probabilities may be from the softmax of its own logits."""
+    max_slope_error: float
+    """How far the slope of the model's logits over the checkpoint's, on all judged images, may be from 1."""
+    max_bias: float
+    """Mean difference of a class's logit on all judged images, over the logits' standard deviation."""
     faces_only: bool
     """Judge by images of faces alone; the others are measured and shown."""
     reason: str
@@ -34,6 +38,8 @@ TOLERANCES = {
         0.05,
         min_sqnr_db=80,
         max_softmax_difference=1e-4,
+        max_slope_error=1e-4,
+        max_bias=1e-4,
         faces_only=False,
         reason="the same arithmetic in another order: rounding alone, about 1e-6 of a probability and 110 dB below the "
         "logits, with room for deeper nets",
@@ -45,6 +51,8 @@ TOLERANCES = {
         0.2,
         min_sqnr_db=30,
         max_softmax_difference=1e-3,
+        max_slope_error=5e-3,
+        max_bias=5e-3,
         faces_only=False,
         reason="float16 keeps 11 bits, 5e-4 relative an operation, which some twenty layers add up to 1e-3 (60 dB), "
         "with room for deeper nets",
@@ -54,11 +62,14 @@ TOLERANCES = {
         0.1,
         0.95,
         0.5,
-        min_sqnr_db=5,
+        min_sqnr_db=10,
         max_softmax_difference=1e-3,
+        max_slope_error=0.05,
+        max_bias=0.1,
         faces_only=True,
         reason="8 bits a value: single answers move, so accuracy on labelled faces judges, and logits need only be "
-        "those of the same net; noise lies outside the ranges that calibration on faces has seen",
+        "those of the same net, without a bias (sound files have slopes within 0.002 of 1 and biases below 0.02 of the "
+        "logits' deviation); noise lies outside the ranges that calibration on faces has seen",
     ),
 }
 

@@ -6,23 +6,31 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import torch
 
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.registry import format_of, in_words, open_model
 from fer_edge.errors import ModelError
+from fer_edge.export.card.metadata import checkpoint_metrics, describe
 from fer_edge.export.card.tables import markdown_table
 from fer_edge.export.exporter import JudgingFaces, given_faces, judging_faces, load_reference
 from fer_edge.export.formats.registry import all_formats, format_named
+from fer_edge.export.graph.model import assembled, precision_of
 from fer_edge.export.graph.network import export_network
+from fer_edge.export.graph.preprocessing import is_raw
 from fer_edge.export.graph.reference import PixelsToProbabilities
+from fer_edge.export.graph.versions import read_versions
 from fer_edge.export.parity.comparison import Parity, measure_parity
 from fer_edge.export.parity.divergence import LayerDifference, compare_layers, first_divergence
 from fer_edge.export.parity.report import parity_markdown, parity_summary, plot_parity
 from fer_edge.export.parity.skew import Skew, measure_skew
+from fer_edge.export.parity.structure import structure_failures
 from fer_edge.export.parity.tolerance import check_max_drop
-from fer_edge.metadata import ModelMetadata
+from fer_edge.metadata import NORMALISED, ModelMetadata
 from fer_edge.training.checkpoint import CheckpointInfo
 
+SAME_GRAPH = "the checkpoint's, operator by operator and weight by weight"
+"""What ``Verification.graph`` says of one that was proved."""
 _LAYER_FACES = 16
 """Faces that layers are compared on: every value between layers is held in memory, on both sides."""
 
@@ -62,12 +70,14 @@ class Verification:
     """Everything that was measured."""
 
     parity: Parity
+    graph: str
+    """What the comparison of the graphs found, or why they were not compared."""
     layers: tuple[LayerDifference, ...] | None
     skew: Skew | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for ``--json``."""
-        found: dict[str, Any] = {"parity": self.parity.to_dict()}
+        found: dict[str, Any] = {"parity": self.parity.to_dict(), "graph": self.graph}
         if self.layers is not None:
             divergence = first_divergence(self.layers)
             name = divergence.name if divergence else None
@@ -83,7 +93,7 @@ class Verification:
 
     def summary(self) -> str:
         """The figures for a terminal."""
-        parts = [parity_summary(self.parity)]
+        parts = [f"{parity_summary(self.parity)}\n  graph: {self.graph}"]
         if self.layers is not None:
             parts += [_layer_table(self.layers), _layer_result(self.layers)]
         if self.skew is not None:
@@ -92,7 +102,7 @@ class Verification:
 
     def markdown(self) -> str:
         """All of it as a Markdown document."""
-        parts = [parity_markdown(self.parity).rstrip()]
+        parts = [parity_markdown(self.parity).rstrip(), f"Graph: {self.graph}."]
         if self.layers is not None:
             parts += ["## Layer by layer", _layer_result(self.layers), _layer_table(self.layers)]
         if self.skew is not None:
@@ -125,41 +135,100 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
         source=faces.source,
         max_drop_points=request.max_drop_points,
     )
-    parity = replace(parity, failures=(*_metadata_failures(backend.metadata, info), *parity.failures))
-    layers = _compare_layers(request.model, backend, reference, faces) if request.divergence else None
+    metadata = backend.metadata
+    graph, layers = "not compared: only .onnx files hold one that can be read", None
+    model = onnx.load(request.model) if format_named(metadata.format).has_layer_names else None
+    failures = _metadata_failures(metadata, info, model)
+    if model is not None:
+        note("comparing its graph with the checkpoint's")
+        graph, graph_failures, network = _compare_graphs(model, metadata, reference)
+        failures += graph_failures
+        # Where the graph is the checkpoint's, rounding to 8 bits is all that is left to be wrong.
+        if request.divergence or (metadata.precision == "int8" and graph == SAME_GRAPH):
+            layers = _compare_layers(model, backend, reference, network, faces)
+            if first_divergence(layers) is not None:
+                failures.append(_layer_result(layers))
+    parity = replace(parity, failures=(*failures, *parity.failures))
     skew = None
     if request.skew and faces.labelled is not None:
         note("measuring what mistakes in preprocessing cost")
         skew = measure_skew(reference, faces.labelled, faces.source)
-    return Verification(parity, layers, skew)
+    return Verification(parity, graph, layers if request.divergence else None, skew)
 
 
-def _metadata_failures(metadata: ModelMetadata, info: CheckpointInfo) -> list[str]:
-    """What the metadata say of the network and its faces, and the checkpoint does not.
+_RECOMPUTED = (
+    *("labels", "architecture", "settings", "precision", "input", "outputs", "image_size", "mean", "std"),
+    *("training_data", "opset", "ir_version", "minimum_onnxruntime"),
+)
+"""What the metadata state and this machine can work out again; the rest is stated alone."""
+_OF_GRAPHS = ("precision", "opset", "ir_version", "minimum_onnxruntime")
+"""Those that are read from a graph."""
 
-    Whoever prepares faces for a raw model goes by its metadata; the comparison of answers goes by the checkpoint.
+
+def _metadata_failures(metadata: ModelMetadata, info: CheckpointInfo, graph: onnx.ModelProto | None) -> list[str]:
+    """What the metadata say and neither the checkpoint nor the ``graph`` (where it can be read) does.
+
+    Whoever prepares faces for a model goes by its metadata; the comparison of answers goes by the checkpoint.
     """
-    stated = (
-        ("labels", list(info.labels), list(metadata.labels)),
-        ("architecture", info.architecture, metadata.architecture),
-        ("settings", info.settings, dict(metadata.settings)),
-        ("image_size", info.image_size, metadata.image_size),
-        ("mean", info.mean, metadata.mean),
-        ("std", info.std, metadata.std),
+    expected = describe(
+        info,
+        name=metadata.name,
+        model_format=format_named(metadata.format),
+        precision=metadata.precision if graph is None else precision_of(graph),
+        raw=metadata.input.kind == NORMALISED,
+        versions=None if graph is None else read_versions(graph),
     )
-    return [
-        f"expected {name} {expected} in the metadata, as the checkpoint has it, found {found}; export the model again"
-        for name, expected, found in stated
-        if expected != found
+    stated = [(name, getattr(expected, name), getattr(metadata, name)) for name in _RECOMPUTED]
+    failures = [
+        f"expected {name} {_in_short(own)} in the metadata, as the {_source_of(name)} has it, found "
+        f"{_in_short(found)}; export the model again"
+        for name, own, found in stated
+        if own != found and (graph is not None or name not in _OF_GRAPHS)
     ]
+    if metadata.precision == "int8":
+        return failures  # its accuracy was measured on the file itself
+    own, found = checkpoint_metrics(info), dict(metadata.metrics)
+    if any(dict(values) != dict(own.get(split, {})) for split, values in found.items()):
+        failures.append(f"expected metrics {own} in the metadata, as the checkpoint has them, found {found}")
+    return failures
+
+
+def _source_of(name: str) -> str:
+    return "graph" if name in _OF_GRAPHS else "checkpoint"
+
+
+def _in_short(value: object) -> str:
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def _compare_graphs(
+    model: onnx.ModelProto, metadata: ModelMetadata, reference: PixelsToProbabilities
+) -> tuple[str, list[str], onnx.ModelProto]:
+    """What was found, what fails, and the checkpoint's own network."""
+    try:
+        network = export_network(reference.classifier, reference.image_size, read_versions(model).opset)
+        expected = assembled(network, reference, precision=precision_of(model), raw=is_raw(model))
+        failures = structure_failures(expected, model)
+    except ModelError as error:  # this opset cannot be exported here
+        network = export_network(reference.classifier, reference.image_size)
+        failures = [str(error)]
+    if not failures:
+        return SAME_GRAPH, [], network
+    made_with, here = (str(one).split("+")[0] for one in (metadata.versions.get("torch"), torch.__version__))
+    if made_with != here:  # whose exporter may write other operators for the same network
+        return f"another than torch {here} writes here, which proves nothing: it was made with {made_with}", [], network
+    return "NOT the checkpoint's", failures, network
 
 
 def _compare_layers(
-    path: Path, backend: ModelBackend, reference: PixelsToProbabilities, faces: JudgingFaces
+    model: onnx.ModelProto,
+    backend: ModelBackend,
+    reference: PixelsToProbabilities,
+    network: onnx.ModelProto,
+    faces: JudgingFaces,
 ) -> tuple[LayerDifference, ...]:
-    network = export_network(reference.classifier, reference.image_size)
     image = faces.probes[:_LAYER_FACES, :, :, None]
-    return tuple(compare_layers(reference, network, onnx.load(path), backend.metadata.precision, image))
+    return tuple(compare_layers(reference, network, model, backend.metadata.precision, image))
 
 
 def _layer_result(layers: tuple[LayerDifference, ...]) -> str:

@@ -1,5 +1,7 @@
 """Compares the weights in a model with its checkpoint's, one by one, whatever their precision."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -30,9 +32,10 @@ def weight_errors(network: onnx.ModelProto, model: onnx.ModelProto) -> dict[str,
             producer = producers.get(value)
             if producer is not None and producer.op_type == "DequantizeLinear" and producer.input[0] in tensors:
                 original = originals.get(producer.input[0].removesuffix(QUANTISED))
-                error = _quantised_error(original, producer, tensors)
+                error = None if original is None else quantised_error(original, producer, tensors)
             elif value in tensors and tensors[value].data_type in (TensorProto.FLOAT, TensorProto.FLOAT16):
-                error = _float_error(originals.get(value), numpy_helper.to_array(tensors[value]))
+                original = originals.get(value)
+                error = None if original is None else float_error(original, numpy_helper.to_array(tensors[value]))
             else:
                 continue
             if error is not None:
@@ -41,10 +44,14 @@ def weight_errors(network: onnx.ModelProto, model: onnx.ModelProto) -> dict[str,
     return found
 
 
-def _quantised_error(
-    original: NDArray[np.float32] | None, node: onnx.NodeProto, tensors: dict[str, onnx.TensorProto]
+def quantised_error(
+    original: NDArray[np.float32], node: onnx.NodeProto, tensors: Mapping[str, onnx.TensorProto]
 ) -> float | None:
-    if original is None or not all(name in tensors for name in node.input):
+    """The largest error of what ``node`` (DequantizeLinear of constants) gives, over half a step of its scale.
+
+    None where it is no such node, or the shape another.
+    """
+    if not all(name in tensors for name in node.input):
         return None
     steps, scale, *zero = (numpy_helper.to_array(tensors[name]).astype(np.float64) for name in node.input)
     axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
@@ -52,12 +59,15 @@ def _quantised_error(
     if scale.size > 1:
         shape[axis] = scale.size
     scale = scale.reshape(shape)
+    if steps.shape != original.shape or not np.all(scale > 0):
+        return None
     restored = (steps - (zero[0].reshape(shape) if zero else 0)) * scale
     return float(np.max(np.abs(restored - original) / (_HALF_STEP * _SLACK * scale)))
 
 
-def _float_error(original: NDArray[np.float32] | None, found: NDArray[np.floating]) -> float | None:
-    if original is None or original.shape != found.shape:
+def float_error(original: NDArray[np.floating], found: NDArray[np.floating]) -> float | None:
+    """The largest error of ``found`` over the last bit of its own precision; None where the shape is another."""
+    if original.shape != found.shape:
         return None
     # float16 has a smallest step of its own near zero, where a bit's worth of the value is less
     spacing = np.maximum(np.spacing(np.abs(original).astype(found.dtype)), np.finfo(found.dtype).smallest_subnormal)
