@@ -24,6 +24,7 @@ from fer_edge.cli import (
     web,
     webcam,
 )
+from fer_edge.cli.numbers import FiniteNumbers
 from fer_edge.cli.output import PLAIN, discard_stdout, is_main_process, register_plain
 from fer_edge.cli.stopping import raise_on_sigterm, signal_behind
 from fer_edge.errors import FerEdgeError, Interrupted, MissingExtraError, ProviderError
@@ -91,6 +92,9 @@ app.command()(golden.golden)
 app.command()(web.web)
 app.add_typer(data.app, name="data")
 app.add_typer(devices.devices, name="devices")
+for group in (app, data.app, devices.devices):
+    for command in group.registered_commands:
+        command.cls = FiniteNumbers
 
 
 def main() -> None:

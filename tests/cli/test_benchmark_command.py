@@ -193,7 +193,7 @@ def test_ctrl_c_keeps_what_is_measured_and_marks_it_as_partial(tmp_path, reposit
         (("--runtimes", "tflite"), 2, "--runtimes: expected some of onnxruntime"),
         (("--name", "a/b"), 2, "--name: expected a file name without folder, found 'a/b'"),
         (("--compare", "none.json"), 1, "none.json: cannot be read"),
-        (("--max-regression", "nan"), 2, "--max-regression: expected a number of percent, found nan"),
+        (("--max-regression", "nan"), 2, "--max-regression: expected a number, found nan"),
     ],
 )
 def test_mistakes_are_one_line_before_anything_is_measured(arguments, code, message):
