@@ -27,12 +27,14 @@ def load(
 
     import torch
 
+    from fer_edge.runtime.checksum import clean_zip
+
     device = _torch.prepare_torch(threads, provider)
     model = _torch.read_archive(path, NAME)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own deprecations
-            module = torch.export.load(io.BytesIO(model.data)).module().to(device)
+            module = torch.export.load(io.BytesIO(clean_zip(model.data))).module().to(device)
             return _torch.TorchModel(model, module, device)
     except (RuntimeError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: torch cannot load it: {' '.join(str(error).split())[:300]}") from error

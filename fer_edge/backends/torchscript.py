@@ -27,12 +27,14 @@ def load(
 
     import torch
 
+    from fer_edge.runtime.checksum import clean_zip
+
     device = _torch.prepare_torch(threads, provider)
     model = _torch.read_archive(path, NAME)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that TorchScript is deprecated: 'export' says it in its own words
-            module = torch.jit.load(io.BytesIO(model.data), map_location=device).eval()
+            module = torch.jit.load(io.BytesIO(clean_zip(model.data)), map_location=device).eval()
             return _torch.TorchModel(model, torch.jit.freeze(module), device)
     except (RuntimeError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: torch cannot load it: {' '.join(str(error).split())[:300]}") from error

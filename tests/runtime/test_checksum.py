@@ -1,6 +1,7 @@
 import io
 import random
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -94,3 +95,13 @@ def test_archive_without_a_card_is_refused() -> None:
         writer.writestr("model/data/0", b"weights")
     with pytest.raises(ModelError, match="m: expected one entry of metadata with its content hash, found none"):
         verify_zip_checksum(stream.getvalue(), "m")
+
+
+def test_two_entries_of_one_name_are_refused() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as writer, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the name is there already
+        writer.writestr("model/weights", b"right")
+        writer.writestr("model/weights", b"wrong")
+    with pytest.raises(ModelError, match="two entries of one name"):
+        content_hash_of_zip(stream.getvalue(), "m")

@@ -1,0 +1,66 @@
+"""TorchScript and pt2 files that travel alone: what torch reads is what the checksum covers."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fer_edge.backends.registry import open_model
+from fer_edge.errors import ModelError
+from fer_edge.export.exporter import ExportRequest, export_checkpoint
+
+DIRECTORY = 0x10
+"""MS-DOS's attribute of a folder: torch leaves the content of such an entry unread."""
+
+
+@pytest.fixture(scope="module", params=["torchscript", "pt2"])
+def archive(request, tiny_run, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("archives")
+    path = export_checkpoint(ExportRequest(tiny_run.folder, file_format=request.param, folder=folder)).paths[0]
+    path.with_suffix(".json").unlink()
+    return path
+
+
+def entries(data: bytes) -> list[int]:
+    """Where each entry of the central directory begins (APPNOTE.TXT 4.3.12)."""
+    end = data.rindex(b"PK\x05\x06")
+    (count,), (place,) = struct.unpack("<H", data[end + 10 : end + 12]), struct.unpack("<I", data[end + 16 : end + 20])
+    found = []
+    for _ in range(count):
+        found.append(place)
+        place += 46 + sum(struct.unpack("<HHH", data[place + 28 : place + 34]))
+    return found
+
+
+def answers(path: Path) -> np.ndarray:
+    backend = open_model(path, trust=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 61, 53, 3), dtype=np.uint8)
+    return backend.run_feed(backend.prepare(pixels)).logits
+
+
+def test_an_entry_marked_as_a_folder_changes_no_answer(archive: Path, tmp_path: Path) -> None:
+    expected, data = answers(archive), archive.read_bytes()
+    path = tmp_path / archive.name
+    places = entries(data)
+    assert len(places) > 5
+    for place in places[:: max(1, len(places) // 6)]:
+        marked = bytearray(data)
+        marked[place + 38] ^= DIRECTORY
+        path.write_bytes(marked)
+        np.testing.assert_array_equal(answers(path), expected)
+
+
+def test_flips_in_the_directory_are_refused_or_change_no_answer(archive: Path, tmp_path: Path) -> None:
+    expected, data = answers(archive), archive.read_bytes()
+    path = tmp_path / archive.name
+    rng = np.random.default_rng(0)
+    start = entries(data)[0]
+    for _ in range(40):
+        flipped = bytearray(data)
+        flipped[int(rng.integers(start, len(data)))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        try:
+            np.testing.assert_array_equal(answers(path), expected)
+        except ModelError as error:
+            assert len(str(error).splitlines()) == 1  # noqa: PT017  # either is right
