@@ -227,8 +227,8 @@ def test_mistakes_are_one_line(run_folder, tmp_path, name, arguments, message):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("nan", "--max-drop: expected percentage points from 0 to 100, found nan"),
-        ("inf", "--max-drop: expected percentage points from 0 to 100, found inf"),
+        ("nan", "--max-drop: expected a number, found nan"),
+        ("inf", "--max-drop: expected a number, found inf"),
         ("-1", "--max-drop: expected percentage points from 0 to 100, found -1"),
         ("1e9", "--max-drop: expected percentage points from 0 to 100, found 1e+09"),
         ("0.5", "expected --data with --max-drop: accuracy is measured on labelled faces; add --data PATH"),

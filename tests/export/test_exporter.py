@@ -41,7 +41,7 @@ def test_each_format_round_trips_with_parity(tiny_run, tmp_path, file_format, pr
     )
     export = export_checkpoint(request)
     assert export.parity, export.parity.failures
-    assert {row.batch for row in export.parity.rows} == {1, 5, 64}
+    assert {row.batch for row in export.parity.rows} >= {1, 2, 5, 7, 8, 32, 64}
     assert [path.name for path in export.paths] == [
         name,
         f"{name.rsplit('.', 1)[0]}.json",
@@ -85,13 +85,14 @@ def test_half_precision_halves_the_file_and_keeps_preprocessing_in_float32(tiny_
 
 
 def test_parity_fails_when_one_weight_changes(tiny_run, tmp_path, monkeypatch, damage):
-    build = exporter.with_preprocessing
+    build = exporter.export_network
 
-    def damaged(network, *args):
+    def damaged(*args):
+        network = build(*args)
         damage(network, by=0.5)
-        return build(network, *args)
+        return network
 
-    monkeypatch.setattr(exporter, "with_preprocessing", damaged)
+    monkeypatch.setattr(exporter, "export_network", damaged)
     export = export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path / "exported"))
     assert not export.parity
     assert "expected probabilities within 0.0001, found a difference of" in export.failures[0]

