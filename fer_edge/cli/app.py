@@ -92,8 +92,8 @@ app.command()(golden.golden)
 app.command()(web.web)
 app.add_typer(data.app, name="data")
 app.add_typer(devices.devices, name="devices")
-for group in (app, data.app, devices.devices):
-    for command in group.registered_commands:
+for one in (app, *(group.typer_instance for group in app.registered_groups)):
+    for command in one.registered_commands if one is not None else ():
         command.cls = FiniteNumbers
 
 

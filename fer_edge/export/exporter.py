@@ -237,7 +237,11 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
     failures = (
         *(report.failures if report is not None else ()),
         *(matrix.failure_lines() if matrix is not None else ()),
-        *(structure_failures(graphs.expected(), onnx.load_from_string(files[".onnx"])) if ".onnx" in files else ()),
+        *(
+            structure_failures(graphs.expected(), onnx.load_from_string(files[model_format.suffixes[0]]))
+            if model_format.has_layer_names
+            else ()
+        ),
         *parity.failures,
     )
     paths = () if failures else publish(path, files, backend.metadata, backend.sha256, parity, report)

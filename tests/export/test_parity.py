@@ -7,11 +7,13 @@ import onnx
 import pytest
 
 from fer_edge.backends import open_model
+from fer_edge.backends.contract import Outputs
 from fer_edge.errors import ModelError
+from fer_edge.evaluation.metrics import softmax
 from fer_edge.export.card.tables import signed
 from fer_edge.export.formats.onnx import onnx_bytes
 from fer_edge.export.formats.torchscript import torchscript_bytes
-from fer_edge.export.parity.comparison import SQNR_CEILING_DB, measure_parity, sqnr_db
+from fer_edge.export.parity.comparison import SQNR_CEILING_DB, measure_parity, slope_and_bias, sqnr_db
 from fer_edge.export.parity.probes import make_probes
 from fer_edge.export.parity.report import parity_markdown, parity_summary, plot_parity
 from fer_edge.export.parity.tolerance import TOLERANCES
@@ -179,3 +181,59 @@ def test_a_name_of_no_known_format_is_refused(tmp_path):
 
 def test_no_change_has_no_sign():
     assert [signed(value) for value in (-0.0, 0.0, -0.004, 0.004, -0.25, 1.5)] == ["0.00"] * 4 + ["-0.25", "+1.50"]
+
+
+class Changed:
+    """A model whose logits are changed on the way out, under the wide tolerance of 8 bits."""
+
+    def __init__(self, model, change):
+        self._model, self._change = model, change
+        self.metadata = replace(model.metadata, precision="int8")
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+
+    def run_feed(self, feed):
+        logits = self._change(feed, self._model.run_feed(feed).logits)
+        return Outputs(softmax(logits), logits)
+
+
+def one_class_more(feed, logits):
+    return logits + np.array([0.5, 0, 0, 0, 0, 0, 0], np.float32)
+
+
+def nothing_for_one_colour(feed, logits):
+    flat = feed.reshape(len(feed), -1)
+    return np.where((flat.max(axis=1) == flat.min(axis=1))[:, None], np.float32(np.nan), logits)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda feed, logits: logits, None),
+        (lambda feed, logits: 0.9 * logits, "with a slope of 1 within 0.05, found 0.9"),
+        (lambda feed, logits: 1.1 * logits, "with a slope of 1 within 0.05, found 1.1"),
+        (
+            one_class_more,
+            "expected a mean difference of the logit of angry within 0.1 of",
+        ),
+        (
+            nothing_for_one_colour,
+            "one colour, black to white, 48x48, grey PNG, batch 1: expected numbers, found NaN or infinity",
+        ),
+    ],
+)
+def test_what_all_images_share_fails_though_each_answer_is_within_bounds(exported_tiny, tiny_run, change, message):
+    model = Changed(open_model(exported_tiny), change)
+    parity = measure_parity(tiny_run.reference, model, tiny_run.faces.validation.faces)
+    assert bool(parity) == (message is None)
+    assert message is None or any(message in failure for failure in parity.failures), parity.failures
+
+
+def test_slope_and_bias_are_those_that_were_put_in():
+    logits = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    slope, bias = slope_and_bias(logits, 2 * logits)
+    assert slope == pytest.approx(2)
+    slope, bias = slope_and_bias(logits, logits + np.array([0, 1, -2], np.float32))
+    assert slope == pytest.approx(1, abs=1e-6)
+    assert np.array(bias) * logits.std() == pytest.approx([0, 1, -2], abs=1e-5)

@@ -159,9 +159,9 @@ def coarse_steps(model: onnx.ModelProto) -> None:
 
 
 def coarse_bias_steps(model: onnx.ModelProto) -> None:
-    (bias,) = (name for name in (weight_of(model, "_bias_quantized_scale"),))
-    change(model, bias, constant(model, bias) * 1e9)
-    change(model, weight_of(model, "_bias"), constant(model, weight_of(model, "_bias")) * 0)
+    scale, bias = weight_of(model, "_bias_quantized_scale"), weight_of(model, "_bias")
+    change(model, scale, constant(model, scale) * 1e9)
+    change(model, bias, constant(model, bias) * 0)
 
 
 def restored_with_another_scale(model: onnx.ModelProto) -> None:

@@ -18,11 +18,6 @@ from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.parity.probes import make_probes
 from fer_edge.export.parity.tolerance import TOLERANCES, Tolerance
 
-BATCHES = (1, 5, 64)
-"""Batch sizes that every probe is checked with: the one of a live camera, an odd one, and a large one."""
-FIRST_BATCHES = (1, 2, 3, 4, 5, 6, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 128)
-"""And those of the first probe, whose images are small: what the commands here use, and their neighbours."""
-
 SQNR_CEILING_DB = 200.0
 """Stands for identical answers, whose ratio is infinite."""
 
@@ -202,13 +197,13 @@ def measure_parity(
     allowed_drop = tolerance.max_drop_points if max_drop_points is None else max_drop_points
     rows: list[ParityRow] = []
     judged_pairs: list[tuple[Outputs, Outputs]] = []
-    for number, probe in enumerate(make_probes(faces)):
+    for probe in make_probes(faces):
         pixels = probe.pixels()
         if not backend.accepts(pixels.shape[3]):
             continue
         expected = Outputs(*reference.answer(pixels))
         judged = probe.is_face or not tolerance.faces_only
-        for batch in [size for size in (BATCHES if number else FIRST_BATCHES) if size <= len(pixels)]:
+        for batch in [size for size in probe.batches if size <= len(pixels)]:
             found = _answer(backend, pixels[:batch], reference)
             rows.append(_row(probe.name, batch, _first(expected, batch), found, tolerance, judged))
         if judged:

@@ -12,8 +12,10 @@ from fer_edge.runtime.images import decode_image
 
 BATCH = 64
 """Images in a full probe."""
-FIRST_BATCH = 128
-"""Images in the first one: the largest batch that is checked."""
+BATCHES = (1, 5, BATCH)
+"""Batch sizes that a probe is checked with: the one of a live camera, an odd one, and a large one."""
+MANY_BATCHES = (1, 2, 3, 4, 5, 6, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 128)
+"""Those of one probe, whose images are small: what the commands here use, and their neighbours."""
 FEW = 5
 _TINT = (1.0, 0.86, 0.74)
 """Warm light on a face, so that the three channels differ as they do in photos."""
@@ -40,6 +42,9 @@ class Probe:
     by_columns: bool = False
     """Hand them over in Fortran's order of memory, as a transposed array has it."""
 
+    batches: tuple[int, ...] = BATCHES
+    """How many of the images are handed over at a time, where there are as many."""
+
     def pixels(self) -> NDArray[np.uint8]:
         """The decoded images, uint8 (N, H, W, C)."""
         stacked = np.stack(
@@ -49,9 +54,9 @@ class Probe:
 
 
 def make_probes(faces: NDArray[np.uint8], seed: int = 0) -> tuple[Probe, ...]:
-    """Probes from ``faces`` (uint8 (N, S, S), the first FIRST_BATCH are used), noise and sizes drawn from ``seed``."""
+    """Probes from ``faces`` (uint8 (N, S, S), the first 128 are used), noise and sizes drawn from ``seed``."""
     rng = np.random.default_rng(seed)
-    first, faces = faces[:FIRST_BATCH], faces[:BATCH]
+    first, faces = faces[: max(MANY_BATCHES)], faces[:BATCH]
     few = faces[:FEW]
 
     def noise(count: int, *shape: int) -> list[Image.Image]:
@@ -59,7 +64,7 @@ def make_probes(faces: NDArray[np.uint8], seed: int = 0) -> tuple[Probe, ...]:
 
     size = faces.shape[1]
     return (
-        Probe(f"faces {size}x{size}, grey PNG", _png(map(Image.fromarray, first)), is_face=True),
+        Probe(f"faces {size}x{size}, grey PNG", _png(map(Image.fromarray, first)), is_face=True, batches=MANY_BATCHES),
         Probe("faces enlarged to 120x160 and tinted, RGB JPEG", _jpeg(_photo(face, 160, 120) for face in faces), True),
         Probe("faces enlarged to 640x480 and tinted, RGB JPEG", _jpeg(_photo(face, 640, 480) for face in few), True),
         # A network of 8 bits may be far from its checkpoint where colours are weak, as in photos, whether its luma is
