@@ -39,7 +39,10 @@ def plot_matrix(matrix: Matrix, path: Path) -> None:
         if row.accuracy is not None:
             parts.append(f"{row.accuracy:.1%}")
         start = max(difference or SMALLEST, SMALLEST)
-        axes.text(start * 1.3, place, " · ".join(parts), va="center", fontsize=SMALL_SIZE, color=colour)
+        # White behind it: the line of what is allowed would run through the words.
+        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        said = " · ".join(parts)
+        axes.text(start * 1.3, place, said, va="center", fontsize=SMALL_SIZE, color=colour, bbox=behind)
     axes.axvline(matrix.max_logit_difference, color=INK_COLOUR, linewidth=1, linestyle=(0, (4, 3)))
     axes.text(
         matrix.max_logit_difference * 1.2,
