@@ -32,7 +32,7 @@ from fer_edge.training.config import AugmentConfig, TrainConfig
 from fer_edge.training.hardware import describe_machine
 from fer_edge.training.preparation import DataRequest
 from fer_edge.training.run_folder import RunFolder
-from fer_edge.training.trainer import resume, train
+from fer_edge.training.runs import resume, train
 
 SETTINGS = TrainConfig(
     weights="none",

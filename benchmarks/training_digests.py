@@ -18,7 +18,7 @@ from fer_edge.runtime.machine import processor_name
 from fer_edge.training.checkpoint import read_checkpoint
 from fer_edge.training.config import TrainConfig
 from fer_edge.training.preparation import DataRequest
-from fer_edge.training.trainer import train
+from fer_edge.training.runs import train
 
 SOURCE = "sample:210"
 BASE = TrainConfig(

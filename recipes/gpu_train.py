@@ -24,7 +24,7 @@ def train_one(data: str, runs: Path, job: str) -> None:
     """Train or resume one run to its end."""
     from fer_edge.training.preparation import DataRequest
     from fer_edge.training.run_folder import RunFolder
-    from fer_edge.training.trainer import resume, train
+    from fer_edge.training.runs import resume, train
 
     preset, name, seed, epochs, *strength = job.split(":")
     folder = runs / name

@@ -61,8 +61,8 @@ def train(
         config = _config(context)
 
     from fer_edge.training.preparation import DataRequest
-    from fer_edge.training.trainer import resume as resume_run
-    from fer_edge.training.trainer import train as train_run
+    from fer_edge.training.runs import resume as resume_run
+    from fer_edge.training.runs import train as train_run
 
     if resume is not None:
         done = resume_run(resume, source=data, device=settings["device"] if is_typed(context, "device") else None)

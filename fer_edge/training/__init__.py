@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from fer_edge.training.config import AugmentConfig, TrainConfig
     from fer_edge.training.preparation import DataRequest, build_for_training
     from fer_edge.training.presets import preset_named
-    from fer_edge.training.trainer import Trainer, TrainResult, resume, train
+    from fer_edge.training.runs import TrainResult, resume, train
+    from fer_edge.training.trainer import Trainer
 
 _MODULES = {
     "AugmentConfig": "config",
@@ -22,15 +23,15 @@ _MODULES = {
     "DataRequest": "preparation",
     "FacialExpressionClassifier": "classifier",
     "TrainConfig": "config",
-    "TrainResult": "trainer",
+    "TrainResult": "runs",
     "Trainer": "trainer",
     "build_classifier": "architectures",
     "build_for_training": "preparation",
     "load_classifier": "checkpoint",
     "preset_named": "presets",
     "register": "architectures",
-    "resume": "trainer",
-    "train": "trainer",
+    "resume": "runs",
+    "train": "runs",
 }
 __all__ = [
     "AugmentConfig",

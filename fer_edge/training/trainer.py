@@ -1,16 +1,14 @@
-"""From settings and a data set to a finished run folder: ``train`` and ``resume``, and the ``Trainer`` behind both.
+"""The ``Trainer``: one classifier's steps and epochs, what is saved of them, and how to go on from it.
 
-It reads from top to bottom: ``train`` → ``_run`` → ``Trainer.fit_one_cycle`` → ``_train_epoch`` → ``_step``.
+It reads from top to bottom: ``fit_one_cycle`` → ``_train_epoch`` → ``_step``. ``runs`` has what goes before.
 """
 
-import contextlib
 import copy
 import math
 import shlex
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -18,166 +16,20 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fer_edge.data.faces import FaceData
-from fer_edge.errors import CheckpointError, FerEdgeError, Interrupted, TrainingError
+from fer_edge.errors import Interrupted, TrainingError
 from fer_edge.training.batches import TrainingBatches, validation_batches
-from fer_edge.training.checkpoint import (
-    CheckpointInfo,
-    classifier_from_config,
-    random_states,
-    restore_random_states,
-    save_checkpoint,
-)
+from fer_edge.training.checkpoint import CheckpointInfo, random_states, restore_random_states, save_checkpoint
 from fer_edge.training.classifier import EpochMeans, FacialExpressionClassifier, StepSums, ValidationSums
-from fer_edge.training.config import TrainConfig
-from fer_edge.training.distributed import Processes, joined_processes
-from fer_edge.training.hardware import choose_device, resolve
+from fer_edge.training.distributed import Processes
 from fer_edge.training.history import EpochCallback, History, Progress, Row
 from fer_edge.training.losses import Batch, TrainingLoss, training_loss
 from fer_edge.training.optimizer import AveragedWeights, build_optimizer, build_schedule
-from fer_edge.training.preparation import DataRequest, build_for_training
 from fer_edge.training.progress import Reporter
-from fer_edge.training.reports import draw_pictures, tensorboard_log
-from fer_edge.training.resuming import refuse_begun, refuse_other_faces, saved_state, settings_of
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.signals import StopSignals
-from fer_edge.training.teachers import ask_teachers
 
 CUDA_STEPS_BETWEEN_LOOKS = 20
 """Steps after which the CPU looks at what a GPU has summed up; a look waits for all of them."""
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a finished run leaves behind."""
-
-    folder: Path
-    history: History
-    record: CheckpointInfo
-    num_train: int
-    num_validation: int
-
-
-def train(config: TrainConfig, request: DataRequest, folder: Path, *, quiet: bool = False) -> TrainResult:
-    """Begin a run in ``folder`` and train to its end. Under torchrun, every process calls this.
-
-    Raises CheckpointError when there is a run in the folder already, DataError before the first step when the data
-    cannot be used, and what ``Trainer.fit_one_cycle`` raises.
-    """
-    with _joined(config) as (config, processes):
-        with processes.together(config.device):
-            refuse_begun(folder)  # before the data is read, which takes longer
-        return _run(config, request, folder, processes, resumes=False, quiet=quiet)
-
-
-def resume(folder: Path, *, source: str | None = None, device: str | None = None, quiet: bool = False) -> TrainResult:
-    """Go on with the run in ``folder`` to its end, bit for bit as if it had not stopped (on the same kind of CPU).
-
-    ``source`` says where the data is when it has moved; it must be the same faces. ``device`` replaces the one the run
-    began on, for a run that goes on elsewhere. Raises CheckpointError when there is no run, another process holds it or
-    the data differs, and what ``Trainer.fit_one_cycle`` raises.
-    """
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder}: expected a run folder, found none; see what is in {folder.parent}/")
-    files = RunFolder(folder)
-    config, request = settings_of(files, saved_state(files))
-    request = replace(request, source=source or request.source)
-    with _joined(replace(config, device=device or config.device)) as (config, processes):
-        return _run(config, request, folder, processes, resumes=True, quiet=quiet)
-
-
-def _run(
-    config: TrainConfig, request: DataRequest, folder: Path, processes: Processes, *, resumes: bool, quiet: bool
-) -> TrainResult:
-    """Train to the end of the run in ``folder``, from its beginning or from what is saved there."""
-    reporter = Reporter(quiet=quiet or not processes.is_main)
-    data = request.load(config)
-    data.split("train"), data.split("validation")  # an empty one is refused before anything is written
-    with _held(folder, config, processes) as run:
-        # What is there is read now: another process may have begun the run, or trained on, until this one held it.
-        state = saved_state(RunFolder(folder)) if resumes else None
-        if state is None:
-            with processes.together(config.device):
-                if run is not None:
-                    refuse_begun(folder)
-                classifier, record = build_for_training(config, data, processes, request)
-                if run is not None:
-                    data_settings = asdict(replace(request, source=data.location, votes=record.data_votes))
-                    run.write_config({"config": config.to_dict(), "data": data_settings})
-            _say_what_begins(classifier, data, record, reporter)
-        else:
-            record = replace(CheckpointInfo.from_dict(state["record"]), config=config)
-            refuse_other_faces(folder, data, record)
-            classifier = classifier_from_config(config, heads=record.heads)
-            reporter.line(f"going on with {folder} after {state['progress']['epoch']} of {config.epochs} epochs")
-
-        soft_targets, digest = ask_teachers(
-            data.train,
-            config,
-            record.heads,
-            processes,
-            reporter,
-            kept=run.soft_targets if run is not None else None,
-            resumes=resumes,
-            digest=record.teacher_digest,
-        )
-        on_epoch_end = None
-        if run is not None and config.tensorboard:
-            on_epoch_end = tensorboard_log(run.tensorboard, state["progress"]["epoch"] if state else 0)
-        trainer = Trainer(
-            classifier,
-            data,
-            replace(record, teacher_digest=digest),
-            run=run,
-            processes=processes,
-            reporter=reporter,
-            on_epoch_end=on_epoch_end,
-            soft_targets=soft_targets,
-        )
-        if state is not None:
-            trainer.restore(state)
-        try:
-            history = trainer.fit_one_cycle()
-        except Interrupted:
-            if run is not None:
-                with contextlib.suppress(FerEdgeError):  # how to go on matters more than the pictures
-                    draw_pictures(run)
-            raise
-        if run is not None:
-            draw_pictures(run)
-    return TrainResult(folder, history, trainer.record, len(data.train), len(data.validation))
-
-
-def _say_what_begins(
-    classifier: FacialExpressionClassifier, data: FaceData, record: CheckpointInfo, reporter: Reporter
-) -> None:
-    config = record.config
-    size = sum(p.numel() for p in classifier.parameters()) / 1e6
-    reporter.line(f"{config.architecture}, {size:.2f} M weights, {record.starting_weights}")
-    left_out = f", {len(data.problems)} bad files or rows left out" if data.problems else ""
-    reporter.line(
-        f"{data.source}: {len(data.train)} train and {len(data.validation)} validation faces{left_out}; "
-        f"{config.precision} on {config.device}, {config.threads} threads"
-    )
-
-
-@contextlib.contextmanager
-def _joined(config: TrainConfig) -> Iterator[tuple[TrainConfig, Processes]]:
-    """Join the other processes, if any, with the settings resolved for this machine."""
-    with joined_processes(str(choose_device(config.device))) as (processes, device):
-        resolved = resolve(replace(config, device=device))
-        torch.set_num_threads(resolved.threads)
-        yield resolved, processes
-
-
-@contextlib.contextmanager
-def _held(folder: Path, config: TrainConfig, processes: Processes) -> Iterator[RunFolder | None]:
-    """The run folder, held by the main process; None for the others, who write nothing."""
-    with contextlib.ExitStack() as held:
-        run = None
-        with processes.together(config.device):
-            if processes.is_main:
-                run = held.enter_context(RunFolder(folder))
-        yield run
 
 
 class _TrainingStep(nn.Module):

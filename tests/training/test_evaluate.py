@@ -10,7 +10,7 @@ from fer_edge.training.checkpoint import load_classifier
 from fer_edge.training.evaluate import evaluate_checkpoint
 from fer_edge.training.inference import predict_logits
 from fer_edge.training.preparation import DataRequest
-from fer_edge.training.trainer import train
+from fer_edge.training.runs import train
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from fer_edge.training.explain import (
     write_filters,
 )
 from fer_edge.training.preparation import DataRequest
-from fer_edge.training.trainer import train
+from fer_edge.training.runs import train
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from fer_edge.training.architectures import architecture_named
 from fer_edge.training.architectures.torchvision_models import models
 from fer_edge.training.checkpoint import load_classifier, save_checkpoint
 from fer_edge.training.preparation import DataRequest, build_for_training
-from fer_edge.training.trainer import resume, train
+from fer_edge.training.runs import resume, train
 from fer_edge.training.weights import starting_weights
 
 

@@ -8,7 +8,7 @@ from fer_edge.errors import MissingExtraError
 from fer_edge.training import progress as module
 from fer_edge.training.preparation import DataRequest
 from fer_edge.training.progress import Reporter
-from fer_edge.training.trainer import train
+from fer_edge.training.runs import train
 
 
 def report(console):

@@ -17,7 +17,8 @@ from fer_edge.training.classifier import EpochMeans
 from fer_edge.training.evaluate import evaluate_checkpoint
 from fer_edge.training.preparation import DataRequest, build_for_training
 from fer_edge.training.run_folder import RunFolder
-from fer_edge.training.trainer import Trainer, resume, train
+from fer_edge.training.runs import resume, train
+from fer_edge.training.trainer import Trainer
 
 
 def test_a_second_run_into_one_folder_is_refused_until_the_first_lets_go(tmp_path):

@@ -16,8 +16,8 @@ from fer_edge.training.losses import Batch, Distillation, HardLabels, HeadLoss, 
 from fer_edge.training.preparation import DataRequest
 from fer_edge.training.progress import Reporter
 from fer_edge.training.run_folder import RunFolder
+from fer_edge.training.runs import resume, train
 from fer_edge.training.teachers import ask_teachers
-from fer_edge.training.trainer import resume, train
 
 QUIET = Reporter(quiet=True)
 
