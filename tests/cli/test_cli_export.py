@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from fer_edge.cli import app
 from fer_edge.export import exporter
+from fer_edge.export.graph.preprocessing import with_preprocessing
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,11 @@ def test_torchscript_is_said_to_be_deprecated_with_its_successor(run_folder, tmp
 
 
 def test_a_failed_check_exits_3_prints_the_figures_and_publishes_nothing(run_folder, tmp_path, monkeypatch):
-    build = exporter.with_preprocessing
     # the mistake of a wrong mean: the file answers otherwise than its checkpoint
-    monkeypatch.setattr(exporter, "with_preprocessing", lambda net, size, mean, std: build(net, size, mean + 0.2, std))
+    def build(network, reference, *, precision, raw):
+        return with_preprocessing(network, reference.image_size, reference.mean + 0.2, reference.std)
+
+    monkeypatch.setattr(exporter, "assembled", build)
     done = run("export", "--checkpoint", run_folder, "--folder", tmp_path / "exported")
     assert done.exit_code == 3
     assert "parity FAILED" in done.stdout
