@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from fer_edge.errors import ModelError, UsageError
 from fer_edge.labels import FER2013, LabelSet, label_set_of
+from fer_edge.text import printable
 
 METADATA_KEY = "fer_edge.card"
 """Name of the metadata in ONNX ``metadata_props`` and of the extra file in TorchScript and pt2 archives. It is that
@@ -49,6 +50,9 @@ MAX_SEED = 2**32 - 1
 
 _MAX_DEPTH = 32
 """Of objects within objects; metadata needs four."""
+_PROSE = ("limits", "license")
+"""Fields that may have paragraphs."""
+_LAYOUT = "\n\t"
 _MAX_SHOWN = 100
 """Characters of a wrong value in its error."""
 
@@ -187,6 +191,9 @@ class ModelMetadata:
         if type(version) is not int or version != FORMAT_VERSION:
             expected = f"{FORMAT_VERSION} (another version of fer_edge made it)"
             raise _wrong(where, "format_version", expected, version)
+        for key, text in _texts(raw):
+            if printable(text, keep=_LAYOUT if key in _PROSE else "") != text:
+                raise _wrong(where, key, "text that can be shown, without control characters", text)
         metadata: ModelMetadata = _converted(raw, cls, where)
         for key, expected, found in _contradictions(metadata):
             raise _wrong(where, key, expected, found)
@@ -258,6 +265,19 @@ def _check_depth(raw: dict[str, Any]) -> None:
     raise ValueError("objects nested too deeply")
 
 
+def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every string in ``value``, names of fields too, with the dotted name of the field that it is in."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, f"{key}[{index}]")
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield key, str(name)
+            yield from _texts(inner, f"{key}.{name}" if key else str(name))
+
+
 def _contradictions(metadata: ModelMetadata) -> Iterator[tuple[str, str, Any]]:
     """Field, what was expected and what was found, of all that no type can say."""
     if metadata.format not in SUFFIXES:
@@ -282,7 +302,7 @@ def _contradictions(metadata: ModelMetadata) -> Iterator[tuple[str, str, Any]]:
 
 
 def _wrong(where: str, key: str, expected: str, found: Any) -> ModelError:
-    shown = found if isinstance(found, str) else repr(found)
+    key, shown = printable(key), printable(found if isinstance(found, str) else repr(found))
     shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
     return ModelError(f"{where}: metadata field '{key}': expected {expected}, found {shown}; export again")
 

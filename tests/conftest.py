@@ -4,7 +4,9 @@ import hashlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +27,42 @@ ASTRONAUT_SHA256 = "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea
 
 NUM_FRAMES, FRAMES_PER_S = 12, 10.0
 """Of the video that tests make."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def each_network_is_traced_once() -> Iterator[None]:
+    """Tests export the same few networks hundreds of times, and torch.onnx.export takes seconds of each.
+
+    Its result is kept for networks of the same code, attributes and weights; a model is made of it anew each time.
+    """
+    torch = sys.modules.get("torch")  # a session that imports it later traces everything
+    if torch is None:
+        yield
+        return
+    programs: dict[str, Any] = {}
+    real = torch.onnx.export
+
+    def export(network: Any, args: Any, **options: Any) -> Any:
+        facts = [
+            repr(network),
+            [list(one.shape) for one in args],
+            sorted(options["input_names"]),
+            options["opset_version"],
+        ]
+        for module in network.modules():
+            facts += [id(type(module)), sorted((k, repr(v)) for k, v in vars(module).items() if not k.startswith("_"))]
+        digest = hashlib.sha256(repr(facts).encode())
+        for name, tensor in network.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().contiguous().cpu().numpy().tobytes())
+        key = digest.hexdigest()
+        if key not in programs:
+            programs[key] = real(network, args, **options)
+        return programs[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.onnx, "export", export)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ def preprocessing_share(path: Path, pixels: NDArray[np.uint8], threads: int) -> 
 
     None for a model that has no preprocessing in its graph. Raises ModelError for a file that is no valid model.
     """
-    model = read_model(path)
+    model = read_model(path, trust=True)  # the backend has it open already
     with temporary_folder() as folder:
         session = graph_session(model.data, threads=threads, profile_prefix=str(Path(folder) / "profile"))
         for _ in range(_RUNS):

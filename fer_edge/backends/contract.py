@@ -41,7 +41,7 @@ class Backend(ABC):
         from fer_edge.runtime.classifier import check_outputs
 
         outputs = self.run_feed(self.prepare(pixels))
-        check_outputs(self.path, *outputs)
+        check_outputs(self.path, *outputs, images=len(pixels))
         return outputs
 
     def run_feed(self, feed: Any) -> Outputs:

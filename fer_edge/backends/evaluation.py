@@ -25,15 +25,16 @@ def evaluate_model(
     provider: str = "cpu",
     votes: str | Path | None = None,
     corruptions: bool = False,
+    trust: bool = False,
 ) -> Evaluation:
     """Evaluate the model file ``model`` on ``split`` of the faces at ``source``.
 
     Without ``source`` the faces are those of the folder ``fer2013`` here. ``labels`` says what the faces' labels are,
     as ``load_faces`` takes it; without it they are the model's where the folders are called so. ``votes`` is FER+'s
-    table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too. Raises ModelError,
-    ProviderError and DataError (an empty split too).
+    table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too; ``trust`` is ``open_model``'s.
+    Raises ModelError, ProviderError and DataError (an empty split too).
     """
-    backend = open_model(model, threads=0, provider=provider)
+    backend = open_model(model, threads=0, provider=provider, trust=trust)
     metadata = backend.metadata
     size, seed = metadata.image_size, metadata.training_data.seed
     if labels is None:

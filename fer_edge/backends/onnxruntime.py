@@ -26,11 +26,12 @@ def load(
     provider: str = "cpu",
     precision: str | None = None,
     shape: "Sequence[int] | None" = None,
+    trust: bool = False,
 ) -> "OnnxRuntime":
     """Open an .onnx or .ort file by the runtime's own loader. ``auto`` is CUDA where all of it is there."""
     from fer_edge.runtime.classifier import load_session
 
-    loaded = load_session(path, provider=provider, threads=threads)
+    loaded = load_session(path, provider=provider, threads=threads, trust=trust)
     if provider not in ("auto", loaded.provider):
         raise ProviderError(f"{path}: expected the provider {provider}, found {loaded.provider}")
     kind = BoundOnnxRuntime if loaded.provider == "cuda" else OnnxRuntime

@@ -34,13 +34,14 @@ def load(
     provider: str = "cpu",
     precision: str | None = None,
     shape: "Sequence[int] | None" = None,
+    trust: bool = False,
 ) -> "OpenVino":
     """Read the model and compile it for this CPU and ``shape``. Raises ModelError where either is refused."""
     from fer_edge.runtime.model_file import read_model
 
     if provider != "cpu":
         raise ProviderError(f"{path}: expected the provider cpu for {NAME}, found {provider}")
-    model = read_model(path)
+    model = read_model(path, trust=trust)
     backend = OpenVino(model, threads, precision or model.metadata.precision)
     if shape is not None:
         size = model.metadata.image_size

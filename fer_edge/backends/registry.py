@@ -24,9 +24,10 @@ _NO_BACKENDS = ("contract", "evaluation", "registry")
 """Modules of this package that are none; nor are those that begin with an underscore."""
 
 Load = Callable[..., "Backend"]
-"""``load(path, *, threads, provider, precision, shape)``: ``threads`` inside an operator, 0 for the runtime's choice;
-``precision`` the one to compute in, for a backend that has several for one file; ``shape`` (N, H, W, C) of the pixels
-that it is called with first, for one that compiles for a shape. Raises ModelError, CheckpointError for a file that is
+"""``load(path, *, threads, provider, precision, shape, trust)``: ``threads`` inside an operator, 0 for the runtime's
+choice; ``precision`` the one to compute in, for a backend that has several for one file; ``shape`` (N, H, W, C) of the
+pixels that it is called with first, for one that compiles for a shape; ``trust`` to open what ``read_model`` refuses
+without it. Raises ModelError, CheckpointError for a file that is
 refused, ProviderError where the provider asked for does not run it."""
 
 
@@ -153,8 +154,8 @@ def open_model(path: str | Path, *, trust: bool = False, threads: int = 0, provi
     """Load a model file of any format by the backend of its suffix.
 
     Raises ModelError for a file that is missing, damaged, without metadata, of external data, at odds with the JSON
-    beside it, or that would run code without ``trust``; ProviderError where ``provider`` does not run it; and
-    MissingExtraError where its runtime is not installed.
+    beside it, or, without ``trust``, that would run code or has a graph of no image classifier; ProviderError where
+    ``provider`` does not run it; and MissingExtraError where its runtime is not installed.
     """
     from fer_edge.backends.contract import ModelBackend
 
@@ -165,7 +166,7 @@ def open_model(path: str | Path, *, trust: bool = False, threads: int = 0, provi
         raise ModelError(f"{path}: expected a backend that opens {file_format} files, found none")
     check_trust(path, file_format, trust=trust)
     entries[0].require()
-    opened = entries[0].load(path, threads=threads, provider=provider)
+    opened = entries[0].load(path, threads=threads, provider=provider, trust=trust)
     if not isinstance(opened, ModelBackend):
         raise ModelError(f"{path}: expected a model file, found a {CHECKPOINT}; export it first")
     return opened

@@ -19,6 +19,7 @@ def load(
     provider: str = "cpu",
     precision: str | None = None,
     shape: "Sequence[int] | None" = None,
+    trust: bool = False,
 ) -> _torch.TorchCheckpoint:
     """The checkpoint's network. Raises CheckpointError."""
     return _torch.TorchCheckpoint(path, threads, provider, compiled=False)

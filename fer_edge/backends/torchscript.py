@@ -20,6 +20,7 @@ def load(
     provider: str = "cpu",
     precision: str | None = None,
     shape: "Sequence[int] | None" = None,
+    trust: bool = False,
 ) -> _torch.TorchModel:
     """A .torchscript file, whose code is run. Raises ModelError."""
     import io

@@ -83,12 +83,11 @@ class Worker:
             "cuda_node_share": backend.cuda_node_share,
         }
 
-    @staticmethod
-    def _check(backend: "Backend", outputs: Any) -> None:
+    def _check(self, backend: "Backend", outputs: Any) -> None:
         """Refuse (ModelError) answers that are no probabilities: they get no number."""
         from fer_edge.runtime.classifier import check_outputs
 
-        check_outputs(backend.path, *outputs)
+        check_outputs(backend.path, *outputs, images=len(self._pixels))
 
     def _timed_run(self, command: dict[str, Any]) -> dict[str, Any]:
         """Timings of one timed run, in milliseconds, and the peak of memory over the bare process so far."""

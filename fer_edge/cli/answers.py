@@ -149,19 +149,19 @@ def _place_cells(face: "FacePrediction", number: int) -> list[str]:
 
 
 def _print_row(cells: Iterable[str]) -> None:
-    from fer_edge.runtime.images import shown
+    from fer_edge.text import printable
 
     row = io.StringIO()
-    csv.writer(row, lineterminator="").writerow([shown(cell) for cell in cells])
+    csv.writer(row, lineterminator="").writerow([printable(cell) for cell in cells])
     output.result(row.getvalue())
 
 
 def _print_photo(console: "Console", photo: "PhotoPrediction") -> None:
     from rich.text import Text
 
-    from fer_edge.runtime.images import shown
+    from fer_edge.text import printable
 
-    name = shown(photo.source)
+    name = printable(photo.source)
     if not photo.was_searched:
         (face,) = photo.faces
         console.print(Text(f"{name}: {face.label} {face.confidence:.1%}", style="bold"))

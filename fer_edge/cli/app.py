@@ -25,7 +25,7 @@ from fer_edge.cli import (
     webcam,
 )
 from fer_edge.cli.numbers import FiniteNumbers
-from fer_edge.cli.output import PLAIN, discard_stdout, is_main_process, register_plain
+from fer_edge.cli.output import PLAIN, discard_stdout, is_main_process, note, register_plain
 from fer_edge.cli.stopping import raise_on_sigterm, signal_behind
 from fer_edge.errors import FerEdgeError, Interrupted, MissingExtraError, ProviderError
 
@@ -43,11 +43,11 @@ class _OneLineErrors(TyperGroup):
             told = _as_project_error(error)
             if is_main_process():
                 # an interruption is no error: somebody asked for it
-                typer.echo(str(told) if isinstance(told, Interrupted) else f"error: {told}", err=True)
+                note(str(told) if isinstance(told, Interrupted) else f"error: {told}")
             raise typer.Exit(told.exit_code) from error
         except KeyboardInterrupt as stop:
             if is_main_process():
-                typer.echo("interrupted; nothing more was written", err=True)
+                note("interrupted; nothing more was written")
             raise typer.Exit(128 + signal_behind(stop)) from None
         except BrokenPipeError:
             # The reader (head, less) closed the pipe: stop quietly, and keep Python from flushing into it at exit.

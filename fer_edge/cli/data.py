@@ -173,7 +173,7 @@ def _print_counts(findings: "Inspection") -> None:
     from rich.text import Text
 
     from fer_edge.cli.tables import result_table
-    from fer_edge.runtime.images import shown
+    from fer_edge.text import printable
 
     counts, names = findings.counts, findings.labels
     table = Table("class", show_footer=True)
@@ -182,7 +182,7 @@ def _print_counts(findings: "Inspection") -> None:
     for split, numbers in columns.items():
         table.add_column(split, footer=f"{sum(numbers.values()):,}", justify="right")
     for name in names:  # as Text: a name may look like markup
-        table.add_row(Text(shown(name)), *(f"{numbers[name]:,}" for numbers in columns.values()))
+        table.add_row(Text(printable(name)), *(f"{numbers[name]:,}" for numbers in columns.values()))
     result_table(table)
 
 

@@ -8,7 +8,7 @@ import typer
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run
 from fer_edge.cli.tables import result_table
-from fer_edge.cli.typed import LabelsOfFaces, Votes
+from fer_edge.cli.typed import LabelsOfFaces, Trust, Votes
 from fer_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder for figures and plots. [default: the run's; for a model, nothing is written]"),
     ] = None,
+    trust: Trust = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure accuracy, F1, confusion and calibration of a checkpoint or a model, with and without leaked faces.
@@ -83,7 +84,7 @@ def evaluate(
 
         if out is not None:
             require_matplotlib()
-        done = evaluate_model(model, provider=device, **evaluated)
+        done = evaluate_model(model, provider=device, trust=trust, **evaluated)
     else:
         from fer_edge.training.evaluate import evaluate_checkpoint
 
@@ -114,13 +115,13 @@ def _print(done: "Evaluation") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from fer_edge.runtime.images import shown
+    from fer_edge.text import printable
 
     metrics, without = done.metrics, done.metrics_without_leaks
     views = "" if done.augmentation == "none" else f", averaged over {done.augmentation} views"
     subject = done.subject
     result(f"{subject.path}, {subject.description}, on {done.split} of {done.data_source}{views}\n")
-    names = [Text(shown(name)) for name in subject.labels.names]  # as Text: a name may look like markup
+    names = [Text(printable(name)) for name in subject.labels.names]  # as Text: a name may look like markup
     per_class = Table("class")
     for column in ("precision", "recall", "F1", "faces"):
         per_class.add_column(column, justify="right")
@@ -136,7 +137,7 @@ def _print(done: "Evaluation") -> None:
             confusion.add_row(name, *map(str, row))
         result_table(confusion)
     else:
-        _print_most_confused(metrics.confusion.tolist(), [shown(name) for name in subject.labels.names])
+        _print_most_confused(metrics.confusion.tolist(), [printable(name) for name in subject.labels.names])
     result("")
     result(f"accuracy           {metrics.accuracy:.4f}  ({metrics.num_faces} faces)")
     if without is None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fer_edge.cli import output
+from fer_edge.cli.typed import Trust
 
 
 def golden(
@@ -13,6 +14,7 @@ def golden(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the kit; default: NAME-golden beside the model.", show_default=False)
     ] = None,
+    trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the kit's manifest as JSON.")] = False,
 ) -> None:
     """Write golden vectors: inputs, the model's answers to them, and checkers in Python, JavaScript and C++.
@@ -22,7 +24,7 @@ def golden(
     """
     from fer_edge.golden.kit import write_kit
 
-    kit = write_kit(model, out)
+    kit = write_kit(model, out, trust=trust)
     tolerance = kit.manifest["tolerance"]
     if as_json:
         output.result_json(kit.manifest)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli import output
+from fer_edge.cli.typed import Trust
 
 if TYPE_CHECKING:
     from fer_edge.runtime.description import ModelDescription
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 def info(
     model: Annotated[Path, typer.Argument(help="An exported model (.onnx, .ort, .torchscript, .pt2).")],
+    trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Print a model's metadata, inputs and outputs, operators, size and hashes, after checking that it is intact.
@@ -21,7 +23,7 @@ def info(
     """
     from fer_edge.runtime.description import describe_model
 
-    description = describe_model(model)
+    description = describe_model(model, trust=trust)
     if as_json:
         output.result_json(description.as_dict())
     else:
@@ -29,7 +31,7 @@ def info(
 
 
 def _lines(description: "ModelDescription") -> list[str]:
-    from fer_edge.runtime.images import shown  # metadata may hold terminal codes and what is no UTF-8
+    from fer_edge.text import printable
 
     metadata = description.metadata
     rows: list[tuple[str, object]] = [
@@ -58,7 +60,7 @@ def _lines(description: "ModelDescription") -> list[str]:
     ]
     if metadata.opset is None:
         rows = [row for row in rows if row[0] != "opset"]
-    return [f"{title:<13}{shown(str(value))}" for title, value in rows if value]
+    return [f"{title:<13}{printable(str(value))}" for title, value in rows if value]
 
 
 def _pairs(values: object) -> str:

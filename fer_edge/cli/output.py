@@ -15,6 +15,7 @@ import typer
 
 from fer_edge.errors import StorageError, UsageError
 from fer_edge.files import file_identity, storage_error
+from fer_edge.text import printable
 
 PLAIN = "fer_edge.plain"
 """Name of the error handler for streams that lack letters, as those of Windows do when they are piped."""
@@ -64,10 +65,15 @@ def discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _shown(text: str) -> str:
+    """Whatever text is printed, wherever it came from: it may have lines and tabs, but no terminal codes."""
+    return printable(text, keep="\n\t")
+
+
 def result(text: str) -> None:
     """Print a result for people or programs on stdout. Raises StorageError."""
     with stdout_errors():
-        typer.echo(text)
+        typer.echo(_shown(text))
 
 
 def result_json(value: Any) -> None:
@@ -94,10 +100,10 @@ def files_of_model(path: Path) -> tuple[Path, ...]:
 
 def note(text: str) -> None:
     """Say something about the work on stderr."""
-    typer.echo(text, err=True)
+    typer.echo(_shown(text), err=True)
 
 
 def wrote(*paths: Path) -> None:
     """Name the files a command wrote, its last words (on stderr, so that ``--json`` on stdout stays JSON)."""
     for path in paths:
-        typer.echo(f"wrote {path}", err=True)
+        note(f"wrote {printable(path)}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli import answers, output
+from fer_edge.cli.typed import Trust
 from fer_edge.errors import ImageError, UsageError
 from fer_edge.files import file_identity, make_folder
 
@@ -58,6 +59,7 @@ def predict(
     provider: Annotated[str, typer.Option(help="cpu, cuda, or auto: the best there is.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, max=256, help="Threads inside an operator; 0: as many as cores.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Faces of one size that are scored together.")] = 32,
+    trust: Trust = False,
 ) -> None:
     """Name the expression of every face in images; a photo without a face is an answer, too.
 
@@ -79,7 +81,7 @@ def predict(
     detector = FaceDetector(min_score=min_score, max_side=max_side, threads=threads)
     search = FaceSearch(faces, Framing(margin=margin, align=align), detector)
     pictures = None if out is None else _Pictures(out, images)
-    classifier = Classifier.load(model, provider=provider, threads=threads)
+    classifier = Classifier.load(model, provider=provider, threads=threads, trust=trust)
     output.note(f"model {classifier.path} on {classifier.provider}")
     if classifier.provider_note:
         output.note(classifier.provider_note)

@@ -35,6 +35,16 @@ Votes: TypeAlias = Annotated[
 ]
 """``--votes``: FER+'s table for faces that lack votes; its default is None."""
 
+Trust: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Open a model whose graph no image classifier has: other operators, functions, very many nodes. Only for "
+        "files whose origin you trust.",
+    ),
+]
+"""``--trust`` of commands that open no file that runs code; its default is False."""
+
 
 def is_typed(context: typer.Context, name: str) -> bool:
     """Whether a parameter was typed, rather than left at its default."""

@@ -4,9 +4,9 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from fer_edge.data.problems import printable
 from fer_edge.errors import DataError, UsageError
 from fer_edge.labels import AUTO, BUILT_IN, FER2013, FERPLUS, LabelSet, label_set_named, label_set_of, option_text
+from fer_edge.text import printable
 
 
 class LabelsDiffer(DataError):

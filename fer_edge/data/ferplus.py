@@ -15,12 +15,13 @@ import numpy as np
 
 from fer_edge.data.faces import NO_LABEL, FaceSet
 from fer_edge.data.folders import ImageFile
-from fer_edge.data.problems import ProblemList, printable
+from fer_edge.data.problems import ProblemList
 from fer_edge.data.reading import read_images
 from fer_edge.data.splits import SPLIT_OF_USAGE, SPLITS
 from fer_edge.data.votes import COLUMNS
 from fer_edge.errors import DataError
 from fer_edge.labels import FER2013
+from fer_edge.text import printable
 
 VOTES_TABLE = "fer2013new.csv"
 ROWS_TABLE = "rows.csv"

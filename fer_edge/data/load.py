@@ -11,7 +11,7 @@ from fer_edge.data.ferplus import VOTES_TABLE, count_rows, is_ferplus_layout, re
 from fer_edge.data.folders import Entry, has_own_classes, is_layout, list_entries, list_images
 from fer_edge.data.leaks import without_leaks
 from fer_edge.data.names import with_votes_by_name
-from fer_edge.data.problems import ProblemList, printable
+from fer_edge.data.problems import ProblemList
 from fer_edge.data.reading import read_images
 from fer_edge.data.relabel import relabelled
 from fer_edge.data.sample import is_sample, synthetic_data
@@ -20,6 +20,7 @@ from fer_edge.data.tables import find_tables, read_tables
 from fer_edge.errors import DataError
 from fer_edge.labels import AUTO, BUILT_IN, FER2013, FERPLUS, LabelSet
 from fer_edge.runtime.images import FACE_SIZE
+from fer_edge.text import printable
 
 DEFAULT_SOURCES = ("fer2013", "fer2013.csv")
 """What is looked for in the working directory when no source is named."""

@@ -17,10 +17,11 @@ import numpy as np
 
 from fer_edge.data.faces import FaceSet
 from fer_edge.data.ferplus import read_votes
-from fer_edge.data.problems import ProblemList, printable
+from fer_edge.data.problems import ProblemList
 from fer_edge.data.splits import SPLIT_OF_USAGE, SPLITS
 from fer_edge.data.votes import COLUMNS
 from fer_edge.errors import DataError
+from fer_edge.text import printable
 
 NAMES_TABLE = Path(__file__).with_name("fer2013_names.npz")
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_edge.errors import DataError
+from fer_edge.text import printable
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,3 @@ def describe_problems(problems: list[Problem] | tuple[Problem, ...]) -> str:
             lines.append(f"  {what} ({len(places)}):")
             lines.extend(f"    {place}" for place in places)
     return "\n".join(lines)
-
-
-def printable(where: str | Path) -> str:
-    """``where`` as text that any terminal can show on one line: control characters and undecodable bytes escaped."""
-    text = str(where)
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -8,10 +8,11 @@ import numpy as np
 
 from fer_edge.data.faces import FaceSet
 from fer_edge.data.folders import ImageFile
-from fer_edge.data.problems import ProblemList, printable
+from fer_edge.data.problems import ProblemList
 from fer_edge.data.splits import SPLITS
 from fer_edge.errors import ImageError
 from fer_edge.runtime.images import decode_image, face_pixels
+from fer_edge.text import printable
 
 FILES_PER_TASK = 256
 """Files a thread takes at once: enough that handing them out costs nothing."""

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from fer_edge.data.faces import FaceSet, empty_face_set
-from fer_edge.data.problems import ProblemList, printable
+from fer_edge.data.problems import ProblemList
 from fer_edge.data.splits import SPLIT_OF_USAGE, SPLITS
 from fer_edge.labels import FER2013
 from fer_edge.runtime.images import FACE_SIZE, face_pixels
+from fer_edge.text import printable
 
 WHOLE_TABLES = ("fer2013.csv", "icml_face_data.csv")
 """Files that hold every split; the first that is there is read alone."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from fer_edge.errors import ModelError, UsageError
-from fer_edge.runtime.images import shown
+from fer_edge.text import printable
 
 SCHEMA = "fer_edge devices 1"
 REPORT = "fer_edge device report 1"
@@ -212,10 +212,12 @@ def merged(matrix: Matrix, reports: Sequence[Path]) -> Matrix:
             )
         _refuse_contradictions(path, report, matrix)
         row = row_of(report, "", f"{report.processor}, {report.system}")
-        row = replace(row, reported_by=shown(path.name), stands_for=shown(row.stands_for), reason=shown(row.reason))
+        row = replace(
+            row, reported_by=printable(path.name), stands_for=printable(row.stands_for), reason=printable(row.reason)
+        )
         rows = [one for one in rows if _sender(one) != _sender(row)]
         taken = {one.device for one in rows}
-        names = (f"reported: {shown(path.stem)}{f' ({number})' if number > 1 else ''}" for number in count(1))
+        names = (f"reported: {printable(path.stem)}{f' ({number})' if number > 1 else ''}" for number in count(1))
         rows.append(replace(row, device=next(name for name in names if name not in taken)))
     return replace(matrix, rows=tuple(rows))
 
@@ -244,7 +246,7 @@ def _sender(row: Row) -> tuple[str | None, ...]:
 
 def _in_cell(text: str) -> str:
     """As Markdown shows it on one line of a table."""
-    return shown(text).replace("|", "\\|").replace("<", "&lt;")
+    return printable(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def row_of(report: Report, device: str, stands_for: str, accuracy: float | None = None) -> Row:
@@ -255,8 +257,8 @@ def row_of(report: Report, device: str, stands_for: str, accuracy: float | None 
         stands_for=stands_for,
         outcome="passed" if report.passed else "failed",
         reason=report.reason,
-        machine=shown(", ".join(filter(None, (report.processor, report.machine, report.system, python)))),
-        onnxruntime=shown(report.onnxruntime),
+        machine=printable(", ".join(filter(None, (report.processor, report.machine, report.system, python)))),
+        onnxruntime=printable(report.onnxruntime),
         images=report.images,
         labels_changed=report.labels_changed,
         max_logit_difference=report.max_logit_difference,

@@ -19,7 +19,7 @@ from fer_edge.evaluation.plot_style import (
     style_image,
     text_properties,
 )
-from fer_edge.runtime.images import shown
+from fer_edge.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -131,7 +131,7 @@ def plot_activation_maps(
 
 def _write_below(axes: "Axes", name: str) -> None:
     """An image's name under it; of a long one the end, which tells images of one folder apart."""
-    text = shown(name)
+    text = printable(name)
     text = text if len(text) <= LONGEST_NAME else "…" + text[-(LONGEST_NAME - 1) :]
     text = plottable(text)
     place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "top", **text_properties(text)}

@@ -60,6 +60,7 @@ def write_kit(
     *,
     inputs: Iterable[Vector] | None = None,
     full_precision: bool = False,
+    trust: bool = False,
 ) -> Kit:
     """Run ``model`` (.onnx or .ort) on the golden inputs with onnxruntime's CPU provider and write the kit.
 
@@ -72,9 +73,9 @@ def write_kit(
     """
     folder = folder or default_folder(model)
     _refuse_other_content(folder)
-    checked = read_model(model)
+    checked = read_model(model, trust=trust)
     # One thread: sums are taken in the same order on every machine.
-    backend: ModelBackend = open_model(model, threads=1)
+    backend: ModelBackend = open_model(model, threads=1, trust=trust)
     if full_precision:
         backend = OnnxRuntime(graph_session(checked.data, threads=1, full_precision=True), checked)
     vectors = [vector for vector in inputs or make_vectors() if _fits(vector, backend.metadata)]

@@ -57,16 +57,19 @@ class Classifier:
         """Share (0-1) of the graph's nodes that CUDA ran for the first image; None on the CPU."""
 
     @classmethod
-    def load(cls, path: str | Path | None = None, *, provider: str = "cpu", threads: int = 0) -> "Classifier":
+    def load(
+        cls, path: str | Path | None = None, *, provider: str = "cpu", threads: int = 0, trust: bool = False
+    ) -> "Classifier":
         """Read an ``.onnx`` or ``.ort`` model, check it, and open it on ``cpu``, ``cuda`` or ``auto`` (the best here).
 
         Without ``path`` it is the model that this package ships, ``shipped.DEFAULT_MODEL``.
 
-        ``threads`` are those inside an operator; 0 leaves the choice to onnxruntime. Raises ModelError when the model
-        is missing, damaged, without valid metadata or refused for another reason, and ProviderError when the provider
-        is not there: never another one silently.
+        ``threads`` are those inside an operator; 0 leaves the choice to onnxruntime. ``trust`` opens also a graph that
+        no image classifier has: with operators that need not end, with functions, or very large. Raises ModelError when
+        the model is missing, damaged, without valid metadata or refused for another reason, and ProviderError when the
+        provider is not there: never another one silently.
         """
-        loaded = load_session(path, provider=provider, threads=threads)
+        loaded = load_session(path, provider=provider, threads=threads, trust=trust)
         return cls(
             loaded.session,
             loaded.model.metadata,
@@ -209,7 +212,7 @@ class Classifier:
         probabilities = np.asarray(
             found["probabilities"] if "probabilities" in found else softmax(logits), dtype=np.float32
         )
-        check_outputs(self.path, probabilities, logits)
+        check_outputs(self.path, probabilities, logits, images=len(pixels))
         return probabilities, logits
 
     def feed(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
@@ -227,10 +230,12 @@ class LoadedSession(NamedTuple):
     cuda_node_share: float | None
 
 
-def load_session(path: str | Path | None = None, *, provider: str = "cpu", threads: int = 0) -> LoadedSession:
+def load_session(
+    path: str | Path | None = None, *, provider: str = "cpu", threads: int = 0, trust: bool = False
+) -> LoadedSession:
     """Read, check and open a model; arguments and errors are those of ``Classifier.load``."""
     choice = choose_provider(provider)
-    model = read_model(path if path is not None else default_model())
+    model = read_model(path if path is not None else default_model(), trust=trust)
     try:
         session, cuda_node_share = open_session(model, choice, threads=threads)
     except ProviderError as error:
@@ -250,8 +255,14 @@ def model_feed(pixels: NDArray[np.uint8], metadata: ModelMetadata) -> NDArray[np
     return ((faces / 255.0 - metadata.mean) / metadata.std).astype(metadata.input.dtype)
 
 
-def check_outputs(path: Path, probabilities: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
-    """Refuse (ModelError) logits that are not finite, and probabilities that are none."""
+def check_outputs(path: Path, probabilities: NDArray[np.float32], logits: NDArray[np.float32], *, images: int) -> None:
+    """Refuse (ModelError) outputs without one row for each of so many ``images``, logits that are not finite, and
+    probabilities that are none."""
+    for name, rows in (("logits", logits), ("probabilities", probabilities)):
+        if rows.ndim != 2 or rows.shape != (images, probabilities.shape[-1]):
+            raise ModelError(
+                f"{path}: expected {name} of shape {images} images, classes, found {rows.shape}; export it again"
+            )
     if not np.isfinite(logits).all():  # a half-precision network overflows without an error
         raise ModelError(
             f"{path}: expected finite logits, found infinite ones or NaN; "

@@ -42,16 +42,16 @@ class ModelDescription:
         return self.metadata
 
 
-def describe_model(path: str | Path) -> ModelDescription:
+def describe_model(path: str | Path, *, trust: bool = False) -> ModelDescription:
     """Read, check and describe a model of any format. TorchScript and pt2 files are read, never run.
 
-    Raises ModelError as read_model does.
+    Raises ModelError as read_model does, by the same ``trust``.
     """
     path = Path(path)
-    checked = read_any(path)
+    checked = read_any(path, trust=trust)
     if is_archive(checked.data) or is_known_by_sidecar(path):
         return _describe_by_metadata(checked)
-    model = read_model(path)
+    model = read_model(path, trust=trust)
     session, _ = open_session(model, ProviderChoice("cpu", ""))
     operators = Counter(node.operator for node in executed_nodes(model)) if model.onnx is None else model.onnx.operators
     missing = "; ".join(missing_for_cuda())

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from fer_edge.errors import ImageError
 from fer_edge.runtime.batching import Decoded
-from fer_edge.runtime.images import SUFFIXES, ImageSource, decode_image, shown
+from fer_edge.runtime.images import SUFFIXES, ImageSource, decode_image
 from fer_edge.runtime.prediction import Prediction
+from fer_edge.text import printable
 
 MAX_AHEAD_BYTES = 2**27
 """Pixels that may be open ahead of the model: 128 MB. Large photos are opened fewer at a time."""
@@ -43,7 +44,7 @@ def images_in(folder: str | Path) -> Iterator[Path]:
 def _walk(folder: str | Path, unreadable: list[OSError]) -> Iterator[Path]:
     """The files of ``images_in``; what cannot be read is added to ``unreadable``."""
     if not os.path.isdir(folder):  # noqa: PTH112  # Path.is_dir raises where a folder above cannot be read
-        raise ImageError(f"{shown(str(folder))}: expected a folder, found none")
+        raise ImageError(f"{printable(str(folder))}: expected a folder, found none")
     for root, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
@@ -56,7 +57,7 @@ def _refuse_unreadable(unreadable: list[OSError]) -> None:
         first, others = unreadable[0], len(unreadable) - 1
         more = f" (and {others} more)" if others else ""
         raise ImageError(
-            f"{shown(str(first.filename))}{more}: expected a folder that can be read, found: {first.strerror or first}"
+            f"{printable(first.filename)}{more}: expected a folder that can be read, found: {first.strerror or first}"
         )
 
 
@@ -66,7 +67,7 @@ def count_images(folder: str | Path) -> int:
     total = sum(1 for _ in _walk(folder, unreadable))
     if total == 0:
         _refuse_unreadable(unreadable)
-        raise ImageError(f"{shown(str(folder))}: expected image files ({', '.join(sorted(SUFFIXES))}), found none")
+        raise ImageError(f"{printable(str(folder))}: expected image files ({', '.join(sorted(SUFFIXES))}), found none")
     return total
 
 
@@ -86,7 +87,7 @@ def images_named(argument: str) -> Iterator[Path | str]:
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
         found = [path for path in matches if Path(path).suffix.lower() in SUFFIXES]
         if not found:
-            raise ImageError(f"{shown(argument)}: expected image files ({', '.join(sorted(SUFFIXES))}), found none")
+            raise ImageError(f"{printable(argument)}: expected image files ({', '.join(sorted(SUFFIXES))}), found none")
         yield from found
 
 

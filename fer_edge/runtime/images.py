@@ -13,6 +13,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from fer_edge.errors import ImageError
 from fer_edge.runtime.jpeg_scans import has_more_scans
+from fer_edge.text import printable
 
 ImageSource: TypeAlias = str | Path | bytes | bytearray | memoryview | Image.Image | NDArray[np.generic]
 """What can be opened: a path, the bytes of an image file, a PIL image, or an array (H, W) or (H, W, 1 | 3 | 4)."""
@@ -71,7 +72,7 @@ def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.
     Raises ImageError, one line that names the image, for anything else: no such file, a URL, bytes of another format,
     a truncated or damaged file, more than MAX_PIXELS, a side above MAX_SIDE, an array of another shape or type.
     """
-    name = shown(name or source_name(source))
+    name = printable(name or source_name(source))
     try:
         if isinstance(source, str | Path):
             return _decode_file(source, name)
@@ -86,7 +87,7 @@ def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(name) from error
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, KeyError, ...
-        reason = shown(" ".join(str(error).split())) or type(error).__name__
+        reason = printable(" ".join(str(error).split())) or type(error).__name__
         raise ImageError(f"{name}: expected an intact image, found one that cannot be decoded ({reason})") from error
     raise ImageError(f"{name}: expected a path, bytes, a PIL image or a numpy array, found {type(source).__name__}")
 
@@ -96,13 +97,6 @@ def source_name(source: object) -> str:
     if isinstance(source, str | Path):
         return str(source)
     return f"<{type(source).__name__}>"
-
-
-def shown(name: str) -> str:
-    """A name as one printable line: file names may hold line breaks, terminal codes and bytes that are no UTF-8."""
-    if name.isprintable():
-        return name
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in name)
 
 
 def face_pixels(pixels: NDArray[np.uint8], size: int = FACE_SIZE) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from fer_edge.metadata import METADATA_KEY, SUFFIXES, ModelMetadata, read_sideca
 from fer_edge.runtime.checksum import file_sha256, verify_checksum, verify_zip_checksum
 from fer_edge.runtime.claims import check_format, check_graph
 from fer_edge.runtime.onnx_file import OnnxFile, read_onnx
+from fer_edge.runtime.operators import check_operators
 
 MAX_MODEL_BYTES = 2**31
 """What protobuf, and with it an ONNX file, can hold."""
@@ -20,7 +21,6 @@ _EMBEDDING_FORMATS = ("onnx", "ort", "torchscript", "pt2")
 """Formats whose files hold their metadata."""
 _ARCHIVE_MAGIC = b"PK\x03\x04"
 _ORT_MAGIC = b"ORTM"  # the flatbuffer's file identifier, at byte 4
-_METADATA_START = b'{"format_version": '
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,13 @@ class ModelFile:
         return self.metadata
 
 
-def read_model(path: str | Path) -> ModelFile:
+def read_model(path: str | Path, *, trust: bool = False) -> ModelFile:
     """Read and check an ``.onnx`` or ``.ort`` file.
 
     Raises ModelError, in one line, when the file is missing, runs code (TorchScript, pt2, checkpoints), differs from
     its content hash, has no metadata or malformed ones, claims what the file is not, keeps
-    weights in another file, or disagrees with the ``NAME.json`` beside it.
+    weights in another file, or disagrees with the ``NAME.json`` beside it. Without ``trust`` also when its graph is
+    larger than those of image classifiers, or has other operators (see ``operators``).
     """
     path = Path(path)
     data = read_model_bytes(path)
@@ -58,24 +59,22 @@ def read_model(path: str | Path) -> ModelFile:
             f"use the .onnx, or compare it by 'python cli.py verify MODEL --trust'{renamed}"
         )
     is_ort = data[4:8] == _ORT_MAGIC
-    onnx = None if is_ort else read_onnx(data, str(path))
-    if onnx is not None and onnx.external_tensors:
+    graph = (_read_ort if is_ort else read_onnx)(data, str(path), bounded=not trust)
+    if graph.external_tensors:
         raise ModelError(
-            f"{path}: expected one self-contained file, found external data: {len(onnx.external_tensors)} tensors kept "
-            f"in another file (first: {onnx.external_tensors[0]!r}); export again with fer_edge"
+            f"{path}: expected one self-contained file, found external data: {len(graph.external_tensors)} tensors "
+            f"kept in another file (first: {graph.external_tensors[0]!r}); export again with fer_edge"
         )
-    if onnx is not None:
-        _expect_metadata_key(onnx, path)
+    _expect_metadata_key(graph, path)
+    if not trust:
+        check_operators(path, graph)
     verify_checksum(data, str(path))
-    metadata = (
-        _metadata_of_ort(data, path) if onnx is None else ModelMetadata.from_json(_metadata_text(onnx), where=str(path))
-    )
-    check_format(path, metadata, "ort" if onnx is None else "onnx")
-    if onnx is not None:
-        check_graph(path, metadata, onnx)
+    metadata = ModelMetadata.from_json(dict(graph.metadata)[METADATA_KEY], where=str(path))
+    check_format(path, metadata, "ort" if is_ort else "onnx")
+    check_graph(path, metadata, graph)
     sha256 = file_sha256(data)
     check_beside(path, metadata, sha256)
-    return ModelFile(path, data, metadata, sha256, onnx)
+    return ModelFile(path, data, metadata, sha256, None if is_ort else graph)
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def is_known_by_sidecar(path: Path) -> bool:
     return by_suffix.get(path.suffix, _EMBEDDING_FORMATS[0]) not in _EMBEDDING_FORMATS
 
 
-def read_any(path: str | Path) -> CheckedFile:
+def read_any(path: str | Path, *, trust: bool = False) -> CheckedFile:
     """Read and check a model of any format. Nothing of it is run. Raises ModelError as ``read_model`` does.
 
     Files of formats that are registered elsewhere are known by the ``NAME.json`` beside them, which also names the
@@ -106,7 +105,7 @@ def read_any(path: str | Path) -> CheckedFile:
     if is_known_by_sidecar(path):
         return CheckedFile(path, data, _metadata_beside(path, sha256), sha256)
     if not is_archive(data):
-        model = read_model(path)
+        model = read_model(path, trust=trust)
         return CheckedFile(path, model.data, model.metadata, model.sha256)
     metadata = ModelMetadata.from_json(verify_zip_checksum(data, str(path)), where=str(path))
     check_format(path, metadata)
@@ -169,28 +168,19 @@ def is_archive(data: bytes) -> bool:
     return data.startswith(_ARCHIVE_MAGIC)
 
 
-def _expect_metadata_key(onnx: OnnxFile, path: Path) -> None:
-    count = sum(key == METADATA_KEY for key, _ in onnx.metadata)
+def _read_ort(data: bytes, name: str, *, bounded: bool) -> OnnxFile:
+    from fer_edge.runtime.ort_file import read_ort  # few need it, and the library that it imports
+
+    return read_ort(data, name, bounded=bounded)
+
+
+def _expect_metadata_key(graph: OnnxFile, path: Path) -> None:
+    count = sum(key == METADATA_KEY for key, _ in graph.metadata)
     if count != 1:
         raise ModelError(
             f"{path}: expected one entry of metadata ('{METADATA_KEY}'), found {count or 'none'}: labels and input are "
             "unknown; export the checkpoint with fer_edge"
         )
-
-
-def _metadata_text(onnx: OnnxFile) -> str:
-    return dict(onnx.metadata)[METADATA_KEY]
-
-
-def _metadata_of_ort(data: bytes, path: Path) -> ModelMetadata:
-    """The metadata of an ort file, a flatbuffer: its strings are plain bytes, so they are read where they lie."""
-    start = data.find(_METADATA_START)
-    text = data[max(start, 0) :].decode("latin-1")
-    try:
-        _, end = json.JSONDecoder().raw_decode(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: expected metadata in JSON, found something else ({error}); export again") from error
-    return ModelMetadata.from_json(text[:end], where=str(path))
 
 
 def check_beside(path: Path, metadata: ModelMetadata, sha256: str) -> None:

@@ -11,6 +11,14 @@ from dataclasses import dataclass, field
 
 from fer_edge.errors import ModelError
 
+MAX_NODES = 2_500
+"""Of a file that is not trusted. The largest network of image classification has some 1,500, onnxruntime's optimiser
+takes five seconds for a chain of so many and time that grows with their square."""
+MAX_FIELDS = 100_000
+"""Of all messages that are walked; the largest networks have some 60,000."""
+MAX_VALUE_BYTES = 4_096
+"""Of the description (name, type, shape) of one value."""
+
 _VARINT, _FIXED_64, _LENGTH_DELIMITED, _FIXED_32 = 0, 1, 2, 5
 _MAX_NESTED_GRAPHS = 16
 
@@ -30,30 +38,28 @@ class OnnxFile:
     """Operator name (with its domain unless it is ONNX's own) to the number of nodes, nested graphs included."""
     external_tensors: list[str] = field(default_factory=list)
     """Tensors whose values lie in another file."""
+    functions: int = 0
+    """Operators that the file itself defines."""
+
+    def count(self, domain: str, operator: str) -> None:
+        """One node more."""
+        self.operators[operator if domain in ("", "ai.onnx") else f"{domain}.{operator}"] += 1
 
 
-def read_onnx(data: bytes, name: str) -> OnnxFile:
-    """Walk the protobuf message ``data``. Raises ModelError, and nothing else, when it is not an ONNX model."""
-    found = OnnxFile()
+class TooLargeError(ValueError):
+    """More of something than any model of this project's kind has."""
+
+
+def read_onnx(data: bytes, name: str, *, bounded: bool = True) -> OnnxFile:
+    """Walk the protobuf message ``data``. Raises ModelError, and nothing else, when it is not an ONNX model.
+
+    It is refused, too, where it has more nodes, fields or longer descriptions than the bounds above, unless ``bounded``
+    is off: parsers, optimisers and this walk itself would take minutes for what a few megabytes can hold.
+    """
     try:
-        for number, value in _fields(memoryview(data)):
-            if number == 1 and isinstance(value, int):
-                found.ir_version = value
-            elif isinstance(value, int):
-                continue
-            elif number == 7:
-                _walk_graph(value, found, depth=0)
-            elif number == 8:
-                _read_opset(value, found)
-            elif number == 14:
-                entry = dict(_fields(value))
-                found.metadata.append((_text(entry.get(1)), _text(entry.get(2))))
-            elif number == 25:  # FunctionProto: its nodes and default attributes
-                for inner, part in _fields(value):
-                    if inner == 7:
-                        _walk_node(_message(part), found, depth=0)
-                    elif inner == 11:
-                        _walk_attribute(_message(part), found, depth=0)
+        found = _Walk(bounded).model(memoryview(data))
+    except TooLargeError as error:
+        raise too_large(name, error) from error
     except ValueError as error:
         raise ModelError(f"{name}: expected an ONNX model, found other bytes ({error})") from error
     if found.ir_version is None or not found.operators:
@@ -61,64 +67,118 @@ def read_onnx(data: bytes, name: str) -> OnnxFile:
     return found
 
 
-def _walk_graph(graph: memoryview, found: OnnxFile, depth: int) -> None:
-    if depth > _MAX_NESTED_GRAPHS:
-        raise ValueError("graphs nested too deeply")
-    for number, value in _fields(graph):
-        if number == 1:
-            _walk_node(_message(value), found, depth)
-        elif number == 5:
-            _read_tensor(_message(value), found)
-        elif number == 15:
-            _read_sparse_tensor(_message(value), found)
+def too_large(name: str, error: TooLargeError) -> ModelError:
+    """The refusal of a file that is more than a model of this project's kind, and the way out."""
+    return ModelError(
+        f"{name}: expected {error}; if you trust where it is from, open it with --trust (in Python: trust=True)"
+    )
 
 
-def _walk_node(node: memoryview, found: OnnxFile, depth: int) -> None:
-    operator, domain = "", ""
-    for number, value in _fields(node):
-        if number == 4:
-            operator = _text(value)
-        elif number == 7:
-            domain = _text(value)
-        elif number == 5:
-            _walk_attribute(_message(value), found, depth)
-    found.operators[operator if domain in ("", "ai.onnx") else f"{domain}.{operator}"] += 1
+class _Walk:
+    """Through one file's messages, by the field numbers of each."""
 
+    def __init__(self, bounded: bool) -> None:
+        self._bounded = bounded
+        self._fields_left = MAX_FIELDS
+        self._nodes_left = MAX_NODES
+        self._found = OnnxFile()
 
-def _walk_attribute(attribute: memoryview, found: OnnxFile, depth: int) -> None:
-    for number, value in _fields(attribute):
-        if number in (5, 10):
-            _read_tensor(_message(value), found)
-        elif number in (6, 11):
-            _walk_graph(_message(value), found, depth + 1)
-        elif number in (22, 23):
-            _read_sparse_tensor(_message(value), found)
+    def model(self, message: memoryview) -> OnnxFile:
+        found = self._found
+        for number, value in self._fields(message):
+            if number == 1 and isinstance(value, int):
+                found.ir_version = value
+            elif isinstance(value, int):
+                continue
+            elif number == 7:
+                self._graph(value, depth=0)
+            elif number == 8:
+                self._opset(value)
+            elif number == 14:
+                entry = dict(self._fields(value))
+                found.metadata.append((_text(entry.get(1)), _text(entry.get(2))))
+            elif number == 20:  # TrainingInfoProto: two graphs
+                for inner, part in self._fields(value):
+                    if inner in (1, 2):
+                        self._graph(_message(part), depth=0)
+            elif number == 25:
+                found.functions += 1
+                self._function(value)
+        return found
 
+    def _function(self, function: memoryview) -> None:
+        """Its nodes and default attributes."""
+        for number, value in self._fields(function):
+            if number == 7:
+                self._node(_message(value), depth=0)
+            elif number == 11:
+                self._attribute(_message(value), depth=0)
 
-def _read_tensor(tensor: memoryview, found: OnnxFile) -> None:
-    name, is_external = "", False
-    for number, value in _fields(tensor):
-        if number == 8:
-            name = _text(value)
-        elif number == 13:
-            is_external = True
-        elif number == 14:
-            is_external = is_external or value == _EXTERNAL
-    if is_external:
-        found.external_tensors.append(name)
+    def _graph(self, graph: memoryview, depth: int) -> None:
+        if depth > _MAX_NESTED_GRAPHS:
+            raise ValueError("graphs nested too deeply")
+        for number, value in self._fields(graph):
+            if number == 1:
+                self._node(_message(value), depth)
+            elif number == 5:
+                self._tensor(_message(value))
+            elif number == 15:
+                self._sparse_tensor(_message(value))
+            elif number in (11, 12, 13) and self._bounded and len(_message(value)) > MAX_VALUE_BYTES:
+                raise TooLargeError(f"values described in at most {MAX_VALUE_BYTES} bytes, found a longer description")
 
+    def _node(self, node: memoryview, depth: int) -> None:
+        self._nodes_left -= 1
+        if self._bounded and self._nodes_left < 0:
+            raise TooLargeError(f"a network of at most {MAX_NODES:,} nodes, found more")
+        operator, domain = "", ""
+        for number, value in self._fields(node):
+            if number == 4:
+                operator = _text(value)
+            elif number == 7:
+                domain = _text(value)
+            elif number == 5:
+                self._attribute(_message(value), depth)
+        self._found.count(domain, operator)
 
-def _read_sparse_tensor(tensor: memoryview, found: OnnxFile) -> None:
-    for number, value in _fields(tensor):
-        if number in (1, 2):
-            _read_tensor(_message(value), found)
+    def _attribute(self, attribute: memoryview, depth: int) -> None:
+        for number, value in self._fields(attribute):
+            if number in (5, 10):
+                self._tensor(_message(value))
+            elif number in (6, 11):
+                self._graph(_message(value), depth + 1)
+            elif number in (22, 23):
+                self._sparse_tensor(_message(value))
 
+    def _tensor(self, tensor: memoryview) -> None:
+        name, is_external = "", False
+        for number, value in self._fields(tensor):
+            if number == 8:
+                name = _text(value)
+            elif number == 13:
+                is_external = True
+            elif number == 14:
+                is_external = is_external or value == _EXTERNAL
+        if is_external:
+            self._found.external_tensors.append(name)
 
-def _read_opset(opset: memoryview, found: OnnxFile) -> None:
-    entry = dict(_fields(opset))
-    version = entry.get(2)
-    if _text(entry.get(1)) in ("", "ai.onnx") and isinstance(version, int):
-        found.opset = version
+    def _sparse_tensor(self, tensor: memoryview) -> None:
+        for number, value in self._fields(tensor):
+            if number in (1, 2):
+                self._tensor(_message(value))
+
+    def _opset(self, opset: memoryview) -> None:
+        entry = dict(self._fields(opset))
+        version = entry.get(2)
+        if _text(entry.get(1)) in ("", "ai.onnx") and isinstance(version, int):
+            self._found.opset = version
+
+    def _fields(self, message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+        for one in _fields(message):
+            self._fields_left -= 1
+            if self._bounded and self._fields_left < 0:
+                raise TooLargeError(f"a graph of at most {MAX_FIELDS:,} fields, found more")
+            yield one
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -7,13 +7,13 @@ import torch
 
 from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces
-from fer_edge.data.problems import printable
 from fer_edge.data.sample import is_sample
 from fer_edge.errors import CheckpointError
 from fer_edge.evaluation.evaluation import Evaluation, Subject, Views, evaluate_split
 from fer_edge.evaluation.metrics import softmax
 from fer_edge.labels import FERPLUS
 from fer_edge.runtime.images import face_pixels
+from fer_edge.text import printable
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
 from fer_edge.training.hardware import choose_device, describe_machine
 from fer_edge.training.inference import predict_logits

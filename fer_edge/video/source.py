@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.errors import MissingExtraError, VideoError
-from fer_edge.runtime.images import MAX_PIXELS, shown
+from fer_edge.runtime.images import MAX_PIXELS
+from fer_edge.text import printable
 
 DEFAULT_FRAMES_PER_S = 25.0
 """For a file or camera that does not say."""
@@ -43,7 +44,7 @@ class VideoSource:
 
     def __init__(self, source: int | Path) -> None:
         self.is_camera = isinstance(source, int)
-        self.name = f"camera {source}" if isinstance(source, int) else shown(str(source))
+        self.name = f"camera {source}" if isinstance(source, int) else printable(str(source))
         cv2 = load_opencv()
         if isinstance(source, int):
             self._capture = cv2.VideoCapture(source)

@@ -22,7 +22,7 @@ class ToyBackend(ModelBackend):
         return self.outputs_of(answer)
 
 
-def load(path, *, threads=0, provider="cpu", precision=None, shape=None) -> ToyBackend:
+def load(path, *, threads=0, provider="cpu", precision=None, shape=None, trust=False) -> ToyBackend:
     model = read_any(path)
     return ToyBackend(model, graph_session(Path(path).with_suffix(".toybin").read_bytes(), threads=threads))
 

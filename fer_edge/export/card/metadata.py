@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import fer_edge
-from fer_edge.data.problems import printable
 from fer_edge.export.formats.registry import ModelFormat
 from fer_edge.export.graph.network import FACES, LOGITS
 from fer_edge.export.graph.preprocessing import IMAGE, PROBABILITIES
 from fer_edge.export.graph.versions import Versions
 from fer_edge.metadata import NORMALISED, PIXELS, InputContract, ModelMetadata, TensorContract, TrainingData
 from fer_edge.runtime.onnxruntime_packages import onnxruntime_packages
+from fer_edge.text import printable
 from fer_edge.training.checkpoint import CheckpointInfo
 
 LIMITS = (

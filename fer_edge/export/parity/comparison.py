@@ -203,7 +203,7 @@ def measure_parity(
             continue
         expected = Outputs(*reference.answer(pixels))
         judged = probe.is_face or not tolerance.faces_only
-        for batch in [size for size in probe.batches if size <= len(pixels)]:
+        for batch in probe.batch_sizes():
             found = _answer(backend, pixels[:batch], reference)
             rows.append(_row(probe.name, batch, _first(expected, batch), found, tolerance, judged))
         if judged:

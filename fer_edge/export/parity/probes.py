@@ -45,6 +45,11 @@ class Probe:
     batches: tuple[int, ...] = BATCHES
     """How many of the images are handed over at a time, where there are as many."""
 
+    def batch_sizes(self) -> tuple[int, ...]:
+        """``batches`` and all images at once, which comes last: none is left out."""
+        count = len(self.files)
+        return (*(size for size in self.batches if size < count), count)
+
     def pixels(self) -> NDArray[np.uint8]:
         """The decoded images, uint8 (N, H, W, C)."""
         stacked = np.stack(
