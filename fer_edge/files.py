@@ -6,14 +6,16 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from fer_edge import leftovers
 from fer_edge.errors import FerEdgeError, StorageError
 
-TEMPORARY_PREFIX = ".fer-edge-"
-TEMPORARY_SUFFIX = ".part"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_BLOCK = 4096
+"""Bytes. Less space than that is none."""
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space",
@@ -55,13 +57,38 @@ def is_reserved_name(name: str) -> bool:
     return _RESERVED_NAME.fullmatch(name) is not None
 
 
-def temporary_folder(prefix: str | None = None) -> "tempfile.TemporaryDirectory[str]":
-    """A folder that goes with its ``with`` block, for files that libraries open.
+@contextmanager
+def temporary_folder(label: str = "") -> Iterator[str]:
+    """A folder that goes with its ``with`` block, for files that libraries open; ``label`` is part of its name.
 
-    Windows deletes no file that is open: one that a library still holds, perhaps because it failed, is left to the
-    system, rather than hide what went wrong.
+    Where the block fails for want of space, StorageError says so, whatever the library made of it. What a killed
+    process left is swept. Windows deletes no file that is open: one that a library still holds, perhaps because it
+    failed, is left for the next sweep, rather than hide what went wrong.
     """
-    return tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+    place = temporary_place()
+    with storage_errors(place):
+        sweep_once(place)
+        folder = Path(tempfile.mkdtemp(prefix=leftovers.owned("fer-edge-") + label, dir=place))
+    try:
+        yield str(folder)
+    except Exception as error:
+        cause = _as_os_error(error)
+        is_full = shutil.disk_usage(folder).free < _BLOCK or (cause is not None and cause.errno in _FULL)
+        if is_full and not isinstance(error, StorageError):
+            raise storage_error(place, OSError(errno.ENOSPC, "")) from error
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def temporary_place() -> Path:
+    """The folder for temporary files: TMPDIR, or where the system has them. Raises StorageError where there is none."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise StorageError(
+            "expected a folder for temporary files that can be written, found none; set TMPDIR to one with free space"
+        ) from error
 
 
 def _as_os_error(error: BaseException) -> OSError | None:
@@ -102,7 +129,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     full, read-only or closed to this user; the temporary file is removed.
     """
     with storage_errors(path):
-        descriptor, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=path.parent)
+        sweep_once(path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=leftovers.owned(), suffix=leftovers.PART, dir=path.parent)
         temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as stream:
@@ -133,21 +161,17 @@ def fill_folder(out: Path) -> Iterator[Path]:
 
     For many files that can be made again: a flush for each would take longer than making them. What ``out`` holds under
     the same names goes only when the block has ended well; refuse before what must be kept. Raises StorageError; then
-    ``out`` is as it was.
+    ``out`` is as it was. After a kill, the next call (or ``contents``) makes ``out`` as it was, or completes it.
     """
-    with storage_errors(out):
-        is_new = not out.exists()
-        make_folder(out)
-        stage = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=out))
+    is_new = not out.exists()
+    with storage_errors(out), staging_folder(make_folder(out)) as stage:
         try:
             yield stage
             if hasattr(os, "sync"):  # not on Windows
                 os.sync()
-            for made in sorted(stage.iterdir()):
-                place = out / made.name
-                if place.is_dir():
-                    shutil.rmtree(place)
-                made.replace(place)
+            whole = stage.rename(stage.with_suffix(leftovers.WHOLE))
+            leftovers.move_up(whole)
+            whole.rmdir()
             sync_folder(out)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
@@ -155,12 +179,33 @@ def fill_folder(out: Path) -> Iterator[Path]:
                 out.rmdir()
 
 
-def sweep_temporary_files(folder: Path) -> list[Path]:
-    """Remove what a killed ``write_atomically`` left in ``folder``; call it only while holding the folder's lock."""
-    leftovers = sorted(folder.glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"))
-    for leftover in leftovers:
-        leftover.unlink(missing_ok=True)
-    return leftovers
+@contextmanager
+def staging_folder(folder: Path) -> Iterator[Path]:
+    """A hidden folder inside ``folder`` that goes with its block, for files that are renamed to their place there."""
+    sweep_once(folder)
+    stage = Path(tempfile.mkdtemp(prefix=leftovers.owned(), suffix=leftovers.PART, dir=folder))
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def contents(folder: Path) -> list[Path]:
+    """What ``folder`` holds, sorted, but for temporary files; those that killed processes left are removed first."""
+    sweep_once(folder)
+    return sorted(path for path in folder.iterdir() if not leftovers.is_temporary(path.name))
+
+
+_SWEPT: set[str] = set()
+
+
+def sweep_once(folder: Path) -> None:
+    """A process sweeps a folder once: looking through it again for each file would take time that grows."""
+    key = os.path.realpath(folder)
+    if key not in _SWEPT:
+        _SWEPT.add(key)
+        with suppress(OSError):  # what cannot be removed is in nobody's way
+            leftovers.sweep(folder)
 
 
 def _umask() -> int:

@@ -1,10 +1,24 @@
+import errno
 import os
+import shutil
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
 from fer_edge.errors import CheckpointError, StorageError
-from fer_edge.files import fill_folder, make_folder, storage_errors, sweep_temporary_files, write_atomically, write_text
+from fer_edge.files import (
+    contents,
+    fill_folder,
+    make_folder,
+    storage_errors,
+    temporary_folder,
+    write_atomically,
+    write_text,
+)
+from fer_edge.leftovers import owned, sweep
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -72,12 +86,95 @@ def test_the_projects_own_errors_pass_unchanged(tmp_path):
         raise CheckpointError("mine")
 
 
-def test_sweeping_takes_only_what_an_atomic_write_left(tmp_path):
+def killed(code: str, folder) -> None:
+    """Run ``code`` in a process of its own, which is killed where it says so: with SIGKILL, no ``finally`` runs."""
+    preface = "import os, signal\nfrom pathlib import Path\nfrom fer_edge import files, leftovers\n"
+    preface += f"folder = Path({str(folder)!r})\ndie = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    done = subprocess.run([sys.executable, "-c", preface + code], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+KILLED_WHILE = {
+    "writing a file": "files.write_atomically(folder / 'file.txt', die)",
+    "filling a folder": "with files.fill_folder(folder) as stage:\n (stage / 'a').write_text('half')\n die()",
+    "publishing": "with files.staging_folder(folder) as stage:\n (stage / 'a').write_text('half')\n die()",
+    "a library writes": "with files.temporary_folder('x-') as name:\n Path(name, 'a').write_text('half')\n die()",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("code", KILLED_WHILE.values(), ids=list(KILLED_WHILE))
+def test_what_a_killed_process_left_is_swept_and_what_others_have_stays(tmp_path, code):
+    killed(code, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    own, foreign = tmp_path / f"{owned()}now.part", tmp_path / ".fer-edge-abcdef-1-on another host.part"
+    notes = tmp_path / ".fer-edge-notes"
+    for path in (own, foreign, notes):
+        path.write_text("")
+    assert len(sweep(tmp_path)) == 1
+    assert sorted(tmp_path.iterdir()) == sorted([own, foreign, notes])
+    assert contents(tmp_path) == [notes]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_folder_whose_content_was_being_moved_is_completed(tmp_path):
+    (tmp_path / "b").write_text("old")
+    killed(
+        "leftovers.move_up = lambda stage: ((stage / 'a').replace(folder / 'a'), die())\n"
+        "with files.fill_folder(folder) as stage:\n for name in 'abc': (stage / name).write_text('new')",
+        tmp_path,
+    )
+    assert [path.name for path in contents(tmp_path)] == ["a", "b", "c"]
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"new"}
+
+
+def test_whoever_has_a_folder_to_himself_sweeps_it_all(tmp_path):
     leftover, other = tmp_path / ".fer-edge-x1.part", tmp_path / ".fer-edge-notes"
     for path in (leftover, other):
         path.write_text("")
-    assert sweep_temporary_files(tmp_path) == [leftover]
+    assert sweep(tmp_path) == []
+    assert sweep(tmp_path, is_ours=True) == [leftover, other][:1]
     assert other.exists()
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_folder_for_temporary_files_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with (
+        pytest.raises(StorageError, match=r"cannot be written: the disk is full; free some space$"),
+        temporary_folder(),
+    ):
+        full()
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with (
+        pytest.raises(StorageError, match=r"cannot be written: the disk is full; free some space$"),
+        temporary_folder(),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_library_that_hides_the_full_disk_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=0))
+    with pytest.raises(StorageError, match="the disk is full"), temporary_folder():
+        raise ValueError("Expecting value: line 1 column 1")  # as of a profile cut short
+
+
+def test_other_errors_inside_a_temporary_folder_pass_unchanged(tmp_path):
+    with pytest.raises(ValueError, match="mine"), temporary_folder():
+        raise ValueError("mine")
+
+
+def test_no_folder_for_temporary_files_at_all_is_said(monkeypatch):
+    monkeypatch.setattr("tempfile.gettempdir", lambda: (_ for _ in ()).throw(FileNotFoundError("none")))
+    with pytest.raises(StorageError, match="expected a folder for temporary files"), temporary_folder():
+        pass
 
 
 def test_a_filled_folder_replaces_what_has_the_same_names_and_keeps_the_rest(tmp_path):

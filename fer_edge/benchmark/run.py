@@ -47,7 +47,7 @@ def run_benchmark(
     runtimes = _installed(request, note)
     if max(request.threads) > available_cores():
         note(f"{max(request.threads)} threads were asked for, {available_cores()} cores are available")
-    with temporary_folder("fer-edge-benchmark-") as temporary:
+    with temporary_folder("benchmark-") as temporary:
         folder = Path(temporary)
         subjects = _subjects(request, runtimes, folder, progress.note, note)
         wanted = Wanted(runtimes, request.provider, request.batch_sizes, request.threads, cpu_flags())

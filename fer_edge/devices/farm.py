@@ -73,7 +73,7 @@ def run_devices(
     """
     checked = read_model(model)
     make_folder(results)
-    with temporary_folder("fer-edge-devices-") as scratch:
+    with temporary_folder("devices-") as scratch:
         kit = write_kit(model, Path(scratch) / "kit", inputs=_inputs(faces), full_precision=True)
         minimum = checked.metadata.minimum_onnxruntime
         runs_now = _Processes()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from fer_edge.export.formats.registry import ModelFormat
 from fer_edge.export.parity.comparison import Parity
 from fer_edge.export.quantization.report import QuantisationReport
 from fer_edge.files import (
-    TEMPORARY_PREFIX,
     is_reserved_name,
     make_folder,
+    staging_folder,
     storage_errors,
     sync_folder,
     write_bytes,
@@ -115,8 +114,7 @@ def publish(
     others = [path.with_name(f"{path.stem}{suffix}") for suffix in list(files)[1:]]
     data = dict(zip((path, *others), files.values(), strict=True))
     text = model_card_markdown(metadata, path.name, sum(map(len, files.values())), sha256, parity, quantisation)
-    with storage_errors(path), tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path.parent) as name:
-        stage = Path(name)
+    with storage_errors(path), staging_folder(path.parent) as stage:
         write_text(stage / for_people.name, text)
         write_text(stage / beside.name, sidecar(metadata, sha256, files))
         for file, content in data.items():

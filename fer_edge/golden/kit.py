@@ -19,7 +19,7 @@ from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.onnxruntime import OnnxRuntime, graph_session
 from fer_edge.backends.registry import open_model
 from fer_edge.errors import ModelError, StorageError
-from fer_edge.files import fill_folder, storage_errors
+from fer_edge.files import contents, fill_folder, storage_errors
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
 from fer_edge.metadata import PIXELS, ModelMetadata
@@ -134,7 +134,7 @@ def _json_text(manifest: dict[str, Any]) -> str:
 
 def _refuse_other_content(folder: Path) -> None:
     with storage_errors(folder):
-        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        if not folder.exists() or (folder.is_dir() and not contents(folder)):
             return
         try:
             is_kit = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kit"] == KIT_FORMAT

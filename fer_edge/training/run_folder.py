@@ -11,7 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from fer_edge.errors import CheckpointError
-from fer_edge.files import make_folder, storage_errors, sweep_temporary_files, write_text
+from fer_edge.files import make_folder, storage_errors, write_text
+from fer_edge.leftovers import sweep
 from fer_edge.training.checkpoint import BEST, LAST
 from fer_edge.training.history import Row
 
@@ -48,7 +49,7 @@ class RunFolder:
                     "wait for it, stop it, or choose another --name"
                 ) from None
         for folder in (self.path, self.checkpoints):
-            sweep_temporary_files(folder)
+            sweep(folder, is_ours=True)
         return self
 
     def __exit__(

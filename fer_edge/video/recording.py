@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.errors import UsageError, VideoError
-from fer_edge.files import TEMPORARY_PREFIX, make_folder, storage_error, storage_errors
+from fer_edge.files import make_folder, storage_error, storage_errors, sweep_once
+from fer_edge.leftovers import owned
 from fer_edge.runtime.prediction import probability_columns
 from fer_edge.video.source import Frame, load_opencv
 from fer_edge.video.tracks import Track
@@ -34,9 +34,9 @@ class _Staged:
     """A file that is written under another name beside its place, and takes its place when it is finished."""
 
     def __init__(self, path: Path) -> None:
-        make_folder(path.parent)
+        sweep_once(make_folder(path.parent))
         self.path = path
-        self.temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
+        self.temporary = path.with_name(f"{owned()}{path.name}")
         with storage_errors(path):  # now, rather than after a long video
             self.temporary.touch()
 

@@ -9,14 +9,13 @@ import os
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
 from fer_edge.errors import WebError
-from fer_edge.files import make_folder, write_bytes
+from fer_edge.files import make_folder, temporary_folder, write_bytes
 from fer_edge.runtime.checksum import file_sha256
 
 VERSION = "1.30.0"
@@ -103,7 +102,7 @@ def _fetch_into(folder: Path, pinned: Mapping[str, str]) -> None:
             f"onnxruntime-web {VERSION}: expected npm, which fetches it once, found none; install Node.js from "
             f"https://nodejs.org, or unpack {_TARBALL} and name its folder by --onnxruntime-web"
         )
-    with tempfile.TemporaryDirectory() as temporary:
+    with temporary_folder() as temporary:
         package = f"onnxruntime-web@{VERSION}"
         command = [npm, "pack", package, "--pack-destination", temporary, "--ignore-scripts", "--silent"]
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.errors import StorageError, WebError
-from fer_edge.files import make_folder, storage_errors, write_bytes
+from fer_edge.files import contents, fill_folder, make_folder, storage_errors
 from fer_edge.metadata import PIXELS, sidecar_json
 from fer_edge.runtime import crops, detector, photos
 from fer_edge.runtime.checksum import file_sha256
@@ -81,16 +81,16 @@ def write_site(
         _refuse_other_labels(models[WASM], models[WEBGPU])
     files = _page_files() + _model_files(models.values()) + _runtime_files(list(models), onnxruntime_web)
     files.append(_manifest(models, files))
-    for folder in (_MODELS, _RUNTIME):
-        _remove_others(make_folder(out / folder), {file.path for file in files}, out)
-    for file in files:
-        write_bytes(out / file.path, file.data)
+    with fill_folder(out) as stage:  # which replaces the folders: another model would be uploaded with the new one
+        for file in files:
+            make_folder((stage / file.path).parent)
+            (stage / file.path).write_bytes(file.data)
     return files
 
 
 def _refuse_foreign(out: Path) -> None:
     with storage_errors(out):
-        is_foreign = out.exists() and (not out.is_dir() or any(out.iterdir())) and not (out / MANIFEST).is_file()
+        is_foreign = out.exists() and (not out.is_dir() or contents(out)) and not (out / MANIFEST).is_file()
     if is_foreign:
         raise StorageError(
             f"{out}: expected no folder, an empty one or an earlier page ({MANIFEST}), found something else; "
@@ -198,11 +198,3 @@ def _manifest(models: Mapping[str, ModelFile], files: list[SiteFile]) -> SiteFil
         },
     }
     return SiteFile(MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
-
-
-def _remove_others(folder: Path, kept: set[str], out: Path) -> None:
-    """What an earlier page had in a folder of its own: another model, which would be uploaded with the new one."""
-    with storage_errors(folder):
-        for path in folder.iterdir():
-            if path.is_file() and path.relative_to(out).as_posix() not in kept:
-                path.unlink()

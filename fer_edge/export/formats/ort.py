@@ -15,19 +15,19 @@ def ort_bytes(graph: "onnx.ModelProto", metadata: "ModelMetadata") -> bytes:
 
     Optimised to the extended level only: the level above fixes memory layouts that suit this machine's CPU alone.
     """
-    import tempfile
     from pathlib import Path
 
     import onnxruntime
 
     from fer_edge.export.formats.onnx import with_metadata
+    from fer_edge.files import temporary_folder
     from fer_edge.runtime.checksum import add_checksum
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.add_session_config_entry("session.save_model_format", "ORT")
     options.log_severity_level = 3  # it warns that optimised files suit similar machines; the level sees to that
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / "model.ort"
         options.optimized_model_filepath = str(path)
         content = with_metadata(graph, metadata).SerializeToString()

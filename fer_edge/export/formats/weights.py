@@ -5,7 +5,6 @@ was made from as every model is: both are answered by a backend, here PyTorch's.
 """
 
 import math
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +74,7 @@ def export_half_weights(request: "ExportRequest", note: Callable[[str], None] = 
     from fer_edge.export.parity.comparison import answers
     from fer_edge.export.parity.tolerance import TOLERANCES
     from fer_edge.export.publish import check_name, default_name
-    from fer_edge.files import make_folder, write_bytes
+    from fer_edge.files import make_folder, temporary_folder, write_bytes
     from fer_edge.training.checkpoint import checkpoint_path, load_classifier, read_checkpoint, save_checkpoint
 
     classifier, info = load_classifier(request.checkpoint)
@@ -85,7 +84,7 @@ def export_half_weights(request: "ExportRequest", note: Callable[[str], None] = 
     _refuse_other_file(request.folder / f"{name}{SUFFIX}", checkpoint_path(request.checkpoint))
     weights = {name: _halved(name, value) for name, value in classifier.state_dict().items()}
     faces = judging_faces(info.image_size, given_faces(info, request.data, request.skip_bad))
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         file = Path(folder) / f"weights{SUFFIX}"
         save_checkpoint(file, {"record": _travelling(record), "model": weights})
         content = file.read_bytes()

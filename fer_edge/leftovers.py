@@ -1,0 +1,98 @@
+"""Temporary files and folders carry their process's number, so that what a killed one left is known and removed.
+
+SIGKILL and a power cut run no ``finally``. The next process of this package that uses the same folder sweeps it: what a
+process that still runs has there, on this host or on another that shares the folder, stays.
+"""
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PREFIX = ".fer-edge-"
+PART = ".part"
+"""End of the name of what is being written."""
+WHOLE = ".whole"
+"""End of the name of a folder that is written, and whose content is being moved to its place."""
+
+_HOST = hashlib.sha256(platform.node().encode("utf-8", "replace")).hexdigest()[:6]
+_OWNED = re.compile(r"\.?fer-edge-([0-9a-f]{6})-([0-9]{1,10})-")
+_STILL_ACTIVE, _QUERY = 259, 0x1000  # of Windows' GetExitCodeProcess and OpenProcess
+
+
+def owned(prefix: str = PREFIX) -> str:
+    """``prefix``, followed by what names this process."""
+    return f"{prefix}{_HOST}-{os.getpid()}-"
+
+
+def sweep(folder: Path, *, is_ours: bool = False) -> list[Path]:
+    """Remove what killed processes left in ``folder``; gives the paths, sorted.
+
+    A folder whose content was being moved to its place is moved whole. ``is_ours``: nobody else works in ``folder``, so
+    all that bears our names is left from before.
+    """
+    swept = []
+    for path in _temporaries(folder):
+        if (is_ours and path.name.startswith(PREFIX)) or _is_left(path.name):
+            if path.name.endswith(WHOLE):
+                move_up(path)
+            _remove(path)
+            swept.append(path)
+    return sorted(swept)
+
+
+def move_up(stage: Path) -> None:
+    """Move what is in the folder ``stage`` into the folder that it is in, in place of what has the same names."""
+    for made in sorted(stage.iterdir()):
+        place = stage.parent / made.name
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        made.replace(place)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name is one of this package's temporaries, whoever's it is."""
+    return name.startswith(PREFIX) and (name.endswith((PART, WHOLE)) or _OWNED.match(name) is not None)
+
+
+def _temporaries(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries]
+    for name in names:
+        if is_temporary(name) or _OWNED.match(name):
+            yield folder / name
+
+
+def _is_left(name: str) -> bool:
+    """Whether the process that a name names ran on this host and runs no more."""
+    named = _OWNED.match(name)
+    return named is not None and named[1] == _HOST and not _runs(int(named[2]))
+
+
+def _runs(process: int) -> bool:
+    if sys.platform == "win32":  # where os.kill(process, 0) would end the process
+        import ctypes
+
+        handle = ctypes.windll.kernel32.OpenProcess(_QUERY, False, process)
+        code = ctypes.c_ulong()
+        known = bool(handle) and ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
+        ctypes.windll.kernel32.CloseHandle(handle)
+        return bool(known) and code.value == _STILL_ACTIVE
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
