@@ -28,6 +28,8 @@ _ADDED_LATER = ("devices",)
 """Fields that files of earlier versions lack."""
 SEVEN_BIT_WEIGHTS = "int8 (7 bits)"
 """What ``quantisation`` states as "weights" of a model that cannot saturate on any processor."""
+LAYER_NOISE = "layer_sqnr_db"
+"""Key of ``quantisation``: each layer's signal over the noise that quantisation added, in decibels, at the export."""
 FORMAT_VERSION = 1
 """Raised when a field changes its meaning; metadata of another version is refused rather than half understood."""
 

@@ -1,7 +1,7 @@
 """``info``: what a model says about itself, and what its file holds."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,8 @@ from fer_edge.cli import output
 from fer_edge.cli.typed import Trust
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fer_edge.runtime.description import ModelDescription
 
 
@@ -46,7 +48,7 @@ def _lines(description: "ModelDescription") -> list[str]:
         ("face", f"{metadata.image_size}x{metadata.image_size}, (pixel/255 - {metadata.mean:g}) / {metadata.std:g}"),
         ("trained on", f"{metadata.training_data.source} (fingerprint {metadata.training_data.fingerprint[:16]})"),
         *(("metrics", f"{split}: {_pairs(values)}") for split, values in metadata.metrics.items()),
-        ("quantised", _pairs(metadata.quantisation or {})),
+        ("quantised", _pairs(_in_short(metadata.quantisation or {}))),
         ("operators", ", ".join(f"{name} {count}" for name, count in description.operators.items())),
         ("opset", f"{metadata.opset}, IR {metadata.ir_version}, onnxruntime {metadata.minimum_onnxruntime} or later"),
         *(("provider", f"{name}: {state}") for name, state in description.providers.items()),
@@ -61,6 +63,17 @@ def _lines(description: "ModelDescription") -> list[str]:
     if metadata.opset is None:
         rows = [row for row in rows if row[0] != "opset"]
     return [f"{title:<13}{printable(str(value))}" for title, value in rows if value]
+
+
+def _in_short(quantisation: "Mapping[str, Any]") -> dict[str, Any]:
+    """What a model says of its quantisation, of its layers' noise the range alone."""
+    from fer_edge.metadata import LAYER_NOISE
+
+    layers = quantisation.get(LAYER_NOISE)
+    if not isinstance(layers, dict) or not layers:
+        return dict(quantisation)
+    noise = [float(value) for value in layers.values() if isinstance(value, int | float)]
+    return {**quantisation, LAYER_NOISE: f"{min(noise, default=0):g} to {max(noise, default=0):g}"}
 
 
 def _pairs(values: object) -> str:

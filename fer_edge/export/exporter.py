@@ -26,6 +26,7 @@ from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.graph.versions import OPSET, read_versions
 from fer_edge.export.parity.comparison import AccuracyPair, Parity, answers, measure_accuracy, measure_parity
+from fer_edge.export.parity.divergence import compare_layers, layer_images, layer_noise
 from fer_edge.export.parity.report import parity_summary
 from fer_edge.export.parity.structure import structure_failures
 from fer_edge.export.parity.tolerance import check_max_drop
@@ -34,7 +35,7 @@ from fer_edge.export.quantization.report import QuantisationReport, report_int8,
 from fer_edge.export.quantization.search import Quantised
 from fer_edge.export.quantization.targets import PORTABLE, target_named
 from fer_edge.files import temporary_folder, write_bytes, write_text
-from fer_edge.metadata import NORMALISED, PIXELS, ModelMetadata
+from fer_edge.metadata import LAYER_NOISE, NORMALISED, PIXELS, ModelMetadata
 from fer_edge.runtime.checksum import file_sha256
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
 from fer_edge.training.evaluate import faces_of
@@ -210,7 +211,7 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
         precision=request.precision,
         raw=request.raw,
         versions=read_versions(source.graph) if model_format.from_graph else None,
-        quantisation=graphs.quantised.to_dict() if graphs.quantised is not None else None,
+        quantisation=graphs.quantisation(faces.probes),
     )
     with temporary_folder() as temporary:
         stage = Path(temporary)
@@ -332,6 +333,16 @@ class _Graphs:
         """The model in float: what a published graph must compute, but for its rounding to 8 bits."""
         request = self._request
         return assembled(self._network, self._reference, precision=request.precision, raw=request.raw)
+
+    def quantisation(self, faces: NDArray[np.uint8]) -> dict[str, Any] | None:
+        """What the metadata state of it: how it was made, and how far each layer is from the float network's."""
+        if self.quantised is None:
+            return None
+        channels = (1,) if self._request.raw else format_named(self._request.file_format).channels
+        layers = compare_layers(
+            self._reference, self._network, self.model, self._request.precision, *layer_images(faces, channels)
+        )
+        return {**self.quantised.to_dict(), LAYER_NOISE: layer_noise(layers)}
 
     def report(self, accuracy: AccuracyPair, given: FaceData) -> QuantisationReport:
         """What quantisation cost and brought, with the accuracy of the file."""

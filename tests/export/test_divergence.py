@@ -6,7 +6,7 @@ from fer_edge.errors import ModelError
 from fer_edge.export.graph.float16 import halve
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.preprocessing import with_preprocessing
-from fer_edge.export.parity.divergence import compare_layers, first_divergence
+from fer_edge.export.parity.divergence import compare_layers, first_divergence, layer_images, layer_noise
 from fer_edge.export.quantization.calibration import calibrate, network_input
 from fer_edge.export.quantization.search import Recipe, quantise
 from fer_edge.export.quantization.targets import UINT8
@@ -90,6 +90,25 @@ def test_a_damaged_int8_weight_is_located(tiny_run, network, int8_network, image
     assert parting is not None
     assert parting.name == layer.output[0]
     assert parting.weight_error > 1
+
+
+def test_coarser_steps_than_at_the_export_show_in_the_noise_that_was_measured_then(
+    tiny_run, network, int8_network, image
+):
+    images = layer_images(image[..., 0], (1, 3, 4))
+    measured = layer_noise(compare_layers(tiny_run.reference, network, pixels(tiny_run, int8_network), "int8", *images))
+    sound = compare_layers(
+        tiny_run.reference, network, pixels(tiny_run, int8_network), "int8", image, measured_db=measured
+    )
+    assert first_divergence(sound) is None
+    coarse = copy_of(int8_network)
+    quantise = [node for node in coarse.graph.node if node.op_type == "QuantizeLinear"][2]
+    scale = next(tensor for tensor in coarse.graph.initializer if tensor.name == quantise.input[1])
+    scale.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(scale) * np.float32(6), scale.name))
+    model = pixels(tiny_run, coarse)
+    by_measure = compare_layers(tiny_run.reference, network, model, "int8", *images, measured_db=measured)
+    assert first_divergence(by_measure) is not None
+    assert first_divergence(by_measure).weight_error <= 1
 
 
 def test_wrong_preprocessing_is_located_before_any_layer(tiny_run, network, image):

@@ -17,7 +17,7 @@ BATCHES = (1, 5, BATCH)
 MANY_BATCHES = (1, 2, 3, 4, 5, 6, 7, 8, 15, 16, 31, 32, 33, 63, 64, 65, 128)
 """Those of one probe, whose images are small: what the commands here use, and their neighbours."""
 FEW = 5
-_TINT = (1.0, 0.86, 0.74)
+TINT = (1.0, 0.86, 0.74)
 """Warm light on a face, so that the three channels differ as they do in photos."""
 _STRONG_COLOURS = ((37, -7, -61), (-37, 7, 61), (-45, 27, -21), (45, -27, 21))
 """Added to grey, they change the colour and leave the luma as it was, exactly: 299 R + 587 G + 114 B = 0."""
@@ -126,7 +126,7 @@ def _resized(face: NDArray[np.uint8], width: int, height: int) -> Image.Image:
 
 def _photo(face: NDArray[np.uint8], width: int, height: int) -> Image.Image:
     grey = np.asarray(_resized(face, width, height), np.float32)
-    return Image.fromarray((grey[:, :, np.newaxis] * np.array(_TINT, np.float32)).astype(np.uint8))
+    return Image.fromarray((grey[:, :, np.newaxis] * np.array(TINT, np.float32)).astype(np.uint8))
 
 
 def _coloured(face: NDArray[np.uint8], rng: np.random.Generator) -> Image.Image:

@@ -1,6 +1,6 @@
 """Verify a model file against its checkpoint: parity, and on request layer by layer and for preprocessing mistakes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,16 @@ from fer_edge.export.graph.preprocessing import is_raw
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.graph.versions import read_versions
 from fer_edge.export.parity.comparison import Parity, measure_parity
-from fer_edge.export.parity.divergence import LayerDifference, compare_layers, first_divergence
+from fer_edge.export.parity.divergence import LayerDifference, compare_layers, first_divergence, layer_images
 from fer_edge.export.parity.report import parity_markdown, parity_summary, plot_parity
 from fer_edge.export.parity.skew import Skew, measure_skew
 from fer_edge.export.parity.structure import structure_failures
 from fer_edge.export.parity.tolerance import check_max_drop
-from fer_edge.metadata import NORMALISED, ModelMetadata
+from fer_edge.metadata import LAYER_NOISE, NORMALISED, ModelMetadata
 from fer_edge.training.checkpoint import CheckpointInfo
 
 SAME_GRAPH = "the checkpoint's, operator by operator and weight by weight"
 """What ``Verification.graph`` says of one that was proved."""
-_LAYER_FACES = 16
-"""Faces that layers are compared on: every value between layers is held in memory, on both sides."""
 
 
 @dataclass(frozen=True)
@@ -227,8 +225,18 @@ def _compare_layers(
     network: onnx.ModelProto,
     faces: JudgingFaces,
 ) -> tuple[LayerDifference, ...]:
-    image = faces.probes[:_LAYER_FACES, :, :, None]
-    return tuple(compare_layers(reference, network, model, backend.metadata.precision, image))
+    metadata = backend.metadata
+    images = layer_images(faces.probes, metadata.input.channels)
+    measured = (metadata.quantisation or {}).get(LAYER_NOISE)
+    return tuple(
+        compare_layers(reference, network, model, metadata.precision, *images, measured_db=_as_noise(measured))
+    )
+
+
+def _as_noise(stated: Any) -> dict[str, float]:
+    """What the metadata of an 8-bit model say of its layers; nothing of files from before it was measured."""
+    layers = stated.items() if isinstance(stated, Mapping) else ()
+    return {name: float(noise) for name, noise in layers if isinstance(noise, int | float)}
 
 
 def _layer_result(layers: tuple[LayerDifference, ...]) -> str:
