@@ -20,8 +20,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-sys.path.insert(0, str(REPOSITORY / "tools"))
-import photos  # noqa: E402  # a script of this repository, found through the line above
+sys.path[:0] = [str(REPOSITORY / "tools"), str(REPOSITORY / "benchmarks" / "attacks")]
+import photos  # noqa: E402  # a script of this repository, found through the lines above
 
 ASTRONAUT_SHA256 = "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"
 

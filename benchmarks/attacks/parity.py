@@ -1,0 +1,129 @@
+"""Plant faults in exported models one at a time, with a right checksum each, and ask ``verify`` about every one.
+
+    python benchmarks/attacks/parity.py --output benchmarks/results/attacks/parity.json
+
+Writes a Markdown table beside the JSON. Exits with 3 where a sound model was refused. A fault that is missed does not:
+docs/verification.md says which those are and why.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import onnx
+import onnxruntime
+from faults import ANYWHERE, IN_8_BITS, LIES, changed, coarse_activations
+
+from fer_edge.errors import FerEdgeError
+from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.parity.verification import VerifyRequest, verify_model
+from fer_edge.metadata import METADATA_KEY
+from fer_edge.runtime.checksum import add_checksum
+from fer_edge.training.hardware import describe_machine
+
+Attack = tuple[str, str, str, bytes]
+"""What is attacked, the fault's name, the file's suffix, and the file."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, default=Path("exported/fer-tiny.pt"))
+    parser.add_argument("--int8", type=Path, default=Path("exported/fer-tiny-int8.onnx"))
+    parser.add_argument("--data", help="faces for verify; without, it takes synthetic ones")
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+    began = time.monotonic()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        done = export_checkpoint(ExportRequest(options.checkpoint, name="sound", folder=folder))
+        models = {"fp32": onnx.load(done.paths[0]), "int8": onnx.load(options.int8)}
+        for of, fault, suffix, data in attacks(models):
+            path = folder / f"attacked{suffix}"
+            path.write_bytes(data)
+            found = answer(VerifyRequest(path, options.checkpoint, data=options.data))
+            rows.append({"of": of, "fault": fault, "found": found})
+            print(f"{of}: {fault}: {found or ('passed' if fault == SOUND else 'MISSED')}", flush=True)
+    report = {
+        "machine": describe_machine(),
+        "checkpoint": options.checkpoint.name,
+        "data": options.data is not None,
+        "seconds": round(time.monotonic() - began),
+        "runs": rows,
+    }
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(report, indent=1) + "\n")
+    options.output.with_suffix(".md").write_text(to_markdown(report))
+    if any(row["found"] for row in rows if row["fault"] == SOUND):
+        raise SystemExit(3)
+
+
+SOUND = "none"
+
+
+def attacks(models: dict[str, onnx.ModelProto]) -> Iterator[Attack]:
+    """Every file, the sound ones first: they must pass."""
+    of_precision = {"fp32": ANYWHERE, "int8": ANYWHERE | IN_8_BITS | {"coarse activations": coarse_activations}}
+    for precision, faults in of_precision.items():
+        for suffix, write in ((".onnx", bytes), (".ort", as_ort)):
+            of = f"graph, {precision} {suffix}"
+            yield of, SOUND, suffix, write(changed(models[precision]))
+            for name, fault in faults.items():
+                yield of, name, suffix, write(changed(models[precision], fault))
+    for precision, model in models.items():
+        for name, lie in LIES.items():
+            yield f"metadata, {precision} .onnx", name, ".onnx", changed(model, lie=lie)
+
+
+def as_ort(data: bytes) -> bytes:
+    """The same model in onnxruntime's own format."""
+    model = onnx.load_from_string(data)
+    (entry,) = (one for one in model.metadata_props if one.key == METADATA_KEY)
+    stated = json.loads(entry.value)
+    here = ".".join(onnxruntime.__version__.split(".")[:2])
+    entry.value = json.dumps({**stated, "format": "ort", "content_sha256": "0" * 64, "minimum_onnxruntime": here})
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.ort"
+        options.optimized_model_filepath = str(path)
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return add_checksum(path.read_bytes())
+
+
+def answer(request: VerifyRequest, verify: Callable[..., object] = verify_model) -> str:
+    """The first thing that ``verify`` found wrong, in short, or nothing."""
+    try:
+        failures = verify(request).parity.failures
+    except FerEdgeError as error:
+        return f"refused: {str(error).partition(': ')[2]}"
+    return failures[0] if failures else ""
+
+
+def to_markdown(report: dict) -> str:
+    """How many faults of each kind were found, and those that were not."""
+    lines = [
+        "# Faults planted in exported models, and what `verify` said",
+        "",
+        f"`benchmarks/attacks/parity.py` on {report['machine']}: {report['checkpoint']}, "
+        f"{'given' if report['data'] else 'synthetic'} faces, {report['seconds']} s.",
+        "",
+        "| planted in | faults | found | missed |",
+        "| --- | ---: | ---: | --- |",
+    ]
+    for of in dict.fromkeys(row["of"] for row in report["runs"]):
+        planted = [row for row in report["runs"] if row["of"] == of and row["fault"] != SOUND]
+        missed = [row["fault"] for row in planted if not row["found"]]
+        lines.append(f"| {of} | {len(planted)} | {len(planted) - len(missed)} | {', '.join(missed) or 'none'} |")
+    sound = [row for row in report["runs"] if row["fault"] == SOUND]
+    lines += ["", f"Sound models that passed: {sum(not row['found'] for row in sound)} of {len(sound)}."]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
