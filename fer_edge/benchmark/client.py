@@ -71,7 +71,7 @@ class WorkerClient:
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
         spawned_at = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fer_edge.benchmark.worker"],
+            [sys.executable, "-m", "fer_edge.benchmark.worker", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

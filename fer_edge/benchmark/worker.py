@@ -1,9 +1,9 @@
 """The process of one row: reads commands as JSON lines from standard input, answers each with one on standard output.
 
-    python -m fer_edge.benchmark.worker
+    python -m fer_edge.benchmark.worker PID
 
 Stdlib only up to the command "open", which says how long importing, loading and the first answer took. It ends with
-its input, so it never outlives the benchmark.
+its input, and with the process PID, the benchmark, whatever it is doing then.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from fer_edge.benchmark.timed_run import RunLength, WorkerSpec, run_once, timed_run
 from fer_edge.errors import FerEdgeError
+from fer_edge.processes import end_with
 
 if TYPE_CHECKING:
     import numpy as np
@@ -215,6 +216,7 @@ def _jpeg_bytes(faces: "NDArray[np.uint8]") -> list[bytes]:
 
 def main() -> None:
     """Obey until the input ends."""
+    end_with(int(sys.argv[1]))
     worker = Worker(time.monotonic())
     answers = _private_stdout()
     for line in sys.stdin:
