@@ -17,6 +17,7 @@ from typing import IO, Any
 import fer_edge
 from fer_edge.benchmark.timed_run import WorkerSpec
 from fer_edge.errors import FerEdgeError, ProviderError
+from fer_edge.files import storage_errors
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -34,6 +35,14 @@ _POLL_S = 0.1
 
 Stop = Callable[[], bool]
 """Whether somebody asked to stop."""
+
+
+def temporary_place() -> Path:
+    """Where temporary files go, for an error that says that they cannot."""
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:  # nowhere; the error that follows says where it was tried
+        return Path(os.environ.get("TMPDIR") or "the folder for temporary files")
 
 
 class WorkerError(FerEdgeError):
@@ -66,9 +75,13 @@ class WorkerClient:
     """A worker process that has loaded its model. Use it in a ``with`` block, or ``close`` it."""
 
     def __init__(self, spec: WorkerSpec, faces: Path, cache: Path, stop: Stop = lambda: False) -> None:
-        """Start the process and let it load. Raises ProviderError and WorkerError, and Stopped when asked to stop."""
+        """Start the process and let it load.
+
+        Raises ProviderError, WorkerError, StorageError where no temporary file can be made, Stopped when asked to stop.
+        """
         self._stop = stop
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
+        with storage_errors(temporary_place()):
+            self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
         spawned_at = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "fer_edge.benchmark.worker", str(os.getpid())],
