@@ -17,6 +17,7 @@ from typing import IO, Any
 import fer_edge
 from fer_edge.benchmark.timed_run import WorkerSpec
 from fer_edge.errors import FerEdgeError, ProviderError
+from fer_edge.files import storage_errors, temporary_place
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -66,12 +67,16 @@ class WorkerClient:
     """A worker process that has loaded its model. Use it in a ``with`` block, or ``close`` it."""
 
     def __init__(self, spec: WorkerSpec, faces: Path, cache: Path, stop: Stop = lambda: False) -> None:
-        """Start the process and let it load. Raises ProviderError and WorkerError, and Stopped when asked to stop."""
+        """Start the process and let it load.
+
+        Raises ProviderError, WorkerError, StorageError where no temporary file can be made, Stopped when asked to stop.
+        """
         self._stop = stop
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
+        with storage_errors(temporary_place()):
+            self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
         spawned_at = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fer_edge.benchmark.worker"],
+            [sys.executable, "-m", "fer_edge.benchmark.worker", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

@@ -98,11 +98,12 @@ PHOTO_PARTS = tuple(
     Column(f"from_jpeg_{part}_ms", f"{part} ms", _from(part, RowResult.photo_ms), digits)
     for part in ("decode", "preprocess", "run", "total")
 )
+FILE_NAME = Column("file", "file", lambda one: one.file or None, is_text=True)
 SHA256 = Column("sha256", "SHA-256", lambda one: one.sha256, is_text=True)
 
 ALL = (
     *(MODEL, NETWORK, RUNTIME, PRECISION, PROVIDER, BATCH, THREADS, P50, LOW, HIGH, P90, P95, P99, RATE, RUNS),
     *(ACCURACY, MACRO_F1, AGREEMENT, COLD, *COLD_PARTS, MEMORY, FILE, COPIES, CUDA_SHARE, PREPROCESSING),
-    *(*PHOTO_PARTS, SHA256),
+    *(*PHOTO_PARTS, FILE_NAME, SHA256),
 )
 """For CSV."""

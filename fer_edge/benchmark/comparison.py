@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from fer_edge.benchmark.request import check_number
 from fer_edge.benchmark.results import Benchmark, RowResult
 from fer_edge.benchmark.rows import Row
 from fer_edge.benchmark.statistics import Interval, ratio_interval
@@ -74,12 +75,16 @@ class Comparison:
 
 
 def compare_benchmarks(new: Benchmark, old: Benchmark, max_regression_percent: float) -> Comparison:
-    """Match rows by model, runtime, precision, provider, batch and threads. Raises ModelError where none match."""
+    """Match rows by model, runtime, precision, provider, batch and threads.
+
+    Raises ModelError where none match, and UsageError for a bound that is no number.
+    """
+    check_number("--max-regression", 0.0, max_regression_percent)
     before = {one.row: one for one in old.timed}
     common = [one for one in new.timed if one.row in before]
     if not common:
         raise ModelError(
-            "--compare: expected rows that both benchmarks have (the same models, runtimes, batch sizes and threads), "
+            "--compare: expected rows that both benchmarks have (the same names, runtimes, batch sizes, threads), "
             "found none; run it with the settings of the other"
         )
     changes = tuple(_change(one, before[one.row], max_regression_percent) for one in common)

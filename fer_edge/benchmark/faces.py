@@ -11,6 +11,7 @@ from fer_edge.data.faces import NO_LABEL
 from fer_edge.data.load import DEFAULT_SOURCES, load_faces_for
 from fer_edge.data.relabel import relabelled
 from fer_edge.data.sample import synthetic_faces
+from fer_edge.errors import DataError
 from fer_edge.labels import FER2013, LabelSet
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class JudgingFaces:
     """int64 (N,); None for synthetic faces, on which only agreement is measured."""
     source: str
     """What they are, in words."""
+    other_classes: str = ""
+    """Why there are faces and no labels: the data set has not all of the model's classes."""
 
 
 def timing_faces(count: int, size: int) -> np.ndarray:
@@ -42,19 +45,28 @@ def timing_faces(count: int, size: int) -> np.ndarray:
 def judging_faces(request: BenchmarkRequest, size: int, seed: int, labels: LabelSet = FER2013) -> JudgingFaces:
     """The split of the data that was named or that lies in the working directory, or synthetic faces. Raises DataError.
 
-    ``seed`` is that of the training run, which chose the validation faces where the data set has none.
+    Without labels where the data set lacks classes among ``labels``. ``seed`` is that of the training run, which chose
+    the validation faces where the data set has none.
     """
     source = request.data or next((name for name in DEFAULT_SOURCES if Path(name).exists()), None)
     if source is None:
         synthetic = synthetic_faces(range(SYNTHETIC_FOR_AGREEMENT), size=size).faces
         return JudgingFaces(synthetic, None, f"{len(synthetic)} synthetic faces")
-    data = relabelled(load_faces_for(labels, source, size=size, seed=seed), labels)
+    data = load_faces_for(labels, source, size=size, seed=seed)
+    other_classes = ""
+    try:
+        data = relabelled(data, labels)
+    except DataError as error:
+        other_classes = str(error)
     chosen = data.split(request.split)
     chosen = chosen.take(chosen.labels != NO_LABEL)
     faces = _some(chosen, request.num_faces)
     of_all = f" of {len(chosen)}" if len(faces) < len(chosen) else ""
     name = Path(data.source).name  # results travel: they tell no machine's folders
-    return JudgingFaces(faces.faces, faces.labels, f"{len(faces)}{of_all} faces, {request.split} split of {name}")
+    what = f"{len(faces)}{of_all} faces, {request.split} split of {name}"
+    if other_classes:
+        return JudgingFaces(faces.faces, None, f"{what}, without labels", other_classes)
+    return JudgingFaces(faces.faces, faces.labels, what)
 
 
 def _some(faces: "FaceSet", count: int) -> "FaceSet":

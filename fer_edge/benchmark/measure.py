@@ -1,8 +1,9 @@
-"""Runs a benchmark: timed rounds in blocks of rows, then cold starts, then accuracy. What is measured is kept."""
+"""Runs a benchmark: timed rounds in blocks of rows, their accuracy, then cold starts. What is measured is kept."""
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
@@ -11,13 +12,15 @@ import numpy as np
 from fer_edge.backends.registry import backend_named
 from fer_edge.benchmark.client import Stop, Stopped, WorkerClient, WorkerError
 from fer_edge.benchmark.faces import JudgingFaces, timing_faces
+from fer_edge.benchmark.plan import Planned, reference_of
 from fer_edge.benchmark.request import BenchmarkRequest
 from fer_edge.benchmark.results import COLD_START_PARTS, PHOTO_PARTS, RowResult
-from fer_edge.benchmark.rows import EAGER, ONNXRUNTIME, Row, Subject
+from fer_edge.benchmark.rows import Row, Subject
 from fer_edge.benchmark.statistics import interleaved_order
-from fer_edge.benchmark.timed_run import WorkerSpec
-from fer_edge.errors import ProviderError
+from fer_edge.errors import ProviderError, StorageError
 from fer_edge.evaluation.metrics import evaluate_probabilities
+from fer_edge.files import write_bytes
+from fer_edge.text import printable
 
 UNKNOWN_MEMORY_BYTES = 2400 * 2**20
 """What is taken to be free where the system does not say."""
@@ -26,8 +29,8 @@ MAX_IDLE_SHARE = 0.05
 """Fraction of the time between its timed runs that a worker may compute without being said to disturb the others."""
 
 _PHOTOS = 8
-_FACES_EXPECTED = 3589
-"""In a split of FER-2013: for the time left, before the data are read."""
+_FACES_AN_ANSWER = 512
+"""So many faces are answered at a time: a worker that is asked for all could be taken for one that hangs."""
 
 
 class Progress(Protocol):
@@ -43,27 +46,6 @@ class Progress(Protocol):
         """A step begins that is expected to take so long."""
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A row and the file that it runs."""
-
-    row: Row
-    subject: Subject
-
-    def spec(self, batch: int | None = None, threads: int | None = None) -> WorkerSpec:
-        """What a worker is to load."""
-        return WorkerSpec(
-            self.row.runtime,
-            backend_named(self.row.runtime).load.__module__,
-            self.row.precision,
-            self.row.provider,
-            batch or self.row.batch,
-            threads or self.row.threads,
-            str(self.subject.path),
-            self.subject.image_size,
-        )
-
-
 class Measurement:
     """One run over the planned rows. ``results`` and ``left_out`` grow while it goes on."""
 
@@ -75,7 +57,10 @@ class Measurement:
         progress: Progress,
         stop: Stop,
         memory_bytes: int | None,
+        judging: Callable[[Subject], JudgingFaces],
     ) -> None:
+        """``judging``: the faces that a file answers. Raises DataError where there are none of its labels, and
+        StorageError where ``folder`` has no room for what the workers read: before anything is measured."""
         self._planned = planned
         self._request = request
         self._folder = folder
@@ -86,9 +71,13 @@ class Measurement:
         self.left_out: dict[Row, str] = {}
         self.failures: list[str] = []
         self.notes: list[str] = []
+        self._judging = {one.subject: judging(one.subject) for one in planned}
+        self._named: dict[tuple[tuple[str, ...], int], np.ndarray] = {}
+        """Which class each engine at each batch size names, int (N,)."""
+        self._write_faces()
 
-    def run(self, judging: Callable[[Subject], JudgingFaces]) -> bool:
-        """Measure everything. False when it was stopped on the way. ``judging``: the faces that a file answers."""
+    def run(self) -> bool:
+        """Measure everything. False when it was stopped on the way."""
         self._progress.begin(self._expected_s())
         try:
             blocks = self._blocks()
@@ -100,9 +89,10 @@ class Measurement:
             for block in blocks:
                 self._time(block)
             self._start_cold()
-            self._judge(judging)
         except Stopped:
             return False
+        finally:
+            self._compare()
         return True
 
     # Timed rounds
@@ -128,7 +118,7 @@ class Measurement:
             clients: list[tuple[Planned, WorkerClient]] = []
             for one in block:
                 self._progress.step(f"loading {one.row.title}", _open_s(one.row))
-                client = self._open(one, one.spec())
+                client = self._open(one)
                 if client is not None:
                     clients.append((one, stack.enter_context(client)))
             for number, order in enumerate(interleaved_order(len(clients), self._request.rounds), start=1):
@@ -137,6 +127,11 @@ class Measurement:
                     self._progress.step(what, self._timed_run_s(one.row))
                     if one.row not in self.left_out:
                         self._time_row(one, client)
+            for one, client in clients:
+                if one.row not in self.left_out and one.row.threads == max(self._request.threads):
+                    self._judge(one, client)
+                    if one.row.batch == 1:
+                        self._profile(one, client)
 
     def _time_row(self, one: Planned, client: WorkerClient) -> None:
         result = self.results[one.row]
@@ -160,7 +155,7 @@ class Measurement:
     def _ask_photos(self, one: Planned, client: WorkerClient) -> dict[str, list[float]]:
         return client.ask(
             "photos",
-            faces=str(self._faces_file(one.subject.image_size, _PHOTOS)),
+            faces=str(self._timed_file(one.subject.image_size, _PHOTOS)),
             repeats=4,
             warm_up=1,
             budget_s=self._request.photo_budget_s,
@@ -176,69 +171,77 @@ class Measurement:
                 if backend_named(one.row.runtime).compiles_once and number:
                     continue  # only its first start is cold: the compiler keeps what it made, on disk
                 self._progress.step(f"cold start of {one.row.title}", _open_s(one.row))
-                client = self._open(one, one.spec(batch=min(self._request.batch_sizes)))
+                client = self._open(one)
                 if client is None:
                     continue
                 with client:
                     parts = {part: 1000 * client.opened[f"{part}_s"] for part in COLD_START_PARTS}
-                for result in self._results_of(one):
+                for result in self._results_of(one.row.engine):
                     result.cold_starts_ms.append({part: round(value, 3) for part, value in parts.items()})
 
     # Accuracy and agreement
 
-    def _judge(self, judging: Callable[[Subject], JudgingFaces]) -> None:
-        answers: dict[tuple[str, str, str, str], np.ndarray] = {}
-        planned = [one for one in self._one_an_engine() if one.row not in self.left_out]
-        engines = references_first(planned)
-        for one in engines:
-            faces = judging(one.subject)
-            self._progress.step(f"accuracy of {one.row.title}", self._judging_s(one.row))
-            probabilities = self._answers(one, faces)
-            if probabilities is None:
-                continue
-            answers[one.row.engine] = probabilities
-            if faces.labels is not None:
-                metrics = evaluate_probabilities(probabilities, faces.labels)
-                for result in self._results_of(one):
-                    result.accuracy, result.macro_f1 = metrics.accuracy, metrics.macro_f1
-            reference = reference_of(one, engines)
-            if reference is None or reference.row.engine not in answers:
-                continue
-            same = probabilities.argmax(axis=1) == answers[reference.row.engine].argmax(axis=1)
-            for result in self._results_of(one):
-                result.agreement = float(same.mean())
+    def _judge(self, one: Planned, client: WorkerClient) -> None:
+        """Let the worker answer the judging faces at its own batch size: a model may be wrong at one and not at others.
 
-    def _answers(self, one: Planned, faces: JudgingFaces) -> np.ndarray | None:
-        """Probabilities (N, C) of the judging faces, from a process of its own; also how its graph spends its time."""
-        threads = max(self._request.threads)
-        client = self._open(one, one.spec(batch=min(max(self._request.batch_sizes), len(faces.faces)), threads=threads))
-        if client is None:
-            return None
-        given = self._folder / f"judged-{faces.faces.shape[-1]}-{len(one.subject.labels)}.npy"
-        if not given.exists():
-            np.save(given, faces.faces)
-        out = self._folder / "answers.npy"
-        with client:
-            try:
-                client.ask("answer", faces=str(given), out=str(out))
-                share = client.ask("profile", threads=min(self._request.threads))["preprocessing_share"]
-            except WorkerError as error:
-                self.notes.append(f"{one.row.title}: accuracy could not be measured: {error}")
-                return None
-        for result in self._results_of(one):
-            result.preprocessing_share = share if result.row.batch == 1 else None
-        return np.asarray(np.load(out))
+        Rows of the engine at this batch size share the figures, whatever their number of threads.
+        """
+        faces = self._judging[one.subject]
+        self._progress.step(f"accuracy of {one.row.title}", self._judging_s(one.row))
+        try:
+            probabilities = self._answers(one, faces, client)
+        except WorkerError as error:
+            self.notes.append(f"{one.row.title}: accuracy could not be measured: {error}")
+            return
+        self._named[one.row.engine, one.row.batch] = probabilities.argmax(axis=1)
+        if faces.labels is not None:
+            metrics = evaluate_probabilities(probabilities, faces.labels)
+            for result in self._results_of(one.row.engine, one.row.batch):
+                result.accuracy, result.macro_f1 = metrics.accuracy, metrics.macro_f1
+
+    def _answers(self, one: Planned, faces: JudgingFaces, client: WorkerClient) -> np.ndarray:
+        """Probabilities (N, C) of the judging faces. Raises WorkerError and Stopped."""
+        file, batch = str(self._judged_file(one.subject)), one.row.batch
+        count = batch * -(-_FACES_AN_ANSWER // batch)  # whole batches, so that only the last one is padded
+        answers: list[list[float]] = []
+        for start in range(0, len(faces.faces), count):
+            answers += client.ask("answer", faces=file, start=start, count=count)["probabilities"]
+        return np.asarray(answers)
+
+    def _profile(self, one: Planned, client: WorkerClient) -> None:
+        """How much of its time the graph spends on preparing one face, for the rows of batch 1."""
+        try:
+            share = client.ask("profile", threads=min(self._request.threads))["preprocessing_share"]
+        except WorkerError as error:
+            self.notes.append(f"{one.row.title}: its time in preprocessing could not be measured: {error}")
+            return
+        for result in self._results_of(one.row.engine, one.row.batch):
+            result.preprocessing_share = share
+
+    def _compare(self) -> None:
+        """How often each row names a face as its reference does at the largest batch size that it answered at."""
+        engines = [one for one in self._one_an_engine() if any(engine == one.row.engine for engine, _ in self._named)]
+        for one in engines:
+            reference = reference_of(one, engines)
+            if reference is None:
+                continue
+            largest = max(batch for engine, batch in self._named if engine == reference.row.engine)
+            expected = self._named[reference.row.engine, largest]
+            for (engine, batch), found in self._named.items():
+                if engine == one.row.engine:
+                    for result in self._results_of(engine, batch):
+                        result.agreement = float((found == expected).mean())
 
     # Workers
 
-    def _open(self, one: Planned, spec: WorkerSpec) -> WorkerClient | None:
-        """A worker that has loaded ``spec``; None where it could not, and the row is left out. Raises Stopped."""
+    def _open(self, one: Planned) -> WorkerClient | None:
+        """A worker that has loaded the row; None where it could not, and the row is left out. Raises Stopped."""
         if self._stop():
             raise Stopped
-        faces = self._faces_file(one.subject.image_size, spec.batch)
+        faces = self._timed_file(one.subject.image_size, one.row.batch)
         try:
-            return WorkerClient(spec, faces, self._folder / "compiled", self._stop)
-        except (WorkerError, ProviderError) as error:
+            return WorkerClient(one.spec(), faces, self._folder / "compiled", self._stop)
+        except (WorkerError, ProviderError, StorageError) as error:
             self._leave_out(one, str(error))
             if isinstance(error, ProviderError) or not one.subject.is_baseline:
                 self.failures.append(f"{one.row.title}: {error}")
@@ -249,21 +252,35 @@ class Measurement:
         self.left_out[one.row] = reason
         self.results.pop(one.row, None)
 
-    def _faces_file(self, size: int, count: int) -> Path:
-        path = self._folder / f"timed-{size}-{count}.npy"
-        if not path.exists():
-            np.save(path, timing_faces(count, size))
-        return path
+    def _write_faces(self) -> None:
+        """Everything that workers read. Raises StorageError."""
+        judged = {self._judged_file(one): faces.faces for one, faces in self._judging.items()}
+        sizes = {(one.subject.image_size, count) for one in self._planned for count in (one.row.batch, _PHOTOS)}
+        timed = {self._timed_file(size, count): timing_faces(count, size) for size, count in sizes}
+        for path, faces in {**judged, **timed}.items():
+            array = BytesIO()
+            np.save(array, faces)  # to a full disk it would say how many bytes are missing, not why
+            write_bytes(path, array.getvalue())
+
+    def _timed_file(self, size: int, count: int) -> Path:
+        return self._folder / f"timed-{size}-{count}.npy"
+
+    def _judged_file(self, subject: Subject) -> Path:
+        """One for all who answer the same faces."""
+        distinct = list({id(faces): None for faces in self._judging.values()})
+        return self._folder / f"judged-{distinct.index(id(self._judging[subject]))}.npy"
 
     def _one_an_engine(self) -> list[Planned]:
         """The first row of each engine: the smallest batch and number of threads."""
-        first: dict[tuple[str, str, str, str], Planned] = {}
+        first: dict[tuple[str, ...], Planned] = {}
         for one in sorted(self._planned, key=lambda one: (one.row.batch, one.row.threads)):
             first.setdefault(one.row.engine, one)
         return list(first.values())
 
-    def _results_of(self, one: Planned) -> Iterable[RowResult]:
-        return [result for row, result in self.results.items() if row.engine == one.row.engine]
+    def _results_of(self, engine: tuple[str, ...], batch: int | None = None) -> Iterable[RowResult]:
+        """Of the engine, at one batch size or at all."""
+        rows = {row: result for row, result in self.results.items() if row.engine == engine}
+        return [result for row, result in rows.items() if batch in (None, row.batch)]
 
     # Expected times
 
@@ -274,8 +291,8 @@ class Measurement:
         return sum(self._timed_run_s(one.row) for one in self._planned)
 
     def _judging_s(self, row: Row) -> float:
-        faces = self._request.num_faces or _FACES_EXPECTED
-        return _open_s(row) + faces * (0.001 if row.precision == "int8" else 0.005)
+        faces = max(len(faces.faces) for faces in self._judging.values())
+        return faces * (0.001 if row.precision == "int8" else 0.005)
 
     def _expected_s(self) -> float:
         engines = [one.row for one in self._one_an_engine()]
@@ -287,22 +304,8 @@ class Measurement:
             sum(_open_s(one.row) for one in self._planned)
             + self._request.rounds * self._round_s()
             + starts
-            + sum(self._judging_s(row) for row in engines)
+            + len(self._request.batch_sizes) * sum(self._judging_s(row) for row in engines)
         )
-
-
-def reference_of(one: Planned, engines: list[Planned]) -> Planned | None:
-    """What a row is to agree with: its checkpoint in eager PyTorch, else its fp32 file in onnxruntime, if there."""
-    family = [other for other in engines if other.subject.family == one.subject.family]
-    eager = [other for other in family if other.row.runtime == EAGER]
-    fp32 = [other for other in family if other.row.runtime == ONNXRUNTIME and other.row.precision == "fp32"]
-    return next(iter(eager or fp32), None)
-
-
-def references_first(engines: list[Planned]) -> list[Planned]:
-    """In the order given, but those that others are to agree with before all others."""
-    # Not list.sort: a list looks empty to the key function while it is sorted in place, and so would every reference.
-    return sorted(engines, key=lambda one: reference_of(one, engines) is not one)
 
 
 def _bytes_of(planned: list[Planned]) -> int:
@@ -314,9 +317,5 @@ def _open_s(row: Row) -> float:
 
 
 def _empty_result(one: Planned) -> RowResult:
-    return RowResult(one.row, one.subject.sha256, one.subject.file_bytes, one.subject.is_baseline)
-
-
-def unique(planned: list[Planned]) -> list[Planned]:
-    """Without rows that another file of the same name and form gives already."""
-    return list({one.row: one for one in reversed(planned)}.values())[::-1]
+    subject = one.subject
+    return RowResult(one.row, subject.sha256, subject.file_bytes, subject.is_baseline, printable(subject.path.name))

@@ -6,16 +6,28 @@ from typing import TYPE_CHECKING, Literal
 
 from fer_edge.backends.registry import BackendEntry, backends
 from fer_edge.benchmark.results import RowResult
-from fer_edge.evaluation.plot_style import FAINT_COLOUR, INK_COLOUR, SMALL_SIZE, new_figure, save_png, style_plot
+from fer_edge.evaluation.plot_style import (
+    FAINT_COLOUR,
+    INK_COLOUR,
+    SMALL_SIZE,
+    new_figure,
+    plottable,
+    save_png,
+    style_plot,
+    text_properties,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
+_INCHES_A_LETTER, _INCHES_A_LINE = 0.08, 0.19
+"""Of a legend."""
 _MARKERS = {"fp32": "o", "fp16": "s", "bf16": "^", "int8": "D"}
 _LINES = {"fp32": "-", "fp16": ":", "bf16": "--", "int8": "-"}
-_Fill = Literal["full", "none", "left", "bottom"]
-_FILLS: tuple[_Fill, ...] = ("full", "none", "left", "bottom")
-"""How the markers of one network after another are filled."""
+_Fill = Literal["full", "none", "left", "bottom", "right", "top"]
+_FILLS: tuple[_Fill, ...] = ("full", "none", "left", "bottom", "right", "top")
+"""How the markers of one file after another are filled."""
 
 
 def plot_latency_against_accuracy(results: Sequence[RowResult], path: Path) -> str | None:
@@ -30,7 +42,7 @@ def plot_latency_against_accuracy(results: Sequence[RowResult], path: Path) -> s
     threads = min(one.row.threads for one in judged)
     shown = [one for one in judged if (one.row.batch, one.row.threads) == (batch, threads)]
     caption = f"Latency against accuracy, batch {batch}, {_threads(threads)}"
-    figure = new_figure(9, 4.8, caption)
+    figure = _figure_with_legend(5.5, [_name(one, shown) for one in shown], caption)
     axes = figure.subplots()
     for one in sorted(shown, key=lambda one: one.p50_ms):
         p50, interval = one.p50_ms, one.interval_ms
@@ -66,7 +78,8 @@ def plot_throughput(results: Sequence[RowResult], path: Path) -> str | None:
         return None
     threads = sorted({one.row.threads for one in results})
     caption = "Throughput against batch size"
-    figure = new_figure(4.2 * len(threads) + 3, 4.8, caption)
+    engines = {one.row.engine: _name(one, results) for one in results}
+    figure = _figure_with_legend(4.2 * len(threads), list(engines.values()), caption)
     panels = figure.subplots(1, len(threads), sharey=True, squeeze=False)[0]
     for axes, number in zip(panels, threads, strict=True):
         lines: dict[tuple[str, ...], list[RowResult]] = {}
@@ -112,9 +125,15 @@ def _log_scale(set_scale: Callable[[str], None], axis: object) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
+def _figure_with_legend(width_inches: float, names: Sequence[str], caption: str) -> "Figure":
+    """So much wider and higher that a legend of ``names`` stands beside the plot and leaves it its width."""
+    width_inches += 0.6 + _INCHES_A_LETTER * max(map(len, names))
+    return new_figure(width_inches, max(4.8, 0.9 + _INCHES_A_LINE * len(names)), caption)
+
+
 def _legend_beside(axes: "Axes") -> None:
     """To the right of the plot, where it covers no point, in the order of drawing: from the best to the worst."""
-    axes.legend(
+    legend = axes.legend(
         fontsize=SMALL_SIZE + 0.5,
         frameon=False,
         loc="center left",
@@ -122,11 +141,15 @@ def _legend_beside(axes: "Axes") -> None:
         labelcolor=INK_COLOUR,
         edgecolor=FAINT_COLOUR,
     )
+    for text in legend.get_texts():
+        text.set(**text_properties(text.get_text()))
 
 
 def _name(one: RowResult, all_rows: Sequence[RowResult]) -> str:
     name = f"{one.row.label} {one.row.precision}"
-    return f"{one.row.network} {name}" if len({other.row.network for other in all_rows}) > 1 else name
+    if len({other.row.model for other in all_rows}) > 1:
+        name = f"{plottable(one.row.model)} {name}"
+    return f" {name}" if name.startswith("_") else name  # matplotlib's legends leave out what begins so
 
 
 def _colour(one: RowResult) -> str:
@@ -135,8 +158,11 @@ def _colour(one: RowResult) -> str:
 
 
 def _fill(one: RowResult, all_rows: Sequence[RowResult]) -> _Fill:
-    networks = list(dict.fromkeys(other.row.network for other in all_rows))
-    return _FILLS[networks.index(one.row.network) % len(_FILLS)]
+    """Tells it from other files in the same runtime and precision, which have its colour and marker."""
+    kind = (one.row.runtime, one.row.precision)
+    alike = [other.row for other in all_rows if (other.row.runtime, other.row.precision) == kind]
+    models = list(dict.fromkeys((row.model, row.form) for row in alike))
+    return _FILLS[models.index((one.row.model, one.row.form)) % len(_FILLS)]
 
 
 def _threads(number: int) -> str:

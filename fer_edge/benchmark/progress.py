@@ -4,6 +4,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 _PLAIN_INTERVAL_S = 15.0
@@ -52,7 +53,7 @@ class Reporter:
         now = time.monotonic()
         left_s = self._remaining_s(now - self._began)
         if self._progress is not None:
-            self._progress.update(self._task, description=what, completed=self._done_s, left=_left(left_s))
+            self._progress.update(self._task, description=escape(what), completed=self._done_s, left=_left(left_s))
         elif now - self._said >= _PLAIN_INTERVAL_S:
             self._said = now
             self.note(f"{what}; {_left(left_s)}")

@@ -33,7 +33,7 @@ def ties(results: Sequence[RowResult]) -> list[str]:
     """A line for each batch size and number of threads at which neighbours by latency have intervals that overlap."""
     found = []
     for (batch, threads), group in by_setting(results).items():
-        several = len({one.row.network for one in group}) > 1
+        several = len({one.row.model for one in group}) > 1
         pairs = [
             f"{_short(faster, several)} and {_short(slower, several)}"
             for faster, slower in pairwise(group)
@@ -45,8 +45,8 @@ def ties(results: Sequence[RowResult]) -> list[str]:
     return found
 
 
-def _short(one: RowResult, with_network: bool) -> str:
-    return f"{one.row.network + ' ' if with_network else ''}{one.row.label} {one.row.precision}"
+def _short(one: RowResult, with_model: bool) -> str:
+    return f"{one.row.model + ' ' if with_model else ''}{one.row.label} {one.row.precision}"
 
 
 def width_notes(results: Sequence[RowResult]) -> list[str]:
@@ -93,12 +93,13 @@ def _reasons(goal: _Goal, chosen: RowResult, results: Sequence[RowResult], rows:
     if chosen.accuracy is not None:
         reasons.append(f"accuracy {chosen.accuracy:.2%}")
     for baseline in _baselines(chosen, results):
+        name = _short(baseline, baseline.row.model != chosen.row.model)
         if goal.name == "size":
-            reasons.append(f"{baseline.file_bytes / chosen.file_bytes:.1f}x smaller than {baseline.row.label} fp32")
+            reasons.append(f"{baseline.file_bytes / chosen.file_bytes:.1f}x smaller than {name}")
         else:
             ratio = baseline.p50_ms / chosen.p50_ms
             word = "faster" if ratio >= 1 else "the speed"
-            reasons.append(f"{ratio:.1f}x {word}{' than' if ratio >= 1 else ' of'} {baseline.row.label} fp32")
+            reasons.append(f"{ratio:.1f}x {word}{' than' if ratio >= 1 else ' of'} {name}")
     if goal.name == "size":
         return reasons
     others = sorted((one for one in rows if one is not chosen), key=goal.better)
@@ -115,14 +116,20 @@ def _rates_overlap(one: RowResult, other: RowResult) -> bool:
 
 
 def _baselines(chosen: RowResult, results: Sequence[RowResult]) -> list[RowResult]:
-    """Eager PyTorch and fp32 onnxruntime at the same network, provider, batch size and number of threads."""
+    """Eager PyTorch and fp32 onnxruntime at the same network, provider, batch size and number of threads.
+
+    Of several files in one of them the fastest; none for a row that is itself of that runtime and precision.
+    """
     here = (chosen.row.network, chosen.row.provider, chosen.row.batch, chosen.row.threads)
-    return [
+    alike = [
         one
-        for runtime in (EAGER, ONNXRUNTIME)
         for one in results
-        if (one.row.runtime, one.row.precision) == (runtime, "fp32")
-        and (one.row.network, one.row.provider, one.row.batch, one.row.threads) == here
-        and not one.row.form
-        and one is not chosen
+        if (one.row.network, one.row.provider, one.row.batch, one.row.threads) == here and not one.row.form
     ]
+    kinds = [(runtime, "fp32") for runtime in (EAGER, ONNXRUNTIME)]
+    groups = [
+        [one for one in alike if (one.row.runtime, one.row.precision) == kind]
+        for kind in kinds
+        if kind != (chosen.row.runtime, chosen.row.precision)
+    ]
+    return [min(group, key=lambda one: one.p50_ms) for group in groups if group]

@@ -24,13 +24,8 @@ Every sample is in the JSON."""
 
 
 def name_columns(rows: Sequence[RowResult]) -> list[Column]:
-    """The columns that name a row within a batch size and number of threads: the model only where two look alike."""
-    names = [c.RUNTIME, c.PRECISION]
-    if len({one.row.network for one in rows}) > 1:
-        names.insert(0, c.NETWORK)
-    cells = [(*(column.cell(one) for column in names), one.row.batch, one.row.threads) for one in rows]
-    if len(set(cells)) < len(cells):
-        names.insert(0, c.MODEL)
+    """The columns that name a row within a batch size and number of threads."""
+    names = [c.MODEL, c.RUNTIME, c.PRECISION]
     if len({one.row.provider for one in rows}) > 1:
         names.append(c.PROVIDER)
     return names
@@ -105,7 +100,7 @@ def _table(columns: Sequence[Column], rows: Sequence[RowResult]) -> str:
     return markdown_table([column.title for column in columns], cells, right)
 
 
-_SETTING_HEADER = ("batch", "thr", "runtime", "prec")
+_SETTING_HEADER = ("batch", "thr", "model", "runtime", "prec")
 _RATIO_HEADER = ("then ms", "now ms", "ratio", "95%", "result")
 
 
@@ -118,24 +113,22 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Header, and cells of each row: latency then and now, the ratio and its interval; networks where they differ."""
-    several = len({one.row.network for one in comparison.changes}) > 1
+    """Header, and cells of each row: latency then and now, the ratio and its interval."""
     cells = [
         [
-            *([one.row.network] if several else []),
-            *(str(one.row.batch), str(one.row.threads), one.row.label, one.row.precision),
+            *(str(one.row.batch), str(one.row.threads), one.row.model, one.row.label, one.row.precision),
             *(c.digits(one.old_p50_ms), c.digits(one.new_p50_ms), f"{one.ratio:.2f}"),
             f"{one.interval.low:.2f}–{one.interval.high:.2f}",
             one.result,
         ]
         for one in comparison.changes
     ]
-    return [*(["network"] if several else []), *_SETTING_HEADER, *_RATIO_HEADER], cells
+    return [*_SETTING_HEADER, *_RATIO_HEADER], cells
 
 
 def is_number(title: str) -> bool:
     """Whether a column of the comparison holds numbers."""
-    return title not in ("network", "runtime", "prec", "result")
+    return title not in ("model", "runtime", "prec", "result")
 
 
 def environment_lines(environment: dict[str, Any]) -> list[tuple[str, str]]:
@@ -174,14 +167,17 @@ def _method(benchmark: Benchmark) -> str:
         cold_starts=settings["cold_starts"],
     )
     if judged:
-        text += f" Accuracy and agreement: {judged}; reference: the checkpoint in eager PyTorch, else onnxruntime fp32."
+        text += (
+            f" Accuracy and agreement: {judged}, answered at the row's batch size; reference: the checkpoint in eager "
+            "PyTorch, else onnxruntime fp32, at its largest batch size."
+        )
     return text
 
 
 def _files(rows: Sequence[RowResult]) -> str:
-    files = {(one.row.model, one.sha256): one.file_bytes for one in rows}
-    cells = [[name, f"{size:,}", sha256] for (name, sha256), size in files.items()]
-    return markdown_table(("model", "bytes", "SHA-256"), cells, right=(1,))
+    files = {(one.row.model, one.row.network, one.file, one.sha256): one.file_bytes for one in rows}
+    cells = [[*names, f"{size:,}", sha256] for (*names, sha256), size in files.items()]
+    return markdown_table(("model", "network", "file", "bytes", "SHA-256"), cells, right=(3,))
 
 
 def _list(lines: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """What to measure, and how long."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from fer_edge.backends.registry import backends
@@ -44,10 +45,25 @@ class BenchmarkRequest:
         """Refuse what cannot be measured (UsageError)."""
         _check_numbers("--batch-sizes", self.batch_sizes, MAX_BATCH)
         _check_numbers("--threads", self.threads, MAX_THREADS)
+        for option, least, number in (
+            ("--max-drop", 0.0, self.max_drop_points),
+            ("--rounds", 1, self.rounds),
+            ("--faces", 0, self.num_faces),
+            ("cold_starts", 0, self.cold_starts),
+            ("photo_budget_s", 0.0, self.photo_budget_s),
+            *((f"timed_run.{name}", 0, value) for name, value in asdict(self.timed_run).items()),
+        ):
+            check_number(option, least, number)
         unknown = [name for name in self.runtimes if name not in backends()]
         if unknown or not self.runtimes:
             found = ", ".join(unknown) or "none"
             raise UsageError(f"--runtimes: expected some of {', '.join(backends())}, found {found}")
+
+
+def check_number(option: str, least: float, number: float) -> None:
+    """Raise UsageError for one that is below ``least``, infinite or NaN, which no comparison finds too small."""
+    if not least <= number < math.inf:
+        raise UsageError(f"{option}: expected a number from {least:g} on, found {number:g}")
 
 
 def _check_numbers(option: str, numbers: tuple[int, ...], most: int) -> None:

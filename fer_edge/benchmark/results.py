@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -32,6 +32,8 @@ class RowResult:
     sha256: str
     file_bytes: int
     is_baseline: bool = True
+    file: str = ""
+    """Name of the file that was run, without its folder."""
     latency_ms: list[list[float]] = field(default_factory=list)
     """Every timed run: one list a round."""
     copies_ms: list[list[float]] = field(default_factory=list)
@@ -45,9 +47,10 @@ class RowResult:
     preprocessing_share: float | None = None
     """Fraction (0-1) of the model's own time that its graph spends on preprocessing."""
     accuracy: float | None = None
+    """Fraction (0-1) of the labelled faces, answered at the row's batch size."""
     macro_f1: float | None = None
     agreement: float | None = None
-    """Fraction (0-1) of the faces that the row names as its reference does."""
+    """Fraction (0-1) of the faces that the row, at its batch size, names as its reference does."""
     cuda_node_share: float | None = None
 
     @cached_property
@@ -133,6 +136,10 @@ class RowResult:
                 raise ValueError(f"a latency of {latency!r} ms")
         if "is_baseline" not in values and "is_rival" in values:  # before version 0.2
             values = {**values, "is_baseline": values["is_rival"]}
+        if "file" not in values and values.get(
+            "is_baseline"
+        ):  # what a checkpoint was exported to had a name of its own
+            row = replace(row, model=re.sub("-fp(16|32)$", "", row.model))
         own = {key: values[key] for key in cls.__dataclass_fields__ if key in values}
         return cls(row, **own, **values["samples"])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.backends import onnxruntime, torch_eager
-from fer_edge.backends.registry import backends_for
+from fer_edge.backends.registry import BackendEntry, backends_for
 from fer_edge.metadata import NORMALISED, ModelMetadata
 
 EAGER, ONNXRUNTIME = torch_eager.NAME, onnxruntime.NAME
@@ -18,6 +18,7 @@ class Subject:
     """One file under test: an exported model, or a checkpoint."""
 
     name: str
+    """What tables and recommendations call it, after its file or checkpoint."""
     path: Path
     file_format: str
     """One of metadata.SUFFIXES, or CHECKPOINT."""
@@ -35,12 +36,19 @@ class Subject:
     """Made for this comparison, or run beside what was asked for: it may be left out with a note."""
     labels: tuple[str, ...] = ()
     """Names of its classes, in the order of its outputs."""
+    checkpoint: Path | None = None
+    """As it was named; for itself and for what was exported from it."""
+
+    @property
+    def argument(self) -> Path:
+        """What was named, or found in the folder, that this is measured for."""
+        return self.checkpoint or self.path
 
     @classmethod
     def of_model(cls, path: Path, metadata: ModelMetadata, sha256: str, *, is_baseline: bool = False) -> "Subject":
         """An exported model, by its metadata."""
         return cls(
-            name=metadata.name,
+            name=path.stem,
             path=path,
             file_format=metadata.format,
             precision=metadata.precision,
@@ -72,7 +80,7 @@ class Row:
     """One line of the table."""
 
     model: str
-    """Name of the file under test."""
+    """Name of the file under test; what is exported from a checkpoint has the checkpoint's."""
     network: str
     """Its architecture."""
     runtime: str
@@ -82,7 +90,7 @@ class Row:
     batch: int
     threads: int
     form: str = ""
-    """What sets the file apart from a plain ONNX model of pixels: ``raw``, ``ort``."""
+    """What sets the file apart from a model of pixels in the runtime's first format: ``raw``, ``ort``."""
 
     @property
     def label(self) -> str:
@@ -94,12 +102,12 @@ class Row:
         """The row in words."""
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         provider = "" if self.provider == "cpu" else f" on {self.provider}"
-        return f"{self.network} {self.label} {self.precision}{provider}, batch {self.batch}, {threads}"
+        return f"{self.model} {self.label} {self.precision}{provider}, batch {self.batch}, {threads}"
 
     @property
-    def engine(self) -> tuple[str, str, str, str]:
+    def engine(self) -> tuple[str, ...]:
         """What answers: the same at every batch size and number of threads."""
-        return self.model, self.runtime, self.precision, self.provider
+        return self.model, self.runtime, self.precision, self.provider, self.form
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types."""
@@ -119,25 +127,25 @@ class Wanted:
 
 def rows_of(subject: Subject, wanted: Wanted) -> list[Row]:
     """The rows of one file: every way to run it, at every batch size and number of threads."""
-    form = "raw" if subject.is_raw else _form(subject.file_format)
     return [
         Row(subject.name, subject.architecture, runtime, precision, wanted.provider, batch, threads, form)
-        for runtime, precision in _ways(subject, wanted)
+        for runtime, precision, form in _ways(subject, wanted)
         for threads in wanted.threads
         for batch in wanted.batch_sizes
     ]
 
 
-def _form(file_format: str) -> str:
-    """What sets a file apart from another format that the same backend opens first."""
-    opened_by = next(iter(backends_for(file_format)), None)
-    return file_format if opened_by is not None and opened_by.formats[0] != file_format else ""
+def _form(subject: Subject, entry: BackendEntry) -> str:
+    """What sets a file apart from one of the format that the backend opens first."""
+    if subject.is_raw:
+        return "raw"
+    return subject.file_format if entry.formats[0] != subject.file_format else ""
 
 
-def _ways(subject: Subject, wanted: Wanted) -> Iterable[tuple[str, str]]:
-    """Runtime and precision of each way to run the file on the provider, among the runtimes that are wanted."""
+def _ways(subject: Subject, wanted: Wanted) -> Iterable[tuple[str, str, str]]:
+    """Runtime, precision and form of each way to run the file on the provider, among the runtimes that are wanted."""
     return [
-        (entry.name, precision)
+        (entry.name, precision, _form(subject, entry))
         for entry in backends_for(subject.file_format)
         if entry.name in wanted.runtimes and wanted.provider in entry.providers
         for precision in entry.precisions(subject.precision, wanted.cpu_flags)

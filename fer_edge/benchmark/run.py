@@ -6,18 +6,18 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from fer_edge.backends import torch_eager
 from fer_edge.backends.registry import CHECKPOINT, backend_named, in_words
 from fer_edge.benchmark.client import Stop
 from fer_edge.benchmark.faces import JudgingFaces, judging_faces
 from fer_edge.benchmark.machine import cpu_flags, describe_environment, noise_in, stolen_ticks
-from fer_edge.benchmark.measure import Measurement, Planned, Progress, unique
+from fer_edge.benchmark.measure import Measurement, Progress
+from fer_edge.benchmark.plan import plan_rows
 from fer_edge.benchmark.recommendation import recommend, width_notes
 from fer_edge.benchmark.request import BenchmarkRequest
 from fer_edge.benchmark.results import Benchmark
-from fer_edge.benchmark.rows import Subject, Wanted, rows_of
-from fer_edge.benchmark.subjects import Note, models_in, read_subject, subjects_of_checkpoint
-from fer_edge.errors import ModelError
+from fer_edge.benchmark.rows import Subject, Wanted
+from fer_edge.benchmark.subjects import Note
+from fer_edge.errors import DataError
 from fer_edge.files import temporary_folder
 from fer_edge.labels import label_set_of
 from fer_edge.runtime.machine import available_cores
@@ -29,8 +29,9 @@ def run_benchmark(
 ) -> Benchmark:
     """Measure all rows of the request. When ``stop`` says so, what is measured is returned, marked as partial.
 
-    Raises ProviderError before any row is measured where the provider is not there, and ModelError, CheckpointError or
-    DataError for files that cannot be used.
+    Raises, before any row is measured: ProviderError where the provider is not there, ModelError, CheckpointError or
+    DataError for files that cannot be used, UsageError for a named file that ``request.runtimes`` do not run, and
+    StorageError where there is no room for temporary files.
     """
     choose_provider(request.provider)
     environment = describe_environment(request.provider)
@@ -49,11 +50,8 @@ def run_benchmark(
         note(f"{max(request.threads)} threads were asked for, {available_cores()} cores are available")
     with temporary_folder("benchmark-") as temporary:
         folder = Path(temporary)
-        subjects = _subjects(request, runtimes, folder, progress.note, note)
         wanted = Wanted(runtimes, request.provider, request.batch_sizes, request.threads, cpu_flags())
-        planned = unique([Planned(row, one) for one in subjects for row in rows_of(one, wanted)])
-        if not planned:
-            raise ModelError(f"expected rows to measure, found none for --runtimes {','.join(runtimes) or 'none'}")
+        planned = plan_rows(request, wanted, folder, progress.note, note)
         judged: list[str] = []
 
         @cache
@@ -65,8 +63,15 @@ def run_benchmark(
         def judging(subject: Subject) -> JudgingFaces:
             return faces_for(subject.image_size, subject.seed, subject.labels)
 
-        measurement = Measurement(planned, request, folder, progress, stop, environment["memory_available_bytes"])
-        is_complete = measurement.run(judging)
+        without_labels = {one.subject.name: judging(one.subject).other_classes for one in planned}
+        if request.data is not None and all(without_labels.values()):
+            raise DataError(next(iter(without_labels.values())))
+        for model, reason in without_labels.items():
+            if reason:
+                note(f"{model}: no accuracy: {reason}")
+        free = environment["memory_available_bytes"]
+        measurement = Measurement(planned, request, folder, progress, stop, free, judging)
+        is_complete = measurement.run()
     results = list(measurement.results.values())
     timed = [one for one in results if one.is_timed]
     stolen_after = stolen_ticks()
@@ -86,13 +91,6 @@ def run_benchmark(
     )
 
 
-def model_paths(request: BenchmarkRequest) -> list[Path]:
-    """The models that were named, or all in the folder. Raises ModelError where there is nothing to measure."""
-    if request.models or (request.checkpoints and not request.folder.is_dir()):
-        return list(request.models)
-    return models_in(request.folder)
-
-
 def _installed(request: BenchmarkRequest, note: Note) -> tuple[str, ...]:
     """The runtimes that are wanted and installed. The notes say which are not, and how to get them."""
     entries = [backend_named(name) for name in request.runtimes]
@@ -108,17 +106,6 @@ def _installed(request: BenchmarkRequest, note: Note) -> tuple[str, ...]:
         wanted = in_words([entry.name for entry in of_checkpoints])
         note(f"no checkpoint was named: no {wanted} rows; add --checkpoint runs/NAME")
     return tuple(entry.name for entry in able if entry.is_installed)
-
-
-def _subjects(request: BenchmarkRequest, runtimes: Sequence[str], folder: Path, say: Note, note: Note) -> list[Subject]:
-    """The models that were named or all in the folder, then each checkpoint and its baselines."""
-    subjects = [read_subject(path, trust=request.trust) for path in model_paths(request)]
-    for checkpoint in request.checkpoints:
-        if not backend_named(torch_eager.NAME).is_installed:
-            note("torch is not installed: no rows of checkpoints; run: pip install 'fer-edge[train]'")
-            break
-        subjects += subjects_of_checkpoint(checkpoint, subjects, runtimes, folder, say)
-    return subjects
 
 
 def _settings(request: BenchmarkRequest, runtimes: Sequence[str], judged: Sequence[str]) -> dict[str, object]:

@@ -1,13 +1,15 @@
 """Reads the files under test, and makes from a checkpoint the baselines that are not among them."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_edge.backends.registry import CHECKPOINT, backend_named, backends_for, check_trust, format_of
 from fer_edge.benchmark.rows import Subject, family_of
-from fer_edge.errors import FerEdgeError, ModelError
+from fer_edge.errors import FerEdgeError, MissingExtraError, ModelError
 from fer_edge.export.formats.registry import all_formats
+from fer_edge.files import storage_errors
 from fer_edge.metadata import SUFFIXES
 from fer_edge.runtime.checksum import file_sha256
 from fer_edge.runtime.model_file import is_archive, read_any, read_model, read_model_bytes
@@ -24,30 +26,46 @@ _BASELINE_PRECISIONS = ("fp32", "fp16")
 def read_subject(path: Path, *, trust: bool = False) -> Subject:
     """An exported model of any format, checked. Nothing of it is run.
 
-    Raises ModelError as read_model does, for a file that would run code without ``trust``, and MissingExtraError for
-    one whose runtime is not installed.
+    Raises ModelError as read_model does, for a file that would run code without ``trust``, and for one whose runtime
+    is not installed.
     """
     if not is_archive(read_model_bytes(path)) and path.suffix not in SUFFIXES.values():
-        model = read_model(path)  # by what it holds, whatever it is called
+        model = read_model(path, trust=trust)  # by what it holds, whatever it is called
         return Subject.of_model(path, model.metadata, model.sha256)
     file_format = format_of(path)
     check_trust(path, file_format, trust=trust)
     for entry in backends_for(file_format)[:1]:
-        entry.require()
-    checked = read_any(path)
+        try:
+            entry.require()
+        except MissingExtraError as error:
+            raise ModelError(f"{path}: {error}") from error
+    checked = read_any(path, trust=trust)
     return Subject.of_model(path, checked.metadata, checked.sha256)
 
 
-def models_in(folder: Path) -> list[Path]:
-    """The models in ``folder`` that load without trust, by name. Raises ModelError when there is none."""
-    suffixes = [SUFFIXES[one.name] for one in all_formats().values() if one.name in SUFFIXES and not one.runs_code]
-    found = sorted(path for path in folder.glob("*") if path.suffix in suffixes)
+def models_in(folder: Path, *, trust: bool = False) -> list[Path]:
+    """The models in ``folder`` by name, with ``trust`` those that run code too. Raises ModelError for none."""
+    found = _with_suffix(folder, runs_code=(False, True) if trust else (False,))
     if not found:
         raise ModelError(
             f"{folder}: expected exported models (*.onnx), found none; name one, or make one with "
             "'python cli.py export --checkpoint runs/NAME'"
         )
     return found
+
+
+def skipped_in(folder: Path) -> list[str]:
+    """A line for each file in ``folder`` that ``models_in`` leaves out without trust."""
+    return [
+        f"{path}: left out: loading it runs the code in it; add --trust if you trust where it is from"
+        for path in _with_suffix(folder, runs_code=(True,))
+    ]
+
+
+def _with_suffix(folder: Path, runs_code: Sequence[bool]) -> list[Path]:
+    formats = [one for one in all_formats().values() if one.name in SUFFIXES and one.runs_code in runs_code]
+    suffixes = [SUFFIXES[one.name] for one in formats]
+    return sorted(path for path in folder.glob("*") if path.suffix in suffixes)
 
 
 def subjects_of_checkpoint(
@@ -77,11 +95,13 @@ def subjects_of_checkpoint(
         file_bytes=path.stat().st_size,
         is_baseline=True,
         labels=tuple(info.labels),
+        checkpoint=checkpoint,
     )
     have = {(one.file_format, one.precision) for one in given if one.family == family and not one.is_raw}
     wanted = [kind for kind in baseline_kinds(runtimes) if kind not in have]
     exported = [_export(baselines, kind, folder, note) for kind in wanted]
-    return [own, *(one for one in exported if one is not None)]
+    made = [replace(one, name=baselines.name, checkpoint=checkpoint) for one in exported if one is not None]
+    return [own, *made]
 
 
 def baseline_kinds(runtimes: Iterable[str]) -> list[tuple[str, str]]:
@@ -101,7 +121,8 @@ def _export(baselines: "Baselines", kind: tuple[str, str], folder: Path, note: N
     file_format, precision = kind
     note(f"exporting {baselines.path} as {file_format} {precision}, as a baseline")
     try:
-        model = baselines.write(file_format, precision, f"{baselines.name}-{precision}", folder)
+        with storage_errors(folder):
+            model = baselines.write(file_format, precision, f"{baselines.name}-{precision}", folder)
     except (FerEdgeError, RuntimeError) as error:
         note(f"no {file_format} {precision} row: {' '.join(str(error).split())[:200]}")
         return None

@@ -83,9 +83,10 @@ def benchmark(
     """
     from fer_edge.benchmark.comparison import compare_benchmarks
     from fer_edge.benchmark.output import output_paths, write_benchmark
+    from fer_edge.benchmark.plan import model_paths
     from fer_edge.benchmark.progress import Reporter
     from fer_edge.benchmark.results import Benchmark
-    from fer_edge.benchmark.run import model_paths, run_benchmark
+    from fer_edge.benchmark.run import run_benchmark
     from fer_edge.files import is_reserved_name, make_folder
     from fer_edge.training.signals import StopSignals
 

@@ -32,6 +32,8 @@ def print_table(done: "Benchmark") -> None:
 
 def print_comparison(comparison: "Comparison") -> None:
     """The ratios to an earlier benchmark, on stdout."""
+    from rich.text import Text
+
     from fer_edge.benchmark.report import comparison_table, is_number
 
     header, rows = comparison_table(comparison)
@@ -39,7 +41,7 @@ def print_comparison(comparison: "Comparison") -> None:
     for title in header:
         table.add_column(title, justify="right" if is_number(title) else "left", no_wrap=True)
     for cells in rows:
-        table.add_row(*cells)
+        table.add_row(*map(Text, cells))
     result("\nagainst the other benchmark:")
     result_table(table)
     for line in comparison.notes:
@@ -78,6 +80,8 @@ def _least_important_first() -> "list[Column]":
 
 
 def _filled_table(columns: "Sequence[Column]", rows: "Sequence[RowResult]") -> "Table":
+    from rich.text import Text
+
     from fer_edge.benchmark.results import by_setting
 
     table = _empty_table()
@@ -85,7 +89,7 @@ def _filled_table(columns: "Sequence[Column]", rows: "Sequence[RowResult]") -> "
         table.add_column(column.title, justify="left" if column.is_text else "right", no_wrap=True)
     for group in by_setting(rows).values():
         for one in group:
-            table.add_row(*(column.cell(one) for column in columns), end_section=one is group[-1])
+            table.add_row(*(Text(column.cell(one)) for column in columns), end_section=one is group[-1])
     return table
 
 

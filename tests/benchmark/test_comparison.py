@@ -1,8 +1,11 @@
+import math
+
 import pytest
 from made_results import made_benchmark, made_result, made_row
 
 from fer_edge.benchmark.comparison import compare_benchmarks
-from fer_edge.errors import ModelError
+from fer_edge.benchmark.report import comparison_table
+from fer_edge.errors import ModelError, UsageError
 
 
 def change(new_ms: float, old_ms: float, *, spread: float = 0.01, bound: float = 10):
@@ -45,6 +48,20 @@ def test_another_machine_and_rows_that_are_gone_are_said():
         "cpu: Other then, Test CPU now: the ratios compare machines too",
         "1 of 2 rows of the other benchmark were not measured now",
     )
+
+
+@pytest.mark.parametrize("bound", [math.nan, math.inf, -1.0])
+def test_a_bound_that_is_no_number_is_refused(bound):
+    with pytest.raises(UsageError, match="--max-regression: expected a number from 0 on, found"):
+        change(1.2, 1.0, bound=bound)
+
+
+def test_two_files_of_one_network_are_compared_each_with_itself_and_named():
+    old = made_benchmark(*(made_result(made_row(model=name), 1.0) for name in ("one", "two")))
+    new = made_benchmark(made_result(made_row(model="one"), 2.0), made_result(made_row(model="two"), 1.0))
+    header, cells = comparison_table(compare_benchmarks(new, old, 10))
+    found = [dict(zip(header, row, strict=True)) for row in cells]
+    assert [(row["model"], row["result"]) for row in found] == [("one", "REGRESSION"), ("two", "within noise")]
 
 
 def test_no_common_row_is_an_error():

@@ -26,19 +26,28 @@ def test_a_picture_is_drawn_with_something_in_it(draw, tmp_path):
     assert (pixels < 128).mean() > 0.002
 
 
-def test_two_networks_in_one_runtime_have_different_markers(tmp_path):
+def test_two_files_of_one_network_in_one_runtime_have_different_markers(tmp_path):
     pytest.importorskip("matplotlib")
 
-    def coloured(*networks: str) -> int:
+    def coloured(*models: str) -> int:
         rows = [
-            made_result(made_row("onnxruntime", "int8", 1, network=network), speed, accuracy=0.6)
-            for network, speed in zip(networks, (1.0, 2.0), strict=True)
+            made_result(made_row("onnxruntime", "int8", 1, model=model), speed, accuracy=0.6)
+            for model, speed in zip(models, (1.0, 2.0), strict=True)
         ]
         plot_latency_against_accuracy(rows, tmp_path / "picture.png")
         pixels = np.asarray(Image.open(tmp_path / "picture.png").convert("RGB")).astype(int)
         return int((np.abs(pixels - (0x3B, 0x6E, 0xA8)).sum(axis=2) < 40).sum())
 
     assert coloured("one", "other") < 0.9 * coloured("one", "one")
+
+
+def test_a_file_may_have_any_name(tmp_path):
+    pytest.importorskip("matplotlib")
+    rows = [
+        made_result(made_row(model=name), 1.0, accuracy=0.6) for name in ("_$net^{2}$", "[red]net" * 12, "net-\u559c")
+    ]
+    assert plot_latency_against_accuracy(rows, tmp_path / "picture.png")
+    assert Image.open(tmp_path / "picture.png").size[0] > 1500  # the long name has its place, and so has the plot
 
 
 def test_nothing_is_drawn_of_what_was_not_measured(tmp_path):

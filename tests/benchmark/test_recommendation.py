@@ -23,27 +23,49 @@ ROWS = [
     made_result(made_row(), 5.0, accuracy=0.65, file_bytes=45_000_000),
     made_result(made_row(precision="int8"), 1.0, accuracy=0.648, file_bytes=11_000_000),
     made_result(made_row(precision="int8", batch=32), 16.0, accuracy=0.648, file_bytes=11_000_000),
-    made_result(made_row(precision="int8", network="tiny"), 0.1, accuracy=0.5, file_bytes=100_000),
+    made_result(made_row(precision="int8", network="tiny", model="tiny"), 0.1, accuracy=0.5, file_bytes=100_000),
 ]
 
 
 def test_the_best_rows_are_those_that_are_accurate_enough():
     latency, throughput, size = recommend(ROWS, 0.5)
-    assert latency.startswith("latency: net onnxruntime int8, batch 1, 1 thread: 1 ms an image at p50; accuracy 64.80%")
+    assert latency.startswith("latency: m onnxruntime int8, batch 1, 1 thread: 1 ms an image at p50; accuracy 64.80%")
     assert "10.0x faster than torch-eager fp32; 5.0x faster than onnxruntime fp32" in latency
     assert latency.endswith("(within 0.5 points of the best accuracy, 65.00%)")
-    assert throughput.startswith("throughput: net onnxruntime int8, batch 32, 1 thread: 2000 images/s")
+    assert throughput.startswith("throughput: m onnxruntime int8, batch 32, 1 thread: 2000 images/s")
     assert "4.1x smaller than onnxruntime fp32" in size
 
 
 def test_a_tighter_bound_leaves_the_lossy_rows_out_and_a_wide_one_lets_all_in():
-    assert "net onnxruntime fp32" in recommend(ROWS, 0.1)[0]
+    assert "m onnxruntime fp32" in recommend(ROWS, 0.1)[0]
     assert "tiny onnxruntime int8" in recommend(ROWS, 20)[0]
+
+
+def test_two_files_of_one_network_are_named_where_they_do_not_differ_and_where_one_is_faster():
+    one, two = (made_row(precision="int8", model=name) for name in ("fer-int8", "ferplus-int8"))
+    rows = [made_result(one, 1.0, accuracy=0.6), made_result(two, 1.001, accuracy=0.6)]
+    rows += [made_result(made_row(model=name), speed, accuracy=0.6) for name, speed in (("slow", 6.0), ("fer", 5.0))]
+    assert ties(rows)[0].endswith(" between fer-int8 onnxruntime int8 and ferplus-int8 onnxruntime int8")
+    latency = recommend(rows, 0.5)[0]
+    assert latency.startswith("latency: fer-int8 onnxruntime int8, batch 1, 1 thread: ")
+    assert "5.0x faster than fer onnxruntime fp32; no significant difference to ferplus-int8 onnxruntime" in latency
+
+
+def test_a_file_is_not_called_faster_than_another_that_runs_alike():
+    rows = [made_result(made_row(model=name), speed, accuracy=0.6) for name, speed in (("one", 1.0), ("two", 1.2))]
+    assert "faster" not in recommend(rows, 0.5)[0]
+
+
+def test_a_model_that_is_wrong_at_one_batch_size_is_not_recommended_for_it():
+    rows = [made_result(made_row(batch=1), 1.0, accuracy=0.086), made_result(made_row(batch=8), 4.0, accuracy=0.6857)]
+    latency, throughput, _ = recommend(rows, 0.5)
+    assert latency.startswith("latency: no row to choose from")
+    assert throughput.startswith("throughput: m onnxruntime fp32, batch 8")
 
 
 def test_a_tie_is_said_beside_the_recommendation():
     rows = [made_result(made_row(), 1.0, accuracy=0.6), made_result(made_row("openvino"), 1.001, accuracy=0.6)]
-    assert "no significant difference to net openvino fp32, batch 1, 1 thread" in recommend(rows, 0.5)[0]
+    assert "no significant difference to m openvino fp32, batch 1, 1 thread" in recommend(rows, 0.5)[0]
 
 
 def test_without_labelled_faces_the_recommendation_says_that_accuracy_is_unknown():

@@ -42,8 +42,8 @@ def test_markdown_says_what_it_measured_on_what_and_how():
         "9 faces",
     ):
         assert part in text
-    row = next(line for line in text.splitlines() if line.startswith("| onnxruntime | int8"))
-    assert [cell.strip() for cell in row.split("|")[1:5]] == ["onnxruntime", "int8", "1.00", "0.995–1.00"]
+    row = next(line for line in text.splitlines() if line.startswith("| m     | onnxruntime | int8"))
+    assert [cell.strip() for cell in row.split("|")[1:6]] == ["m", "onnxruntime", "int8", "1.00", "0.995–1.00"]
     assert "partial" not in text
 
 
@@ -60,9 +60,14 @@ def test_the_ratios_are_in_the_markdown_too():
     assert "1.20" in text
 
 
-def test_two_files_that_look_alike_are_told_apart_by_name():
-    twins = made_benchmark(made_result(made_row(model="one"), 1.0), made_result(made_row(model="two"), 2.0))
+def test_every_row_names_its_file():
+    twins = made_benchmark(
+        made_result(made_row(model="one"), 1.0, file="one.onnx"), made_result(made_row(model="two"), 2.0)
+    )
     text = to_markdown(twins, [], None)
-    assert "| one " in text
-    assert "| two " in text
-    assert "| m " not in to_markdown(made_benchmark(INT8, FP32), [], None).split("## Files")[0]
+    table, files = text.split("## Files")
+    assert "| one   | onnxruntime | fp32 |   1.00 |" in table
+    assert "| two   | onnxruntime | fp32 |   2.00 |" in table
+    assert "| one   | net     | one.onnx | 1,000,000 |" in files
+    assert "## Where the intervals of neighbours overlap" not in text
+    assert [line["file"] for line in csv.DictReader(io.StringIO(to_csv(twins)))] == ["one.onnx", ""]

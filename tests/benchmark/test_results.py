@@ -19,12 +19,27 @@ def test_json_and_back_keeps_every_sample(tmp_path):
     assert again.to_json() == done.to_json()
 
 
+@pytest.mark.parametrize(("is_baseline", "name"), [(True, "net"), (False, "net-fp16")])
+def test_what_an_earlier_version_exported_from_a_checkpoint_has_the_name_of_today(tmp_path, is_baseline, name):
+    row = made_row(precision="fp16", model="net-fp16")
+    values = json.loads(made_benchmark(made_result(row, 2.0, is_baseline=is_baseline)).to_json())
+    del values["rows"][0]["file"]
+    (tmp_path / "b.json").write_text(json.dumps(values))
+    assert Benchmark.read(tmp_path / "b.json").rows[0].row.model == name
+
+
 def test_json_shows_figures_and_puts_samples_on_one_line():
     text = made_benchmark(made_result(made_row(batch=8), 2.0)).to_json()
     row = json.loads(text)["rows"][0]
     assert row["latency"]["p50_ms"] == 2.0
     assert row["latency"]["images_per_s"] == 4000.0
     assert "[1.98, 1.99, 2.0, 2.01, 2.02]" in text
+
+
+def test_every_key_of_a_row_is_on_the_page_of_the_benchmark(repository):
+    page = (repository / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    old_names = {"is_rival"}
+    assert {key for key in made_result(made_row(), 1.0).to_dict() if f"`{key}`" not in page} == old_names
 
 
 def test_a_row_that_was_never_timed_has_no_latency():

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from fer_edge.backends import backends
 from fer_edge.benchmark.request import BenchmarkRequest
 from fer_edge.benchmark.rows import Subject, Wanted, rows_of
+from fer_edge.benchmark.timed_run import RunLength
 from fer_edge.errors import UsageError
 
 FP32 = Subject("net", Path("net.onnx"), "onnx", "fp32", "resnet18", "family", 48, 0, False, "0" * 64, 10, False)
@@ -53,6 +55,11 @@ def test_a_raw_or_ort_file_is_told_apart_from_a_plain_one():
         ({"batch_sizes": (0, 1)}, "--batch-sizes: expected different numbers from 1 to 4096, such as 1,8, found 0,1"),
         ({"threads": (2, 2)}, "--threads: expected different numbers from 1 to 256, such as 1,8, found 2,2"),
         ({"threads": ()}, "--threads: expected different numbers from 1 to 256, such as 1,8, found none"),
+        ({"max_drop_points": math.nan}, "--max-drop: expected a number from 0 on, found nan"),
+        ({"max_drop_points": math.inf}, "--max-drop: expected a number from 0 on, found inf"),
+        ({"rounds": 0}, "--rounds: expected a number from 1 on, found 0"),
+        ({"photo_budget_s": math.nan}, "photo_budget_s: expected a number from 0 on, found nan"),
+        ({"timed_run": RunLength(budget_s=math.inf)}, "timed_run.budget_s: expected a number from 0 on, found inf"),
         ({"runtimes": ("tflite",)}, "--runtimes: expected some of onnxruntime, .*, found tflite"),
     ],
 )

@@ -1,5 +1,6 @@
 """Real worker processes on the committed tiny model."""
 
+import tempfile
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from fer_edge.benchmark import client as client_module
 from fer_edge.benchmark.client import THREAD_VARIABLES, Stopped, WorkerClient, WorkerError, worker_environment
 from fer_edge.benchmark.timed_run import WorkerSpec
 from fer_edge.benchmark.worker import wait_until_quiet
-from fer_edge.errors import ProviderError
+from fer_edge.errors import ProviderError, StorageError
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.providers import missing_for_cuda
 
@@ -40,9 +41,10 @@ def test_a_worker_says_how_it_started_times_its_turns_and_answers_as_the_classif
         photos = worker.ask("photos", faces=str(faces), repeats=1, warm_up=1, budget_s=1.0)
         assert len(photos["decode_ms"]) == len(photos["run_ms"]) == 4
         assert worker.ask("profile", threads=1) == {"preprocessing_share": None}  # its nodes have no names of their own
-        worker.ask("answer", faces=str(faces), out=str(tmp_path / "out.npy"))
+        found = [worker.ask("answer", faces=str(faces), start=start, count=4)["probabilities"] for start in (0, 4)]
     expected = Classifier.load(FIXTURES / "tiny.onnx", threads=1).probabilities(np.load(faces)[..., np.newaxis])
-    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-6)
+    assert [len(part) for part in found] == [4, 1]
+    np.testing.assert_allclose([*found[0], *found[1]], expected, atol=1e-6)
 
 
 def test_a_worker_idles_between_its_turns(faces, tmp_path):
@@ -87,6 +89,12 @@ def test_a_worker_that_hangs_is_ended(faces, tmp_path, monkeypatch):
         monkeypatch.setattr(client_module, "ANSWER_TIMEOUT_S", 0.2)
         with pytest.raises(WorkerError, match="expected an answer within 0 s, found none"):
             worker.ask("timed_run", length={**SHORT_RUN, "min_runs": 10**9, "max_runs": 10**9})
+
+
+def test_no_place_for_temporary_files_is_one_line(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(StorageError, match=r"gone: cannot be written: No such file or directory$"):
+        WorkerClient(spec(), faces, tmp_path)
 
 
 def test_asking_to_stop_ends_a_worker_at_work(faces, tmp_path):

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -62,11 +63,11 @@ def test_a_table_with_accuracy_beside_speed_and_a_file_of_each_kind(measured):
         next(line.split() for line in done.stdout.splitlines() if line.strip().startswith(start))
         for start in ("batch ", "1 ")
     )
-    assert header[:3] == ["batch", "thr", "runtime"]
-    assert row[:4] == ["1", "1", "onnxruntime", "fp32"]
+    assert header[:4] == ["batch", "thr", "model", "runtime"]
+    assert row[:5] == ["1", "1", "tiny", "onnxruntime", "fp32"]
     assert "acc %" in done.stdout
     assert "cold s" in done.stdout
-    assert "latency: linear onnxruntime fp32, batch 1, 1 thread: " in done.stdout
+    assert "latency: tiny onnxruntime fp32, batch 1, 1 thread: " in done.stdout
     assert {path.name for path in folder.iterdir()} >= {"benchmark.json", "benchmark.csv", "benchmark.md"}
     assert done.stderr.splitlines()[-1].startswith("wrote ")
 
@@ -94,7 +95,7 @@ def test_a_slowed_model_is_reported_as_a_regression(measured, tmp_path):
     assert done.exit_code == 3, done.output
     assert "REGRESSION" in done.stdout
     assert "error: 1 rows are slower than in" in done.stderr
-    assert "by more than 10%, worst: linear onnxruntime fp32, batch 1, 1 thread: " in done.stderr
+    assert "by more than 10%, worst: tiny onnxruntime fp32, batch 1, 1 thread: " in done.stderr
     assert "REGRESSION" in (tmp_path / "benchmark.md").read_text()
 
 
@@ -132,7 +133,7 @@ def test_a_report_never_replaces_the_card_of_a_measured_model(tmp_path, monkeypa
 def test_what_was_measured_is_kept_where_there_is_nothing_to_compare_it_with(measured, tmp_path):
     _, folder = measured
     other = tmp_path / "other.json"
-    other.write_text((folder / "benchmark.json").read_text().replace('"linear"', '"another"'))
+    other.write_text((folder / "benchmark.json").read_text().replace('"tiny"', '"another"'))
     done = run(FIXTURES / "tiny.onnx", *SHORT, "--out", tmp_path, "--compare", other)
     assert done.exit_code == 1
     assert "--compare: expected rows that both benchmarks have" in done.stderr.splitlines()[-1]
@@ -194,6 +195,8 @@ def test_ctrl_c_keeps_what_is_measured_and_marks_it_as_partial(tmp_path, reposit
         (("--name", "a/b"), 2, "--name: expected a file name without folder, found 'a/b'"),
         (("--compare", "none.json"), 1, "none.json: cannot be read"),
         (("--max-regression", "nan"), 2, "--max-regression: expected a number, found nan"),
+        (("--max-drop", "nan"), 2, "--max-drop: expected a number, found nan"),
+        (("--max-drop", "inf"), 2, "--max-drop: expected a number, found inf"),
     ],
 )
 def test_mistakes_are_one_line_before_anything_is_measured(arguments, code, message):
@@ -201,6 +204,37 @@ def test_mistakes_are_one_line_before_anything_is_measured(arguments, code, mess
     assert done.exit_code == code
     assert done.stderr.startswith("error: ")
     assert message in done.stderr.splitlines()[-1]
+
+
+def test_a_data_set_that_is_not_there_is_said_before_anything_is_measured(tmp_path):
+    done = run(FIXTURES / "tiny.onnx", *SHORT, "--data", "none", "--out", tmp_path)
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1].startswith("error: none: expected a folder of faces or a CSV file, found none")
+    assert "round 1" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of a file")
+def test_a_full_folder_for_temporary_files_is_one_line_before_anything_is_measured(tmp_path):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # less than one face
+    try:
+        done = run(FIXTURES / "tiny.onnx", *SHORT, "--out", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert done.exit_code == 1, done.output
+    assert done.stderr.splitlines()[-1].startswith(f"error: {tempfile.gettempdir()}")
+    assert "cannot be written: the file would be larger than" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_folder_for_temporary_files_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    done = run(FIXTURES / "tiny.onnx", *SHORT, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1] == f"error: {tmp_path / 'gone'}: cannot be written: No such file or directory"
 
 
 def test_no_models_is_an_error_that_says_how_to_make_one(tmp_path, monkeypatch):
