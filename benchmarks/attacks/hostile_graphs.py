@@ -169,9 +169,11 @@ def doubled_again_and_again(model: onnx.ModelProto) -> None:
 
 
 def large_resize(model: onnx.ModelProto) -> None:
-    for tensor in model.graph.initializer:
-        if tensor.name.endswith("preprocessing.size"):
-            tensor.CopyFrom(numpy_helper.from_array(np.array([60_000, 60_000], np.int64), tensor.name))
+    resize = next(node for node in model.graph.node if node.op_type == "Resize")
+    sizes = next(tensor for tensor in model.graph.initializer if tensor.name == resize.input[3])
+    large = numpy_helper.to_array(sizes).copy()
+    large[-2:] = 60_000
+    sizes.CopyFrom(value(sizes.name, large))
 
 
 def negative_size(model: onnx.ModelProto) -> None:
