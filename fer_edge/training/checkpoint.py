@@ -1,31 +1,34 @@
 """Checkpoints: written whole or not at all, loaded as data only, enough to evaluate or to go on bit for bit."""
 
-import io
-import json
-import pickle
-import random
+import contextlib
+import math
 import shlex
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import numpy as np
 import torch
+from msgspec import Meta
 from torch import Tensor
 
 from fer_edge.errors import CheckpointError, FerEdgeError
 from fer_edge.files import write_atomically
-from fer_edge.labels import AUTO, LabelSet, label_set_of
+from fer_edge.labels import AUTO, LabelSet, label_set_named, label_set_of
 from fer_edge.training.architectures import architecture_named, build_classifier
 from fer_edge.training.classifier import FacialExpressionClassifier
-from fer_edge.training.config import TrainConfig
-from fer_edge.training.heads import LABELS_ALONE, Head, sizes_of
+from fer_edge.training.config import MAX_EPOCHS, TrainConfig
+from fer_edge.training.heads import LABELS_ALONE, Head, heads_from, in_words, sizes_of
+from fer_edge.training.plain_types import check_tensors, shown, typed
+from fer_edge.training.torch_file import read_torch_file
 
 FORMAT = "fer_edge checkpoint"
 VERSION = 1
 BEST, LAST = "best.pt", "last.pt"
+ONLY_IN_LAST = ("optimizer", "schedule", "progress", "random")
+"""Parts of a checkpoint to go on from, beside record, model and average."""
+_ALWAYS_THERE = ("config", "mean", "std", "data_source", "data_fingerprint", "starting_weights", "epoch", "metrics")
+"""What the records of all versions hold."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +105,56 @@ class CheckpointInfo:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], path: Path = Path()) -> "CheckpointInfo":
-        """What ``to_dict`` gave, now or before there were heads. Raises KeyError, TypeError or a FerEdgeError else."""
+        """What ``to_dict`` gave, now or before there were heads. Raises a FerEdgeError, without a path, for other."""
+        if not isinstance(values, dict):
+            raise CheckpointError(f"record: expected names and values, found {shown(values)}")
         values = dict(values)
         if "taught_digest" in values:  # its former name
             values["teacher_digest"] = values.pop("taught_digest")
         if "labels" in values:  # before there were heads
-            values["heads"] = (Head("labels", label_set_of(values.pop("labels"))),)
+            labels = values.pop("labels")
+            if not isinstance(labels, list | tuple):
+                raise CheckpointError(f"labels: expected a list of names, found {shown(labels)}")
+            heads: tuple[Head, ...] = (Head("labels", label_set_of(labels)),)
         else:
-            values["heads"] = tuple(Head.from_dict(head) for head in values["heads"])
-        return cls(**{**values, "config": TrainConfig.from_dict(values["config"]), "path": path})
+            heads = heads_from(values.pop("heads", None))
+        written = typed(values, _Written, required=_ALWAYS_THERE)
+        config = TrainConfig.from_dict(written.config, whole=True)
+        if ",".join(head.name for head in heads) != config.heads:
+            raise CheckpointError(f"heads: expected those of the setting, {config.heads}, found {in_words(heads)}")
+        if written.data_labels != AUTO:
+            label_set_named(written.data_labels)
+        return cls(**{**written.__dict__, "config": config, "heads": heads, "path": path})
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A record's plain types beside its heads, with their bounds."""
+
+    config: dict[str, Any]
+    mean: Annotated[float, Meta(ge=0, le=1)]
+    std: Annotated[float, Meta(ge=1e-4, le=1)]  # that of a run is 1e-3 or more
+    data_source: str
+    data_fingerprint: str
+    starting_weights: str
+    training_fingerprints: dict[str, str] = field(default_factory=dict)
+    teacher_digest: str = ""
+    skip_bad: bool = False
+    drop_leaks: bool = False
+    data_labels: str = AUTO
+    data_votes: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: str = ""
+    epoch: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)] = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what no type says. Raises CheckpointError."""
+        for name, value in (("mean", self.mean), ("std", self.std), *self.metrics.items()):
+            if not math.isfinite(value):
+                raise CheckpointError(f"{name}: expected a finite number, found {value}")
+        if self.training_fingerprints and not {"order", "pool", "validation"} <= self.training_fingerprints.keys():
+            raise CheckpointError("training_fingerprints: expected those of order, pool and validation, found others")
 
 
 def classifier_from_config(
@@ -133,52 +177,23 @@ def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint file, on the CPU. Nothing in the file is run. Raises CheckpointError."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: expected a checkpoint, found no such file; see 'python cli.py train --help'")
-    try:
-        content = torch.load(_checked(path), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise CheckpointError(
-            f"{path}: expected a checkpoint, found a damaged file or one that would run code; use another checkpoint"
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    content: dict[str, Any] = read_torch_file(path)
+    if not is_checkpoint(content):
         raise CheckpointError(
             f"{path}: expected a checkpoint that 'python cli.py train' wrote, found another torch file"
         )
-    if content.get("version") != VERSION:
+    version = content.get("version")
+    if type(version) is not int or version != VERSION:
         raise CheckpointError(
-            f"{path}: expected checkpoint version {VERSION}, found {content.get('version')!r}; "
+            f"{path}: expected checkpoint version {VERSION}, found {shown(version)}; "
             "use the version of fer_edge that wrote it"
         )
     return content
 
 
-def _checked(path: Path) -> io.BytesIO:
-    """The file once more, in memory, from entries whose checksums hold. Raises BadZipFile and what zipfile raises.
-
-    torch looks at no checksum, and its reader takes an entry's attributes otherwise than Python's: a damaged bit there
-    leaves a tensor unread. It shall see what was checked, and nothing else.
-    """
-    whole = io.BytesIO()
-    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(whole, "w") as checked:
-        entries = archive.infolist()
-        if len({entry.filename for entry in entries}) < len(entries):
-            raise zipfile.BadZipFile("two entries of one name")
-        for entry in entries:
-            if entry.compress_type != zipfile.ZIP_STORED:  # torch writes no other
-                raise zipfile.BadZipFile(entry.filename)
-            checked.writestr(zipfile.ZipInfo(entry.filename), archive.read(entry))
-    whole.seek(0)
-    return whole
-
-
-def is_checkpoint(path: Path) -> bool:
-    """Whether ``path`` is a whole checkpoint of this project, of this version or another."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # a damaged file, or another kind: torch raises many kinds
-        return False
-    return isinstance(content, dict) and content.get("format") == FORMAT
+def is_checkpoint(content: object) -> bool:
+    """Whether the content of a torch file is that of a checkpoint of this project, of this version or another."""
+    return isinstance(content, dict) and isinstance(content.get("format"), str) and content["format"] == FORMAT
 
 
 def checkpoint_path(path: Path | str) -> Path:
@@ -213,44 +228,40 @@ def load_classifier(path: Path | str) -> tuple[FacialExpressionClassifier, Check
     Raises CheckpointError for anything that is no whole checkpoint of this project.
     """
     file = checkpoint_path(path)
-    content = read_checkpoint(file)
-    try:
-        info = CheckpointInfo.from_dict(content["record"], file)
+    with fits(file):
+        content = read_checkpoint(file)
+        info = record_of(content, file)
         classifier = classifier_from_config(info.config, heads=info.heads)
-        classifier.load_state_dict(content["average"]["weights"] if content.get("average") else content["model"])
-    except (KeyError, TypeError, AttributeError, RuntimeError, FerEdgeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{file}: expected a whole checkpoint, found one that does not fit: {reason}") from error
+        weights = content["average"]["weights"] if content.get("average") else content["model"]
+        check_tensors(weights, classifier.state_dict())
+        classifier.load_state_dict(weights)
     return classifier.eval(), info
 
 
-def seed_everything(seed: int) -> None:
-    """Seed every random generator that code in this process may draw from."""
-    torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  # libraries may draw from the global generator
-    random.seed(seed)
+def record_of(content: Mapping[str, Any], path: Path) -> CheckpointInfo:
+    """What a checkpoint says about itself, where it has all its parts. Raises CheckpointError without a path."""
+    parts = [name for name in ("record", "model") if name not in content]
+    if any(name in content for name in ONLY_IN_LAST):
+        parts += [name for name in (*ONLY_IN_LAST, "average") if name not in content]
+    if parts:
+        raise CheckpointError(f"expected '{parts[0]}', found none")
+    average = content.get("average")
+    if average is not None and not (isinstance(average, dict) and average.keys() == {"weights", "steps"}):
+        raise CheckpointError("average: expected its weights and steps, found something else")
+    info = CheckpointInfo.from_dict(content["record"], path)
+    is_last = any(name in content for name in ONLY_IN_LAST)
+    if is_last and (average is not None) != (info.config.ema_decay > 0):
+        raise CheckpointError(f"average: expected one with an ema_decay above 0 alone, found {info.config.ema_decay:g}")
+    return info
 
 
-def random_states() -> dict[str, Any]:
-    """The state of every random generator that code in this process may draw from, as tensors and plain types."""
-    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002  # libraries may draw from the global generator
-    assert isinstance(numpy_state, dict)
-    numpy_state["state"]["key"] = numpy_state["state"]["key"].tolist()
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": json.dumps(numpy_state),
-        "python": json.dumps(random.getstate()),
-    }
-
-
-def restore_random_states(states: Mapping[str, Any]) -> None:
-    """Put every generator where ``random_states`` found it; CUDA's only when as many GPUs are here as then."""
-    torch.set_rng_state(states["torch"])
-    if states["cuda"] and len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])
-    numpy_state = json.loads(states["numpy"])
-    numpy_state["state"]["key"] = np.array(numpy_state["state"]["key"], np.uint32)
-    np.random.set_state(numpy_state)  # noqa: NPY002  # see random_states
-    version, internal, gauss = json.loads(states["python"])
-    random.setstate((version, tuple(internal), gauss))
+@contextlib.contextmanager
+def fits(path: Path) -> Iterator[None]:
+    """Name ``path`` in a CheckpointError that does not, as in any other of this project: ``path`` does not fit."""
+    try:
+        yield
+    except FerEdgeError as error:
+        if str(error).startswith(f"{path}: "):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{path}: expected a whole checkpoint, found one that does not fit: {reason}") from error

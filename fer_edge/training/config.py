@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar, get_args
 
+import msgspec
+
 from fer_edge.errors import TrainingError
-from fer_edge.metadata import MAX_SEED
+from fer_edge.metadata import MAX_IMAGE_SIZE, MAX_SEED
 from fer_edge.training.architectures import FORMER_NAMES, architecture_names
 
 Optimizer = Literal["sgd", "adam", "adamw"]
@@ -16,6 +18,15 @@ Heads = Literal["labels", "votes", "labels,votes", "votes,labels"]
 
 
 MODEL, TRAINING, AUGMENTATION, MACHINE = "Model", "Training", "Augmentation (0 is off)", "Machine"
+MAX_EPOCHS = 100_000
+MAX_BATCH_SIZE = 2**20
+ADDED_LATER = frozenset(
+    (
+        *("heads", "second_head_weight", "progression", "teacher", "distillation", "temperature"),
+        *("equalise", "gamma", "jpeg", "jpeg_quality", "resolution", "resolution_side"),
+    )
+)
+"""Settings that runs of earlier versions lack; the others are in every checkpoint."""
 GROUPS = (MODEL, TRAINING, AUGMENTATION, MACHINE)
 """Groups of settings, as ``train --help`` shows them."""
 
@@ -222,10 +233,11 @@ class TrainConfig:
             value = getattr(self, name)
             separator = "; " if name == "heads" else ", "
             _require(value in get_args(choices), name, f"one of {separator.join(get_args(choices))}", value)
-        for name in ("epochs", "batch_size"):
+        for name, largest in (("epochs", MAX_EPOCHS), ("batch_size", MAX_BATCH_SIZE)):
             value = getattr(self, name)
-            _require(value >= 1, name, "1 or more", value)
-        _require(self.image_size >= 16, "image_size", "16 pixels or more", self.image_size)
+            _require(1 <= value <= largest, name, f"1 to {largest}", value)
+        is_possible = 16 <= self.image_size <= MAX_IMAGE_SIZE
+        _require(is_possible, "image_size", f"16 to {MAX_IMAGE_SIZE} pixels", self.image_size)
         _require(0 < self.max_lr < float("inf"), "max_lr", "a learning rate above 0", self.max_lr)
         _require(0 < self.warmup < 1, "warmup", "a part between 0 and 1", self.warmup)
         for name in ("weight_decay", "clip_value", "clip_norm", "mixup", "save_interval", "second_head_weight"):
@@ -275,14 +287,28 @@ class TrainConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
-        """The settings that ``to_dict`` gave. Raises TrainingError for a name that is no setting of this version."""
+    def from_dict(cls, values: dict[str, Any], *, whole: bool = False) -> "TrainConfig":
+        """The settings that ``to_dict`` gave.
+
+        Raises TrainingError for a name that is no setting of this version, a value of another type or out of range, and
+        with ``whole`` where one is missing that the runs of every version have.
+        """
         known, known_augment = ({f.name for f in fields(kind)} for kind in (cls, AugmentConfig))
-        augment = dict(values.get("augment", {}))
-        unknown = sorted((set(values) - known) | (set(augment) - known_augment))
+        augment = values.get("augment", {})
+        if not isinstance(augment, dict):
+            raise TrainingError(f"setting 'augment': expected settings, found a {type(augment).__name__}")
+        given = {*values, *augment}
+        unknown = sorted(map(str, (set(values) - known) | (set(augment) - known_augment)))
         if unknown:
             raise TrainingError(
-                f"expected settings of this version of fer_edge, found {', '.join(unknown)}; "
+                f"expected settings of this version of fer_edge, found {', '.join(unknown)[:200]}; "
                 "use the version that wrote the run, or start a new run"
             )
-        return cls(**{**values, "augment": AugmentConfig(**augment)})
+        missing = sorted((known | known_augment) - given - ADDED_LATER)
+        if whole and missing:
+            raise TrainingError(f"expected all settings of a run, found none for '{missing[0]}'")
+        try:
+            return msgspec.convert(values, cls)
+        except (msgspec.ValidationError, RecursionError) as error:
+            expected, _, setting = str(error).partition(" - at `$.")
+            raise TrainingError(f"setting '{setting.rstrip('`')}': {expected.replace('`', '')}") from error

@@ -4,12 +4,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from fer_edge.errors import FerEdgeError, TrainingError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,13 @@ class Processes:
         """Overwrite ``values`` with the main process's."""
         if self.count > 1:
             dist.broadcast(values, src=0)
+
+    def gather(self, value: T) -> list[T]:
+        """``value`` of every process, plain types and tensors on the CPU, by rank."""
+        gathered = [value] * self.count
+        if self.count > 1:
+            dist.all_gather_object(gathered, value)
+        return gathered
 
     @contextmanager
     def together(self, device: str) -> Iterator[None]:

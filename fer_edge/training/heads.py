@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fer_edge.errors import TrainingError
-from fer_edge.labels import FER2013, FERPLUS, LabelSet
+from fer_edge.errors import CheckpointError, TrainingError
+from fer_edge.labels import BUILT_IN, FER2013, FERPLUS, LabelSet
+from fer_edge.training.plain_types import shown, typed
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,40 @@ class Head:
     label_set: LabelSet = FER2013
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for checkpoints; ``from_dict`` reads it back."""
+        """Plain types for checkpoints; ``heads_from`` reads them back."""
         return {"name": self.name, "label_set": self.label_set.to_dict()}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Head":
-        """What ``to_dict`` gave. Raises UsageError, KeyError or TypeError for something else."""
-        return cls(values["name"], LabelSet.from_dict(values["label_set"]))
 
 
 LABELS_ALONE: tuple[Head, ...] = (Head("labels"),)
 """What a network has had before there were heads."""
+
+
+def heads_from(values: Any) -> tuple[Head, ...]:
+    """The heads of a checkpoint, from a list of what ``to_dict`` gave. Raises CheckpointError or UsageError."""
+    if not isinstance(values, list) or not values:
+        raise CheckpointError(f"heads: expected a list of heads, found {shown(values)}")
+    heads = []
+    for value in values:
+        written = typed(value, _WrittenHead, required=("name", "label_set"))
+        names = typed(written.label_set, _WrittenLabels, required=("names", "name", "aliases", "dataset"))
+        heads.append(Head(written.name, LabelSet(**{**names.__dict__, "names": tuple(names.names)})))
+        if names.name in BUILT_IN and heads[-1].label_set != BUILT_IN[names.name]:
+            raise CheckpointError(f"heads: expected the labels of {names.name} in their order, found others")
+    return tuple(heads)
+
+
+@dataclass(frozen=True)
+class _WrittenHead:
+    name: str
+    label_set: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _WrittenLabels:
+    names: list[str]
+    name: str
+    aliases: dict[str, str]
+    dataset: str
 
 
 def heads_of(names: str, labels: LabelSet) -> tuple[Head, ...]:

@@ -9,6 +9,14 @@ seconds."""
 EpochCallback = Callable[[Row], None]
 
 
+def is_better(row: Row, best: Row) -> bool:
+    """Whether an epoch's weights are better than the best before: by validation accuracy, then by the lower loss."""
+    return (row["validation_accuracy"], -row["validation_loss"]) > (
+        best["validation_accuracy"],
+        -best["validation_loss"],
+    )
+
+
 @dataclass(frozen=True)
 class History:
     """What a run did."""

@@ -52,12 +52,12 @@ def momentum_of(optimizer: torch.optim.Optimizer) -> float:
     return float(group["momentum"] if "momentum" in group else group["betas"][0])
 
 
-def one_cycle(config: TrainConfig, num_steps: int) -> tuple[list[float], list[float]]:
-    """Learning rate and momentum of every step, for the picture: what ``build_schedule`` will do."""
+def one_cycle(config: TrainConfig, num_steps: int, *, first: int | None = None) -> tuple[list[float], list[float]]:
+    """Learning rate and momentum of every step, or of the ``first`` of them: what ``build_schedule`` will do."""
     optimizer = build_optimizer(nn.Linear(1, 1), config)
     schedule = build_schedule(optimizer, config, num_steps)
     learning_rates, momenta = [], []
-    for step in range(num_steps):
+    for step in range(num_steps if first is None else first):
         learning_rates.append(float(optimizer.param_groups[0]["lr"]))
         momenta.append(momentum_of(optimizer))
         optimizer.step()

@@ -17,12 +17,13 @@ from fer_edge.errors import TrainingError
 from fer_edge.labels import AUTO
 from fer_edge.training.architectures import architecture_named
 from fer_edge.training.batches import votes_of
-from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, network_settings, seed_everything
+from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, network_settings
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
 from fer_edge.training.distributed import Processes
 from fer_edge.training.hardware import describe_machine
 from fer_edge.training.heads import Head, heads_of, in_words, sizes_of, with_new_outputs
+from fer_edge.training.random_states import seed_everything
 from fer_edge.training.weights import StartingWeights, TrainedWeights, mean_of_weights, starting_weights
 
 _SMALLEST_STD = 1e-3  # faces that are all one grey must not divide by zero
@@ -54,6 +55,12 @@ class DataRequest:
         )
 
 
+def mean_and_std_of(data: FaceData) -> tuple[float, float]:
+    """Mean and standard deviation of pixel / 255 over the training faces, the latter above 0."""
+    mean, std = data.train.mean_and_std()
+    return mean, max(std, _SMALLEST_STD)
+
+
 def build_for_training(
     config: TrainConfig,
     data: FaceData,
@@ -65,7 +72,7 @@ def build_for_training(
     Raises TrainingError when the weights do not fit the architecture, or the architecture the size of the faces.
     """
     processes, request = processes or Processes(), request or DataRequest()
-    mean, std = data.train.mean_and_std()
+    mean, std = mean_and_std_of(data)
     heads = heads_of(config.heads, data.labels)
     _check_targets(data, heads)
     architecture = architecture_named(config.architecture)
@@ -89,7 +96,7 @@ def build_for_training(
     return classifier, CheckpointInfo(
         config=config,
         mean=mean,
-        std=max(std, _SMALLEST_STD),
+        std=std,
         data_source=data.location,
         data_fingerprint=data.fingerprint(),
         training_fingerprints=data.training_fingerprints(),

@@ -1,16 +1,28 @@
 """Going on with a run that was stopped: what it has saved, and what must not have changed since."""
 
+import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fer_edge.data.faces import FaceData
 from fer_edge.errors import CheckpointError, TrainingError
-from fer_edge.training.checkpoint import CheckpointInfo, read_checkpoint
+from fer_edge.training.checkpoint import (
+    ONLY_IN_LAST,
+    CheckpointInfo,
+    fits,
+    load_classifier,
+    read_checkpoint,
+    record_of,
+)
 from fer_edge.training.config import TrainConfig
-from fer_edge.training.preparation import DataRequest
+from fer_edge.training.heads import Head, heads_of
+from fer_edge.training.history import Progress
+from fer_edge.training.plain_types import typed
+from fer_edge.training.preparation import DataRequest, mean_and_std_of
 from fer_edge.training.run_folder import RunFolder
+from fer_edge.training.training_state import checked_progress
 
 
 def refuse_begun(folder: Path) -> None:
@@ -36,17 +48,68 @@ def saved_state(files: RunFolder) -> dict[str, Any] | None:
             "put it back, or begin a new run under another --name"
         )
     state = read_checkpoint(files.last)
-    if "optimizer" not in state or "progress" not in state:
+    if not any(part in state for part in ONLY_IN_LAST):
         raise CheckpointError(
             f"{files.last}: expected a checkpoint to go on from, found one of weights alone; "
             "begin a new run from them with --weights"
         )
-    if state["progress"].get("rows") and not files.best.is_file():
-        raise CheckpointError(
-            f"{files.best}: expected the weights of the best epoch so far, found no such file; "
-            f"put it back, or begin a new run with --weights {shlex.quote(str(files.last))}"
-        )
+    with fits(files.last):
+        info = record_of(state, files.last)
+        progress = checked_progress(state["progress"], info.config)
+        latest = progress.rows[-1] if progress.rows else {}
+        metrics = {name: latest[f"validation_{name}"] for name in ("loss", "accuracy") if latest}
+        if info.epoch != progress.epoch or info.metrics != metrics:
+            raise CheckpointError(f"record: expected epoch {progress.epoch} and its metrics, found others")
+    if progress.rows:
+        _refuse_other_best(files, info, progress)
     return state
+
+
+def _refuse_other_best(files: RunFolder, info: CheckpointInfo, progress: Progress) -> None:
+    """Raises CheckpointError unless the weights of the best epoch are there, whole, and of this run.
+
+    A run that was killed between its two checkpoints has those of the epoch after the last one.
+    """
+    advice = f"put it back, or begin a new run with --weights {shlex.quote(str(files.last))}"
+    if not files.best.is_file():
+        raise CheckpointError(
+            f"{files.best}: expected the weights of the best epoch so far, found no such file; {advice}"
+        )
+    try:
+        best = load_classifier(files.best)[1]
+    except CheckpointError as error:
+        reason = str(error).removeprefix(f"{files.best}: ")
+        raise CheckpointError(f"{files.best}: the weights of the best epoch: {reason}; {advice}") from error
+    if best.epoch not in (progress.best_epoch, progress.epoch + 1):
+        raise CheckpointError(
+            f"{files.best}: expected the weights of epoch {progress.best_epoch}, found those of {best.epoch}; {advice}"
+        )
+    if of_another_run := [name for name, value in _identity(info).items() if _identity(best)[name] != value]:
+        raise CheckpointError(
+            f"{files.best}: expected a checkpoint of the same run as {files.last.name}, found another "
+            f"{of_another_run[0]}; {advice}"
+        )
+
+
+def _identity(info: CheckpointInfo) -> dict[str, Any]:
+    """What all checkpoints of a run say alike: all but how far they have come and which machine went on with it."""
+    machine = ("device", "threads", "precision", "channels_last", "save_interval", "tensorboard")
+    settings = {name: value for name, value in info.config.to_dict().items() if name not in machine}
+    record = {name: getattr(info, name) for name in ("mean", "std", "data_fingerprint", "heads", "teacher_digest")}
+    return {**record, **settings}
+
+
+def refuse_other_processes(files: RunFolder, state: Mapping[str, Any], count: int) -> None:
+    """Raises CheckpointError where the run had another number of processes: each has a random state of its own.
+
+    Checkpoints of earlier versions hold the main process's alone: any number may go on with these.
+    """
+    others = state.get("random_of_others")
+    if isinstance(others, list) and len(others) + 1 != count:
+        raise CheckpointError(
+            f"{files.path}: expected as many processes as the run began with, {len(others) + 1}, found {count}; "
+            f"go on with: {files.resume_command(len(others) + 1)}"
+        )
 
 
 def settings_of(files: RunFolder, state: Mapping[str, Any] | None) -> tuple[TrainConfig, DataRequest]:
@@ -61,8 +124,9 @@ def settings_of(files: RunFolder, state: Mapping[str, Any] | None) -> tuple[Trai
                 record.data_source, record.skip_bad, record.drop_leaks, record.data_labels, record.data_votes
             )
         written = files.read_config()
-        return TrainConfig.from_dict(written["config"]), DataRequest(**written["data"])
-    except (KeyError, TypeError, AttributeError, TrainingError) as error:
+        request = typed(written.get("data"), DataRequest, required=("source", "skip_bad", "drop_leaks"))
+        return TrainConfig.from_dict(written["config"], whole=True), request
+    except (CheckpointError, TrainingError) as error:
         raise CheckpointError(
             f"{files.path}: expected the settings of a run, found others ({error}); start a new run"
         ) from error
@@ -86,3 +150,21 @@ def refuse_other_faces(folder: Path, data: FaceData, record: CheckpointInfo) -> 
             f"{folder}: expected the votes with which the run began, found {'others' if 'votes' in found else 'none'} "
             f"in {data.source}; put that table back, or begin a new run"
         )
+    heads = heads_of(record.config.heads, data.labels)
+    if record.heads != heads:
+        raise CheckpointError(
+            f"{folder}: expected outputs for the labels of {data.source}, {_labels_in_words(heads)}, "
+            f"found a checkpoint of others, {_labels_in_words(record.heads)}; begin a new run"
+        )
+    for name, found_value, expected in zip(
+        ("mean", "std"), (record.mean, record.std), mean_and_std_of(data), strict=True
+    ):
+        if not math.isclose(found_value, expected, rel_tol=1e-6):
+            raise CheckpointError(
+                f"{folder}: expected the {name} of the training faces, {expected:g}, found {found_value:g} in its "
+                "checkpoint; begin a new run"
+            )
+
+
+def _labels_in_words(heads: Sequence[Head]) -> str:
+    return "; ".join(", ".join(head.label_set.names[:10]) for head in heads)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -62,6 +63,11 @@ class RunFolder:
         """Whether a run has left anything here but settings, which is what a refused or killed start leaves."""
         return any(file.exists() for file in (self.last, self.best, self.history_csv, self.history_jsonl))
 
+    def resume_command(self, processes: int = 1) -> str:
+        """The command line that goes on with the run, by as many processes."""
+        launcher = "python" if processes == 1 else f"torchrun --standalone --nproc_per_node={processes}"
+        return f"{launcher} cli.py train --resume {shlex.quote(str(self.path))}"
+
     def write_config(self, values: dict[str, Any]) -> None:
         """Write the run's settings and origin as JSON. Raises StorageError."""
         write_text(self.config, json.dumps(values, indent=2) + "\n")
@@ -70,7 +76,7 @@ class RunFolder:
         """What ``write_config`` wrote. Raises CheckpointError."""
         try:
             values = json.loads(self.config.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise CheckpointError(
                 f"{self.path}: expected a run folder with its config.json, found none that can be read; "
                 "see what is in runs/, or start a new run"

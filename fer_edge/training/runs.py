@@ -21,7 +21,13 @@ from fer_edge.training.history import History
 from fer_edge.training.preparation import DataRequest, build_for_training
 from fer_edge.training.progress import Reporter
 from fer_edge.training.reports import draw_pictures, tensorboard_log
-from fer_edge.training.resuming import refuse_begun, refuse_other_faces, saved_state, settings_of
+from fer_edge.training.resuming import (
+    refuse_begun,
+    refuse_other_faces,
+    refuse_other_processes,
+    saved_state,
+    settings_of,
+)
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.teachers import ask_teachers
 from fer_edge.training.trainer import Trainer
@@ -86,6 +92,7 @@ def _run(
                     run.write_config({"config": config.to_dict(), "data": data_settings})
             _say_what_begins(classifier, data, record, reporter)
         else:
+            refuse_other_processes(RunFolder(folder), state, processes.count)
             record = replace(CheckpointInfo.from_dict(state["record"]), config=config)
             refuse_other_faces(folder, data, record)
             classifier = classifier_from_config(config, heads=record.heads)

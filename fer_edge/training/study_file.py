@@ -1,7 +1,7 @@
 """The SQLite file that keeps searches: held by one process, never a file of another program, errors in one line."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
-from fer_edge.errors import CheckpointError, StorageError
+from fer_edge.errors import CheckpointError, FerEdgeError, StorageError
 from fer_edge.files import make_folder, storage_errors
 
 if TYPE_CHECKING:
@@ -52,11 +52,12 @@ def held_study_file(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def open_study(path: Path, name: str, identity: Mapping[str, Any]) -> "optuna.Study":
+def open_study(path: Path, name: str, identity: Mapping[str, Any], settings: Collection[str]) -> "optuna.Study":
     """The study called ``name`` in the held file ``path``, new or gone on with; higher values are better.
 
-    ``identity``, of plain types, is what all its trials share. Raises CheckpointError when the study began with
-    another, or when the file is whole but of another program, which is then left as it was.
+    ``identity``, of plain types, is what all its trials share; ``settings`` are those that each of them tries. Raises
+    CheckpointError when the study began with others, when its trials cannot be read as such, or when the file is whole
+    but of another program, which is then left as it was.
     """
     import optuna
     from sqlalchemy import URL
@@ -64,10 +65,16 @@ def open_study(path: Path, name: str, identity: Mapping[str, Any]) -> "optuna.St
     _refuse_foreign_file(path)
     url = URL.create("sqlite", database=str(path)).render_as_string()  # quotes what a URL would read otherwise
     storage = optuna.storages.RDBStorage(url)
-    study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
-    if _IDENTITY not in study.user_attrs:
-        study.set_user_attr(_IDENTITY, dict(identity))
-    known = study.user_attrs[_IDENTITY]
+    with _readable(path):
+        study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+        trials = study.get_trials(deepcopy=False)
+        if _IDENTITY not in study.user_attrs and not trials:
+            study.set_user_attr(_IDENTITY, dict(identity))
+        known = study.user_attrs[_IDENTITY]
+        if not isinstance(known, dict) or study.direction.name != "MAXIMIZE":
+            raise ValueError("no study of fer_edge")
+        for trial in trials:
+            _check_trial(trial, settings)
     differing = [key for key, value in identity.items() if known.get(key) != value]
     if differing:
         began, found = (", ".join(f"{key} {_short(of.get(key))}" for key in differing) for of in (known, identity))
@@ -76,6 +83,38 @@ def open_study(path: Path, name: str, identity: Mapping[str, Any]) -> "optuna.St
             "accuracies could not be compared, so choose another --study"
         )
     return study
+
+
+def _check_trial(trial: "optuna.trial.FrozenTrial", settings: Collection[str]) -> None:
+    """Raises ValueError for a trial that no search here leaves, and what optuna raises for one it cannot read."""
+    is_complete = trial.state.name == "COMPLETE"
+    if is_complete and not (trial.value is not None and 0 <= trial.value <= 1):
+        raise ValueError(f"accuracy {trial.value} in trial {trial.number}")
+    if not (set(trial.params) == set(settings) if is_complete else set(trial.params) <= set(settings)):
+        raise ValueError(f"other settings in trial {trial.number}")
+    for name, value in trial.params.items():
+        distribution = trial.distributions[name]
+        choices = getattr(distribution, "choices", None)
+        is_in = value in choices if choices is not None else distribution.low <= value <= distribution.high
+        if not is_in:
+            raise ValueError(f"{name} out of its range in trial {trial.number}")
+    _ = trial.duration  # which subtracts the times
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what a damaged value raises into a CheckpointError; SQLite's errors have their own words."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (FerEdgeError, sqlite3.Error, SQLAlchemyError, StorageInternalError):
+        raise
+    except Exception as error:  # enums, JSON, dates, numbers: each raises kinds of its own
+        if isinstance(error, RuntimeError) and "optuna" in str(error):  # its word for a file of another version
+            raise
+        raise _not_a_study_file(path, f"one with damaged trials ({' '.join(str(error).split())[:200]})") from error
 
 
 def _refuse_foreign_file(path: Path) -> None:

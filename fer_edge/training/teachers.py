@@ -69,8 +69,9 @@ def _digest(answers: np.ndarray) -> str:
 
 def _read(path: Path, shape: tuple[int, ...], digest: str) -> np.ndarray:
     try:
-        answers = np.load(path, allow_pickle=False)
-    except Exception as error:  # a damaged header is parsed as a zip or as Python: many kinds
+        with path.open("rb") as stream:
+            answers = np.lib.format.read_array(stream, allow_pickle=False)
+    except Exception as error:  # a damaged header is parsed as Python: many kinds
         raise CheckpointError(f"{path}: expected the teachers' answers, found a damaged file; delete it") from error
     if answers.shape != shape or answers.dtype != np.float32:
         raise CheckpointError(
@@ -79,6 +80,8 @@ def _read(path: Path, shape: tuple[int, ...], digest: str) -> np.ndarray:
         )
     if digest not in ("", _digest(answers)):
         raise CheckpointError(f"{path}: expected the answers with which the run began, found a damaged file; delete it")
+    if not (np.isfinite(answers).all() and (answers >= 0).all()):
+        raise CheckpointError(f"{path}: expected probabilities, found other numbers; delete it")
     return np.asarray(answers)
 
 

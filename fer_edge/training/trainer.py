@@ -5,7 +5,6 @@ It reads from top to bottom: ``fit_one_cycle`` → ``_train_epoch`` → ``_step`
 
 import copy
 import math
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -18,15 +17,17 @@ from torch.nn.parallel import DistributedDataParallel
 from fer_edge.data.faces import FaceData
 from fer_edge.errors import Interrupted, TrainingError
 from fer_edge.training.batches import TrainingBatches, validation_batches
-from fer_edge.training.checkpoint import CheckpointInfo, random_states, restore_random_states, save_checkpoint
+from fer_edge.training.checkpoint import CheckpointInfo, fits, save_checkpoint
 from fer_edge.training.classifier import EpochMeans, FacialExpressionClassifier, StepSums, ValidationSums
 from fer_edge.training.distributed import Processes
-from fer_edge.training.history import EpochCallback, History, Progress, Row
+from fer_edge.training.history import EpochCallback, History, Progress, Row, is_better
 from fer_edge.training.losses import Batch, TrainingLoss, training_loss
 from fer_edge.training.optimizer import AveragedWeights, build_optimizer, build_schedule
 from fer_edge.training.progress import Reporter
+from fer_edge.training.random_states import random_states, restore_random_states, seed_everything
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.signals import StopSignals
+from fer_edge.training.training_state import check_state
 
 CUDA_STEPS_BETWEEN_LOOKS = 20
 """Steps after which the CPU looks at what a GPU has summed up; a look waits for all of them."""
@@ -97,7 +98,7 @@ class Trainer:
             torch.backends.cudnn.benchmark = True  # every batch has the same shape
         self.steps_between_looks = CUDA_STEPS_BETWEEN_LOOKS if self.device.type == "cuda" else 1
         """1: a step is looked at before it is taken."""
-        self._unseen: list[Tensor] = []  # of each step since the last look, double (7,)
+        self._unseen: list[Tensor] = []  # of each step since the last look, double (8,)
 
         self.progress = Progress()
         self._best_weights: dict[str, Tensor] | None = None  # of the best epoch, until they are written
@@ -141,12 +142,12 @@ class Trainer:
             images += self.batches.batch_size
             if len(self._unseen) < self.steps_between_looks and progress.position < num_steps:
                 continue
-            stop = self._look()
+            stop, is_due = self._look()
             mean_loss = progress.loss / max(progress.count, 1)
             self.reporter.step(progress.position, num_steps, images=images, loss=mean_loss, lr=lr)
             if stop:
                 self._stop(stop)
-            if time.monotonic() - self._saved_at >= self.config.save_interval:
+            if is_due:
                 self.save()
         self._epoch_rate = images / max(time.monotonic() - self._epoch_started, 1e-9)
 
@@ -158,10 +159,12 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = self._clip_gradients()
-        # One exchange for everything the processes must agree on before they step: a bad number, or a signal.
+        # One exchange for everything the processes must agree on: a bad number, a signal, a checkpoint that is due.
         finite = torch.isfinite(loss.detach()) & torch.isfinite(norm)
         received = torch.full((), float(signals.received or 0), device=self.device)
-        agreed = self.processes.max(torch.stack([(~finite).float(), received]))
+        is_due = time.monotonic() - self._saved_at >= self.config.save_interval
+        due = torch.full((), float(is_due), device=self.device)
+        agreed = self.processes.max(torch.stack([(~finite).float(), received, due]))
         if self.steps_between_looks == 1 and agreed[0]:
             self._refuse_step(self.progress.position + 1, float(loss.detach()), float(norm))
         self.optimizer.step()
@@ -173,21 +176,23 @@ class Trainer:
         own = torch.stack([loss.detach().double(), norm.double()])
         self._unseen.append(torch.cat([totals, agreed.double(), own]))
 
-    def _look(self) -> int:
-        """Add the steps since the last look to the progress; gives a signal that any process received, or 0.
+    def _look(self) -> tuple[int, bool]:
+        """Add the steps since the last look to the progress.
+
+        Gives a signal that any process received, or 0, and whether a checkpoint is due for any.
 
         Raises TrainingError where one was not finite: steps were taken with it, but none was saved.
         """
         seen = torch.stack(self._unseen).tolist()
         first = self.progress.position - len(seen) + 1
         self._unseen.clear()
-        for step, (loss, correct, count, is_bad, _, own_loss, norm) in enumerate(seen, start=first):
+        for step, (loss, correct, count, is_bad, _, _, own_loss, norm) in enumerate(seen, start=first):
             if is_bad:
                 self._refuse_step(step, own_loss, norm)
             self.progress.loss += loss
             self.progress.correct += int(correct)
             self.progress.count += int(count)
-        return int(max(row[4] for row in seen))
+        return int(max(row[4] for row in seen)), any(row[5] for row in seen)
 
     def _clip_gradients(self) -> Tensor:
         """The gradient's norm before clipping, ()."""
@@ -228,10 +233,7 @@ class Trainer:
         if self.config.heads != "labels":
             row |= {f"validation_{name}_accuracy": means.accuracy for name, means in judged.items()}
         best = progress.best
-        is_best = best is None or (row["validation_accuracy"], -row["validation_loss"]) > (
-            best["validation_accuracy"],
-            -best["validation_loss"],
-        )
+        is_best = best is None or is_better(row, best)
         progress.rows.append(row)
         progress.epoch += 1
         progress.position, progress.loss, progress.correct, progress.count = 0, 0.0, 0, 0
@@ -279,13 +281,11 @@ class Trainer:
     def _stop(self, signal_number: int) -> None:
         self.save()
         where = f"step {self._step_reached}"
-        count = self.processes.count
-        launcher = "python" if count == 1 else f"torchrun --standalone --nproc_per_node={count}"
         if self.run is None:
             raise Interrupted(f"stopped after {where}; nothing was saved", signal_number)
         raise Interrupted(
             f"stopped after {where}, saved in {self.run.last}; "
-            f"go on with: {launcher} cli.py train --resume {shlex.quote(str(self.run.path))}",
+            f"go on with: {self.run.resume_command(self.processes.count)}",
             signal_number,
         )
 
@@ -293,8 +293,10 @@ class Trainer:
         """Write the best weights, if new, then everything needed to go on.
 
         In this order a kill between them loses nothing: a run that goes on from the older ``last`` finds the same best
-        again. Raises StorageError; the checkpoints before stay.
+        again. All processes save together: each has its random state in the checkpoint. Raises StorageError; the
+        checkpoints before stay.
         """
+        state = self.state()
         if self.run is not None and self.processes.is_main:
             if self._best_weights is not None:
                 best = self.progress.best
@@ -303,7 +305,7 @@ class Trainer:
                 record = replace(self.record, epoch=self.progress.best_epoch, metrics=metrics)
                 save_checkpoint(self.run.best, {"record": record.to_dict(), "model": self._best_weights})
                 self._best_weights = None
-            save_checkpoint(self.run.last, self.state())
+            save_checkpoint(self.run.last, state)
         self._saved_step = self._step_reached
         self._saved_at = time.monotonic()
 
@@ -312,10 +314,11 @@ class Trainer:
         return f"{self.progress.position} of epoch {self.progress.epoch + 1}"
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on bit for bit, as tensors and plain types."""
+        """Everything needed to go on bit for bit, as tensors and plain types; all processes ask together."""
         latest = self.progress.rows[-1] if self.progress.rows else None
         metrics = {name: latest[f"validation_{name}"] for name in ("loss", "accuracy")} if latest else {}
         average = self.average
+        own, *others = self.processes.gather(random_states())
         return {
             "record": replace(self.record, epoch=self.progress.epoch, metrics=metrics).to_dict(),
             "model": self.classifier.state_dict(),
@@ -323,11 +326,17 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "progress": asdict(self.progress),
-            "random": random_states(),
+            "random": own,
+            "random_of_others": others,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to where ``state``, what an earlier run's ``last`` checkpoint holds, was taken."""
+        """Go back to where ``state``, what an earlier run's ``last`` checkpoint holds, was taken.
+
+        Raises CheckpointError where it is not of this run; then nothing has changed.
+        """
+        with fits(self.run.last if self.run else self.record.path):
+            check_state(state, self.config, self.classifier, self.optimizer, self.schedule)
         self.classifier.load_state_dict(state["model"])
         if self.average is not None:
             self.average.module.load_state_dict(state["average"]["weights"])
@@ -335,7 +344,12 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.progress = Progress(**copy.deepcopy(state["progress"]))
-        restore_random_states(state["random"])
+        # A checkpoint of an earlier version holds the main process's alone.
+        of_ranks = [state["random"], *state.get("random_of_others", ())]
+        if self.processes.rank < len(of_ranks):
+            restore_random_states(of_ranks[self.processes.rank])
+        else:
+            seed_everything(self.config.seed + self.processes.rank)
         self._saved_step = self._step_reached
         if self.run and self.processes.is_main:
             self.run.write_history(self.progress.rows)  # a kill may have left more epochs there than were saved

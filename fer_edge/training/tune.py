@@ -37,6 +37,9 @@ AUGMENT_STRENGTHS = (0.0, 1.5)
 STARTUP_TRIALS = 5
 """Trials drawn at random before the sampler models them, and completed before the pruner compares with them."""
 
+SEARCHED = ("max_lr", "weight_decay", "batch_size", "augment_strength")
+"""Settings of a trial, under the names of their ``train`` options."""
+
 _DIVERGED = "diverged"
 """Attribute of a trial that holds why its numbers were not finite."""
 
@@ -107,7 +110,7 @@ def search(wanted: Search, report: Callable[[str], None]) -> SearchResult:
     data = replace(data, test=empty_face_set(config.image_size))  # nothing below can look at it
     data.split("train"), data.split("validation")  # an empty one is refused before the file is made
     with held_study_file(wanted.storage):
-        study = open_study(wanted.storage, wanted.study, _identity(config, data))
+        study = open_study(wanted.storage, wanted.study, _identity(config, data), SEARCHED)
         for left in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
             study.tell(left.number, state=optuna.trial.TrialState.FAIL)  # the file is ours: its process was killed
         # With the same seed again, a resumed study would repeat the random draws it began with.

@@ -7,15 +7,17 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fer_edge.errors import FerEdgeError, StorageError, TrainingError
+from fer_edge.errors import CheckpointError, FerEdgeError, StorageError, TrainingError
 from fer_edge.files import make_folder, write_bytes
 from fer_edge.training.architectures import Architecture
 from fer_edge.training.checkpoint import CheckpointInfo, is_checkpoint, load_classifier
 from fer_edge.training.heads import in_words
+from fer_edge.training.torch_file import read_torch_file
 
 DOWNLOAD_TIMEOUT_S = 5.0
 """Seconds to wait for the server's next bytes: long enough for a slow line, short enough to find out there is none."""
@@ -97,7 +99,7 @@ def _trained_at(path: Path) -> TrainedWeights | None:
         raise TrainingError(
             f"--weights: expected auto, imagenet, none, a file or a run folder, found no file '{path}'"
         ) from error
-    if not path.is_dir() and not is_checkpoint(path):
+    if not path.is_dir() and not is_checkpoint(_read(path)):
         return None
     classifier, info = load_classifier(path)
     return TrainedWeights(classifier.state_dict(), info)
@@ -145,13 +147,7 @@ def imagenet_weights(architecture: Architecture, *, timeout_s: float = DOWNLOAD_
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The state dict in ``path``, loaded as data only (no code runs). Raises TrainingError."""
-    try:
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged zip, pickle with code, not a torch file: torch raises many kinds
-        raise TrainingError(
-            f"--weights {path}: expected a torchvision state dict or a checkpoint, found a damaged file, another kind, "
-            "or one that would run code; choose another"
-        ) from error
+    state: dict[str, Tensor] = _read(path)
     is_names_to_tensors = isinstance(state, dict) and all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     )
@@ -161,6 +157,16 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             "name such a file or a run of this project, or start from scratch with --weights none"
         )
     return state
+
+
+def _read(path: Path) -> Any:
+    try:
+        return read_torch_file(path, before_zip=True)
+    except CheckpointError as error:
+        raise TrainingError(
+            f"--weights {path}: expected a torchvision state dict or a checkpoint, found a damaged file, another kind, "
+            "or one that would run code; choose another"
+        ) from error
 
 
 def _hash_agrees(file_name: str, data: bytes) -> bool:

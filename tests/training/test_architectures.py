@@ -107,8 +107,29 @@ def test_the_stem_decides_how_much_of_a_face_is_left_for_the_last_layer(stem, si
 
 
 def test_weights_of_another_network_are_refused_by_name():
-    with pytest.raises(TrainingError, match=r"expected a torchvision state dict of ResNet, found \d+ entries"):
+    with pytest.raises(
+        TrainingError,
+        match=r"expected a torchvision state dict of ResNet, found one that does not fit: \d+ tensors are missing",
+    ):
         build_classifier("resnet18", weights={"conv1.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda weight: weight * float("nan"), "finite numbers, found others"),
+        (lambda weight: weight.int(), "float32, found int32"),
+        (lambda weight: weight.to(torch.complex64), "float32, found complex64"),
+        (lambda weight: weight.to_sparse(), "a dense tensor, found another kind"),
+        (lambda weight: weight.to("meta"), "a dense tensor, found another kind"),
+        (lambda weight: weight[:1], "the shape .*, found .*"),
+        (lambda weight: weight.tolist(), "a tensor, found a value of type list"),
+    ],
+)
+def test_weights_that_no_training_gave_are_refused_by_the_name_of_the_tensor(change, found):
+    state = build_classifier("tiny").network.state_dict()
+    with pytest.raises(TrainingError, match=rf"state dict of Sequential, .* 0\.weight: expected {found}; name a file"):
+        build_classifier("tiny", weights={**state, "0.weight": change(state["0.weight"])})
 
 
 def test_balanced_weights_make_every_class_count_alike():

@@ -7,15 +7,10 @@ import torch
 
 from fer_edge.errors import CheckpointError
 from fer_edge.labels import FER2013, LabelSet
-from fer_edge.training.checkpoint import (
-    load_classifier,
-    random_states,
-    read_checkpoint,
-    restore_random_states,
-    save_checkpoint,
-)
+from fer_edge.training.checkpoint import load_classifier, read_checkpoint, save_checkpoint
 from fer_edge.training.heads import Head
 from fer_edge.training.preparation import build_for_training
+from fer_edge.training.random_states import random_states, restore_random_states
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.trainer import Trainer
 
@@ -164,6 +159,89 @@ def test_weights_that_do_not_fit_their_architecture_are_refused_in_one_line(fini
     with pytest.raises(CheckpointError, match="found one that does not fit") as caught:
         load_classifier(tmp_path / "mixed.pt")
     assert "\n" not in str(caught.value)
+
+
+NAN = float("nan")
+WRONG = {
+    ("record",): [None, [], {}],
+    ("record", "mean"): [NAN, 1e9, None, "0.5"],
+    ("record", "std"): [0, -1.0, NAN, 1e-300, 1e300],
+    ("record", "data_source"): [3, None, ["/data"]],
+    ("record", "data_labels"): ["a", 7],
+    ("record", "training_fingerprints"): [{"pond": "a"}, {"order": 1}],
+    ("record", "epoch"): [-1, "1", True, 10**600],
+    ("record", "metrics"): [{"accuracy": NAN}, [0.5]],
+    ("record", "colour"): [1],
+    ("record", "config"): [None, {}, {"image_size": 48}],
+    ("record", "config", "image_size"): [10**9, 0, -48, 48.5, "48", True],
+    ("record", "config", "epochs"): [10**15, None],
+    ("record", "config", "augment"): [None, {"crop": "4"}],
+    ("record", "config", "architecture"): ["../tiny", 3, ["tiny"]],
+    ("record", "config", "heads"): ["votes", "labels,votes"],
+    ("record", "heads", 0, "name"): ["votes", 1],
+    ("record", "heads", 0, "label_set", "names"): [
+        FER2013.names[::-1],
+        list(FER2013.names[::-1]),
+        [FER2013.names[0]] * 7,
+        list(FER2013.names[:6]),
+        list(range(7)),
+        "abcdefg",
+    ],
+    ("record", "heads", 0, "label_set", "aliases"): [None, {"a": 1}],
+    ("model",): [None, [], {}],
+    ("model", "network.0.weight"): [
+        lambda weight: weight * NAN,
+        lambda weight: weight.int(),
+        lambda weight: weight[:1],
+        lambda weight: torch.zeros(()).expand(weight.shape),
+        lambda weight: weight.tolist(),
+    ],
+    ("model", "network.1.running_var"): [lambda variances: -variances],
+    ("model", 7): [torch.zeros(2)],
+    ("version",): [True, [1]],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "number"), [(path, number) for path, values in WRONG.items() for number in range(len(values))]
+)
+def test_a_wrong_part_is_refused_in_one_line(finished, tmp_path, path, number):
+    content, value = read_checkpoint(finished / "checkpoints" / "best.pt"), WRONG[path][number]
+    holder = content
+    for step in path[:-1]:
+        holder = holder[step]
+    holder[path[-1]] = value(holder[path[-1]]) if callable(value) else value
+    torch.save(content, tmp_path / "bad.pt")
+    with pytest.raises(
+        CheckpointError, match=r"bad.pt: expected (a whole checkpoint, found one that does|checkpoint v)"
+    ) as caught:
+        load_classifier(tmp_path / "bad.pt")
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize("part", ["record", "model", "average", "optimizer", "schedule", "progress", "random"])
+def test_a_checkpoint_to_go_on_from_that_lacks_a_part_is_refused(finished, tmp_path, part):
+    content = read_checkpoint(finished / "checkpoints" / "last.pt")
+    del content[part]
+    save_checkpoint(tmp_path / "bad.pt", content)
+    with pytest.raises(CheckpointError, match=f"found one that does not fit: expected '{part}', found none"):
+        load_classifier(tmp_path / "bad.pt")
+
+
+def test_a_checkpoint_that_holds_itself_or_no_end_of_values_is_refused(finished, tmp_path):
+    content = read_checkpoint(finished / "checkpoints" / "best.pt")
+    itself: dict = {}
+    itself["itself"] = itself
+    doubled: list = []
+    for _ in range(60):
+        doubled = [doubled, doubled]
+    for value in (itself, doubled):
+        for place in ("metrics", "machine", "heads", "config"):
+            changed = {**content, "record": {**content["record"], place: value}}
+            torch.save(changed, tmp_path / "bad.pt")
+            with pytest.raises(CheckpointError, match="found one that does not fit"):
+                load_classifier(tmp_path / "bad.pt")
 
 
 def test_a_folder_without_a_checkpoint_says_how_to_get_one(tmp_path):

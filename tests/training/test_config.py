@@ -12,8 +12,8 @@ def test_settings_survive_their_dictionary():
 @pytest.mark.parametrize(
     ("setting", "value", "expected"),
     [
-        ("epochs", 0, "1 or more"),
-        ("batch_size", -1, "1 or more"),
+        ("epochs", 0, "1 to 100000"),
+        ("batch_size", -1, "1 to 1048576"),
         ("max_lr", 0.0, "above 0"),
         ("max_lr", float("nan"), "above 0"),
         ("optimizer", "lion", "one of sgd, adam, adamw"),
@@ -22,7 +22,8 @@ def test_settings_survive_their_dictionary():
         ("label_smoothing", 1.0, "below 1"),
         ("ema_decay", -0.1, "0 up to below 1"),
         ("warmup", 1.0, "between 0 and 1"),
-        ("image_size", 8, "16 pixels or more"),
+        ("image_size", 8, "16 to 4096 pixels"),
+        ("image_size", 10**9, "16 to 4096 pixels"),
         ("patience", -1, "0 to 2147483648"),
         ("seed", 2**32, "0 to 4294967295"),
         ("threads", 10**9, "0 to 4096"),

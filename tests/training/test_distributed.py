@@ -1,10 +1,15 @@
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from fer_edge.errors import CheckpointError
+from fer_edge.training.resuming import refuse_other_processes
+from fer_edge.training.run_folder import RunFolder
 
 PROBE = Path(__file__).with_name("distributed_probe.py")
 
@@ -57,3 +62,44 @@ def test_the_train_command_under_torchrun_stays_near_the_run_of_one(repository, 
         rows.append(json.loads(done.stdout)["rows"])
     for alone, shared in zip(*rows, strict=True):
         assert shared["train_loss"] == pytest.approx(alone["train_loss"], rel=0.05)
+
+
+def test_two_processes_with_dropout_go_on_with_the_random_state_of_each(repository, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    probe = Path(__file__).with_name("rank_states_probe.py")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, probe, tmp_path],
+            cwd=repository,
+            env={**os.environ, **world, "RANK": rank, "LOCAL_RANK": rank, "PYTHONPATH": str(repository)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors[-2000:]
+    for rank in range(2):
+        found = json.loads((tmp_path / f"rank{rank}.json").read_text())
+        assert found["states"] == 2
+        assert found["same"] == {"each its own": True, "all the main one's": False}
+
+
+@pytest.mark.parametrize(("began", "found"), [(1, 2), (2, 1), (2, 3)])
+def test_going_on_with_another_number_of_processes_is_refused_with_the_command_that_is_right(tmp_path, began, found):
+    state = {"random_of_others": [{}] * (began - 1)}
+    with pytest.raises(
+        CheckpointError, match=f"as many processes as the run began with, {began}, found {found}; go"
+    ) as e:
+        refuse_other_processes(RunFolder(tmp_path), state, found)
+    assert ("torchrun --standalone --nproc_per_node=2 cli.py train --resume" in str(e.value)) == (began == 2)
+    refuse_other_processes(RunFolder(tmp_path), state, began)
+
+
+def test_a_checkpoint_of_before_each_process_had_a_state_is_gone_on_with_by_any_number(tmp_path):
+    for count in (1, 2):
+        refuse_other_processes(RunFolder(tmp_path), {"random": {}}, count)

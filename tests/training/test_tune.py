@@ -1,4 +1,5 @@
 import builtins
+import contextlib
 import functools
 import os
 import shlex
@@ -214,6 +215,45 @@ def test_a_damaged_file_is_refused_in_one_line(wanted):
     with pytest.raises(CheckpointError, match=r"tune\.db: expected an SQLite file of searches, found") as raised:
         run(wanted)
     assert "\n" not in str(raised.value)
+
+
+DAMAGE = {
+    "identity that is no JSON": "UPDATE study_user_attributes SET value_json = '{'",
+    "identity that is a list": "UPDATE study_user_attributes SET value_json = '[1]'",
+    "no identity": "DELETE FROM study_user_attributes",
+    "a state of no kind": "UPDATE trials SET state = 'DONE'",
+    "times that are text": "UPDATE trials SET datetime_start = 'soon'",
+    "an accuracy that is text": "UPDATE trial_values SET value = 'high'",
+    "an accuracy beyond 1": "UPDATE trial_values SET value = 70",
+    "an infinite accuracy": "UPDATE trial_values SET value_type = 'INF_POS', value = NULL",
+    "a range that is no JSON": "UPDATE trial_params SET distribution_json = '{'",
+    "a value out of its range": "UPDATE trial_params SET param_value = 1e9",
+    "a setting of another name": "UPDATE trial_params SET param_name = 'colour' WHERE param_name = 'max_lr'",
+    "no settings": "DELETE FROM trial_params",
+    "the other direction": "UPDATE study_directions SET direction = 'MINIMIZE'",
+    "no direction": "DELETE FROM study_directions",
+}
+
+
+@pytest.fixture(scope="module")
+def searched(tiny_config, tmp_path_factory, empty_storage):
+    """The bytes of a file with two finished trials."""
+    path = tmp_path_factory.mktemp("searched") / "tune.db"
+    shutil.copyfile(empty_storage, path)
+    config = replace(tiny_config, epochs=1)
+    search(Search(config, DataRequest("sample:84"), path, "study", trials=2), lambda _line: None)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_trials_that_no_search_left_are_refused_in_one_line(wanted, searched, kind):
+    wanted.storage.write_bytes(searched)
+    with contextlib.closing(sqlite3.connect(wanted.storage)) as connection:
+        connection.execute(DAMAGE[kind])
+        connection.commit()
+    with pytest.raises(CheckpointError, match=r"tune\.db: expected an SQLite file of searches, found one") as raised:
+        run(wanted)
+    assert len(str(raised.value).splitlines()) == 1
 
 
 def test_a_folder_in_place_of_the_file_is_refused(wanted, tmp_path):

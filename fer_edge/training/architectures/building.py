@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from fer_edge.errors import TrainingError
+from fer_edge.errors import CheckpointError, TrainingError
+from fer_edge.training.plain_types import check_tensors
 
 StateDict = Mapping[str, Tensor]
 HeadSizes = Sequence[int]
@@ -34,15 +35,11 @@ def load_weights(network: nn.Module, weights: StateDict | None) -> None:
     if weights is None:
         return
     # Old torchvision files lack batch norm's step counters; anything else missing or left over is another model.
-    wanted = {
-        key: value.shape for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")
-    }
-    given = {key: value.shape for key, value in weights.items() if not key.endswith("num_batches_tracked")}
-    if wanted != given:
-        wrong = sorted(key for key in wanted.keys() | given.keys() if wanted.get(key) != given.get(key))
+    try:
+        check_tensors(weights, network.state_dict(), loose=("num_batches_tracked",))
+    except CheckpointError as error:
         raise TrainingError(
-            f"weights: expected a torchvision state dict of {type(network).__name__}, "
-            f"found {len(wrong)} entries that are missing, extra or of another shape (first: '{wrong[0]}'); "
-            "name a file that fits, or --weights none"
-        )
+            f"weights: expected a torchvision state dict of {type(network).__name__}, found one that does not fit: "
+            f"{error}; name a file that fits, or --weights none"
+        ) from error
     network.load_state_dict(dict(weights), strict=False)
