@@ -32,12 +32,12 @@ def owned(prefix: str = PREFIX) -> str:
 def sweep(folder: Path, *, is_ours: bool = False) -> list[Path]:
     """Remove what killed processes left in ``folder``; gives the paths, sorted.
 
-    A folder whose content was being moved to its place is moved whole. ``is_ours``: nobody else works in ``folder``, so
-    all that bears our names is left from before.
+    A folder whose content was being moved to its place is moved whole. ``is_ours``: nobody else fills ``folder``, so
+    what names no process, as in versions before these names, is left from before, too.
     """
     swept = []
     for path in _temporaries(folder):
-        if (is_ours and path.name.startswith(PREFIX)) or _is_left(path.name):
+        if _is_left(path.name) or (is_ours and not _OWNED.match(path.name)):
             if path.name.endswith(WHOLE):
                 move_up(path)
             _remove(path)

@@ -1,8 +1,6 @@
 """Evaluate whatever answers with probabilities on one split: every figure, with and without leaked faces, and plots."""
 
-import contextlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +18,12 @@ from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities
 from fer_edge.evaluation.plots import plot_confusion_matrix, plot_reliability
 from fer_edge.evaluation.robustness import Robustness, evaluate_corruptions
 from fer_edge.evaluation.votes import VoteMetrics, can_evaluate_votes, evaluate_votes
-from fer_edge.files import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, make_folder, write_text
+from fer_edge.files import make_folder, write_text
 from fer_edge.labels import FER2013, LabelSet
 
 Views = Literal["none", "flip", "ten-crop"]
 """Over which views of a face its probabilities are averaged: only itself, it and its mirror image, or five crops
 (corners and centre) and their mirror images (Krizhevsky et al. 2012)."""
-
-OLD_S = 3600
-"""Seconds after which a temporary file in a folder of figures is taken for one that a killed process left."""
 
 CROP_FRACTION = 0.9
 """Side of a crop as a fraction of the face's side."""
@@ -111,7 +106,6 @@ class Evaluation:
     def write(self, folder: Path) -> list[Path]:
         """Write the figures as JSON and the plots into ``folder``; gives their paths. Raises StorageError."""
         make_folder(folder)
-        _sweep_old(folder)
         figures = folder / f"evaluation-{self.split}.json"
         confusion, mistakes, reliability = (
             folder / f"{plot}-{self.split}.png" for plot in ("confusion", "mistakes", "reliability")
@@ -139,14 +133,6 @@ class Evaluation:
             f"{subject.path.name} ({subject.description}) on {self.split} of {Path(self.data_source).name}; "
             f"{self.machine}; fer_edge {__version__}.\n\n{self.robustness.to_markdown()}"
         )
-
-
-def _sweep_old(folder: Path) -> None:
-    """Remove what a killed ``write`` left. A young file stays: nobody holds the folder, so it may be another's."""
-    for leftover in folder.glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"):
-        with contextlib.suppress(OSError):  # gone meanwhile, or another's
-            if leftover.is_file() and time.time() - leftover.stat().st_mtime > OLD_S:
-                leftover.unlink()
 
 
 def evaluate_split(

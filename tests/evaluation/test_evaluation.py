@@ -1,8 +1,6 @@
 """Evaluation of models on faces with label sets of 2, 5, 7 and 8 classes, the same as the model's or others."""
 
 import json
-import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,16 +53,6 @@ def test_figures_and_plots_have_the_classes_of_the_model(tmp_path: Path, labels:
     written = done.write(tmp_path / "out")
     assert [path.name.partition("-")[0] for path in written] == ["evaluation", "confusion", "mistakes", "reliability"]
     assert all(path.stat().st_size for path in written)
-
-
-def test_what_a_killed_evaluation_left_is_swept_by_the_next_and_what_is_under_way_stays(tmp_path: Path) -> None:
-    left, young, own = (tmp_path / name for name in (".fer-edge-a.part", ".fer-edge-b.part", ".fer-edge-c"))
-    for path in (left, young, own):
-        path.write_bytes(b"half")
-    os.utime(left, (0, time.time() - 2 * 3600))
-    os.utime(own, (0, 0))
-    evaluate(FER2013, data_of(FER2013, faces_of(range(7)))).write(tmp_path)
-    assert (left.exists(), young.exists(), own.exists()) == (False, True, True)
 
 
 def test_ferplus_faces_are_mapped_to_a_fer2013_model_and_contempt_is_left_out_and_counted() -> None:

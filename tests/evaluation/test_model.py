@@ -56,7 +56,7 @@ def test_faces_are_split_by_the_seed_of_the_run(monkeypatch, tmp_path):
     trained_with_5 = open_model(MODEL)
     data = replace(trained_with_5.metadata.training_data, seed=5)
     trained_with_5.metadata = replace(trained_with_5.metadata, training_data=data)
-    monkeypatch.setattr(evaluation, "open_model", lambda path, threads, provider: trained_with_5)
+    monkeypatch.setattr(evaluation, "open_model", lambda path, **_: trained_with_5)
     done = evaluate_model(MODEL, source=str(tmp_path / "faces"))
     assert done.faces.sources == load_faces(tmp_path / "faces", seed=5).validation.sources
     assert done.faces.sources != load_faces(tmp_path / "faces", seed=0).validation.sources
