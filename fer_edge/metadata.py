@@ -113,6 +113,12 @@ class TrainingData:
     fingerprint: Text
     seed: Seed = 0
     """The run's: it chose the validation faces where the data set has none. 0 for metadata from before it was kept."""
+    name: AnyText = ""
+    """FER-2013 where the faces are known to be; empty for others, and for metadata from before it was kept."""
+    classes: Annotated[Mapping[str, int], Meta(description="an object")] = field(default_factory=dict)
+    """Training faces of each class, as labelled; empty for metadata from before it was kept."""
+    starting_weights: AnyText = ""
+    """Where the first weights came from, in words; empty for metadata from before it was kept."""
 
 
 @dataclass(frozen=True, kw_only=True)

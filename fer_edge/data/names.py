@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_edge.data.faces import FaceSet
+from fer_edge.data.faces import FaceData, FaceSet
 from fer_edge.data.ferplus import read_votes
 from fer_edge.data.problems import ProblemList
 from fer_edge.data.splits import SPLIT_OF_USAGE, SPLITS
@@ -70,6 +70,12 @@ def has_known_names(splits: Mapping[str, FaceSet]) -> bool:
     """Whether these faces, some at least, are the popular folder's: MIN_KNOWN of the names are known."""
     rows = [row for each in rows_of_names(splits).values() for row in each]
     return bool(rows) and sum(row is not None for row in rows) >= MIN_KNOWN * len(rows)
+
+
+def is_fer2013(data: FaceData) -> bool:
+    """Whether these are FER-2013's faces: they have FER+'s votes, which are of no others, names of the popular folder,
+    or as many rows as ``fer2013.csv``."""
+    return data.train.votes is not None or has_known_names(data.splits) or len(data.train) == NUM_ROWS[0]
 
 
 def with_votes_by_name(splits: Mapping[str, FaceSet], votes: Path, problems: ProblemList) -> dict[str, FaceSet]:

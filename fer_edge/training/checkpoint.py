@@ -53,6 +53,10 @@ class CheckpointInfo:
     """Whether files and rows that cannot be read were left out."""
     drop_leaks: bool = False
     """Whether validation and test faces that are in an earlier split were left out."""
+    data_name: str = ""
+    """FER-2013 where the training faces are known to be; empty for others."""
+    class_counts: dict[str, int] = field(default_factory=dict)
+    """Training faces of each class of the main head; empty in checkpoints of versions before it."""
     data_labels: str = AUTO
     """The label set of the training data, as ``load_faces`` takes it."""
     data_votes: str | None = None
@@ -141,6 +145,8 @@ class _Written:
     teacher_digest: str = ""
     skip_bad: bool = False
     drop_leaks: bool = False
+    data_name: str = ""
+    class_counts: dict[str, Annotated[int, Meta(ge=0)]] = field(default_factory=dict)
     data_labels: str = AUTO
     data_votes: str | None = None
     versions: dict[str, str] = field(default_factory=dict)

@@ -12,9 +12,10 @@ import torch
 from fer_edge import __version__
 from fer_edge.data.faces import NO_LABEL, FaceData
 from fer_edge.data.load import load_faces
+from fer_edge.data.names import is_fer2013
 from fer_edge.data.votes import NO_MAJORITY, majority
 from fer_edge.errors import TrainingError
-from fer_edge.labels import AUTO
+from fer_edge.labels import AUTO, FER2013
 from fer_edge.training.architectures import architecture_named
 from fer_edge.training.batches import votes_of
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, network_settings
@@ -102,6 +103,8 @@ def build_for_training(
         training_fingerprints=data.training_fingerprints(),
         skip_bad=request.skip_bad,
         drop_leaks=request.drop_leaks,
+        data_name=FER2013.dataset if is_fer2013(data) else "",
+        class_counts=_class_counts(data, heads[0]),
         data_labels=request.labels,
         data_votes=None if request.votes is None else str(Path(request.votes).resolve()),
         starting_weights=description,
@@ -114,6 +117,15 @@ def build_for_training(
         },
         machine=describe_machine(config.device),
     )
+
+
+def _class_counts(data: FaceData, head: Head) -> dict[str, int]:
+    """Training faces of each class of a head: as labelled, or as most annotators say for one that learns from votes."""
+    if head.name == "labels":
+        return data.train.counts(head.label_set)
+    chosen = majority(votes_of(data.train))
+    numbers = np.bincount(chosen[chosen != NO_MAJORITY], minlength=len(head.label_set))
+    return dict(zip(head.label_set.names, numbers.tolist(), strict=True))
 
 
 def _check_targets(data: FaceData, heads: Sequence[Head]) -> None:

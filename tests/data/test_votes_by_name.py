@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from made_faces import USAGES, all_rows, write_face, write_folders, write_table
 
 from fer_edge.data.inspection import inspect_faces
 from fer_edge.data.load import load_faces
-from fer_edge.data.names import NAMES_TABLE, number_of_each_row, parse_name
+from fer_edge.data.names import NAMES_TABLE, is_fer2013, number_of_each_row, parse_name
 from fer_edge.data.votes import COLUMNS, NO_MAJORITY, majority
 from fer_edge.errors import DataError
 from fer_edge.labels import FER2013, FERPLUS
@@ -188,3 +189,14 @@ def test_the_real_folder_gets_the_votes_of_the_same_faces() -> None:
         majorities = majority(faces.votes)
         agreed = (emotions[faces.labels] == majorities)[majorities != NO_MAJORITY].mean()
         assert 0.65 < agreed < 0.7  # of shuffled votes it would be 0.2
+
+
+def test_fer2013_is_known_by_its_names_or_votes_and_other_faces_are_not(tmp_path: Path) -> None:
+    write_popular(tmp_path / "faces")
+    popular = load_faces(tmp_path / "faces")
+    assert is_fer2013(popular)
+    renamed = replace(popular.train, sources=tuple(f"my_{source}" for source in map(str, range(len(popular.train)))))
+    own = replace(popular, train=renamed, validation=renamed, test=renamed)
+    assert not is_fer2013(own)
+    with_votes = replace(renamed, votes=np.ones((len(renamed), 10), np.float32))
+    assert is_fer2013(replace(own, train=with_votes))

@@ -4,13 +4,17 @@ import re
 import subprocess
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.card.metadata import describe
+from fer_edge.export.card.model_card import model_card_markdown
+from fer_edge.export.exporter import ExportRequest, export_checkpoint, load_reference
+from fer_edge.export.formats.registry import format_named
 from fer_edge.labels import FER2013
 
 BARE_PACKAGES = ("numpy", "numpy.libs", "PIL", "pillow.libs", "onnxruntime", "flatbuffers", "google", "packaging")
@@ -96,3 +100,37 @@ def test_torch_formats_show_how_torch_loads_them(tiny_run, tmp_path):
     assert 'torch.export.load("tiny-run-pt2.pt2").module()' in text
     assert "only from a source that you trust" in text
     assert "```cpp" not in text
+
+
+@pytest.fixture(scope="module")
+def card_of(tiny_run, tmp_path_factory):
+    """The card of a model whose checkpoint's record has other values in some fields."""
+    folder = tmp_path_factory.mktemp("cards")
+    done = export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=folder))
+    _, info = load_reference(tiny_run.folder)
+
+    def card(**changes) -> str:
+        record = replace(info, data_source="/home/me/mine", **changes)
+        metadata = describe(record, name="m", model_format=format_named("onnx"))
+        return model_card_markdown(metadata, "m.onnx", 1, "0" * 64, done.parity)
+
+    return card
+
+
+def test_card_of_a_run_on_ones_own_faces_states_what_the_run_recorded(card_of):
+    counts = dict(zip(FER2013.names, (120, 0, 3, 1500, 40, 20, 10), strict=True))
+    text = card_of(class_counts=counts, starting_weights="from /home/me/runs/big/checkpoints/best.pt (resnet18)")
+    assert "The training faces were `mine`" in text
+    assert re.search(r"\| happy +\| +1,500 \|", text)
+    assert "**Never seen in training: disgust.**" in text
+    assert "Starting weights: from best.pt (resnet18)." in text
+    assert "/home/me" not in text
+    assert "web search" not in text
+    assert "FER-2013" not in text
+
+
+def test_card_of_a_run_on_fer2013_says_so(card_of):
+    text = card_of(class_counts=dict.fromkeys(FER2013.names, 9), data_name=FER2013.dataset)
+    assert f"The training faces were {FER2013.dataset}, read from `mine`" in text
+    assert "web search" in text
+    assert "Never seen" not in text

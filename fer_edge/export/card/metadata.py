@@ -1,6 +1,7 @@
 """Makes the metadata of a model from what its checkpoint says and from what is read back from the file."""
 
 import platform
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,6 +22,9 @@ LIMITS = (
     "It names the expression that a face seems to show, not what the person feels. Not for decisions about people, "
     "emotion inference at work or school, surveillance, medical use or lie detection."
 )
+
+_ABSOLUTE = re.compile(r"(?<![\w.:/\\])(?:/|[A-Za-z]:\\)(?:[^\s,()/\\]+[/\\])*([^\s,()/\\]+)")
+"""An absolute path, and the name at its end."""
 
 _COLOUR = "RGB order; one channel is grey; a fourth channel (alpha) is dropped"
 
@@ -52,7 +56,7 @@ def describe(
         image_size=info.image_size,
         mean=info.mean,
         std=info.std,
-        training_data=TrainingData(printable(Path(info.data_source).name), info.data_fingerprint, info.seed),
+        training_data=_training_data(info),
         metrics=metrics if metrics is not None else checkpoint_metrics(info),
         versions=_package_versions(),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -63,6 +67,18 @@ def describe(
         labels=tuple(info.labels),
         limits=LIMITS,
         license="the project's license for the file; the training images have terms of their own",
+    )
+
+
+def _training_data(info: CheckpointInfo) -> TrainingData:
+    return TrainingData(
+        source=printable(Path(info.data_source).name),
+        fingerprint=info.data_fingerprint,
+        seed=info.seed,
+        name=info.data_name,
+        classes=dict(info.class_counts),
+        # Metadata travel: they must not tell this machine's folders.
+        starting_weights=_ABSOLUTE.sub(r"\1", printable(info.starting_weights)),
     )
 
 

@@ -8,7 +8,7 @@ from fer_edge.export.card.snippets import snippets
 from fer_edge.export.card.tables import markdown_table, plain
 from fer_edge.export.parity.comparison import Parity
 from fer_edge.export.quantization.report import QuantisationReport
-from fer_edge.labels import BUILT_IN
+from fer_edge.labels import BUILT_IN, FER2013
 from fer_edge.metadata import NORMALISED, ModelMetadata, TensorContract
 from fer_edge.runtime.saturation import FULL_PRECISION
 
@@ -27,7 +27,7 @@ _PHOTOGRAPHED = """\
 * **It has not been audited for bias.** The training images were collected by web search and carry no record of
   age, skin colour, or gender; expect uneven accuracy, worst for groups that are rare on the web. Measure on your
   own users first."""
-"""Of models that are trained on photographs with a built-in label set: those are FER-2013's photographs."""
+"""Of models that are trained on FER-2013's photographs."""
 
 _PHOTOGRAPHED_ELSEWHERE = """\
 * **Its labels are opinions**, and only as good as the people who gave them. Classes that are rare in the training faces
@@ -150,12 +150,21 @@ def _input_note(metadata: ModelMetadata) -> str:
 
 def _training(metadata: ModelMetadata) -> str:
     data = metadata.training_data
-    source = f"The training faces were `{data.source}` (fingerprint `{data.fingerprint[:16]}...`)."
+    origin = f"{data.name}, read from " if data.name else ""
+    source = f"The training faces were {origin}`{data.source}` (fingerprint `{data.fingerprint[:16]}...`)."
+    if data.starting_weights:
+        source += f" Starting weights: {plain(data.starting_weights)}."
     if _is_synthetic(metadata):
         source += (
             " **These faces are synthetic, drawn by code, not photographed: the model is a demonstration, not for real "
             "use.**"
         )
+    if data.classes:
+        rows = [(plain(name), f"{count:,}") for name, count in data.classes.items()]
+        source += "\n\n" + markdown_table(("class", "training faces"), rows, right=(1,))
+        unseen = [plain(name) for name, count in data.classes.items() if not count]
+        if unseen:
+            source += f"\n\n**Never seen in training: {', '.join(unseen)}.**"
     return source
 
 
@@ -166,7 +175,10 @@ def _is_synthetic(metadata: ModelMetadata) -> bool:
 def _limits(metadata: ModelMetadata) -> str:
     if _is_synthetic(metadata):
         return _LIMITS
-    return f"{_LIMITS}\n{_PHOTOGRAPHED if metadata.label_set.name in BUILT_IN else _PHOTOGRAPHED_ELSEWHERE}"
+    data = metadata.training_data
+    # Metadata from before the name was kept: models with a built-in label set were trained on FER-2013.
+    is_fer2013 = data.name == FER2013.dataset if data.classes else metadata.label_set.name in BUILT_IN
+    return f"{_LIMITS}\n{_PHOTOGRAPHED if is_fer2013 else _PHOTOGRAPHED_ELSEWHERE}"
 
 
 def _accuracy(metadata: ModelMetadata, parity: Parity, quantisation: QuantisationReport | None) -> str:

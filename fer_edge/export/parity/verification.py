@@ -159,6 +159,8 @@ _RECOMPUTED = (
     *("training_data", "opset", "ir_version", "minimum_onnxruntime"),
 )
 """What the metadata state and this machine can work out again; the rest is stated alone."""
+_ADDED: dict[str, Any] = {"name": "", "classes": {}, "starting_weights": ""}
+"""Fields of training_data that metadata of earlier versions lack, and what stands for them."""
 _OF_GRAPHS = ("precision", "opset", "ir_version", "minimum_onnxruntime")
 """Those that are read from a graph."""
 
@@ -176,6 +178,9 @@ def _metadata_failures(metadata: ModelMetadata, info: CheckpointInfo, graph: onn
         raw=metadata.input.kind == NORMALISED,
         versions=None if graph is None else read_versions(graph),
     )
+    # What metadata of earlier versions do not state is no wrong statement.
+    unstated = {name: empty for name, empty in _ADDED.items() if getattr(metadata.training_data, name) == empty}
+    expected = replace(expected, training_data=replace(expected.training_data, **unstated))
     stated = [(name, getattr(expected, name), getattr(metadata, name)) for name in _RECOMPUTED]
     failures = [
         f"expected {name} {_in_short(own)} in the metadata, as the {_source_of(name)} has it, found "
