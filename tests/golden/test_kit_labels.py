@@ -166,5 +166,5 @@ def test_outputs_have_as_many_columns_as_labels(tmp_path):
 
 
 def test_a_line_break_in_a_name_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="'labels': expected names that can be printed on a line"):
+    with pytest.raises(ModelError, match=r"'labels\[1\]': expected text that can be shown"):
         write_model("tiny", PIXELS_IN, ("one", "two\nlines"), tmp_path)
