@@ -104,8 +104,9 @@ class Attack:
 
     @staticmethod
     def _end_of(folder: Path) -> list[torch.Tensor]:
-        files = [read_checkpoint(folder / "checkpoints" / name) for name in ("best.pt", "last.pt")]
-        return [value for file in files for value in file["model"].values()]
+        files = [load_classifier(folder / "checkpoints" / name)[0].state_dict() for name in ("best.pt", "last.pt")]
+        files.append(read_checkpoint(folder / "checkpoints" / "last.pt")["model"])
+        return [value for file in files for value in file.values()]
 
     def command(self, kind: str, name: str, arguments: list[str], *, is_same: Any = lambda: False) -> None:
         """Run one command on one malformed file, and note what came of it; ``is_same`` judges what it accepted."""
@@ -167,10 +168,9 @@ class Attack:
         file = self.folder / "malformed.pt"
         file.write_bytes(content)
         self._feed_file(name, file, is_same=lambda: self.is_same_classifier(file))
-        for base in (self.finished, self.stopped) if not best else (self.finished,):
-            run = self.fresh(base)
-            (run / "checkpoints" / ("best.pt" if best else "last.pt")).write_bytes(content)
-            self.resume(name, run)
+        run = self.fresh(self.finished)
+        (run / "checkpoints" / ("best.pt" if best else "last.pt")).write_bytes(content)
+        self.resume(name, run)
 
     def _load(self, name: str, file: Path, is_same: Any) -> None:
         """By the function that all commands but ``--resume`` and ``--weights`` read a checkpoint with."""
@@ -229,11 +229,15 @@ class Attack:
 def attack(folder: Path, seed: int, scale: float) -> list[dict[str, str]]:
     """All malformed files to all readers; ``scale`` is how many of those that are drawn."""
     one = Attack(folder, seed)
+    warnings.simplefilter("ignore")  # torch's, of what the malformed files are made of
     one.model, one.photo = _model_and_photo(one)
     for plot in ("plot_training_curves", "plot_learning_rate"):  # which take most of the time; what they show is read
         setattr(reports, plot, lambda *_: None)
+    _attack_weights(one, round(20 * scale))
+    _attack_folders(one, round(40 * scale))
+    _attack_studies(one)
+    print(f"{len(one.results)} runs; contents", file=sys.stderr, flush=True)
     number = round(120 * scale)
-    warnings.simplefilter("ignore")  # torch's, of what the malformed files are made of
     for base, name in ((one.finished, "last.pt"), (one.finished, "best.pt"), (one.stopped, "last.pt")):
         content = read_checkpoint(base / "checkpoints" / name)
         best = name == "best.pt"
@@ -248,9 +252,6 @@ def attack(folder: Path, seed: int, scale: float) -> list[dict[str, str]]:
     whole = (one.finished / "checkpoints" / "last.pt").read_bytes()
     for kind, file in archive_mutations(whole, one.draw, one.mark, round(20 * scale)):
         one.feed_checkpoint(f"last.pt, {kind}", file, best=False)
-    _attack_weights(one, round(20 * scale))
-    _attack_folders(one, round(40 * scale))
-    _attack_studies(one)
     return one.results
 
 
@@ -304,8 +305,9 @@ def _attack_weights(one: Attack, number: int) -> None:
         )
     file.unlink()
     os.mkfifo(file)
-    for kind, path in (("a pipe", file), ("a device", Path("/dev/zero")), ("a name with a null byte", Path("a\0b"))):
-        one.new_run("train --weights", f"weights, {kind}", ["--weights", str(path)], lambda: False)
+    one.new_run("train --weights", "a name with a null byte", ["--weights", "a\0b"], lambda: False)
+    for kind, path in (("a pipe", file), ("a device", Path("/dev/zero"))):
+        one.new_run("train --weights", kind, ["--weights", str(path)], lambda: False)
         for reader in (["evaluate", "--checkpoint"], ["train", "--resume"]):
             one.command(" ".join(reader), kind, [*reader, str(path)])
     file.unlink()

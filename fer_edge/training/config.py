@@ -309,6 +309,7 @@ class TrainConfig:
             raise TrainingError(f"expected all settings of a run, found none for '{missing[0]}'")
         try:
             return msgspec.convert(values, cls)
-        except (msgspec.ValidationError, RecursionError) as error:
+        except (msgspec.ValidationError, RecursionError, UnicodeError) as error:
             expected, _, setting = str(error).partition(" - at `$.")
-            raise TrainingError(f"setting '{setting.rstrip('`')}': {expected.replace('`', '')}") from error
+            named = f"setting '{setting.rstrip('`')}'" if setting else "settings"
+            raise TrainingError(f"{named}: {expected.replace('`', '')}") from error

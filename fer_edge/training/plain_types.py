@@ -34,7 +34,7 @@ def typed(values: Any, kind: type[T], *, required: Collection[str] = ()) -> T:
             raise CheckpointError(f"expected '{name}', found none")
     try:
         return msgspec.convert(values, kind)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except (msgspec.ValidationError, RecursionError, UnicodeError) as error:
         raise CheckpointError(_in_words(str(error))) from error
 
 

@@ -73,6 +73,8 @@ def open_study(path: Path, name: str, identity: Mapping[str, Any], settings: Col
         known = study.user_attrs[_IDENTITY]
         if not isinstance(known, dict) or study.direction.name != "MAXIMIZE":
             raise ValueError("no study of fer_edge")
+        if [trial.number for trial in trials] != list(range(len(trials))):
+            raise ValueError("trials of other numbers")
         for trial in trials:
             _check_trial(trial, settings)
     differing = [key for key, value in identity.items() if known.get(key) != value]

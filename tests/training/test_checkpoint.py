@@ -173,7 +173,7 @@ WRONG = {
     ("record", "metrics"): [{"accuracy": NAN}, [0.5]],
     ("record", "colour"): [1],
     ("record", "config"): [None, {}, {"image_size": 48}],
-    ("record", "config", "image_size"): [10**9, 0, -48, 48.5, "48", True],
+    ("record", "config", "image_size"): [10**9, 0, -48, 48.5, "48", "\ud800", True],
     ("record", "config", "epochs"): [10**15, None],
     ("record", "config", "augment"): [None, {"crop": "4"}],
     ("record", "config", "architecture"): ["../tiny", 3, ["tiny"]],

@@ -222,6 +222,8 @@ DAMAGE = {
     "identity that is a list": "UPDATE study_user_attributes SET value_json = '[1]'",
     "no identity": "DELETE FROM study_user_attributes",
     "a state of no kind": "UPDATE trials SET state = 'DONE'",
+    "numbers that are text": "UPDATE trials SET number = 'one'",
+    "numbers with a gap": "UPDATE trials SET number = number + 1",
     "times that are text": "UPDATE trials SET datetime_start = 'soon'",
     "an accuracy that is text": "UPDATE trial_values SET value = 'high'",
     "an accuracy beyond 1": "UPDATE trial_values SET value = 70",
