@@ -81,7 +81,10 @@ def test_unknown_keys_are_ignored() -> None:
         ({"labels": ["angry"]}, "'labels': expected 2 to 1000 names, found 1"),
         ({"labels": [f"class {at}" for at in range(1001)]}, "'labels': expected 2 to 1000 names, found 1001"),
         ({"labels": ["sad", "SAD"]}, "'labels': expected names that differ, found 'sad' and 'SAD'"),
-        ({"labels": ["sad", "glad\n"]}, "'labels[1]': expected text that can be shown, without control characters, found glad\\n"),
+        (
+            {"labels": ["sad", "glad\n"]},
+            "'labels[1]': expected text that can be shown, without control characters, found glad\\n",
+        ),
         ({"labels": ["sad", 3]}, "'labels': expected a list of names, found ['sad', 3]"),
         ({"labels": "angry"}, "'labels': expected a list of names, found angry"),
         ({"name": ""}, "'name': expected text, found"),

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from faults import LIES, changed  # benchmarks/attacks/faults.py
 from onnx import numpy_helper
 
 from fer_edge.backends.onnxruntime import graph_session
@@ -20,6 +22,7 @@ from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.preprocessing import with_preprocessing
 from fer_edge.export.graph.versions import read_versions
 from fer_edge.export.parity.comparison import AccuracyPair, measure_accuracy, measure_parity
+from fer_edge.export.parity.verification import VerifyRequest, verify_model
 from fer_edge.export.quantization import report as int8
 from fer_edge.export.quantization import targets
 from fer_edge.export.quantization.calibration import METHODS, calibrate, network_input, split_training_faces
@@ -309,6 +312,17 @@ def test_int8_export_keeps_its_card_and_runs(tiny_run, tmp_path, monkeypatch, fi
     expected, _ = tiny_run.reference.answer(face[np.newaxis, :, :, np.newaxis])
     found = list(classifier.predict(face).probabilities.values())
     assert found == pytest.approx(expected[0].tolist(), abs=0.2)
+    if file_format == "onnx":
+        assert verified(model, tiny_run) == ()
+        beside.unlink()
+        model.write_bytes(changed(onnx.load(model), lie=LIES["an accuracy of 0.99"]))
+        (failure,) = verified(model, tiny_run)
+        assert re.match(r"expected accuracy 0\.\d{4} in the metadata, as measured here, found 0\.9900; export", failure)
+
+
+def verified(model, tiny_run) -> tuple[str, ...]:
+    request = VerifyRequest(model, tiny_run.folder, data=tiny_run.faces.source, max_drop_points=5)
+    return verify_model(request).parity.failures
 
 
 def test_slower_than_fp32_is_not_published(tiny_run, tmp_path, monkeypatch):

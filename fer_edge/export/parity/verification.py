@@ -20,7 +20,7 @@ from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.preprocessing import is_raw
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.graph.versions import read_versions
-from fer_edge.export.parity.comparison import Parity, measure_parity
+from fer_edge.export.parity.comparison import AccuracyPair, Parity, measure_parity
 from fer_edge.export.parity.divergence import LayerDifference, compare_layers, first_divergence, layer_images
 from fer_edge.export.parity.report import parity_markdown, parity_summary, plot_parity
 from fer_edge.export.parity.skew import Skew, measure_skew
@@ -120,10 +120,8 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
     """
     backend = open_model(request.model, trust=request.trust)
     reference, info = load_reference(request.checkpoint)
-    faces = judging_faces(
-        info.image_size,
-        given_faces(info, request.data, request.skip_bad),
-    )
+    given = given_faces(info, request.data, request.skip_bad)
+    faces = judging_faces(info.image_size, given)
     note(f"comparing {request.model} with {info.path}")
     parity = measure_parity(
         reference,
@@ -137,6 +135,8 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
     graph, layers = "not compared: only .onnx files hold one that can be read", None
     model = onnx.load(request.model) if format_named(metadata.format).has_layer_names else None
     failures = _metadata_failures(metadata, info, model)
+    if given is not None and parity.accuracy is not None and given.fingerprint() == info.data_fingerprint:
+        failures += _accuracy_failures(metadata, parity.accuracy)
     if model is not None:
         note("comparing its graph with the checkpoint's")
         graph, graph_failures, network = _compare_graphs(model, metadata, reference)
@@ -161,6 +161,8 @@ _RECOMPUTED = (
 """What the metadata state and this machine can work out again; the rest is stated alone."""
 _ADDED: dict[str, Any] = {"name": "", "classes": {}, "starting_weights": ""}
 """Fields of training_data that metadata of earlier versions lack, and what stands for them."""
+ACCURACY_MARGIN = 0.005
+"""How far a stated accuracy (0-1) may be from the measured one, on other processors."""
 _OF_GRAPHS = ("precision", "opset", "ir_version", "minimum_onnxruntime")
 """Those that are read from a graph."""
 
@@ -194,6 +196,25 @@ def _metadata_failures(metadata: ModelMetadata, info: CheckpointInfo, graph: onn
     if any(dict(values) != dict(own.get(split, {})) for split, values in found.items()):
         failures.append(f"expected metrics {own} in the metadata, as the checkpoint has them, found {found}")
     return failures
+
+
+def _accuracy_failures(metadata: ModelMetadata, found: AccuracyPair) -> list[str]:
+    """What an INT8 model's metadata say of its accuracy and its own answers to the same faces do not."""
+    stated = metadata.metrics.get("validation", {}) if metadata.precision == "int8" else {}
+    measured = {
+        "accuracy": found.model,
+        "accuracy_fp32": found.checkpoint,
+        "macro_f1": found.metrics_of_model.macro_f1,
+        "faces": float(found.faces),
+    }
+    # On another processor one face or the other may be rounded to another answer.
+    allowed = max(ACCURACY_MARGIN, 1.5 / found.faces)
+    return [
+        f"expected {name} {value:.4f} in the metadata, as measured here, found {stated[name]:.4f}; "
+        "export the model again"
+        for name, value in measured.items()
+        if isinstance(stated.get(name), int | float) and not abs(stated[name] - value) <= allowed
+    ]
 
 
 def _source_of(name: str) -> str:
