@@ -1,0 +1,236 @@
+"""Runs the tests with the lowest versions that pyproject.toml allows, or the newest there are: benchmarks/results/versions/.
+
+python tools/check_versions.py lowest|newest [--python PYTHON] [--only FOLDER ...]
+
+An environment is made in .floors/ by uv, which resolves either way; where torch comes from the package index it brings
+CUDA's libraries, 6 GB on Linux x86-64. The tests run one folder at a time, each result is written at once, and a later
+call goes on where one was stopped, unless pyproject.toml has changed since. --only runs the folders it names again.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENTS = ROOT / ".floors"
+RESULTS = ROOT / "benchmarks" / "results" / "versions"
+TESTS = ROOT / "tests"
+RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
+EXTRAS = "dev,fetch"
+"""All of them: 'dev' has the others."""
+LEFT_OUT = {
+    "web": "the page runs in a browser and takes nothing from Python's packages",
+    "devices": "they bring their own onnxruntimes and emulators",
+}
+"""Folders of tests that do not run here, and why."""
+TOP = "tests"
+"""How the tests outside any folder are called."""
+
+
+def folders() -> list[str]:
+    """Names of the test folders that run, the quick ones' order being of no matter; TOP first."""
+    found = {path.parent.name for path in TESTS.glob("*/test_*.py")} | {
+        path.parent.parent.name for path in TESTS.glob("*/*/test_*.py")
+    }
+    return [TOP, *sorted(found - set(LEFT_OUT))]
+
+
+def words(*command: object, quiet: bool = False) -> str:
+    """What a command prints. Raises CalledProcessError where it fails."""
+    done = subprocess.run([*map(str, command)], cwd=ROOT, check=True, encoding="utf-8", stdout=subprocess.PIPE)
+    if done.stdout and not quiet:
+        print(done.stdout, end="", flush=True)
+    return done.stdout
+
+
+def install(name: str, python: str) -> Path:
+    """The interpreter of a fresh environment with everything at its lowest, or at its newest."""
+    folder = ENVIRONMENTS / name
+    # --seed: some tests call pip
+    words(sys.executable, "-m", "uv", "venv", "--quiet", "--clear", "--seed", "--python", python, folder)
+    interpreter = folder / "bin" / "python"
+    install_into = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", interpreter]
+    words(*install_into, "--resolution", RESOLUTIONS[name], "--editable", f".[{EXTRAS}]")
+    return interpreter
+
+
+def begin(name: str, python: str) -> dict[str, Any]:
+    """The record of a fresh environment in which no test has run."""
+    interpreter = install(name, python)
+    listed = json.loads(
+        words(sys.executable, "-m", "uv", "pip", "list", "--python", interpreter, "--format=json", quiet=True)
+    )
+    packages = {one["name"]: one["version"] for one in listed if one["name"] not in ("fer-edge", "pip")}
+    return {
+        "environment": name,
+        "resolution": RESOLUTIONS[name],
+        "asked_for": asked_for(),
+        "python": words(interpreter, "-c", "import platform; print(platform.python_version())", quiet=True).strip(),
+        "machine": machine(),
+        "packages": packages,
+        "left_out": LEFT_OUT,
+        "tests": {},
+    }
+
+
+def asked_for() -> dict[str, str]:
+    """What pyproject.toml asks for by package, as it says it; of several ranges of one package the lowest alone counts
+    for nobody, so they are joined."""
+    import tomllib
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    found: dict[str, str] = {}
+    for text in [
+        *project["dependencies"],
+        *(one for extra in project["optional-dependencies"].values() for one in extra),
+    ]:
+        requirement = Requirement(text)
+        name = canonicalize_name(requirement.name)
+        if name != "fer-edge":
+            found[name] = ",".join(filter(None, [found.get(name), str(requirement.specifier)]))
+    return found
+
+
+def machine() -> str:
+    """The processor, its cores and the system."""
+    from fer_edge.runtime.machine import describe_machine
+
+    return describe_machine().rpartition(", ")[0]
+
+
+def run_folder(name: str, folder: str) -> dict[str, Any]:
+    """Counts and failures of one folder of tests. Raises SystemExit where pytest could not run it."""
+    report = ENVIRONMENTS / f"{name}-{folder}.xml"
+    report.unlink(missing_ok=True)
+    paths = sorted(TESTS.glob("test_*.py")) if folder == TOP else [TESTS / folder]
+    with (ENVIRONMENTS / f"{name}-{folder}.log").open("w", encoding="utf-8") as log:
+        done = subprocess.run(
+            [
+                *(ENVIRONMENTS / name / "bin" / "python", "-m", "pytest", "-n", "1", "-q", f"--junitxml={report}"),
+                *(path.relative_to(ROOT) for path in paths),
+            ],
+            cwd=ROOT,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if not report.exists() or done.returncode not in (0, 1):
+        raise SystemExit(
+            f"error: {folder}: expected tests that pass or fail, found exit code {done.returncode}; see {log.name}"
+        )
+    return {**counts(report), "commit": commit()}
+
+
+def counts(report: Path) -> dict[str, Any]:
+    """Of a JUnit report: how many passed, failed and were skipped, and which failed."""
+    passed, skipped, failures = 0, 0, []
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            failures.append(f"{case.get('classname')}::{case.get('name')}")
+        elif case.find("skipped") is not None:
+            skipped += 1
+        else:
+            passed += 1
+    return {"passed": passed, "failed": len(failures), "skipped": skipped, "failures": sorted(set(failures))}
+
+
+def commit() -> str:
+    """The checkout's, with a + where files differ from it."""
+    changed = words("git", "status", "--porcelain", "--untracked-files=no", quiet=True).strip()
+    return words("git", "rev-parse", "--short=10", "HEAD", quiet=True).strip() + ("+" if changed else "")
+
+
+def total(record: dict[str, Any], kind: str) -> int:
+    """Over all folders of tests."""
+    return sum(one[kind] for one in record["tests"].values())
+
+
+def markdown(records: list[dict[str, Any]]) -> str:
+    """The records side by side, for people: what ran, and each package that pyproject.toml names."""
+    heads = [f"{one['environment']}" for one in records]
+    rows = [
+        ("Python", *(one["python"] for one in records)),
+        ("tests passed", *(str(total(one, "passed")) for one in records)),
+        ("failed", *(str(total(one, "failed")) for one in records)),
+        ("skipped", *(str(total(one, "skipped")) for one in records)),
+        ("date", *(one["date"] for one in records)),
+        *(
+            (package, *(one["packages"].get(package, "") for one in records))
+            for package in dict.fromkeys(name for one in records for name in one["asked_for"])
+        ),
+    ]
+    left_out = "; ".join(f"`tests/{name}`: {why}" for name, why in LEFT_OUT.items())
+    failures = [
+        f"* {one['environment']}: `{test}`"
+        for one in records
+        for part in one["tests"].values()
+        for test in part["failures"]
+    ]
+    return "\n".join(
+        [
+            "# The lowest and the newest versions",
+            "",
+            "The tests in an environment of the lowest version of each package that `pyproject.toml` allows (`make floors`)",
+            "and in one of the newest (`make newest`), as uv resolves them: `tools/check_versions.py`. Packages that these",
+            "need in turn are at their newest in both, and are named in the JSON files.",
+            "",
+            f"| | {' | '.join(heads)} |",
+            "|---" * (1 + len(heads)) + "|",
+            *(f"| {' | '.join(row)} |" for row in rows),
+            "",
+            f"Left out: {left_out}.",
+            "",
+            f"Machine: {'; '.join(dict.fromkeys(one['machine'] for one in records))}.",
+            "",
+            *failures,
+            *([""] if failures else []),
+        ]
+    )
+
+
+def write(record: dict[str, Any]) -> None:
+    """The record, and the page of all records there are."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    record["date"] = datetime.now(UTC).strftime("%Y-%m-%d")
+    (RESULTS / f"{record['environment']}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    there = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    (RESULTS / "versions.md").write_text(markdown(there), encoding="utf-8")
+
+
+def main(arguments: Iterable[str] | None = None) -> None:
+    """Make the environment where it is not yet, and run what has not run in it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("environment", choices=RESOLUTIONS)
+    parser.add_argument("--python", default="3.11", help="version or path of the interpreter")
+    parser.add_argument("--only", nargs="+", default=[], choices=folders(), metavar="FOLDER", help="run these again")
+    options = parser.parse_args(arguments if arguments is None else list(arguments))
+    name: str = options.environment
+    ENVIRONMENTS.mkdir(exist_ok=True)
+    kept = ENVIRONMENTS / f"{name}.json"  # what was found in this very environment, unlike the committed result
+    record = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    if record.get("asked_for") != asked_for() or not (ENVIRONMENTS / name).exists():
+        record = begin(name, options.python)
+    for folder in options.only or [one for one in folders() if one not in record["tests"]]:
+        record["tests"][folder] = found = run_folder(name, folder)
+        print(
+            f"{name} {folder}: {found['passed']} passed, {found['failed']} failed, {found['skipped']} skipped",
+            flush=True,
+        )
+        kept.write_text(json.dumps(record), encoding="utf-8")
+        write(record)
+    print(f"wrote {RESULTS.relative_to(ROOT) / f'{name}.json'}")
+    if total(record, "failed"):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
