@@ -1,4 +1,4 @@
-"""Runs the tests with the lowest versions that pyproject.toml allows, or the newest there are: benchmarks/results/versions/.
+"""Runs the tests with the lowest versions that pyproject.toml allows, or with the newest: benchmarks/results/versions/.
 
 python tools/check_versions.py lowest|newest [--python PYTHON] [--only FOLDER ...]
 
@@ -11,21 +11,28 @@ import argparse
 import json
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENTS = ROOT / ".floors"
 RESULTS = ROOT / "benchmarks" / "results" / "versions"
 TESTS = ROOT / "tests"
 RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
+KINDS = ("passed", "failed", "skipped")
+UV = (sys.executable, "-m", "uv")
+_MACHINE = "from fer_edge.runtime.machine import available_cores, processor_name"
 EXTRAS = "dev,fetch"
 """All of them: 'dev' has the others."""
 LEFT_OUT = {
-    "web": "the page runs in a browser and takes nothing from Python's packages",
+    "web": "they drive a browser, whose onnxruntime npm brings",
     "devices": "they bring their own onnxruntimes and emulators",
 }
 """Folders of tests that do not run here, and why."""
@@ -34,28 +41,23 @@ TOP = "tests"
 
 
 def folders() -> list[str]:
-    """Names of the test folders that run, the quick ones' order being of no matter; TOP first."""
-    found = {path.parent.name for path in TESTS.glob("*/test_*.py")} | {
-        path.parent.parent.name for path in TESTS.glob("*/*/test_*.py")
-    }
+    """Names of the test folders that run, TOP first."""
+    found = {path.relative_to(TESTS).parts[0] for path in TESTS.glob("*/**/test_*.py")}
     return [TOP, *sorted(found - set(LEFT_OUT))]
 
 
-def words(*command: object, quiet: bool = False) -> str:
+def words(*command: object) -> str:
     """What a command prints. Raises CalledProcessError where it fails."""
-    done = subprocess.run([*map(str, command)], cwd=ROOT, check=True, encoding="utf-8", stdout=subprocess.PIPE)
-    if done.stdout and not quiet:
-        print(done.stdout, end="", flush=True)
-    return done.stdout
+    return subprocess.run([*map(str, command)], cwd=ROOT, check=True, encoding="utf-8", stdout=subprocess.PIPE).stdout
 
 
 def install(name: str, python: str) -> Path:
     """The interpreter of a fresh environment with everything at its lowest, or at its newest."""
     folder = ENVIRONMENTS / name
     # --seed: some tests call pip
-    words(sys.executable, "-m", "uv", "venv", "--quiet", "--clear", "--seed", "--python", python, folder)
+    words(*UV, "venv", "--quiet", "--clear", "--seed", "--python", python, folder)
     interpreter = folder / "bin" / "python"
-    install_into = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", interpreter]
+    install_into = [*UV, "pip", "install", "--quiet", "--python", interpreter]
     words(*install_into, "--resolution", RESOLUTIONS[name], "--editable", f".[{EXTRAS}]")
     return interpreter
 
@@ -63,16 +65,18 @@ def install(name: str, python: str) -> Path:
 def begin(name: str, python: str) -> dict[str, Any]:
     """The record of a fresh environment in which no test has run."""
     interpreter = install(name, python)
-    listed = json.loads(
-        words(sys.executable, "-m", "uv", "pip", "list", "--python", interpreter, "--format=json", quiet=True)
-    )
+
+    def said_by(code: str) -> str:
+        return words(interpreter, "-c", code).strip()
+
+    listed = json.loads(words(*UV, "pip", "list", "--python", interpreter, "--format=json"))
     packages = {one["name"]: one["version"] for one in listed if one["name"] not in ("fer-edge", "pip")}
     return {
         "environment": name,
         "resolution": RESOLUTIONS[name],
         "asked_for": asked_for(),
-        "python": words(interpreter, "-c", "import platform; print(platform.python_version())", quiet=True).strip(),
-        "machine": machine(),
+        "python": said_by("import platform; print(platform.python_version())"),
+        "machine": said_by(f"{_MACHINE}; print(f'{{processor_name()}}, {{available_cores()}} cores')"),
         "packages": packages,
         "left_out": LEFT_OUT,
         "tests": {},
@@ -80,31 +84,15 @@ def begin(name: str, python: str) -> dict[str, Any]:
 
 
 def asked_for() -> dict[str, str]:
-    """What pyproject.toml asks for by package, as it says it; of several ranges of one package the lowest alone counts
-    for nobody, so they are joined."""
-    import tomllib
-
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
+    """What pyproject.toml asks for by package; the ranges of a package that it names twice are joined."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
     found: dict[str, str] = {}
-    for text in [
-        *project["dependencies"],
-        *(one for extra in project["optional-dependencies"].values() for one in extra),
-    ]:
-        requirement = Requirement(text)
+    for requirement in map(Requirement, [*project["dependencies"], *(one for extra in extras for one in extra)]):
         name = canonicalize_name(requirement.name)
         if name != "fer-edge":
             found[name] = ",".join(filter(None, [found.get(name), str(requirement.specifier)]))
     return found
-
-
-def machine() -> str:
-    """The processor, its cores and the system."""
-    from fer_edge.runtime.machine import describe_machine
-
-    return describe_machine().rpartition(", ")[0]
 
 
 def run_folder(name: str, folder: str) -> dict[str, Any]:
@@ -124,9 +112,7 @@ def run_folder(name: str, folder: str) -> dict[str, Any]:
             check=False,
         )
     if not report.exists() or done.returncode not in (0, 1):
-        raise SystemExit(
-            f"error: {folder}: expected tests that pass or fail, found exit code {done.returncode}; see {log.name}"
-        )
+        raise SystemExit(f"error: {folder}: expected tests that ran, found exit code {done.returncode}; see {log.name}")
     return {**counts(report), "commit": commit()}
 
 
@@ -145,8 +131,8 @@ def counts(report: Path) -> dict[str, Any]:
 
 def commit() -> str:
     """The checkout's, with a + where files differ from it."""
-    changed = words("git", "status", "--porcelain", "--untracked-files=no", quiet=True).strip()
-    return words("git", "rev-parse", "--short=10", "HEAD", quiet=True).strip() + ("+" if changed else "")
+    changed = words("git", "status", "--porcelain", "--untracked-files=no").strip()
+    return words("git", "rev-parse", "--short=10", "HEAD").strip() + ("+" if changed else "")
 
 
 def total(record: dict[str, Any], kind: str) -> int:
@@ -159,9 +145,7 @@ def markdown(records: list[dict[str, Any]]) -> str:
     heads = [f"{one['environment']}" for one in records]
     rows = [
         ("Python", *(one["python"] for one in records)),
-        ("tests passed", *(str(total(one, "passed")) for one in records)),
-        ("failed", *(str(total(one, "failed")) for one in records)),
-        ("skipped", *(str(total(one, "skipped")) for one in records)),
+        *((f"tests {kind}", *(str(total(one, kind)) for one in records)) for kind in KINDS),
         ("date", *(one["date"] for one in records)),
         *(
             (package, *(one["packages"].get(package, "") for one in records))
@@ -179,9 +163,9 @@ def markdown(records: list[dict[str, Any]]) -> str:
         [
             "# The lowest and the newest versions",
             "",
-            "The tests in an environment of the lowest version of each package that `pyproject.toml` allows (`make floors`)",
-            "and in one of the newest (`make newest`), as uv resolves them: `tools/check_versions.py`. Packages that these",
-            "need in turn are at their newest in both, and are named in the JSON files.",
+            "The tests in an environment of the lowest version of each package that `pyproject.toml` allows",
+            "(`make floors`) and in one of the newest (`make newest`), as uv resolves them. Packages that these need in turn",
+            "are at their newest in both; the JSON files beside this one name them.",
             "",
             f"| | {' | '.join(heads)} |",
             "|---" * (1 + len(heads)) + "|",
