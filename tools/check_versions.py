@@ -163,9 +163,9 @@ def markdown(records: list[dict[str, Any]]) -> str:
         [
             "# The lowest and the newest versions",
             "",
-            "The tests in an environment of the lowest version of each package that `pyproject.toml` allows",
-            "(`make floors`) and in one of the newest (`make newest`), as uv resolves them. Packages that these need in turn",
-            "are at their newest in both; the JSON files beside this one name them.",
+            "The tests in an environment of the lowest version of each package that `pyproject.toml`",
+            "allows (`make floors`) and in one of the newest (`make newest`), as uv resolves them. What these need in turn is",
+            "at its newest in both; the JSON files beside this one name it.",
             "",
             f"| | {' | '.join(heads)} |",
             "|---" * (1 + len(heads)) + "|",
