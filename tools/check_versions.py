@@ -163,9 +163,9 @@ def markdown(records: list[dict[str, Any]]) -> str:
         [
             "# The lowest and the newest versions",
             "",
-            "The tests in an environment of the lowest version of each package that `pyproject.toml`",
-            "allows (`make floors`) and in one of the newest (`make newest`), as uv resolves them. What these need in turn is",
-            "at its newest in both; the JSON files beside this one name it.",
+            "The tests in an environment of the lowest version of each package that `pyproject.toml` allows",
+            "(`make floors`), and in one of the newest (`make newest`), as uv resolves them. What these packages need",
+            "in turn is at its newest in both; the JSON files beside this one name it.",
             "",
             f"| | {' | '.join(heads)} |",
             "|---" * (1 + len(heads)) + "|",
@@ -194,7 +194,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     """Make the environment where it is not yet, and run what has not run in it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("environment", choices=RESOLUTIONS)
-    parser.add_argument("--python", default="3.11", help="version or path of the interpreter")
+    parser.add_argument("--python", default="python3", help="the interpreter")
     parser.add_argument("--only", nargs="+", default=[], choices=folders(), metavar="FOLDER", help="run these again")
     options = parser.parse_args(arguments if arguments is None else list(arguments))
     name: str = options.environment
