@@ -203,6 +203,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     record = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
     if record.get("asked_for") != asked_for() or not (ENVIRONMENTS / name).exists():
         record = begin(name, options.python)
+        kept.write_text(json.dumps(record), encoding="utf-8")
     for folder in options.only or [one for one in folders() if one not in record["tests"]]:
         record["tests"][folder] = found = run_folder(name, folder)
         print(
