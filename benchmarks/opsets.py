@@ -2,11 +2,11 @@
 
     python benchmarks/opsets.py --folder /tmp/onnxruntime
 
-Architectures that between them have every operator are exported with random weights at each opset from 18 to the newest
-that onnx knows, and every onnxruntime release of benchmarks/onnxruntime_versions.py, installed as there, is asked for
-the logits of a few faces. A file runs where they are those of the newest release. Each release also says itself up to
-which IR version it reads, when handed IR version 99. Writes benchmarks/results/opsets.json, from which the table in
-fer_edge/export/graph/versions.py follows (a test compares them).
+Networks that between them have every operator of all architectures are exported with random weights at each opset from
+18 to the newest that onnx knows. Every onnxruntime release of benchmarks/onnxruntime_versions.py, installed as there,
+is asked for the logits of a few faces; a file runs where they are those of the newest release. Each release also says
+itself up to which IR version it reads, when handed IR version 99. Writes benchmarks/results/opsets.json, from which the
+table in fer_edge/export/graph/versions.py follows (a test compares them).
 """
 
 import argparse
@@ -18,13 +18,17 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnxruntime_versions import NUMPY_1, RELEASES, ROOT, installed
 
-ARCHITECTURES = ("resnet10_half", "mobilenet_v3_small")
-"""The other architectures have no operator that neither of these has."""
+if TYPE_CHECKING:
+    from torch import nn
+
+POOLS = "pools"
+NETWORKS = ("resnet10_half", "mobilenet_v3_small", POOLS)
+"""Two architectures, and a network with the pools of the others, whose own files are up to 500 MB."""
 PRECISIONS = ("fp32", "fp16", "int8")
 NUM_FACES = 8
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "int8": 2e-2}
@@ -35,15 +39,28 @@ FIRST_OPSET = 18
 RESULT = ROOT / "benchmarks" / "results" / "opsets.json"
 
 
-def file_name(architecture: str, opset: int, precision: str) -> str:
+def file_name(network: str, opset: int, precision: str) -> str:
     """Of an exported model."""
-    return f"{architecture}-opset{opset}-{precision}.onnx"
+    return f"{network}-opset{opset}-{precision}.onnx"
+
+
+def build(name: str) -> "nn.Module":
+    """One of NETWORKS or an architecture, grey faces (N, 1, 48, 48) to logits, in eval mode."""
+    import torch
+    from torch import nn
+
+    from fer_edge.training.architectures import build_classifier
+
+    torch.manual_seed(0)
+    if name != POOLS:
+        return build_classifier(name).eval()
+    layers = [nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, stride=2, ceil_mode=True)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(7), nn.Flatten(), nn.Linear(8 * 7 * 7, 7)).eval()
 
 
 def export_all(folder: Path) -> list[int]:
     """Write every model that is not there yet, with faces.npy; gives the opsets that can be exported."""
     import onnx
-    import torch
 
     from fer_edge.data.sample import synthetic_faces
     from fer_edge.errors import ModelError
@@ -53,7 +70,6 @@ def export_all(folder: Path) -> list[int]:
     from fer_edge.export.quantization.calibration import calibrate, network_input
     from fer_edge.export.quantization.search import Recipe, quantise
     from fer_edge.export.quantization.targets import PORTABLE
-    from fer_edge.training.architectures import build_classifier
 
     faces = synthetic_faces(range(NUM_FACES)).faces
     np.save(folder / "faces.npy", faces[..., np.newaxis])
@@ -61,12 +77,11 @@ def export_all(folder: Path) -> list[int]:
     recipe = Recipe("MinMax", PORTABLE.activations[0], PORTABLE.reduce_range)
     opsets = []
     for opset in range(FIRST_OPSET, onnx.defs.onnx_opset_version() + 1):
-        for architecture in ARCHITECTURES:
-            paths = {precision: folder / file_name(architecture, opset, precision) for precision in PRECISIONS}
+        for name in NETWORKS:
+            paths = {precision: folder / file_name(name, opset, precision) for precision in PRECISIONS}
             if all(path.exists() for path in paths.values()):
                 continue
-            torch.manual_seed(0)
-            reference = PixelsToProbabilities(build_classifier(architecture).eval(), faces.shape[1], mean, std)
+            reference = PixelsToProbabilities(build(name), faces.shape[1], mean, std)
             try:
                 network = export_network(reference.classifier, reference.image_size, opset)
             except ModelError as error:
@@ -76,13 +91,29 @@ def export_all(folder: Path) -> list[int]:
             networks = {"fp32": network, "fp16": network, "int8": quantise(network, ranges, recipe)}
             for precision, path in paths.items():
                 onnx.save(assembled(networks[precision], reference, precision=precision, raw=False), path)
-            print(f"exported {architecture} at opset {opset}", flush=True)
+            print(f"exported {name} at opset {opset}", flush=True)
         else:
             opsets.append(opset)
-    future = onnx.load(folder / file_name(ARCHITECTURES[0], FIRST_OPSET, "fp32"))
+    future = onnx.load(folder / file_name(NETWORKS[0], FIRST_OPSET, "fp32"))
     future.ir_version = 99
     onnx.save(future, folder / "future.onnx")
     return opsets
+
+
+def operators_of_all(folder: Path) -> list[str]:
+    """The operators of NETWORKS. Raises SystemExit where an architecture has another."""
+    import onnx
+
+    from fer_edge.export.graph.network import export_network
+    from fer_edge.training.architectures import architecture_names
+
+    files = [onnx.load(folder / file_name(name, FIRST_OPSET, "fp32")) for name in NETWORKS]
+    known = {node.op_type for file in files for node in file.graph.node}
+    for name in architecture_names():
+        new = {node.op_type for node in export_network(build(name), 48, FIRST_OPSET).graph.node} - known
+        if new:
+            raise SystemExit(f"error: expected no operator but those of {', '.join(NETWORKS)}, found {new} in {name}")
+    return sorted(known)
 
 
 def answer(folder: Path) -> dict[str, Any]:
@@ -134,7 +165,7 @@ def judge(found: Mapping[str, Any], reference: Mapping[str, Any], opsets: list[i
     for opset in opsets:
         differences[str(opset)] = row = {}
         for precision in PRECISIONS:
-            names = [file_name(architecture, opset, precision) for architecture in ARCHITECTURES]
+            names = [file_name(network, opset, precision) for network in NETWORKS]
             errors = [f"{name}: {found['errors'][name]}" for name in names if name in found["errors"]]
             row[precision] = (
                 errors[0]
@@ -190,6 +221,7 @@ def main() -> None:
     # Calibration runs the graph, so this process needs a release that reads the newest opset.
     sys.path[:0] = [str(installed(folder, "onnxruntime", RELEASES[-1])), str(ROOT)]
     opsets = export_all(folder)
+    operators = operators_of_all(folder)
     found = {}
     for release in RELEASES:
         found[release] = ask(folder, release)
@@ -198,7 +230,8 @@ def main() -> None:
             flush=True,
         )
     result = {
-        "architectures": ARCHITECTURES,
+        "networks": NETWORKS,
+        "operators": operators,
         "reference": RELEASES[-1],
         "tolerance": TOLERANCE,
         "machine": platform.machine(),

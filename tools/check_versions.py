@@ -1,10 +1,10 @@
 """Runs the tests with the lowest versions that pyproject.toml allows, or with the newest: benchmarks/results/versions/.
 
-python tools/check_versions.py lowest|newest [--python PYTHON] [--only FOLDER ...]
+python tools/check_versions.py lowest|newest [--python PYTHON] [--only FILE_OR_FOLDER ...]
 
 An environment is made in .floors/ by uv, which resolves either way; where torch comes from the package index it brings
-CUDA's libraries, 6 GB on Linux x86-64. The tests run one folder at a time, each result is written at once, and a later
-call goes on where one was stopped, unless pyproject.toml has changed since. --only runs the folders it names again.
+CUDA's libraries, 6 GB on Linux x86-64. The tests run one file at a time, each result is written at once, and a later
+call goes on where one was stopped, unless pyproject.toml has changed since. --only runs what it names, also once more.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ ENVIRONMENTS = ROOT / ".floors"
 RESULTS = ROOT / "benchmarks" / "results" / "versions"
 TESTS = ROOT / "tests"
 RESOLUTIONS = {"lowest": "lowest-direct", "newest": "highest"}
+RAN = (0, 1, 5)
+"""pytest's exit codes of tests that passed, some that failed, and a file that is skipped as a whole."""
 KINDS = ("passed", "failed", "skipped")
 UV = (sys.executable, "-m", "uv")
 _MACHINE = "from fer_edge.runtime.machine import available_cores, processor_name"
@@ -36,16 +37,14 @@ LEFT_OUT = {
     "devices": "they bring their own onnxruntimes and emulators",
 }
 """Folders of tests that do not run here, and why."""
-ITS_OWN = "tests/docs/test_versions.py"
+ITS_OWN = "docs/test_versions.py"
 """Compares what this writes with pyproject.toml, so it cannot run before."""
-TOP = "tests"
-"""How the tests outside any folder are called."""
 
 
-def folders() -> list[str]:
-    """Names of the test folders that run, TOP first."""
-    found = {path.relative_to(TESTS).parts[0] for path in TESTS.glob("*/**/test_*.py")}
-    return [TOP, *sorted(found - set(LEFT_OUT))]
+def test_files() -> list[str]:
+    """Those that run, relative to tests/, in the order in which they do."""
+    found = (path.relative_to(TESTS) for path in sorted(TESTS.rglob("test_*.py")))
+    return [path.as_posix() for path in found if path.parts[0] not in LEFT_OUT and path.as_posix() != ITS_OWN]
 
 
 def words(*command: object) -> str:
@@ -98,25 +97,15 @@ def asked_for() -> dict[str, str]:
     return found
 
 
-def run_folder(name: str, folder: str) -> dict[str, Any]:
-    """Counts and failures of one folder of tests. Raises SystemExit where pytest could not run it."""
-    report = ENVIRONMENTS / f"{name}-{folder}.xml"
+def run_file(name: str, file: str) -> dict[str, Any]:
+    """Counts and failures of one file of tests. Raises SystemExit where pytest could not run it."""
+    report = ENVIRONMENTS / f"{name}.xml"
     report.unlink(missing_ok=True)
-    paths = sorted(TESTS.glob("test_*.py")) if folder == TOP else [TESTS / folder]
-    with (ENVIRONMENTS / f"{name}-{folder}.log").open("w", encoding="utf-8") as log:
-        done = subprocess.run(
-            [
-                *(ENVIRONMENTS / name / "bin" / "python", "-m", "pytest", "-n", "1", "-q", f"--junitxml={report}"),
-                f"--ignore={ITS_OWN}",
-                *(path.relative_to(ROOT) for path in paths),
-            ],
-            cwd=ROOT,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if not report.exists() or done.returncode not in (0, 1):
-        raise SystemExit(f"error: {folder}: expected tests that ran, found exit code {done.returncode}; see {log.name}")
+    command = [ENVIRONMENTS / name / "bin" / "python", "-m", "pytest", "-q", f"--junitxml={report}", TESTS / file]
+    with (ENVIRONMENTS / f"{name}-{file.replace('/', '-')}.log").open("w", encoding="utf-8") as log:
+        done = subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, check=False)
+    if not report.exists() or done.returncode not in RAN:
+        raise SystemExit(f"error: {file}: expected tests that ran, found exit code {done.returncode}; see {log.name}")
     return {**counts(report), "commit": commit()}
 
 
@@ -130,7 +119,10 @@ def counts(report: Path) -> dict[str, Any]:
             skipped += 1
         else:
             passed += 1
-    return {"passed": passed, "failed": len(failures), "skipped": skipped, "failures": sorted(set(failures))}
+    return {
+        **{"passed": passed, "failed": len(failures), "skipped": skipped},
+        **({"failures": sorted(failures)} if failures else {}),
+    }
 
 
 def commit() -> str:
@@ -140,7 +132,7 @@ def commit() -> str:
 
 
 def total(record: dict[str, Any], kind: str) -> int:
-    """Over all folders of tests."""
+    """Over all files of tests."""
     return sum(one[kind] for one in record["tests"].values())
 
 
@@ -149,6 +141,7 @@ def markdown(records: list[dict[str, Any]]) -> str:
     heads = [f"{one['environment']}" for one in records]
     rows = [
         ("Python", *(one["python"] for one in records)),
+        ("files of tests", *(f"{len(one['tests'])} of {one['test_files']}" for one in records)),
         *((f"tests {kind}", *(str(total(one, kind)) for one in records)) for kind in KINDS),
         ("date", *(one["date"] for one in records)),
         *(
@@ -158,10 +151,10 @@ def markdown(records: list[dict[str, Any]]) -> str:
     ]
     left_out = "; ".join(f"`tests/{name}`: {why}" for name, why in LEFT_OUT.items())
     failures = [
-        f"* {one['environment']}: `{test}`"
+        f"* failed with the {one['environment']}: `{test}`"
         for one in records
         for part in one["tests"].values()
-        for test in part["failures"]
+        for test in part.get("failures", ())
     ]
     return "\n".join(
         [
@@ -188,19 +181,20 @@ def markdown(records: list[dict[str, Any]]) -> str:
 def write(record: dict[str, Any]) -> None:
     """The record, and the page of all records there are."""
     RESULTS.mkdir(parents=True, exist_ok=True)
+    record["test_files"] = len(test_files())
     record["date"] = datetime.now(UTC).strftime("%Y-%m-%d")
     (RESULTS / f"{record['environment']}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     there = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
     (RESULTS / "versions.md").write_text(markdown(there), encoding="utf-8")
 
 
-def main(arguments: Iterable[str] | None = None) -> None:
+def main() -> None:
     """Make the environment where it is not yet, and run what has not run in it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("environment", choices=RESOLUTIONS)
     parser.add_argument("--python", default="python3", help="the interpreter")
-    parser.add_argument("--only", nargs="+", default=[], choices=folders(), metavar="FOLDER", help="run these again")
-    options = parser.parse_args(arguments if arguments is None else list(arguments))
+    parser.add_argument("--only", nargs="+", metavar="PATH", help="below tests/, to run again")
+    options = parser.parse_args()
     name: str = options.environment
     ENVIRONMENTS.mkdir(exist_ok=True)
     kept = ENVIRONMENTS / f"{name}.json"  # what was found in this very environment, unlike the committed result
@@ -208,12 +202,14 @@ def main(arguments: Iterable[str] | None = None) -> None:
     if record.get("asked_for") != asked_for() or not (ENVIRONMENTS / name).exists():
         record = begin(name, options.python)
         kept.write_text(json.dumps(record), encoding="utf-8")
-    for folder in options.only or [one for one in folders() if one not in record["tests"]]:
-        record["tests"][folder] = found = run_folder(name, folder)
-        print(
-            f"{name} {folder}: {found['passed']} passed, {found['failed']} failed, {found['skipped']} skipped",
-            flush=True,
-        )
+    if options.only:
+        wanted = {TESTS / one for one in options.only}
+        files = [file for file in test_files() if wanted & {TESTS / file, *(TESTS / file).parents}]
+    else:
+        files = [file for file in test_files() if file not in record["tests"]]
+    for file in files:
+        record["tests"][file] = found = run_file(name, file)
+        print(name, file, *(f"{found[kind]} {kind}" for kind in KINDS), flush=True)
         kept.write_text(json.dumps(record), encoding="utf-8")
         write(record)
     print(f"wrote {RESULTS.relative_to(ROOT) / f'{name}.json'}")
