@@ -4,7 +4,9 @@ BIN := .venv/bin
 DEMO := demo-$(shell date +%Y%m%d-%H%M%S)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test lint browser devices clean
+NEWEST_PYTHON ?= python3.13
+
+.PHONY: install demo test lint browser devices floors newest clean
 
 install: .venv/installed
 
@@ -45,5 +47,15 @@ devices: install
 		$(BIN)/python cli.py verify $$model --devices --data $(or $(DATA),sample) --out benchmarks/results/devices || failed=$$?; \
 	done; exit $$failed
 
+# The tests with the lowest versions that pyproject.toml allows, and with the newest: benchmarks/results/versions/. Each makes
+# an environment of some 6 GB and takes as long as 'make test'; stopped, it goes on with the next folder of tests.
+floors: install
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python tools/check_versions.py lowest --python $(PYTHON)
+
+newest: install
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python tools/check_versions.py newest --python $(NEWEST_PYTHON)
+
 clean:
-	rm -rf .venv web/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .floors web/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

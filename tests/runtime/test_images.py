@@ -120,10 +120,20 @@ def test_cmyk_jpeg_becomes_rgb() -> None:
     assert blue > 150
 
 
-@pytest.mark.parametrize("format", ["PNG", "TIFF", "PPM"])
-def test_16_bit_grey_is_scaled_not_clipped(format: str) -> None:
-    ramp = np.array([[0, 257, 32896, 65535]], dtype=np.uint16)
-    assert decode_image(encoded(Image.fromarray(ramp), format))[0, :, 0].tolist() == [0, 1, 128, 255]
+RAMP = np.array([[0, 257, 32896, 65535]], dtype=np.uint16)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(Image.fromarray(RAMP), "PNG"),
+        encoded(Image.fromarray(RAMP), "TIFF"),
+        b"P5 4 1 65535\n" + RAMP.astype(">u2").tobytes(),  # by hand: Pillow 10.3 reads it and does not write it
+    ],
+    ids=["PNG", "TIFF", "PPM"],
+)
+def test_16_bit_grey_is_scaled_not_clipped(data: bytes) -> None:
+    assert decode_image(data)[0, :, 0].tolist() == [0, 1, 128, 255]
 
 
 def test_16_bit_tiff_in_which_white_is_zero_is_no_negative() -> None:

@@ -74,7 +74,7 @@ def test_missing_model_folder_empty_file_and_other_bytes_are_refused(tmp_path: P
     (tmp_path / "text.onnx").write_text("not a model")
     with pytest.raises(ModelError, match="expected an ONNX model, found other bytes"):
         read_model(tmp_path / "text.onnx")
-    with pytest.raises(ModelError, match="cannot be read: embedded null byte"):
+    with pytest.raises(ModelError, match=r"cannot be read: .*embedded null"):
         read_model("a\0b")
 
 
