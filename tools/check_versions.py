@@ -37,7 +37,7 @@ LEFT_OUT = {
     "devices": "they bring their own onnxruntimes and emulators",
 }
 """Folders of tests that do not run here, and why."""
-ITS_OWN = "docs/test_versions.py"
+ITS_OWN = "docs/test_declared_versions.py"
 """Compares what this writes with pyproject.toml, so it cannot run before."""
 
 
