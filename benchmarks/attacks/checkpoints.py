@@ -1,6 +1,6 @@
 """Feed malformed checkpoints, weights, run folders and files of searches to every command that reads one, and count.
 
-    python benchmarks/attacks/checkpoints.py --output benchmarks/results/attacks/checkpoints.json
+    python benchmarks/attacks/checkpoints.py --scale 0.25 --output benchmarks/results/attacks/checkpoints.json
 
 Writes a Markdown table beside the JSON. Exits with 3 where a file ended in a traceback or a hang, was accepted though
 wrong, or ran code.
@@ -401,7 +401,8 @@ def to_markdown(report: dict[str, Any]) -> str:
     lines = [
         "# Malformed checkpoints",
         "",
-        f"`python benchmarks/attacks/checkpoints.py --seed {report['seed']}` on {report['machine']}: "
+        f"`python benchmarks/attacks/checkpoints.py --seed {report['seed']} --scale {report['scale']}` "
+        f"on {report['machine']}: "
         f"{report['files']} malformed files, {len(report['runs'])} runs of commands in {report['seconds']:.0f} s.",
         "",
         f"| reader | runs | {' | '.join(OUTCOMES)} |",
@@ -431,8 +432,11 @@ def main() -> None:
     report = {
         "machine": describe_machine(),
         "seed": arguments.seed,
+        "scale": arguments.scale,
         "seconds": round(time.monotonic() - started, 1),
-        "files": len({one["file"] for one in runs}),
+        "files": len(
+            {one["file"].removesuffix(" (finished)") for one in runs}
+        ),  # once, where a run folder holds it too
         "outcomes": Counter(one["outcome"] for one in runs),
         "bad": [one for one in runs if one["outcome"] not in (REFUSED, HARMLESS)],
         "runs": runs,
@@ -440,7 +444,9 @@ def main() -> None:
     print(f"{report['files']} files, {len(runs)} runs: {dict(report['outcomes'])}")
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
-        kept = [{key: one[key] for key in ("reader", "file", "outcome")} for one in runs]
+        kept: dict[str, dict[str, list[str]]] = {}
+        for one in runs:
+            kept.setdefault(one["reader"], {}).setdefault(one["outcome"], []).append(one["file"])
         output.write_text(json.dumps({**report, "runs": kept}, indent=1) + "\n")
         output.with_suffix(".md").write_text(to_markdown(report))
         print(f"wrote {output} and {output.with_suffix('.md').name}", file=sys.stderr)
