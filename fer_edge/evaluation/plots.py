@@ -55,24 +55,30 @@ def plot_training_curves(rows: Sequence[Mapping[str, float]], path: Path) -> Non
     save_png(figure, path)
 
 
-def plot_learning_rate(learning_rates: Sequence[float], path: Path, momenta: Sequence[float] | None = None) -> None:
+def plot_learning_rate(
+    learning_rates: Sequence[float],
+    path: Path,
+    momenta: Sequence[float] | None = None,
+    steps: Sequence[int] | None = None,
+) -> None:
     """Plot the learning rate of every optimizer step to ``path`` (PNG), and the momentum where it cycles too.
 
-    Both have one value a step, at least one; ``momenta`` is Adam's first beta where Adam is used.
+    Both have one value a step, at least one; ``momenta`` is Adam's first beta where Adam is used. ``steps`` (from 0)
+    are those of the values, where not each has one; the run's last is at their end.
     """
+    numbers = np.arange(len(learning_rates)) + 1 if steps is None else np.asarray(steps) + 1
     peak = int(np.argmax(learning_rates))
     figure = new_figure(
-        8, 3.6, f"Learning rate over {len(learning_rates)} steps: peak {learning_rates[peak]:.3g} at step {peak + 1}"
+        8, 3.6, f"Learning rate over {numbers[-1]} steps: peak {learning_rates[peak]:.3g} at step {numbers[peak]}"
     )
     axes = figure.subplots()
-    steps = np.arange(1, len(learning_rates) + 1)
-    axes.plot(steps, learning_rates, color=TRAIN_COLOUR, linewidth=1.8)
+    axes.plot(numbers, learning_rates, color=TRAIN_COLOUR, linewidth=1.8)
     axes.set_ylim(bottom=0)
     style_plot(axes, "step", "learning rate")
     if momenta is not None:
         axes.yaxis.label.set_color(TRAIN_COLOUR)
         other_axes = axes.twinx()
-        other_axes.plot(steps, momenta, color=VALIDATION_COLOUR, linewidth=1.4, linestyle="--")
+        other_axes.plot(numbers, momenta, color=VALIDATION_COLOUR, linewidth=1.4, linestyle="--")
         style_plot(other_axes, "step", "momentum")
         other_axes.yaxis.label.set_color(VALIDATION_COLOUR)
         other_axes.grid(visible=False)

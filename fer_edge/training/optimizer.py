@@ -2,6 +2,8 @@
 
 import copy
 import itertools
+import warnings
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -52,17 +54,22 @@ def momentum_of(optimizer: torch.optim.Optimizer) -> float:
     return float(group["momentum"] if "momentum" in group else group["betas"][0])
 
 
-def one_cycle(config: TrainConfig, num_steps: int, *, first: int | None = None) -> tuple[list[float], list[float]]:
-    """Learning rate and momentum of every step, or of the ``first`` of them: what ``build_schedule`` will do."""
+def one_cycle(
+    config: TrainConfig, num_steps: int, steps: Iterable[int] | None = None
+) -> tuple[list[float], list[float]]:
+    """Learning rate and momentum of every step, or of ``steps`` (from 0) alone: what ``build_schedule`` will do.
+
+    The schedule is a formula of the step, so that one far on costs no more than the first.
+    """
     optimizer = build_optimizer(nn.Linear(1, 1), config)
     schedule = build_schedule(optimizer, config, num_steps)
     learning_rates, momenta = [], []
-    for step in range(num_steps if first is None else first):
-        learning_rates.append(float(optimizer.param_groups[0]["lr"]))
-        momenta.append(momentum_of(optimizer))
-        optimizer.step()
-        if step + 1 < num_steps:
-            schedule.step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, that this is not how to follow a schedule
+        for step in range(num_steps) if steps is None else steps:
+            schedule.last_epoch = step
+            learning_rates.append(float(schedule.get_lr()[0]))
+            momenta.append(momentum_of(optimizer))
     return learning_rates, momenta
 
 

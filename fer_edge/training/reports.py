@@ -10,6 +10,9 @@ from fer_edge.training.history import EpochCallback, Row
 from fer_edge.training.optimizer import one_cycle
 from fer_edge.training.run_folder import RunFolder
 
+_POINTS = 2_000
+"""Of the plot of the learning rate: more than it has pixels."""
+
 
 def draw_pictures(run: RunFolder) -> None:
     """Draw the pictures of the run from what it has saved."""
@@ -18,8 +21,11 @@ def draw_pictures(run: RunFolder) -> None:
     if rows:
         plot_training_curves(rows, run.curves)
     config = TrainConfig.from_dict(saved["record"]["config"])
-    learning_rates, momenta = one_cycle(config, saved["schedule"]["total_steps"])
-    plot_learning_rate(learning_rates, run.learning_rate, momenta)
+    num_steps = saved["schedule"]["total_steps"]
+    peak = int(config.warmup * num_steps)
+    steps = sorted({*range(0, num_steps, max(num_steps // _POINTS, 1)), *range(max(peak - 2, 0), peak), num_steps - 1})
+    learning_rates, momenta = one_cycle(config, num_steps, steps)
+    plot_learning_rate(learning_rates, run.learning_rate, momenta, steps)
 
 
 def tensorboard_log(folder: Path, epochs_done: int) -> EpochCallback:

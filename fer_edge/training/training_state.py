@@ -82,8 +82,8 @@ def check_state(
         check_random_states(states)
 
     reached = min(steps, schedule.total_steps - 1)
-    learning_rates, momenta = one_cycle(config, schedule.total_steps, first=reached + 1)
-    at = {"lr": learning_rates[reached], "momentum": momenta[reached]}
+    (learning_rate,), (momentum,) = one_cycle(config, schedule.total_steps, [reached])
+    at = {"lr": learning_rate, "momentum": momentum}
     _check_groups(state["optimizer"], optimizer, at)
     _check_weights_state(state["optimizer"], optimizer, config, steps)
     reference = {

@@ -123,8 +123,9 @@ def test_text_in_a_card_cannot_command_the_terminal(model: Path, tmp_path: Path)
     path = tmp_path / "m.onnx"
     path.write_bytes(add_checksum(graph.SerializeToString()))
     done = CliRunner().invoke(app, ["info", str(path)])
-    assert done.exit_code == 0, done.output
-    assert "license      \\x1b[2J" in done.stdout
+    assert done.exit_code == 1
+    assert "metadata field 'license': expected text that can be shown" in done.stderr
+    assert "found \\x1b[2J\\ud800" in done.stderr
 
 
 def test_info_needs_neither_torch_nor_onnx(repository: Path, model: Path) -> None:

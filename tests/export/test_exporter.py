@@ -60,7 +60,14 @@ def test_card_states_the_file_and_the_checkpoint(exported_tiny, tiny_run):
     assert card["minimum_onnxruntime"] == "1.15"
     assert card["labels"] == ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
     assert (card["mean"], card["std"]) == (tiny_run.reference.mean, tiny_run.reference.std)
-    assert card["training_data"] == {"source": "sample:420", "fingerprint": tiny_run.faces.fingerprint(), "seed": 0}
+    assert card["training_data"] == {
+        "source": "sample:420",
+        "fingerprint": tiny_run.faces.fingerprint(),
+        "seed": 0,
+        "name": "",
+        "classes": {},
+        "starting_weights": "none",
+    }
     assert card["input"]["shape"] == ["batch", "height", "width", "channels"]
     assert card["metrics"]["validation"]["accuracy"] == 0.5
     inside = {entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY]
