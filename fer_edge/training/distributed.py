@@ -1,6 +1,7 @@
 """One process or several: what a training loop asks of the others. PyTorch's own process group underneath."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,6 +71,19 @@ class Processes:
 
 
 @contextmanager
+def prints_to_stderr() -> Iterator[None]:
+    """Send to stderr what libraries print inside the block: gloo of torch 2.8 greets on stdout, where ``--json`` is."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+@contextmanager
 def joined_processes(device: str) -> Iterator[tuple[Processes, str]]:
     """Join the group that torchrun set up, if it did; gives the processes and this one's device.
 
@@ -89,7 +103,8 @@ def joined_processes(device: str) -> Iterator[tuple[Processes, str]]:
             )
         device = f"cuda:{local_rank}"
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("nccl" if on_cuda else "gloo")
+    with prints_to_stderr():
+        dist.init_process_group("nccl" if on_cuda else "gloo")
     try:
         yield Processes(dist.get_rank(), dist.get_world_size()), device
     finally:
