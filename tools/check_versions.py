@@ -37,7 +37,7 @@ LEFT_OUT = {
     "devices": "they bring their own onnxruntimes and emulators",
 }
 """Folders of tests that do not run here, and why."""
-ITS_OWN = "docs/test_versions.py"
+ITS_OWN = "docs/test_supported_versions.py"
 """Compares what this writes with pyproject.toml, so it cannot run before."""
 
 
@@ -172,8 +172,8 @@ def markdown(records: list[dict[str, Any]]) -> str:
             "|---" * (1 + len(heads)) + "|",
             *(f"| {' | '.join(row)} |" for row in rows),
             "",
-            "onnxruntime is at the floor of the extra `train`; that of the base install, 1.18.1, and every release since were",
-            "run with the shipped models ([results](../onnxruntime_versions.json)).",
+            "The lowest onnxruntime is that of the extra `train`. From the base install's on, the first and the last",
+            "release of each minor one ran the shipped models ([results](../onnxruntime_versions.json)).",
             "",
             f"Left out: {left_out}.",
             "",
