@@ -48,7 +48,7 @@ devices: install
 	done; exit $$failed
 
 # The tests with the lowest versions that pyproject.toml allows, and with the newest: benchmarks/results/versions/. Each makes
-# an environment of some 6 GB and takes as long as 'make test'; stopped, it goes on with the next folder of tests.
+# an environment of some 6 GB and takes as long as 'make test'; stopped, it goes on where it was.
 floors: install
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/python tools/check_versions.py lowest --python $(PYTHON)
