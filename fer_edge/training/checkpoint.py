@@ -4,9 +4,9 @@ import contextlib
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import torch
 from msgspec import Meta
@@ -33,12 +33,12 @@ _ALWAYS_THERE = ("config", "mean", "std", "data_source", "data_fingerprint", "st
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What a checkpoint says about itself beside its weights; in the file as plain types."""
+    """What a checkpoint says about itself beside its weights; in the file as plain types within these bounds."""
 
     config: TrainConfig
-    mean: float
+    mean: Annotated[float, Meta(ge=0, le=1)]
     """Mean of pixel / 255 over the training faces."""
-    std: float
+    std: Annotated[float, Meta(ge=1e-4, le=1)]  # that of a run is 1e-3 or more
     """Standard deviation of pixel / 255 over the training faces."""
     data_source: str
     """Absolute path of the training data, or ``sample:N``."""
@@ -55,7 +55,7 @@ class CheckpointInfo:
     """Whether validation and test faces that are in an earlier split were left out."""
     data_name: str = ""
     """FER-2013 where the training faces are known to be; empty for others."""
-    class_counts: dict[str, int] = field(default_factory=dict)
+    class_counts: dict[str, Annotated[int, Meta(ge=0)]] = field(default_factory=dict)
     """Training faces of each class of the main head; empty in checkpoints of versions before it."""
     data_labels: str = AUTO
     """The label set of the training data, as ``load_faces`` takes it."""
@@ -65,7 +65,7 @@ class CheckpointInfo:
     machine: str = ""
     heads: tuple[Head, ...] = LABELS_ALONE
     """What the outputs are, the main head first."""
-    epoch: int = 0
+    epoch: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)] = 0
     """Epochs behind these weights."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Validation loss and accuracy of these weights, of the main head; empty before the first validation."""
@@ -122,7 +122,8 @@ class CheckpointInfo:
             heads: tuple[Head, ...] = (Head("labels", label_set_of(labels)),)
         else:
             heads = heads_from(values.pop("heads", None))
-        written = typed(values, _Written, required=_ALWAYS_THERE)
+        written: Any = typed(values, _PLAIN_TYPES, required=_ALWAYS_THERE)
+        _check_record(written)
         config = TrainConfig.from_dict(written.config, whole=True)
         if ",".join(head.name for head in heads) != config.heads:
             raise CheckpointError(f"heads: expected those of the setting, {config.heads}, found {in_words(heads)}")
@@ -131,36 +132,26 @@ class CheckpointInfo:
         return cls(**{**written.__dict__, "config": config, "heads": heads, "path": path})
 
 
-@dataclass(frozen=True)
-class _Written:
-    """A record's plain types beside its heads, with their bounds."""
+def _plain_types_of_record() -> type:
+    """The fields of CheckpointInfo as they stand in a file, beside its heads: settings are names and values there."""
+    types = get_type_hints(CheckpointInfo, include_extras=True) | {"config": dict[str, Any]}
+    plain = [one for one in fields(CheckpointInfo) if one.name not in ("heads", "path")]
+    return make_dataclass(
+        "Record",
+        [(one.name, types[one.name], field(default=one.default, default_factory=one.default_factory)) for one in plain],
+    )
 
-    config: dict[str, Any]
-    mean: Annotated[float, Meta(ge=0, le=1)]
-    std: Annotated[float, Meta(ge=1e-4, le=1)]  # that of a run is 1e-3 or more
-    data_source: str
-    data_fingerprint: str
-    starting_weights: str
-    training_fingerprints: dict[str, str] = field(default_factory=dict)
-    teacher_digest: str = ""
-    skip_bad: bool = False
-    drop_leaks: bool = False
-    data_name: str = ""
-    class_counts: dict[str, Annotated[int, Meta(ge=0)]] = field(default_factory=dict)
-    data_labels: str = AUTO
-    data_votes: str | None = None
-    versions: dict[str, str] = field(default_factory=dict)
-    machine: str = ""
-    epoch: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)] = 0
-    metrics: dict[str, float] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Check what no type says. Raises CheckpointError."""
-        for name, value in (("mean", self.mean), ("std", self.std), *self.metrics.items()):
-            if not math.isfinite(value):
-                raise CheckpointError(f"{name}: expected a finite number, found {value}")
-        if self.training_fingerprints and not {"order", "pool", "validation"} <= self.training_fingerprints.keys():
-            raise CheckpointError("training_fingerprints: expected those of order, pool and validation, found others")
+_PLAIN_TYPES = _plain_types_of_record()
+
+
+def _check_record(written: Any) -> None:
+    """Raises CheckpointError for what no type says."""
+    for name, value in (("mean", written.mean), ("std", written.std), *written.metrics.items()):
+        if not math.isfinite(value):
+            raise CheckpointError(f"{name}: expected a finite number, found {value}")
+    if written.training_fingerprints and not {"order", "pool", "validation"} <= written.training_fingerprints.keys():
+        raise CheckpointError("training_fingerprints: expected those of order, pool and validation, found others")
 
 
 def classifier_from_config(
