@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM
+from fer_edge import __version__
+from fer_edge.export.formats.ort import ort_bytes
+from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
 from fer_edge.runtime.checksum import add_checksum
 
 Fault = Callable[[onnx.ModelProto], None]
@@ -31,6 +34,22 @@ def changed(model: onnx.ModelProto, fault: Fault | None = None, lie: Lie | None 
         lie(stated)
     entry.value = json.dumps(stated)
     return add_checksum(copy.SerializeToString())
+
+
+def as_ort(data: bytes) -> bytes | None:
+    """The model in an .onnx file, in onnxruntime's own format; None where onnxruntime cannot run it."""
+    model = onnx.load_from_string(data)
+    (entry,) = (one for one in model.metadata_props if one.key == METADATA_KEY)
+    here = ".".join(onnxruntime.__version__.split(".")[:2])
+    stated = json.loads(entry.value)
+    stated["versions"].setdefault("fer_edge", __version__)
+    stated |= {"format": "ort", "content_sha256": NO_CHECKSUM, "minimum_onnxruntime": here}
+    try:
+        return ort_bytes(model, ModelMetadata.from_mapping(stated))
+    except Exception as error:  # onnxruntime's own kinds share no base but Exception
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        return None
 
 
 def constant(model: onnx.ModelProto, name: str) -> np.ndarray:

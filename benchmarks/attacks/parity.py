@@ -17,8 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
-from faults import ANYWHERE, IN_8_BITS, LIES, changed, coarse_activations
+from faults import ANYWHERE, IN_8_BITS, LIES, as_ort, changed, coarse_activations
 
 from fer_edge.errors import FerEdgeError
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
@@ -26,8 +25,6 @@ from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.parity import comparison, verification
 from fer_edge.export.parity.probes import Probe
 from fer_edge.export.parity.verification import VerifyRequest, verify_model
-from fer_edge.metadata import METADATA_KEY
-from fer_edge.runtime.checksum import add_checksum
 from fer_edge.training.hardware import describe_machine
 
 Attack = tuple[str, str, str, bytes | None]
@@ -108,27 +105,6 @@ def attacks(models: dict[str, onnx.ModelProto]) -> Iterator[Attack]:
     for precision, model in models.items():
         for name, lie in LIES.items():
             yield f"metadata, {precision} .onnx", name, ".onnx", changed(model, lie=lie)
-
-
-def as_ort(data: bytes) -> bytes | None:
-    """The same model in onnxruntime's own format; None where it cannot run it."""
-    model = onnx.load_from_string(data)
-    (entry,) = (one for one in model.metadata_props if one.key == METADATA_KEY)
-    stated = json.loads(entry.value)
-    here = ".".join(onnxruntime.__version__.split(".")[:2])
-    entry.value = json.dumps({**stated, "format": "ort", "content_sha256": "0" * 64, "minimum_onnxruntime": here})
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.add_session_config_entry("session.save_model_format", "ORT")
-    options.log_severity_level = 3
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.ort"
-        options.optimized_model_filepath = str(path)
-        try:
-            onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        except Exception:  # its own kinds share no base but Exception
-            return None
-        return add_checksum(path.read_bytes())
 
 
 def answer(request: VerifyRequest, verify: Callable[..., object] = verify_model) -> str:

@@ -27,8 +27,8 @@ Load = Callable[..., "Backend"]
 """``load(path, *, threads, provider, precision, shape, trust)``: ``threads`` inside an operator, 0 for the runtime's
 choice; ``precision`` the one to compute in, for a backend that has several for one file; ``shape`` (N, H, W, C) of the
 pixels that it is called with first, for one that compiles for a shape; ``trust`` to open what ``read_model`` refuses
-without it. Raises ModelError, CheckpointError for a file that is
-refused, ProviderError where the provider asked for does not run it."""
+without it. Raises ModelError, CheckpointError for a file that is refused, ProviderError where the provider asked for
+does not run it."""
 
 
 def _as_the_file(precision: str, cpu_flags: frozenset[str]) -> tuple[str, ...]:
