@@ -29,7 +29,7 @@ lint: install
 	@if test -x web/node_modules/.bin/tsc; then npm run --silent --prefix web check; else echo "page not checked: no tsc"; fi
 
 test: browser lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The main job, end to end in about a minute, on faces drawn by code: train, evaluate, export, verify, predict.
 demo: install

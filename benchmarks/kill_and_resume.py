@@ -2,7 +2,9 @@
 
     python benchmarks/kill_and_resume.py --kills 50 --output benchmarks/results/kill_and_resume.json
 
-Exits with 3 unless best and last weights, averaged weights, optimizer state and history are identical to the bit.
+Runs that are killed while they train are forks of a process with all imports done (tools/forked_cli.py); the others,
+killed from their start on, are fresh interpreters. Exits with 3 unless best and last weights, averaged weights,
+optimizer state and history are identical to the bit.
 """
 
 import argparse
@@ -21,7 +23,9 @@ from fer_edge.training.checkpoint import read_checkpoint
 from fer_edge.training.hardware import describe_machine
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-TRAIN = [sys.executable, str(REPOSITORY / "cli.py"), "train"]
+sys.path.insert(0, str(REPOSITORY / "tools"))
+from forked_cli import ForkedCli, run_cli  # noqa: E402  # a script of this repository, found through the line above
+
 SETTINGS = ["--data", "sample:280", "--architecture", "tiny", "--weights", "none", "--batch-size", "16", "--seed", "3"]
 SETTINGS += ["--mixup", "0.2", "--precision", "fp32", "--device", "cpu", "--threads", "1", "--save-interval", "0"]
 TIMINGS = ("images_per_second", "seconds")
@@ -32,26 +36,34 @@ BEGUN = "validation faces;"
 def command(folder: Path, epochs: int) -> list[str]:
     """What a user would type next: go on where there is a run, begin one where there is none yet."""
     if (folder / "config.json").is_file():
-        return [*TRAIN, "--resume", str(folder)]
-    return [*TRAIN, *SETTINGS, "--epochs", str(epochs), "--runs", str(folder.parent), "--name", folder.name]
+        return ["train", "--resume", str(folder)]
+    return ["train", *SETTINGS, "--epochs", str(epochs), "--runs", str(folder.parent), "--name", folder.name]
 
 
 def kill_after(folder: Path, epochs: int, delay_s: float, *, from_start: bool) -> bool:
     """Start or resume the run and kill it ``delay_s`` after its start or its first training line; False if it ended."""
-    process = subprocess.Popen(command(folder, epochs), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    if not from_start:
+    process: ForkedCli | subprocess.Popen[str]
+    if from_start:
+        words = [sys.executable, str(REPOSITORY / "cli.py"), *command(folder, epochs)]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    else:
+        process = ForkedCli(command(folder, epochs), cwd=Path.cwd())
         for line in process.stderr:
             if BEGUN in line or line.startswith("going on with"):
                 break
     time.sleep(delay_s)
-    if process.poll() is not None:
-        if process.returncode:
-            raise SystemExit(f"a run failed by itself: {process.stderr.read()}")
-        return False
     process.send_signal(signal.SIGKILL)
-    process.wait()
-    return True
+    _, errors = process.communicate(timeout=60)
+    if process.returncode not in (0, -signal.SIGKILL):
+        raise SystemExit(f"a run failed by itself: {errors}")
+    return process.returncode != 0
+
+
+def to_the_end(folder: Path, epochs: int) -> None:
+    """Train without a kill."""
+    done = run_cli(command(folder, epochs), cwd=Path.cwd(), timeout=3600)
+    if done.returncode:
+        raise SystemExit(f"a run failed by itself: {done.stderr}")
 
 
 def differences(first: object, second: object, path: str = "") -> list[str]:
@@ -80,7 +92,7 @@ def main() -> None:
     epochs = 4 * arguments.kills  # long enough to be killed that often
     draw = random.Random(arguments.seed)
 
-    subprocess.run(command(folder / "straight", epochs), check=True, capture_output=True)
+    to_the_end(folder / "straight", epochs)
     killed, kills, moments = folder / "killed", 0, []
     while kills < arguments.kills:
         from_start = draw.random() < 0.15  # some while it still imports and reads
@@ -91,7 +103,7 @@ def main() -> None:
         last = killed / "checkpoints" / "last.pt"
         progress = read_checkpoint(last)["progress"] if last.is_file() else {"epoch": 0, "position": 0}
         moments.append([progress["epoch"], progress["position"]])
-    subprocess.run(command(killed, epochs), check=True, capture_output=True)
+    to_the_end(killed, epochs)
 
     wrong = [
         f"{name}{place}"

@@ -29,6 +29,12 @@ NUM_FRAMES, FRAMES_PER_S = 12, 10.0
 """Of the video that tests make."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: at the end one would keep a single worker busy."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def each_network_is_traced_once() -> Iterator[None]:
     """Tests export the same few networks hundreds of times, and torch.onnx.export takes seconds of each.

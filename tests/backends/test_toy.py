@@ -11,7 +11,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from fer_edge.backends import backends, open_model  # after the skip
+from forked_cli import run_cli  # after the skip
+
+from fer_edge.backends import backends, open_model
 from fer_edge.backends import registry as backend_registry
 from fer_edge.benchmark.plots import _colour
 from fer_edge.benchmark.results import RowResult
@@ -23,20 +25,12 @@ from fer_edge.export.formats import registry as format_registry
 from fer_edge.metadata import SUFFIXES
 
 HERE = Path(__file__).parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parents[1]}", "COLUMNS": "250", "TERM": "dumb"}
 
 
 def run(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own, in which the toy was imported before anything else."""
-    environment = {**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parents[1]}", "COLUMNS": "250"}
-    return subprocess.run(
-        [sys.executable, "-c", "import toy; from fer_edge.cli.app import main; main()", *map(str, arguments)],
-        env={**environment, "TERM": "dumb"},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    """The command line in a process of its own, in which the toy was imported."""
+    return run_cli([str(one) for one in arguments], cwd=folder, env=ENVIRONMENT, timeout=300, modules=("toy",))
 
 
 @pytest.fixture
@@ -67,7 +61,11 @@ def published(make_run, tmp_path_factory) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize(("command", "name"), [("export", "toy (for tests)"), ("benchmark", "toy-runtime")])
 def test_help_names_it(command, name, tmp_path):
-    assert name in " ".join(run(command, "--help", folder=tmp_path).stdout.split())
+    code = "import toy; from fer_edge.cli.app import main; main()"  # in a fresh interpreter
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, "--help"], env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert name in " ".join(done.stdout.split())
 
 
 def test_verify_and_info_take_it(published, tmp_path):

@@ -3,10 +3,9 @@
 import json
 import shlex
 import signal
-import subprocess
-import sys
 
 import pytest
+from forked_cli import ForkedCli
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -52,10 +51,9 @@ def test_a_search_ends_in_a_command_that_trains_a_run_that_can_be_explained(cli,
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_killed_and_an_interrupted_search_go_on_where_they_were(repository, cli, tmp_path):
-    command = [sys.executable, repository / "cli.py", *SEARCH, "--trials", "100000"]
+def test_a_killed_and_an_interrupted_search_go_on_where_they_were(cli, tmp_path):
     for number in (signal.SIGKILL, signal.SIGINT):
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        process = ForkedCli([*SEARCH, "--trials", "100000"], cwd=tmp_path)
         while not (line := process.stderr.readline()).startswith("trial "):
             assert line, "the search ended by itself"
         process.send_signal(number)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_cli import run_cli
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
@@ -148,7 +149,8 @@ def test_quick_commands_run(desk: Path, app: Any) -> None:
     names = {check_options(app, words[2:])[0] for words in quick.values()}
     assert names == {"info", "predict", "data"}, sorted(quick)
     for words in quick.values():
-        run([sys.executable, str(ROOT / "cli.py"), *words[2:]], desk)
+        done = run_cli(words[2:], cwd=desk)
+        assert done.returncode == 0, f"{shlex.join(words)}: {done.stdout[-500:]}{done.stderr[-1500:]}"
 
 
 def python_blocks() -> list[tuple[str, str]]:
