@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from fer_edge.errors import ModelError, StorageError, WebError
+from fer_edge.cli.web import web
+from fer_edge.errors import Interrupted, ModelError, StorageError, WebError
 from fer_edge.labels import FER2013
 from fer_edge.runtime.checksum import file_sha256
 from fer_edge.runtime.crops import DEFAULT_MARGIN
@@ -299,3 +300,25 @@ def test_command_writes_names_serves_and_stops(repository: Path, model: Path, tm
     for path, size in written["files"].items():
         assert (tmp_path / "site" / path).stat().st_size == size
     assert site.MANIFEST in written["files"]
+
+
+def test_a_named_host_comes_with_a_warning(
+    model: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: PageServer) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PageServer, "serve_forever", interrupted)
+    said = {}
+    for host in ("127.0.0.1", "0.0.0.0"):
+        with pytest.raises(Interrupted, match="stopped; the page is in"):
+            web(tmp_path / "site", model, onnxruntime_web=package, serve=True, host=host, port=0)
+        said[host] = capsys.readouterr().err.splitlines()
+    assert not any("warning" in line for line in said["127.0.0.1"])
+    assert said["127.0.0.1"][-1].endswith("to this machine; Ctrl-C stops")
+    warning, camera, serving = said["0.0.0.0"][-3:]
+    assert warning.startswith("warning: everybody who reaches this machine on port ")
+    assert camera == "browsers give the camera to https and localhost only: elsewhere choose photos"
+    assert serving.startswith("serving http://")
+    assert serving.endswith("to your network; Ctrl-C stops")
+    assert "0.0.0.0" not in serving
