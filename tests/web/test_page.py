@@ -214,7 +214,7 @@ def test_saved_files_say_what_python_says(crowd: dict[str, Any], classifier: Cla
     photo = classifier.predict_faces(group)
     expected = [face.as_dict() for face in photo.faces]
     assert [set(face) for face in saved["results"]] == [set(face) for face in expected]
-    assert set(saved["images"][0]) == set(photo.as_dict())
+    assert set(saved["images"][0]) <= set(photo.as_dict())
     assert saved["images"][0]["num_faces"] == len(scenes.GROUP)
     by_place = {round(face["box"]["x"] / 50): face for face in expected}
     for face in saved["results"]:

@@ -63,22 +63,34 @@ export async function markedPicture(source, { width, height, faces, isCrop }, { 
  * @param {{source: string, model: string, provider: string, labels: string[]}} options
  */
 export function readingsAsJson(analysis, { source, model, provider, labels }) {
-  const { width, height, faces, isCrop, detectMs, expressionMs } = analysis;
-  const results = faces.map(({ box, landmarks, score, probabilities }) => ({
+  const { width, height, faces, detectMs, expressionMs } = analysis;
+  const wasSearched = faces.every(isFound);
+  const results = faces.map(({ probabilities, ...face }) => ({
     source,
     label: labels[indexOfLargest(probabilities)],
     confidence: Math.max(...probabilities),
     probabilities: Object.fromEntries(labels.map((label, index) => [label, probabilities[index]])),
     latency_ms: rounded(expressionMs, 4),
-    box: isCrop ? null : Object.fromEntries(Object.entries(box).map(([side, value]) => [side, rounded(value, 2)])),
-    landmarks: isCrop
-      ? null
-      : Object.fromEntries(LANDMARKS.map((name, at) => [name, landmarks[at].map((value) => rounded(value, 2))])),
-    detection_score: isCrop ? null : rounded(score, 4),
+    ...(isFound(face) ? placeOf(face) : { box: null, landmarks: null, detection_score: null }),
   }));
-  const image = { source, width, height, was_searched: !isCrop, num_faces: faces.length };
-  const images = [{ ...image, detection_ms: isCrop ? 0 : rounded(detectMs, 4) }];
+  const image = { source, width, height, was_searched: wasSearched, num_faces: faces.length };
+  const images = [{ ...image, detection_ms: wasSearched ? rounded(detectMs, 4) : 0 }];
   return `${JSON.stringify({ model, provider, results, images, errors: [] }, undefined, 2)}\n`;
+}
+
+/**
+ * Whether a face was found by the detector, rather than a picture taken for one.
+ * @param {import("./detector.js").Face} face
+ */
+function isFound({ landmarks }) {
+  return landmarks.length > 0;
+}
+
+/** @param {import("./detector.js").Face} face */
+function placeOf({ box, landmarks, score }) {
+  const sides = Object.entries(box).map(([side, value]) => [side, rounded(value, 2)]);
+  const points = LANDMARKS.map((name, at) => [name, landmarks[at].map((value) => rounded(value, 2))]);
+  return { box: Object.fromEntries(sides), landmarks: Object.fromEntries(points), detection_score: rounded(score, 4) };
 }
 
 /**
