@@ -159,9 +159,10 @@ def write_text(path: Path, text: str) -> None:
 def fill_folder(out: Path) -> Iterator[Path]:
     """Let the block fill a hidden folder inside ``out``, flush it to disk once, then move what is in it up to ``out``.
 
-    For many files that can be made again: a flush for each would take longer than making them. What ``out`` holds under
-    the same names goes only when the block has ended well; refuse before what must be kept. Raises StorageError; then
-    ``out`` is as it was. After a kill, the next call (or ``contents``) makes ``out`` as it was, or completes it.
+    For many files that can be made again: a flush for each would take longer than making them. Files that ``out`` holds
+    under the same names go only when the block has ended well, all others stay; refuse before what must be kept, or
+    call ``fer_edge.folder_manifest.replace_folder``. Raises StorageError; then ``out`` is as it was. After a kill, the
+    next call (or ``contents``) makes ``out`` as it was, or completes it.
     """
     is_new = not out.exists()
     with storage_errors(out), staging_folder(make_folder(out)) as stage:

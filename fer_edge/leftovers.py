@@ -5,12 +5,15 @@ process that still runs has there, on this host or on another that shares the fo
 """
 
 import hashlib
+import json
 import os
 import platform
 import re
 import shutil
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 PREFIX = ".fer-edge-"
@@ -18,6 +21,9 @@ PART = ".part"
 """End of the name of what is being written."""
 WHOLE = ".whole"
 """End of the name of a folder that is written, and whose content is being moved to its place."""
+
+_STALE = ".fer-edge-stale"
+"""Name of a file in such a folder: what is to go before its content is moved."""
 
 _HOST = hashlib.sha256(platform.node().encode("utf-8", "replace")).hexdigest()[:6]
 _OWNED = re.compile(r"\.?fer-edge-([0-9a-f]{6})-([0-9]{1,10})-")
@@ -46,12 +52,66 @@ def sweep(folder: Path, *, is_ours: bool = False) -> list[Path]:
 
 
 def move_up(stage: Path) -> None:
-    """Move what is in the folder ``stage`` into the folder that it is in, in place of what has the same names."""
+    """Move what is in the folder ``stage`` into the folder that it is in: files in place of those of the same names,
+    folders into those of the same names. What ``note_stale`` noted goes first.
+
+    May be broken off anywhere: called again, it goes on.
+    """
+    notes = stage / _STALE
+    if notes.is_file():
+        _remove_stale(stage.parent, dict(json.loads(notes.read_bytes())))
+        notes.unlink()
+    _merge(stage, stage.parent)
+
+
+def note_stale(stage: Path, files: Mapping[str, str]) -> None:
+    """Have ``move_up`` remove files of the folder that ``stage`` is in: their paths below it, each with its SHA-256.
+
+    One that holds anything else by then, or lies behind a link, stays."""
+    if files:
+        (stage / _STALE).write_text(json.dumps(dict(files)), encoding="utf-8")
+
+
+def is_below(path: object) -> bool:
+    """Whether ``path``, with slashes, names a file below the folder it is relative to, on every system."""
+    return (
+        isinstance(path, str)
+        and not {*"\\:\0"} & set(path)
+        and all(part not in ("", ".", "..") for part in path.split("/"))
+    )
+
+
+def sha256_of(path: Path) -> str | None:
+    """Of an ordinary file's content; None where there is none, or a link, folder, pipe or device."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _remove_stale(folder: Path, files: Mapping[str, str]) -> None:
+    for name, sha256 in files.items():
+        place = folder / name
+        above = place.parents[: name.count("/")]  # below ``folder``, the innermost first
+        if any(parent.is_symlink() for parent in above) or sha256_of(place) != sha256:
+            continue
+        place.unlink()
+        with suppress(OSError):  # one that holds anything stays
+            for parent in above:
+                parent.rmdir()
+
+
+def _merge(stage: Path, folder: Path) -> None:
     for made in sorted(stage.iterdir()):
-        place = stage.parent / made.name
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)
-        made.replace(place)
+        place = folder / made.name
+        if made.is_dir() and not made.is_symlink() and place.is_dir() and not place.is_symlink():
+            _merge(made, place)
+            made.rmdir()
+        else:
+            made.replace(place)
 
 
 def is_temporary(name: str) -> bool:

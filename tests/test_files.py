@@ -188,7 +188,7 @@ def test_a_filled_folder_replaces_what_has_the_same_names_and_keeps_the_rest(tmp
         (stage / "vectors" / "fresh").write_text("new")
         assert (tmp_path / "old.txt").read_text() == "old"
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")} == {
-        "kept.txt", "old.txt", "vectors", "vectors/fresh",
+        "kept.txt", "old.txt", "vectors", "vectors/fresh", "vectors/stale",
     }  # fmt: skip
     assert (tmp_path / "old.txt").read_text() == "new"
 

@@ -28,7 +28,11 @@ def web(
             help="The unpacked npm package onnxruntime-web; default: npm fetches it once.", show_default=False
         ),
     ] = None,
-    serve: Annotated[bool, typer.Option("--serve", help="Then serve the page on 127.0.0.1 until Ctrl-C.")] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Then serve the page on this machine until Ctrl-C.")] = False,
+    host: Annotated[
+        str,
+        typer.Option(help="Address of --serve. 0.0.0.0: for a test, every machine in your network can open the page."),
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of --serve; 0: any that is free.")] = 8000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
 ) -> None:
@@ -53,8 +57,13 @@ def web(
     output.wrote(out)
     if not serve:
         return
-    with open_server(out, port) as server:
-        output.note(f"serving {server.url} to this machine; Ctrl-C stops")
+    with open_server(out, port, host=host) as server:
+        if server.is_local:
+            output.note(f"serving {server.url} to this machine; Ctrl-C stops")
+        else:
+            output.note(f"warning: everybody who reaches this machine on port {server.server_port} can open the page")
+            output.note("browsers give the camera to https and localhost only: elsewhere choose photos")
+            output.note(f"serving {server.url} to your network; Ctrl-C stops")
         try:
             server.serve_forever()
         except KeyboardInterrupt as stop:

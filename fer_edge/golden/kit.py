@@ -18,8 +18,8 @@ from fer_edge import __version__
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.onnxruntime import OnnxRuntime, graph_session
 from fer_edge.backends.registry import open_model
-from fer_edge.errors import ModelError, StorageError
-from fer_edge.files import contents, fill_folder, storage_errors
+from fer_edge.errors import ModelError
+from fer_edge.folder_manifest import earlier_files, replace_folder, with_files
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
 from fer_edge.metadata import PIXELS, ModelMetadata
@@ -30,6 +30,8 @@ PLAIN_MANIFEST = "manifest.txt"
 """The manifest again, one fact a line, for languages without a JSON reader."""
 
 KIT_FORMAT = "fer_edge golden vectors 1"
+
+_EXPECTED = "an older kit"
 
 CHECKERS = ("check.py", "check.mjs", "check.cpp", "README.md")
 
@@ -67,12 +69,12 @@ def write_kit(
     ``inputs`` replace the usual ones, to measure on more. ``full_precision`` has 8-bit products added in full whatever
     the metadata say of the weights: for those who doubt them.
 
-    ``folder`` is made, or what it holds replaced where it is a kit already. Raises ModelError where the model is
-    refused, takes no input that the kit has or answers with no numbers, and StorageError where the folder holds
-    anything else or cannot be written; then nothing is changed.
+    ``folder`` is made, or the kit that it holds replaced, file by file; what else lies there stays. Raises ModelError
+    where the model is refused, takes no input that the kit has or answers with no numbers, and StorageError where the
+    folder holds something else than a kit, a changed file of one, or cannot be written; then nothing is changed.
     """
     folder = folder or default_folder(model)
-    _refuse_other_content(folder)
+    earlier_files(folder, MANIFEST, _EXPECTED)  # before the work: it raises
     checked = read_model(model, trust=trust)
     # One thread: sums are taken in the same order on every machine.
     backend: ModelBackend = open_model(model, threads=1, trust=trust)
@@ -85,16 +87,17 @@ def write_kit(
         )
     entries = [_entry(vector, backend) for vector in vectors]
     manifest = _manifest(checked.sha256, backend, entries)
-    with fill_folder(folder) as stage:
+    with replace_folder(folder, MANIFEST, _EXPECTED) as stage:
         for vector, entry in zip(vectors, entries, strict=True):
             _write_inputs(stage, vector, backend, entry)
-        (stage / MANIFEST).write_text(_json_text(manifest), encoding="utf-8", errors="backslashreplace", newline="\n")
         (stage / PLAIN_MANIFEST).write_text(
             plain_manifest(manifest), encoding="utf-8", errors="backslashreplace", newline="\n"
         )
         for checker in CHECKERS:
             source = resources.files("fer_edge.golden").joinpath("checkers", checker)
             (stage / checker).write_bytes(source.read_bytes())
+        manifest = with_files(manifest, _contents_of(stage))
+        (stage / MANIFEST).write_text(_json_text(manifest), encoding="utf-8", errors="backslashreplace", newline="\n")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Kit(folder, model, manifest, size)
 
@@ -132,19 +135,10 @@ def _json_text(manifest: dict[str, Any]) -> str:
     )
 
 
-def _refuse_other_content(folder: Path) -> None:
-    with storage_errors(folder):
-        if not folder.exists() or (folder.is_dir() and not contents(folder)):
-            return
-        try:
-            is_kit = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["kit"] == KIT_FORMAT
-        except (OSError, ValueError, KeyError, TypeError):
-            is_kit = False
-    if not is_kit:
-        raise StorageError(
-            f"{folder}: expected a new or empty folder, or an older kit, found something else there; choose another "
-            "with --out"
-        )
+def _contents_of(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 def _fits(vector: Vector, metadata: ModelMetadata) -> bool:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_edge.errors import StorageError, WebError
-from fer_edge.files import contents, fill_folder, make_folder, storage_errors
+from fer_edge.errors import WebError
+from fer_edge.files import make_folder
+from fer_edge.folder_manifest import earlier_files, replace_folder, with_files
 from fer_edge.metadata import PIXELS, sidecar_json
 from fer_edge.runtime import crops, detector, photos
 from fer_edge.runtime.checksum import file_sha256
@@ -18,7 +19,9 @@ PAGE = Path(__file__).parent / "page"
 """The sources, which are served as they are: what one reads there is what runs."""
 
 MANIFEST = "site.json"
-"""Tells the page which files there are and how Python finds faces. Also tells this module that a folder is its own."""
+"""Tells the page which files there are and how Python finds faces, and the next call which files it may replace."""
+
+_EXPECTED = f"an earlier page (its {MANIFEST} as it was written)"
 
 CAMERA_SIDE = 320
 """Pixels to which a camera's picture is made smaller before faces are searched in it: speed counts there."""
@@ -72,30 +75,21 @@ def write_site(
 
     ``model`` runs on WebAssembly everywhere; ``webgpu_model`` (fp16 or fp32) takes its place where the browser has
     WebGPU. ``onnxruntime_web``: a folder with that package, see ``runtime_files``. A page that is there already is
-    replaced. Raises ModelError, WebError, and StorageError where ``out`` holds something else or cannot be written.
+    replaced, file by file; what else lies there stays. Raises ModelError, WebError, and StorageError where ``out``
+    holds something else than a page, a changed file of one, or cannot be written.
     """
-    _refuse_foreign(out)
+    earlier_files(out, MANIFEST, _EXPECTED)  # before the work: it raises
     models = {WASM: _browser_model(model)}
     if webgpu_model is not None:
         models = {WEBGPU: _gpu_model(webgpu_model), **models}
         _refuse_other_labels(models[WASM], models[WEBGPU])
     files = _page_files() + _model_files(models.values()) + _runtime_files(list(models), onnxruntime_web)
     files.append(_manifest(models, files))
-    with fill_folder(out) as stage:  # which replaces the folders: another model would be uploaded with the new one
+    with replace_folder(out, MANIFEST, _EXPECTED) as stage:
         for file in files:
             make_folder((stage / file.path).parent)
             (stage / file.path).write_bytes(file.data)
     return files
-
-
-def _refuse_foreign(out: Path) -> None:
-    with storage_errors(out):
-        is_foreign = out.exists() and (not out.is_dir() or contents(out)) and not (out / MANIFEST).is_file()
-    if is_foreign:
-        raise StorageError(
-            f"{out}: expected no folder, an empty one or an earlier page ({MANIFEST}), found something else; "
-            "name another by --out"
-        )
 
 
 def _browser_model(path: Path) -> ModelFile:
@@ -158,7 +152,13 @@ def _model_files(models: Any) -> list[SiteFile]:
 
 
 def _runtime_files(providers: list[str], folder: Path | None) -> list[SiteFile]:
-    return [SiteFile(f"{_RUNTIME}/{name}", data) for name, data in runtime_files(providers, folder).items()]
+    return [SiteFile(_runtime_path(name), data) for name, data in runtime_files(providers, folder).items()]
+
+
+def _runtime_path(name: str) -> str:
+    """Where a file of onnxruntime-web lies. Modules end in ``.js``: many hosts know no ``.mjs`` (Debian's nginx sends
+    it as bytes, IIS not at all), and browsers run no module that does not come as JavaScript."""
+    return f"{_RUNTIME}/{name.removesuffix('.mjs')}.js" if name.endswith(".mjs") else f"{_RUNTIME}/{name}"
 
 
 def _model_path(model: ModelFile) -> str:
@@ -184,7 +184,7 @@ def _manifest(models: Mapping[str, ModelFile], files: list[SiteFile]) -> SiteFil
             for provider, model in models.items()
         ],
         "detector": described[f"{_MODELS}/{detector.WEIGHTS.name}"],
-        "onnxruntime": {provider: [described[f"{_RUNTIME}/{name}"] for name in FILES[provider]] for provider in models},
+        "onnxruntime": {provider: [described[_runtime_path(name)] for name in FILES[provider]] for provider in models},
         "faces": {
             "minScore": finder.min_score,
             "maxOverlap": finder.max_overlap,
@@ -197,4 +197,5 @@ def _manifest(models: Mapping[str, ModelFile], files: list[SiteFile]) -> SiteFil
             "smoothing": SMOOTHING,
         },
     }
-    return SiteFile(MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+    whole = with_files(manifest, {file.path: file.data for file in files})
+    return SiteFile(MANIFEST, (json.dumps(whole, indent=2) + "\n").encode())

@@ -15,6 +15,7 @@ from PIL import Image
 from fer_edge.errors import ModelError, StorageError
 from fer_edge.golden.kit import default_folder, plain_manifest, write_kit
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
+from fer_edge.golden.vectors import make_vectors
 from fer_edge.labels import FER2013
 from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
 from fer_edge.runtime.checksum import add_checksum, file_sha256
@@ -127,9 +128,14 @@ def test_an_older_kit_is_replaced_and_anything_else_is_kept(tmp_path):
     folder = default_folder(tmp_path / "tiny.onnx")
     assert folder == tmp_path / "tiny-golden"
     write_kit(tmp_path / "tiny.onnx")
-    (folder / "vectors" / "stale.bin").touch()
-    write_kit(tmp_path / "tiny.onnx")
-    assert not (folder / "vectors" / "stale.bin").exists()
+    (folder / "vectors" / "mine.bin").touch()
+    write_kit(tmp_path / "tiny.onnx", inputs=make_vectors()[:1])
+    assert sorted(path.name for path in (folder / "vectors").iterdir()) == sorted(
+        ["mine.bin", f"{make_vectors()[0].name}.bin"]
+    )
+    (folder / "check.py").write_text("mine")
+    with pytest.raises(StorageError, match=r"check.py: expected no file, or the one that was written here before"):
+        write_kit(tmp_path / "tiny.onnx")
     (folder / "manifest.json").write_text('{"kit": "another"}')
     with pytest.raises(
         StorageError, match="tiny-golden: expected a new or empty folder, or an older kit, found something"

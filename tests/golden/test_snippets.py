@@ -1,4 +1,4 @@
-"""The JavaScript and C++ of a model's card, run as they stand there, answer as Python does.
+"""The JavaScript, Node and C++ of a model's card, run as they stand there, answer as Python does.
 
 The Python of the card is run by tests/export/test_model_card.py.
 """
@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 from languages import FIXTURES, INSTALL_TIMEOUT_S, run
+from PIL import Image
 
 from fer_edge.data.sample import synthetic_face
 from fer_edge.export.card.snippets import snippets
@@ -30,18 +31,25 @@ def rgb_face() -> np.ndarray:
     return (grey[..., np.newaxis] * tint).astype(np.uint8)
 
 
-@pytest.fixture(params=["onnxruntime-web", "onnxruntime-node"])
-def javascript(request, tmp_path):
-    """Runs a module in a folder with the committed models and one of the two packages under the snippet's name."""
-    web = request.param == "onnxruntime-web"
-    project = request.getfixturevalue("browser_project" if web else "node_project")
+@pytest.fixture
+def javascript(browser_project, tmp_path):
+    """Runs a module in a folder with the committed models and onnxruntime-web."""
+    return module_runner(browser_project, tmp_path)
 
+
+@pytest.fixture
+def node(node_project, tmp_path):
+    """Runs a module in a folder with the committed models, onnxruntime-node and sharp."""
+    return module_runner(node_project, tmp_path)
+
+
+def module_runner(project, folder):
     def run_module(code: str) -> str:
-        (tmp_path / "node_modules").symlink_to(project / "node_modules")
+        (folder / "node_modules").symlink_to(project / "node_modules")
         for name in ("tiny.onnx", "tiny_raw.onnx"):
-            shutil.copy(FIXTURES / name, tmp_path)
-        (tmp_path / "call.mjs").write_text(code.replace("onnxruntime-web", request.param) if not web else code)
-        done = run("node", "call.mjs", folder=tmp_path)
+            shutil.copy(FIXTURES / name, folder)
+        (folder / "face.mjs").write_text(code)
+        done = run("node", "face.mjs", folder=folder)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -68,6 +76,28 @@ def test_javascript_of_a_raw_models_card(javascript):
     grey = f"globalThis.grey = new Float32Array({json.dumps(face.ravel().tolist())});\n"
     said = javascript(grey + snippet_of("tiny_raw", "js"))
     assert said.strip() == Classifier.load(FIXTURES / "tiny_raw.onnx").predict(face).label
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance"), [("tiny", 1e-3), ("tiny_raw", 0.02)], ids=["pixels", "resized by sharp"]
+)
+def test_node_of_the_card_runs_as_it_is_written(name, tolerance, node, tmp_path):
+    photo = Image.fromarray(np.kron(rgb_face(), np.ones((3, 3, 1))).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    photo.save(tmp_path / "face.jpg", quality=95, exif=exif)
+    said = node(snippet_of(name, "mjs"))
+    expected = Classifier.load(FIXTURES / f"{name}.onnx").predict(tmp_path / "face.jpg").probabilities
+    found = {label: float(share) for label, share in (line.split() for line in said.splitlines())}
+    assert found == pytest.approx(dict(expected), abs=tolerance)
+
+
+@pytest.mark.parametrize("page", sorted((FIXTURES.parents[1] / "exported").glob("*.md")), ids=lambda page: page.stem)
+def test_shipped_pages_show_these_very_blocks(page):
+    card = ModelMetadata.from_json(page.with_suffix(".json").read_bytes())
+    text = page.read_text(encoding="utf-8")
+    for title, language, code in snippets(card, f"{page.stem}.onnx"):
+        assert f"### {title}\n\n```{language}\n{code}```\n" in text
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny_raw"])

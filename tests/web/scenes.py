@@ -50,3 +50,24 @@ def write_camera(path: Path, frames: int = 30) -> None:
             frame = Image.new("RGB", (640, 480), (90, 110, 120))
             frame.paste(face, (80 + 4 * abs(number - frames // 2), 60))
             frame.save(stream, "JPEG", quality=90)
+
+
+GROUP = (
+    (60, 335, 150),
+    (330, 350, 170),
+    (640, 330, 160),
+    (950, 355, 150),
+    (190, 90, 140),
+    (500, 75, 150),
+    (830, 105, 140),
+)
+"""Left, top and side of seven portraits in two rows that do not stand straight."""
+
+
+def write_group(path: Path) -> None:
+    """Seven faces close together, as in a photo of a group."""
+    canvas = Image.new("RGB", (1180, 640), (96, 112, 104))
+    for index, (left, top, side) in enumerate(GROUP):
+        face = portrait().crop((50, 10, 255, 215)).resize((side, side), Image.Resampling.BICUBIC)
+        canvas.paste(ImageOps.mirror(face) if index % 2 else face, (left, top))
+    canvas.save(path, quality=92)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scenes
 from browser import drive
+from PIL import Image
 
 from fer_edge.labels import FER2013
 from fer_edge.metadata import NO_CHECKSUM
@@ -138,12 +139,110 @@ def test_keyboard_reaches_everything_on_a_phone_in_the_dark(url: str, pictures: 
     facts = drive("keyboard", url=url, file=str(pictures["two.png"]))
     expect_clean(facts, url)
     names = [stop["id"] or stop["className"] or stop["tag"] for stop in facts["stops"]]
-    assert names == ["skip", "face", "face", "camera", "file", "show-example", "SUMMARY", "A"]
+    assert names == [
+        *("skip", "face", "face", "camera", "file", "show-example", "save-picture", "save-json", "SUMMARY", "A")
+    ]
     assert {stop["outline"] for stop in facts["stops"]} == {"solid 3px"}
     assert [turn["pressed"] for turn in facts["chosen"]] == [["true", "false"], ["false", "true"]]
     assert "face 2 of 2" in facts["chosen"][1]["verdict"]
     assert facts["layout"] == {"overflow": 0, "motion": "0s", "ground": "rgb(16, 22, 20)"}
     assert facts["unnamed"] == []
+
+
+@pytest.fixture(scope="module")
+def crowd(url: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Seven faces, looked at on phones and a desk, two of them chosen, and both files saved."""
+    folder = tmp_path_factory.mktemp("crowd")
+    scenes.write_group(folder / "group.jpg")
+    return drive("group", url=url, file=str(folder / "group.jpg"), widths=[320, 375, 1180], folder=str(folder))
+
+
+def overlaps(one: list[float], other: list[float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+@pytest.mark.parametrize("width", [320, 375, 1180])
+def test_labels_of_seven_faces_neither_overlap_nor_leave_the_picture(crowd: dict[str, Any], width: int) -> None:
+    (layout,) = (layout for layout in crowd["layouts"] if layout["width"] == width)
+    labels = [label["corners"] for label in layout["labels"]]
+    left, top, right, bottom = layout["stage"]
+    assert len(labels) == len(layout["faces"]) == len(scenes.GROUP)
+    for index, label in enumerate(labels):
+        assert label[0] >= left - 0.5, label
+        assert label[1] >= top - 0.5, label
+        assert label[2] <= right + 0.5, label
+        assert label[3] <= bottom + 0.5, label
+        assert not any(overlaps(label, other) for other in labels[index + 1 :])
+        assert not any(overlaps(label, face) for at, face in enumerate(layout["faces"]) if at != index)
+    assert max(label["cut"] for label in layout["labels"]) <= 0
+    assert [label["text"].split()[0] for label in layout["labels"]] == [str(1 + at) for at in range(len(labels))]
+    assert [row.split()[0] for row in layout["list"]] == [str(1 + at) for at in range(len(labels))]
+    assert all(len(row.split()) == 4 for row in layout["list"])  # number, name, percentage
+    assert layout["overflow"] == 0
+
+
+def test_faces_are_numbered_as_one_reads(crowd: dict[str, Any]) -> None:
+    middles = [
+        (face["box"]["x"] + face["box"]["width"] / 2, face["box"]["y"] + face["box"]["height"] / 2)
+        for face in crowd["analysis"]["faces"]
+    ]
+    below, above = scenes.GROUP[:4], scenes.GROUP[4:]
+    for (x, y), (left, top, side) in zip(middles, [*above, *below], strict=True):
+        assert left < x < left + side
+        assert top < y < top + side
+    assert crowd["said"][1]["text"].startswith("7 faces, row by row from above: ")
+
+
+def test_the_chosen_face_has_one_colour_everywhere_and_no_other_has_it(crowd: dict[str, Any]) -> None:
+    for number, marks in zip((3, 6), crowd["marks"], strict=True):
+        assert marks["note"].endswith(f"face {number} of 7; choose another on the picture")
+        del marks["note"]
+        assert marks == {"boxes": [number], "outlines": [], "labels": [number], "rows": [number], "number": str(number)}
+
+
+def test_saved_files_say_what_python_says(crowd: dict[str, Any], classifier: Classifier) -> None:
+    picture, readings = crowd["saved"]
+    assert (picture["name"], readings["name"]) == ("group-faces.png", "group-faces.json")
+    group = Path(readings["path"]).with_name("group.jpg")
+    with Image.open(picture["path"]) as marked, Image.open(group) as plain:
+        assert marked.format == "PNG"
+        assert marked.size == plain.size
+        assert np.abs(np.asarray(marked.convert("L"), int) - np.asarray(plain.convert("L"), int)).max() > 100
+        assert marked.convert("RGB").getcolors(2**24) is not None
+        assert (255, 210, 63) in {colour for _, colour in marked.convert("RGB").getcolors(2**24) or []}
+    saved = json.loads(Path(readings["path"]).read_text())
+    photo = classifier.predict_faces(group)
+    expected = [face.as_dict() for face in photo.faces]
+    assert [set(face) for face in saved["results"]] == [set(face) for face in expected]
+    assert set(saved["images"][0]) <= set(photo.as_dict())
+    assert saved["images"][0]["num_faces"] == len(scenes.GROUP)
+    by_place = {round(face["box"]["x"] / 50): face for face in expected}
+    for face in saved["results"]:
+        same = by_place[round(face["box"]["x"] / 50)]
+        assert face["label"] == same["label"]
+        assert face["source"] == "group.jpg"
+        assert face["landmarks"].keys() == same["landmarks"].keys()
+        for name, point in face["landmarks"].items():
+            assert point == pytest.approx(same["landmarks"][name], abs=MAX_BOX_DIFFERENCE_PX)
+
+
+def test_hints_fit_what_was_shown(seen: dict[str, Any], pictures: dict[str, Path]) -> None:
+    notes = {name: shown["note"] for name, shown in zip(pictures, seen["shown"], strict=True)}
+    assert notes["none.png"].startswith("Faces that are small, turned away, covered or lying on their side")
+    assert notes["crop.png"].endswith("% · taken as one cropped face")
+    assert notes["two.png"].endswith("of 2; choose the other on the picture")
+    assert notes["example.jpg"].endswith(" %")
+
+
+def test_page_in_ones_own_network_reads_photos_and_explains_the_camera(url: str) -> None:
+    """There browsers hold back the camera and SHA-256; the page has its own."""
+    port = urlsplit(url).port
+    flags = ["--host-resolver-rules=MAP page.test 127.0.0.1"]
+    facts = drive("example", url=f"http://page.test:{port}/", flags=flags)
+    assert not facts["isSecure"]
+    expect_clean(facts, f"http://page.test:{port}/")
+    assert len(facts["analysis"]["faces"]) == 1
+    assert facts["aboutCamera"].startswith("Browsers give the camera only to pages on https and on localhost.")
 
 
 def damage_model(site: Path, name: str) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from fer_edge.errors import ModelError, StorageError, WebError
+from fer_edge.cli.web import web
+from fer_edge.errors import Interrupted, ModelError, StorageError, WebError
 from fer_edge.labels import FER2013
 from fer_edge.runtime.checksum import file_sha256
 from fer_edge.runtime.crops import DEFAULT_MARGIN
@@ -80,7 +81,10 @@ def test_site_holds_the_page_the_model_its_card_and_the_settings_of_python(
     card = json.loads((out / choice["card"]).read_text())
     assert card["file_sha256"] == choice["model"]["sha256"] == file_sha256(model.read_bytes())
     assert (out / manifest["detector"]["path"]).stat().st_size == manifest["detector"]["bytes"]
-    assert [Path(file["path"]).name for file in manifest["onnxruntime"]["wasm"]] == list(onnxruntime_web.FILES["wasm"])
+    assert [Path(file["path"]).name for file in manifest["onnxruntime"]["wasm"]] == [
+        name.replace(".mjs", ".js") for name in onnxruntime_web.FILES["wasm"]
+    ]
+    assert {file["path"] for file in manifest["files"]} == set(on_disk) - {"site.json"}
 
 
 def test_page_and_headers_state_one_strict_policy(model: Path, package: Path, tmp_path: Path) -> None:
@@ -100,7 +104,7 @@ def test_a_model_for_webgpu_brings_its_own_runtime(model: Path, package: Path, t
     write_site(tmp_path / "site", model, webgpu_model=model, onnxruntime_web=package)
     manifest = json.loads((tmp_path / "site" / "site.json").read_text())
     assert [choice["provider"] for choice in manifest["models"]] == ["webgpu", "wasm"]
-    assert (tmp_path / "site" / "onnxruntime-web" / "ort.webgpu.min.mjs").exists()
+    assert (tmp_path / "site" / "onnxruntime-web" / "ort.webgpu.min.js").exists()
 
 
 def test_int8_is_refused_for_webgpu(repository: Path, model: Path, package: Path, tmp_path: Path) -> None:
@@ -120,21 +124,35 @@ def test_models_the_page_cannot_feed_are_refused(repository: Path, package: Path
         write_site(tmp_path / "site", damaged, onnxruntime_web=package)
 
 
-def test_an_earlier_page_is_replaced_and_nothing_else(model: Path, package: Path, tmp_path: Path) -> None:
+def test_an_earlier_page_is_replaced_and_what_others_put_there_stays(
+    model: Path, package: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "site"
     write_site(out, model, webgpu_model=model, onnxruntime_web=package)
-    (out / "models" / "former.onnx").write_bytes(b"a model of last week")
+    (out / "models" / "mine.onnx").write_bytes(b"a model of last week")
     (out / "CNAME").write_text("mine")
     write_site(out, model, onnxruntime_web=package)
-    assert not (out / "models" / "former.onnx").exists()
-    assert not (out / "onnxruntime-web" / "ort.webgpu.min.mjs").exists()
+    assert (out / "models" / "mine.onnx").exists()
+    assert not (out / "onnxruntime-web" / "ort.webgpu.min.js").exists()
     assert (out / "CNAME").read_text() == "mine"
     other = tmp_path / "photos"
     other.mkdir()
     (other / "a.jpg").write_bytes(b"")
-    with pytest.raises(StorageError, match=r"photos: expected no folder, an empty one or an earlier page"):
+    (other / "site.json").write_text('{"labels": []}')
+    with pytest.raises(
+        StorageError, match=r"photos: expected a new or empty folder, or an earlier page \(its site.json"
+    ):
         write_site(other, model, onnxruntime_web=package)
-    assert [path.name for path in other.iterdir()] == ["a.jpg"]
+    assert sorted(path.name for path in other.iterdir()) == ["a.jpg", "site.json"]
+
+
+def test_a_page_that_was_changed_by_hand_is_kept(model: Path, package: Path, tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    write_site(out, model, onnxruntime_web=package)
+    (out / "index.html").write_text("mine")
+    with pytest.raises(StorageError, match=r"index.html: expected no file, or the one that was written here before"):
+        write_site(out, model, onnxruntime_web=package)
+    assert (out / "index.html").read_text() == "mine"
 
 
 def test_npm_is_asked_once_for_the_pinned_version(model: Path, npm: Path, tmp_path: Path) -> None:
@@ -214,7 +232,7 @@ def answer(server: PageServer, path: str) -> http.client.HTTPResponse:
     [
         ("/", "text/html; charset=utf-8"),
         ("/app.js", "text/javascript; charset=utf-8"),
-        ("/onnxruntime-web/ort.wasm.min.mjs", "text/javascript; charset=utf-8"),
+        ("/onnxruntime-web/ort.wasm.min.js", "text/javascript; charset=utf-8"),
         ("/onnxruntime-web/ort-wasm-simd-threaded.wasm", "application/wasm"),
         ("/models/tiny.onnx", "application/octet-stream"),
         ("/models/tiny.json", "application/json"),
@@ -282,3 +300,25 @@ def test_command_writes_names_serves_and_stops(repository: Path, model: Path, tm
     for path, size in written["files"].items():
         assert (tmp_path / "site" / path).stat().st_size == size
     assert site.MANIFEST in written["files"]
+
+
+def test_a_named_host_comes_with_a_warning(
+    model: Path, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: PageServer) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PageServer, "serve_forever", interrupted)
+    said = {}
+    for host in ("127.0.0.1", "0.0.0.0"):
+        with pytest.raises(Interrupted, match="stopped; the page is in"):
+            web(tmp_path / "site", model, onnxruntime_web=package, serve=True, host=host, port=0)
+        said[host] = capsys.readouterr().err.splitlines()
+    assert not any("warning" in line for line in said["127.0.0.1"])
+    assert said["127.0.0.1"][-1].endswith("to this machine; Ctrl-C stops")
+    warning, camera, serving = said["0.0.0.0"][-3:]
+    assert warning.startswith("warning: everybody who reaches this machine on port ")
+    assert camera == "browsers give the camera to https and localhost only: elsewhere choose photos"
+    assert serving.startswith("serving http://")
+    assert serving.endswith("to your network; Ctrl-C stops")
+    assert "0.0.0.0" not in serving

@@ -67,6 +67,20 @@ export async function refusals({ url, file }) {
   return { aboutCamera, button, aboutFile, isMessageGone: await page.isHidden("#message"), ...(await close()) };
 }
 
+/**
+ * The example, which the page reads by itself.
+ * @param {{url: string, flags?: string[]}} options `flags`: of Chromium
+ */
+export async function example({ url, flags }) {
+  const { page, close } = await visit(url, { flags });
+  const [analysis] = await waitForAnalyses(page, 1);
+  const isSecure = await page.evaluate(() => isSecureContext);
+  await page.click("#camera");
+  await page.waitForSelector("#message:not([hidden])");
+  const aboutCamera = await page.textContent("#message");
+  return { analysis, isSecure, aboutCamera, ...(await close()) };
+}
+
 /** A page that cannot open its model. */
 export async function failure({ url }) {
   const { page, close } = await visit(url);
@@ -105,6 +119,39 @@ export async function keyboard({ url, file }) {
   return { stops, chosen, layout, unnamed: await page.evaluate(unnamedControls), ...(await close()) };
 }
 
+/**
+ * Many faces on narrow screens: where everything lies, what marks the chosen face, what is saved.
+ * @param {{url: string, file: string, widths: number[], folder: string, screenshots?: boolean}} options
+ *   `folder`: where downloads go, and pictures of the page where they are wanted
+ */
+export async function group({ url, file, widths, folder, screenshots: isShot }) {
+  const { page, close } = await visit(url);
+  await waitForAnalyses(page, 1);
+  await page.setInputFiles("#file", file);
+  const analyses = await waitForAnalyses(page, 2);
+  const layouts = [];
+  for (const width of widths) {
+    await page.setViewportSize({ width, height: 740 });
+    await settled(page);
+    layouts.push({ width, ...(await page.evaluate(faceLayout)) });
+    if (isShot) await page.screenshot({ path: `${folder}/${width}.png`, fullPage: true });
+  }
+  const marks = [];
+  for (const choose of ['.face:nth-child(3)', '#face-list li:nth-child(6)']) {
+    await page.locator(choose).click({ position: { x: 8, y: 8 } });
+    await page.mouse.move(0, 0);
+    marks.push({ ...(await page.evaluate(chosenMarks)), note: await page.textContent("#verdict-note") });
+  }
+  const saved = [];
+  for (const button of ["#save-picture", "#save-json"]) {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
+    saved.push({ name: download.suggestedFilename(), path: `${folder}/${download.suggestedFilename()}` });
+    await download.saveAs(`${folder}/${download.suggestedFilename()}`);
+  }
+  const said = await page.evaluate(() => seen.said);
+  return { analysis: analyses[1], layouts, marks, saved, said, ...(await close()) };
+}
+
 /** The example, read by the model for WebGPU, on a GPU that Chromium computes in software. */
 export async function webGpu({ url }) {
   const flags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"];
@@ -139,6 +186,7 @@ export async function screenshots({ url, shots }) {
 async function reading(page) {
   return {
     verdict: await page.textContent("#verdict"),
+    note: await page.textContent("#verdict-note"),
     bars: await page.locator("#bars li").allInnerTexts(),
     faces: await page.locator("#faces button").evaluateAll((all) => all.map((one) => one.getAttribute("aria-label"))),
     said: await page.textContent("#announcer"),
@@ -173,6 +221,43 @@ function focused() {
 
 function pressedFaces() {
   return Array.from(document.querySelectorAll(".face"), (face) => face.getAttribute("aria-pressed"));
+}
+
+/** Rectangles as [left, top, right, bottom], and the words that can be read. */
+function faceLayout() {
+  const corners = (element) => {
+    const { left, top, right, bottom } = element.getBoundingClientRect();
+    return [left, top, right, bottom];
+  };
+  const all = (selector) => Array.from(document.querySelectorAll(selector));
+  return {
+    stage: corners(document.getElementById("frame")),
+    faces: all(".face").map(corners),
+    labels: all(".label").map((label) => ({
+      corners: corners(label),
+      text: label.innerText.replace(/\s+/g, " ").trim(),
+      cut: label.scrollWidth - label.clientWidth,
+    })),
+    list: all("#face-list li").map((row) => row.innerText.replace(/\s+/g, " ").trim()),
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  };
+}
+
+/** What of the page has the colour of the chosen face. */
+function chosenMarks() {
+  const colour = "rgb(255, 210, 63)";
+  const has = (element, property) => getComputedStyle(element)[property] === colour;
+  const indices = (selector, property) =>
+    Array.from(document.querySelectorAll(selector), (element, index) => (has(element, property) ? index + 1 : 0)).filter(Boolean);
+  return {
+    boxes: indices(".face", "borderTopColor"),
+    outlines: indices(".face", "outlineColor"),
+    labels: indices(".label", "backgroundColor"),
+    rows: indices("#face-list li", "backgroundColor"),
+    number: has(document.getElementById("verdict-number"), "backgroundColor")
+      ? document.getElementById("verdict-number").textContent
+      : "",
+  };
 }
 
 /** Controls and pictures without a name for those who do not see them. */

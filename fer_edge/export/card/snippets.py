@@ -22,7 +22,7 @@ for label, probability in zip(labels, probabilities[0]):
 """)
 
 _PIXELS_JAVASCRIPT = Template("""\
-// npm install onnxruntime-web (in Node: onnxruntime-node, the rest is the same)
+// npm install onnxruntime-web
 import * as ort from "onnxruntime-web";
 
 const labels = $labels;
@@ -33,6 +33,20 @@ const image = new ort.Tensor("uint8", new Uint8Array(data.buffer), [1, height, w
 const { probabilities } = await session.run({ $input: image });
 const best = probabilities.data.indexOf(Math.max(...probabilities.data));
 console.log(labels[best], probabilities.data[best]);
+""")
+
+_PIXELS_NODE = Template("""\
+// npm install onnxruntime-node sharp; save this as face.mjs, then: node face.mjs
+import * as ort from "onnxruntime-node";
+import sharp from "sharp";
+
+const labels = $labels;
+const session = await ort.InferenceSession.create("$file");
+const face = sharp("face.jpg").autoOrient().flatten({ background: "white" }); // one face, cropped to head and chin
+const { data, info } = await face.toColourspace("srgb").raw().toBuffer({ resolveWithObject: true });
+const image = new ort.Tensor("uint8", data, [1, info.height, info.width, info.channels]);
+const { probabilities } = await session.run({ $input: image });
+labels.forEach((label, index) => console.log(label.padEnd(9), probabilities.data[index].toFixed(4)));
 """)
 
 _PIXELS_CPP = Template("""\
@@ -79,7 +93,7 @@ for label, probability in zip(labels, probabilities[0]):
 """)
 
 _RAW_JAVASCRIPT = Template("""\
-// npm install onnxruntime-web (in Node: onnxruntime-node, the rest is the same)
+// npm install onnxruntime-web
 import * as ort from "onnxruntime-web";
 
 const labels = $labels;
@@ -88,6 +102,29 @@ const session = await ort.InferenceSession.create("$file");
 const face = new ort.Tensor("float32", grey.map((value) => (value / 255 - $mean) / $std), [1, 1, $size, $size]);
 const { logits } = await session.run({ $input: face });
 console.log(labels[logits.data.indexOf(Math.max(...logits.data))]);
+""")
+
+_RAW_NODE = Template("""\
+// npm install onnxruntime-node sharp; save this as face.mjs, then: node face.mjs
+import * as ort from "onnxruntime-node";
+import sharp from "sharp";
+
+const labels = $labels;
+const session = await ort.InferenceSession.create("$file");
+const face = sharp("face.jpg").autoOrient().flatten({ background: "white" }); // one face, cropped to head and chin
+const { data } = await face
+  .resize($size, $size, { fit: "fill", kernel: "linear", fastShrinkOnLoad: false }) // antialiased, as Pillow's bilinear
+  .toColourspace("srgb")
+  .raw()
+  .toBuffer({ resolveWithObject: true });
+const grey = Float32Array.from({ length: $size * $size }, (_, at) => {
+  const [red, green, blue] = data.subarray(3 * at, 3 * at + 3);
+  return ((0.299 * red + 0.587 * green + 0.114 * blue) / 255 - $mean) / $std; // luma weights
+});
+const { logits } = await session.run({ $input: new ort.Tensor("float32", grey, [1, 1, $size, $size]) });
+const odds = Array.from(logits.data, (logit) => Math.exp(logit - Math.max(...logits.data)));
+const total = odds.reduce((sum, one) => sum + one);
+labels.forEach((label, index) => console.log(label.padEnd(9), (odds[index] / total).toFixed(4)));
 """)
 
 _RAW_CPP = Template("""\
@@ -175,8 +212,12 @@ def snippets(metadata: ModelMetadata, file_name: str) -> list[tuple[str, str, st
         }
         return [("Python", "python", _ANY_PYTHON.substitute(values, **more))]
     raw = metadata.input.kind == "normalised"
-    templates = (_RAW_PYTHON, _RAW_JAVASCRIPT, _RAW_CPP) if raw else (_PIXELS_PYTHON, _PIXELS_JAVASCRIPT, _PIXELS_CPP)
-    titles = (("Python", "python"), ("JavaScript, in a browser or Node", "js"), ("C++", "cpp"))
+    templates = (
+        (_RAW_PYTHON, _RAW_JAVASCRIPT, _RAW_NODE, _RAW_CPP)
+        if raw
+        else (_PIXELS_PYTHON, _PIXELS_JAVASCRIPT, _PIXELS_NODE, _PIXELS_CPP)
+    )
+    titles = (("Python", "python"), ("JavaScript, in a browser", "js"), ("Node", "mjs"), ("C++", "cpp"))
     return [
         (title, language, template.substitute(values))
         for (title, language), template in zip(titles, templates, strict=True)

@@ -3,10 +3,13 @@
 import { Announcer } from "./announcer.js";
 import { Camera } from "./camera.js";
 import { Engine } from "./engine.js";
+import { hintForFace, hintWithoutFace } from "./hints.js";
+import { inReadingOrder, rowsOf } from "./order.js";
 import { listenForPictures, openPicture } from "./picture_sources.js";
 import { FrameRate, Steady } from "./rates.js";
+import { download, markedPicture, readingsAsJson } from "./saving.js";
 import { nearest, steadied } from "./tracks.js";
-import { Bars, FaceBoxes, indexOfLargest, megabytes, setText, showCard } from "./views.js";
+import { Bars, FaceBoxes, FaceList, indexOfLargest, megabytes, setText, showCard } from "./views.js";
 
 /** @typedef {import("./worker.js").Analysis} Analysis */
 /** @typedef {import("./worker.js").FaceReading} FaceReading */
@@ -27,14 +30,17 @@ const engine = new Engine(showProgress);
 const camera = new Camera(video, () => void stopCamera("The camera was disconnected."));
 const announcer = new Announcer(element("announcer"));
 const boxes = new FaceBoxes(element("faces"), chooseFace);
+const list = new FaceList(element("face-list"), chooseFace);
 
 /** @type {Bars | undefined} */
 let bars;
 /** @type {string[]} */
 let labels = [];
+let model = { name: "", provider: "" };
 let smoothing = 1;
 /** What is on the stage: a newer picture makes the answers about older ones pointless. */
 let pictureNumber = 0;
+let pictureName = "";
 /** @type {Analysis | undefined} */
 let current;
 /** @type {FaceReading | undefined} */
@@ -52,12 +58,15 @@ async function start() {
   cameraButton.addEventListener("click", () => void (camera.isOn ? stopCamera() : startCamera()));
   turnButton.addEventListener("click", () => void turnCamera());
   exampleButton.addEventListener("click", () => void showExample());
+  element("save-picture").addEventListener("click", () => void savePicture());
+  element("save-json").addEventListener("click", saveJson);
   document.addEventListener("visibilitychange", () => {
     if (document.hidden && camera.isOn) void stopCamera("The camera was stopped because the page was out of sight.");
   });
   try {
     const ready = await engine.ready;
     labels = ready.labels;
+    model = { name: ready.card.name, provider: ready.provider };
     smoothing = ready.smoothing;
     bars = new Bars(element("bars"), labels);
     showCard(element("card"), ready);
@@ -87,7 +96,7 @@ function showProgress(loaded, total) {
 
 async function showExample() {
   const response = await fetch(new URL("example.jpg", import.meta.url));
-  await showPhoto(await response.blob(), "The example", { isExample: true });
+  await showPhoto(await response.blob(), "example.jpg", { isExample: true });
 }
 
 /**
@@ -102,6 +111,7 @@ async function showPhoto(blob, name, { isExample = false } = {}) {
   try {
     const bitmap = await openPicture(blob, name);
     if (number !== pictureNumber) return;
+    pictureName = name;
     if (!isExample) drawPhoto(bitmap, name);
     showOnStage(isExample ? example : photo, bitmap.width / bitmap.height);
     clearReading("Looking for faces …");
@@ -109,7 +119,6 @@ async function showPhoto(blob, name, { isExample = false } = {}) {
     await engine.ready;
     const analysis = await engine.analyse(bitmap, { live: false });
     if (number !== pictureNumber) return;
-    chosen = analysis.faces[0];
     showAnalysis(analysis, { isLive: false });
     announcer.say(summary(analysis));
   } catch (error) {
@@ -135,6 +144,7 @@ async function startCamera() {
   try {
     await camera.start();
     if (number !== pictureNumber) return leaveCamera();
+    pictureName = "camera";
     setText(cameraButton, "Stop camera");
     turnButton.hidden = !(await camera.hasAnother());
     showOnStage(video, video.videoWidth / video.videoHeight);
@@ -187,7 +197,7 @@ async function watch(number) {
     for await (const frame of camera.frames()) {
       const analysis = await engine.analyse(frame, { live: true });
       if (number !== pictureNumber) return;
-      before = analysis.faces = steadied(before, fromLeftToRight(analysis.faces), smoothing);
+      before = analysis.faces = steadied(before, inReadingOrder(analysis.faces), smoothing);
       chosen = (chosen && nearest(before, chosen)) ?? largest(before);
       const now = performance.now();
       rate.add(now);
@@ -212,7 +222,7 @@ async function watch(number) {
 function showAnalysis(analysis, { isLive }) {
   current = analysis;
   if (!isLive) {
-    analysis.faces = fromLeftToRight(analysis.faces);
+    analysis.faces = inReadingOrder(analysis.faces);
     chosen = largest(analysis.faces);
     showFigures(analysis.detectMs, analysis.faces.length ? analysis.expressionMs : undefined, undefined);
   }
@@ -226,16 +236,42 @@ function showReading() {
   const { faces } = current;
   const index = chosen ? faces.indexOf(chosen) : -1;
   boxes.show(faces, current, { chosen: index, isMirrored: camera.isOn && camera.isMirrored, labels });
+  list.show(faces, { chosen: index, labels });
   bars?.show(chosen?.probabilities);
+  element("saving").hidden = false;
+  element("verdict-number").hidden = faces.length < 2 || index < 0;
+  setText(element("verdict-number"), String(index + 1));
   if (!chosen) {
-    showVerdict(NO_FACE, "Turn towards the light, come closer, or try another picture.");
+    showVerdict(NO_FACE, hintWithoutFace(current, camera.isOn));
     return;
   }
   const best = indexOfLargest(chosen.probabilities);
   const share = Math.round(chosen.probabilities[best] * 100);
-  const of = faces.length > 1 ? `face ${index + 1} of ${faces.length}; choose another on the picture` : "";
-  const note = current.isCrop ? "taken as one cropped face" : of;
-  showVerdict(labels[best], `${share} %${note && ` · ${note}`}`);
+  const hint = hintForFace(current, index, camera.isOn);
+  showVerdict(labels[best], `${share} %${hint && ` · ${hint}`}`);
+}
+
+/** What is on the stage, with what was found in it; a camera's picture as it is, not as in a mirror. */
+async function savePicture() {
+  if (!current) return;
+  const source = [example, photo, video].find((each) => !each.hidden) ?? photo;
+  const chosenIndex = chosen ? current.faces.indexOf(chosen) : -1;
+  try {
+    download(await markedPicture(source, current, { chosen: chosenIndex, labels }), fileName("png"));
+  } catch (error) {
+    showMessage(messageOf(error));
+  }
+}
+
+function saveJson() {
+  if (!current) return;
+  const text = readingsAsJson(current, { source: pictureName, model: model.name, provider: model.provider, labels });
+  download(new Blob([text], { type: "application/json" }), fileName("json"));
+}
+
+/** @param {string} suffix */
+function fileName(suffix) {
+  return `${pictureName.replace(/\.[^.]*$/, "")}-faces.${suffix}`;
 }
 
 /** @param {number} index */
@@ -257,7 +293,10 @@ function showVerdict(verdict, note) {
 /** @param {string} note */
 function clearReading(note) {
   current = chosen = undefined;
-  element("faces").replaceChildren();
+  boxes.clear();
+  list.show([], { chosen: -1, labels });
+  element("saving").hidden = true;
+  element("verdict-number").hidden = true;
   bars?.show(undefined);
   showVerdict("\u00a0", note);
   showFigures(undefined, undefined, undefined);
@@ -297,12 +336,9 @@ function showMessage(text) {
 function summary({ faces }) {
   if (!faces.length) return NO_FACE;
   const named = faces.map(({ probabilities }) => labels[indexOfLargest(probabilities)]);
-  return faces.length === 1 ? `One face: ${named[0]}` : `${faces.length} faces, from left to right: ${named.join(", ")}`;
-}
-
-/** @param {FaceReading[]} faces */
-function fromLeftToRight(faces) {
-  return [...faces].sort((one, other) => one.box.x - other.box.x);
+  if (faces.length === 1) return `One face: ${named[0]}`;
+  const order = rowsOf(faces).length === 1 ? "from left to right" : "row by row from above";
+  return `${faces.length} faces, ${order}: ${named.join(", ")}`;
 }
 
 /** @param {FaceReading[]} faces */

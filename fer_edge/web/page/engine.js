@@ -24,7 +24,8 @@ export class Engine {
       };
       this.#worker.onerror = (event) => {
         event.preventDefault();
-        reject(new Error(`expected a browser of 2023 or newer, found one that cannot run the worker: ${event.message}`));
+        const reason = event.message || "worker.js or a file that it needs did not load as JavaScript";
+        reject(new Error(`expected a browser of 2023 or newer, and the host to send .js files as JavaScript: ${reason}`));
       };
     });
   }

@@ -20,6 +20,8 @@
  * }} Card what a model says about itself; see fer_edge/metadata.py
  */
 
+import { sha256 } from "./sha256.js";
+
 const CARD_VERSION = 1;
 
 /** An error the visitor or the page's host can do something about: expected, found, next. */
@@ -68,7 +70,7 @@ export function checkCard(card, where, labels) {
     if (JSON.stringify(expected) !== JSON.stringify(found)) {
       throw new PageError(
         `${fileName(where)}: expected ${field} ${shown(expected)}, found ${shown(found)}; write the page again with ` +
-          "'python cli.py web'",
+          "'fer-edge web'",
       );
     }
   };
@@ -84,7 +86,7 @@ export function checkCard(card, where, labels) {
  * @param {(bytes: number) => void} onBytes
  * @returns {Promise<Uint8Array>}
  */
-export async function fetchBytes(file, onBytes) {
+async function fetchBytes(file, onBytes) {
   const response = await fetchOk(file.path);
   if (!response.body) return new Uint8Array(await response.arrayBuffer());
   const reader = response.body.getReader();
@@ -108,13 +110,27 @@ export async function fetchBytes(file, onBytes) {
   return bytes;
 }
 
+/**
+ * Load a module of the site. Throws an error that says what is wrong with the host where it is at fault.
+ * @param {string} path
+ */
+export async function importModule(path) {
+  try {
+    return await import(beside(path));
+  } catch (error) {
+    const type = (await fetchOk(path)).headers.get("Content-Type") ?? "no type";
+    if (/^(text|application)\/(x-)?javascript/.test(type)) throw error;
+    throw new PageError(`${path}: expected the host to send it as text/javascript, found ${type}; set that type for .js there`);
+  }
+}
+
 /** @param {string} path */
 async function fetchJson(path) {
   const response = await fetchOk(path);
   try {
     return /** @type {unknown} */ (await response.json());
   } catch {
-    throw new PageError(`${path}: expected JSON, found something else; write the page again with 'python cli.py web'`);
+    throw new PageError(`${path}: expected JSON, found something else; write the page again with 'fer-edge web'`);
   }
 }
 
@@ -123,12 +139,15 @@ async function fetchOk(path) {
   let response;
   try {
     // "no-cache" asks the host whether a stored copy is still current: model and card always belong together.
-    response = await fetch(new URL(path, import.meta.url), { cache: "no-cache" });
+    response = await fetch(beside(path), { cache: "no-cache" });
   } catch {
     throw new PageError(`${path}: the page's host did not answer; check the connection and reload`);
   }
   if (!response.ok) {
-    throw new PageError(`${path}: expected the file beside the page, found HTTP ${response.status}; copy it there`);
+    throw new PageError(
+      `${path}: expected the file beside the page, found HTTP ${response.status}; copy it there, or let the host send ` +
+        "files of this kind",
+    );
   }
   return response;
 }
@@ -140,17 +159,18 @@ async function fetchOk(path) {
  * @param {string} source where the expected hash is from
  */
 async function expectHash(bytes, expected, path, source) {
-  if (!globalThis.crypto?.subtle) {
-    throw new PageError("expected a secure address (https, or localhost), found another: models cannot be checked here");
-  }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", /** @type {BufferSource} */ (bytes)));
-  const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const found = await sha256(bytes);
   if (found !== expected) {
     throw new PageError(
       `${fileName(path)}: expected the SHA-256 ${String(expected).slice(0, 12)}... ${source}, found ` +
         `${found.slice(0, 12)}...: the file was damaged or belongs to another model; write the page again`,
     );
   }
+}
+
+/** @param {string} path as site.json has it, from the page's folder */
+export function beside(path) {
+  return new URL(path, import.meta.url).href;
 }
 
 /** @param {string} path */

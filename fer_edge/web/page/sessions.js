@@ -9,7 +9,7 @@
  * @typedef {{ort: Ort, provider: string, detector: Session, expression: Session, card: Card}} Models
  */
 
-import { PageError, fetchBytes, fetchChecked, fetchModel } from "./model_files.js";
+import { PageError, beside, fetchChecked, fetchModel, importModule } from "./model_files.js";
 
 /** onnxruntime-web's WebGPU has no antialiased resize. fer_edge/export/preprocessing.py gives the node its name. */
 const KEPT_ON_CPU = ["preprocessing.resized"];
@@ -24,8 +24,8 @@ export async function openModels(site, onProgress) {
   const choice = await chooseModel(site);
   const runtimeFiles = site.onnxruntime[choice.provider];
   const wasmFile = runtimeFiles.find((file) => file.path.endsWith(".wasm"));
-  const api = runtimeFiles.find((file) => file.path.endsWith(".min.mjs"));
-  const glue = runtimeFiles.find((file) => file.path.endsWith(".mjs") && file !== api);
+  const api = runtimeFiles.find((file) => file.path.endsWith(".min.js"));
+  const glue = runtimeFiles.find((file) => file.path.endsWith(".js") && file !== api);
   if (!wasmFile || !api || !glue) throw new PageError("site.json: expected the files of onnxruntime-web, found fewer");
 
   const total = wasmFile.bytes + choice.model.bytes + site.detector.bytes;
@@ -34,8 +34,8 @@ export async function openModels(site, onProgress) {
   const [{ card, bytes }, detectorBytes, wasm, ort] = await Promise.all([
     fetchModel(choice, site.labels, onBytes),
     fetchChecked(site.detector, onBytes),
-    fetchBytes(wasmFile, onBytes),
-    /** @type {Promise<Ort>} */ (import(beside(api.path))),
+    fetchChecked(wasmFile, onBytes),
+    /** @type {Promise<Ort>} */ (importModule(api.path)),
   ]);
   ort.env.wasm.wasmPaths = { mjs: beside(glue.path), wasm: beside(wasmFile.path) };
   ort.env.wasm.wasmBinary = wasm; // fetched above, where its bytes count towards the progress
@@ -116,9 +116,4 @@ function expectNames(path, kind, expected, found) {
   if (missing.length) {
     throw new PageError(`${path}: expected the ${kind} ${missing.join(", ")}, found ${found.join(", ")}`);
   }
-}
-
-/** @param {string} path as site.json has it, from the page's folder */
-function beside(path) {
-  return new URL(path, import.meta.url).href;
 }
