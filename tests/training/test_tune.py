@@ -299,6 +299,7 @@ def test_a_signal_in_the_last_validation_ends_the_search_after_the_trial(wanted,
     validate = Trainer.validate_heads
 
     def validate_then_signal(trainer):
+        monkeypatch.setattr(Trainer, "validate_heads", validate)  # a second SIGINT is a person who will not wait
         os.kill(os.getpid(), number)
         return validate(trainer)
 
