@@ -8,6 +8,7 @@ test_bare_install.
 """
 
 import atexit
+import contextlib
 import multiprocessing
 import os
 import runpy
@@ -58,9 +59,10 @@ class ForkedCli:
         self.stdout, self.stderr = _text(out), _text(err)
 
     def send_signal(self, number: int) -> None:
-        """As ``kill -number``."""
+        """As ``kill -number``; nothing where the process has ended."""
         assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, number)
 
     def communicate(self, timeout: float) -> tuple[str, str]:
         """What is left of both outputs. Raises subprocess.TimeoutExpired, having killed the process."""
