@@ -24,11 +24,13 @@ def with_files(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[
 
     ``files``: path below the folder, with slashes, to content; all but the manifest itself.
     """
-    listed = [
-        {"path": path, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for path, data in files.items()
-    ]
-    whole = {**manifest, _FILES: listed}
+    whole = {**manifest, _FILES: [file_entry(path, data) for path, data in files.items()]}
     return {**whole, _CHECKSUM: _checksum(whole)}
+
+
+def file_entry(path: str, data: bytes) -> dict[str, Any]:
+    """What a manifest says of one file."""
+    return {"path": path, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def write_kit(
             (stage / checker).write_bytes(source.read_bytes())
         manifest = with_files(manifest, _contents_of(stage))
         (stage / MANIFEST).write_text(_json_text(manifest), encoding="utf-8", errors="backslashreplace", newline="\n")
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    size = sum(file["bytes"] for file in manifest["files"]) + (folder / MANIFEST).stat().st_size
     return Kit(folder, model, manifest, size)
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from fer_edge.errors import WebError
 from fer_edge.files import make_folder
-from fer_edge.folder_manifest import earlier_files, replace_folder, with_files
+from fer_edge.folder_manifest import earlier_files, file_entry, replace_folder, with_files
 from fer_edge.metadata import PIXELS, sidecar_json
 from fer_edge.runtime import crops, detector, photos
-from fer_edge.runtime.checksum import file_sha256
 from fer_edge.runtime.model_file import ModelFile, read_model
 from fer_edge.web.onnxruntime_web import FILES, WASM, WEBGPU, runtime_files
 
@@ -65,7 +64,7 @@ class SiteFile:
 
     def as_dict(self) -> dict[str, Any]:
         """What site.json says about it."""
-        return {"path": self.path, "bytes": len(self.data), "sha256": file_sha256(self.data)}
+        return file_entry(self.path, self.data)
 
 
 def write_site(

@@ -128,8 +128,9 @@ def test_an_older_kit_is_replaced_and_anything_else_is_kept(tmp_path):
     folder = default_folder(tmp_path / "tiny.onnx")
     assert folder == tmp_path / "tiny-golden"
     write_kit(tmp_path / "tiny.onnx")
-    (folder / "vectors" / "mine.bin").touch()
-    write_kit(tmp_path / "tiny.onnx", inputs=make_vectors()[:1])
+    (folder / "vectors" / "mine.bin").write_bytes(bytes(1000))
+    smaller = write_kit(tmp_path / "tiny.onnx", inputs=make_vectors()[:1])
+    assert smaller.size_bytes == sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) - 1000
     assert sorted(path.name for path in (folder / "vectors").iterdir()) == sorted(
         ["mine.bin", f"{make_vectors()[0].name}.bin"]
     )
