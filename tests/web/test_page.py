@@ -89,7 +89,7 @@ def test_nothing_leaves_the_page(seen: dict[str, Any], url: str) -> None:
     expect_clean(seen, url)
 
 
-def test_bars_verdict_and_announcement_say_what_was_found(seen: dict[str, Any], pictures: dict[str, Path]) -> None:
+def test_bars_expression_and_announcement_say_what_was_found(seen: dict[str, Any], pictures: dict[str, Path]) -> None:
     shown = dict(zip(pictures, seen["shown"], strict=True))
     example = shown["example.jpg"]
     assert [bar.split()[0].lower() for bar in example["bars"]] == list(FER2013.names)
@@ -98,10 +98,10 @@ def test_bars_verdict_and_announcement_say_what_was_found(seen: dict[str, Any], 
         np.multiply(probabilities, 100), abs=0.51
     )
     best = FER2013.names[int(np.argmax(probabilities))]
-    assert example["verdict"] == best
+    assert example["expression"] == best
     assert example["faces"] == [f"Face 1 of 1: {best} {round(max(probabilities) * 100)} %"]
     assert example["said"] == f"One face: {best}"
-    assert shown["none.png"]["verdict"] == shown["none.png"]["said"] == "No face found"
+    assert shown["none.png"]["expression"] == shown["none.png"]["said"] == "No face found"
     assert {bar.split()[1] for bar in shown["none.png"]["bars"]} == {"–"}
     assert shown["two.png"]["said"].startswith("2 faces, from left to right: ")
 
@@ -144,7 +144,7 @@ def test_keyboard_reaches_everything_on_a_phone_in_the_dark(url: str, pictures: 
     ]
     assert {stop["outline"] for stop in facts["stops"]} == {"solid 3px"}
     assert [turn["pressed"] for turn in facts["chosen"]] == [["true", "false"], ["false", "true"]]
-    assert "face 2 of 2" in facts["chosen"][1]["verdict"]
+    assert "face 2 of 2" in facts["chosen"][1]["expression"]
     assert facts["layout"] == {"overflow": 0, "motion": "0s", "ground": "rgb(16, 22, 20)"}
     assert facts["unnamed"] == []
 

@@ -85,7 +85,7 @@ export async function example({ url, flags }) {
 export async function failure({ url }) {
   const { page, close } = await visit(url);
   await page.waitForSelector("body[data-state=failed]", { timeout: 60_000 });
-  const facts = { message: await page.textContent("#message"), note: await page.textContent("#verdict-note") };
+  const facts = { message: await page.textContent("#message"), note: await page.textContent("#expression-note") };
   return { ...facts, analyses: await page.evaluate(() => seen.analyses.length), ...(await close()) };
 }
 
@@ -108,7 +108,7 @@ export async function keyboard({ url, file }) {
     stops.push(stop);
     if (stop.className.includes("face")) {
       await page.keyboard.press("Enter");
-      chosen.push({ pressed: await page.evaluate(pressedFaces), verdict: await page.textContent("#verdict-note") });
+      chosen.push({ pressed: await page.evaluate(pressedFaces), expression: await page.textContent("#expression-note") });
     }
   }
   const layout = await page.evaluate(() => ({
@@ -140,7 +140,7 @@ export async function group({ url, file, widths, folder, screenshots: isShot }) 
   for (const choose of ['.face:nth-child(3)', '#face-list li:nth-child(6)']) {
     await page.locator(choose).click({ position: { x: 8, y: 8 } });
     await page.mouse.move(0, 0);
-    marks.push({ ...(await page.evaluate(chosenMarks)), note: await page.textContent("#verdict-note") });
+    marks.push({ ...(await page.evaluate(chosenMarks)), note: await page.textContent("#expression-note") });
   }
   const saved = [];
   for (const button of ["#save-picture", "#save-json"]) {
@@ -185,8 +185,8 @@ export async function screenshots({ url, shots }) {
 /** @param {import("playwright-core").Page} page */
 async function reading(page) {
   return {
-    verdict: await page.textContent("#verdict"),
-    note: await page.textContent("#verdict-note"),
+    expression: await page.textContent("#expression"),
+    note: await page.textContent("#expression-note"),
     bars: await page.locator("#bars li").allInnerTexts(),
     faces: await page.locator("#faces button").evaluateAll((all) => all.map((one) => one.getAttribute("aria-label"))),
     said: await page.textContent("#announcer"),
@@ -254,8 +254,8 @@ function chosenMarks() {
     outlines: indices(".face", "outlineColor"),
     labels: indices(".label", "backgroundColor"),
     rows: indices("#face-list li", "backgroundColor"),
-    number: has(document.getElementById("verdict-number"), "backgroundColor")
-      ? document.getElementById("verdict-number").textContent
+    number: has(document.getElementById("expression-number"), "backgroundColor")
+      ? document.getElementById("expression-number").textContent
       : "",
   };
 }

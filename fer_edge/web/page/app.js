@@ -75,7 +75,7 @@ async function start() {
   } catch (error) {
     element("loading").hidden = true;
     document.body.dataset.state = "failed";
-    setText(element("verdict-note"), "The model could not be used");
+    setText(element("expression-note"), "The model could not be used");
     showMessage(messageOf(error));
     return;
   }
@@ -230,7 +230,7 @@ function showAnalysis(analysis, { isLive }) {
   document.dispatchEvent(new CustomEvent("analysis", { detail: analysis }));
 }
 
-/** The boxes, the verdict and the bars of what is on the stage. */
+/** The boxes, the expression and the bars of what is on the stage. */
 function showReading() {
   if (!current) return;
   const { faces } = current;
@@ -239,16 +239,16 @@ function showReading() {
   list.show(faces, { chosen: index, labels });
   bars?.show(chosen?.probabilities);
   element("saving").hidden = false;
-  element("verdict-number").hidden = faces.length < 2 || index < 0;
-  setText(element("verdict-number"), String(index + 1));
+  element("expression-number").hidden = faces.length < 2 || index < 0;
+  setText(element("expression-number"), String(index + 1));
   if (!chosen) {
-    showVerdict(NO_FACE, hintWithoutFace(current, camera.isOn));
+    showExpression(NO_FACE, hintWithoutFace(current, camera.isOn));
     return;
   }
   const best = indexOfLargest(chosen.probabilities);
   const share = Math.round(chosen.probabilities[best] * 100);
   const hint = hintForFace(current, index, camera.isOn);
-  showVerdict(labels[best], `${share} %${hint && ` · ${hint}`}`);
+  showExpression(labels[best], `${share} %${hint && ` · ${hint}`}`);
 }
 
 /** What is on the stage, with what was found in it; a camera's picture as it is, not as in a mirror. */
@@ -282,12 +282,12 @@ function chooseFace(index) {
 }
 
 /**
- * @param {string} verdict
+ * @param {string} expression
  * @param {string} note
  */
-function showVerdict(verdict, note) {
-  setText(element("verdict"), verdict);
-  setText(element("verdict-note"), note);
+function showExpression(expression, note) {
+  setText(element("expression"), expression);
+  setText(element("expression-note"), note);
 }
 
 /** @param {string} note */
@@ -296,9 +296,9 @@ function clearReading(note) {
   boxes.clear();
   list.show([], { chosen: -1, labels });
   element("saving").hidden = true;
-  element("verdict-number").hidden = true;
+  element("expression-number").hidden = true;
   bars?.show(undefined);
-  showVerdict("\u00a0", note);
+  showExpression("\u00a0", note);
   showFigures(undefined, undefined, undefined);
 }
 

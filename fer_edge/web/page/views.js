@@ -1,5 +1,5 @@
 /**
- * What the page shows of an analysis: the boxes on the picture, the verdict, the bars, the model's card.
+ * What the page shows of an analysis: the boxes on the picture, the expression, the bars, the model's card.
  *
  * @typedef {import("./worker.js").FaceReading} FaceReading
  * @typedef {import("./model_files.js").Card} Card
