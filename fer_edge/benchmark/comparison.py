@@ -56,7 +56,7 @@ class RowChange:
             "ratio": round(self.ratio, 4),
             "ratio_interval95": [round(self.interval.low, 4), round(self.interval.high, 4)],
             "result": self.result,
-            "verdict": self.result,
+            "verdict": self.result,  # its key of before, which scripts read
         }
 
 

@@ -20,6 +20,8 @@ def change(new_ms: float, old_ms: float, *, spread: float = 0.01, bound: float =
 def test_results_by_ratio(new_ms, result):
     found = change(new_ms, 1.0)
     assert found.changes[0].result == result
+    as_dict = found.changes[0].to_dict()
+    assert as_dict["result"] == as_dict["verdict"] == result  # the second is its key of before
     assert found.changes[0].ratio == pytest.approx(new_ms)
     assert bool(found.regressions) is (result == "REGRESSION")
 
