@@ -135,6 +135,18 @@ def test_library_answers_in_three_lines(bare: Path, desk: Path) -> None:
         assert run(bare, "-c", code, cwd=desk).strip() in FER2013.names
 
 
+def test_models_go_by_name_in_any_folder(bare: Path, desk: Path) -> None:
+    command = bare.parent / "fer-edge"
+    assert "fer-tiny  resnet10_half" in run(command, "models", cwd=desk)
+    assert "face.jpg: " in run(command, "predict", "face.jpg", "--faces", "crop", "--model", "fer-tiny", cwd=desk)
+    assert "site-packages" in run(command, "info", "fer-tiny", cwd=desk).splitlines()[0]
+    assert "fer-resnet18-int8" in run(command, "info", cwd=desk)
+    run(command, "golden", "fer-tiny", cwd=desk)
+    assert (desk / "fer-tiny-int8-golden" / "check.py").is_file()
+    quick = ("--quick", "--batch-sizes", "1", "--rounds", "1", "--runtimes", "onnxruntime")
+    assert "ferplus-resnet18-int8" in run(command, "benchmark", *quick, cwd=desk)
+
+
 def test_the_command_predicts_without_naming_a_model(bare: Path, desk: Path) -> None:
     assert "face.jpg: " in run(bare.parent / "fer-edge", "predict", "face.jpg", "--faces", "crop", cwd=desk)
 

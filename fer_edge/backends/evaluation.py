@@ -9,12 +9,13 @@ from fer_edge.backends.registry import open_model
 from fer_edge.data.load import load_faces, load_faces_for
 from fer_edge.evaluation.evaluation import CROP_FRACTION, Evaluation, Subject, Views, evaluate_split
 from fer_edge.runtime.machine import describe_machine
+from fer_edge.runtime.shipped import model_path
 
 _BATCH_SIZE = 64
 
 
 def evaluate_model(
-    model: Path,
+    model: str | Path,
     *,
     source: str | None = None,
     labels: str | None = None,
@@ -27,13 +28,14 @@ def evaluate_model(
     corruptions: bool = False,
     trust: bool = False,
 ) -> Evaluation:
-    """Evaluate the model file ``model`` on ``split`` of the faces at ``source``.
+    """Evaluate the model file ``model``, or the shipped model of that name, on ``split`` of the faces at ``source``.
 
     Without ``source`` the faces are those of the folder ``fer2013`` here. ``labels`` says what the faces' labels are,
     as ``load_faces`` takes it; without it they are the model's where the folders are called so. ``votes`` is FER+'s
     table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too; ``trust`` is ``open_model``'s.
     Raises ModelError, ProviderError and DataError (an empty split too).
     """
+    model = model_path(model)
     backend = open_model(model, threads=0, provider=provider, trust=trust)
     metadata = backend.metadata
     size, seed = metadata.image_size, metadata.training_data.seed

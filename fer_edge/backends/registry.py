@@ -13,6 +13,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.errors import MissingExtraError, ModelError, UsageError
+from fer_edge.runtime.shipped import model_path
 
 if TYPE_CHECKING:
     from fer_edge.backends.contract import Backend, ModelBackend
@@ -151,7 +152,7 @@ def check_trust(path: Path, file_format: str, *, trust: bool) -> None:
 
 
 def open_model(path: str | Path, *, trust: bool = False, threads: int = 0, provider: str = "cpu") -> "ModelBackend":
-    """Load a model file of any format by the backend of its suffix.
+    """Load a model file of any format by the backend of its suffix, or the shipped model of that name.
 
     Raises ModelError for a file that is missing, damaged, without metadata, of external data, at odds with the JSON
     beside it, or, without ``trust``, that would run code or has a graph of no image classifier; ProviderError where
@@ -159,7 +160,7 @@ def open_model(path: str | Path, *, trust: bool = False, threads: int = 0, provi
     """
     from fer_edge.backends.contract import ModelBackend
 
-    path = Path(path)
+    path = model_path(path)
     file_format = format_of(path)
     entries = backends_for(file_format)
     if not entries:

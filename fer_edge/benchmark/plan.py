@@ -13,6 +13,7 @@ from fer_edge.benchmark.subjects import Note, models_in, read_subject, skipped_i
 from fer_edge.benchmark.timed_run import WorkerSpec
 from fer_edge.errors import FerEdgeError, ModelError, ProviderError, UsageError
 from fer_edge.files import file_identity, make_folder
+from fer_edge.runtime.shipped import model_path, shipped_models
 from fer_edge.text import printable
 
 
@@ -62,10 +63,20 @@ def plan_rows(request: BenchmarkRequest, wanted: Wanted, folder: Path, say: Note
 
 
 def model_paths(request: BenchmarkRequest) -> list[Path]:
-    """The models that were named, or all in the folder. Raises ModelError where there is nothing to measure."""
-    if request.models or (request.checkpoints and not request.folder.is_dir()):
-        return list(request.models)
-    return models_in(request.folder, trust=request.trust)
+    """The models that were named, by path or name; else all in the folder; where it has none and no checkpoint was
+    named, those that come with fer_edge. Raises ModelError where there is nothing to measure."""
+    if request.models:
+        return [model_path(model) for model in request.models]
+    if found := models_in(request.folder, trust=request.trust):
+        return found
+    if request.checkpoints:
+        return []
+    if shipped := shipped_models():
+        return list(shipped)
+    raise ModelError(
+        f"{request.folder}: expected exported models (*.onnx), found none; name one, or make one with "
+        "'python cli.py export --checkpoint runs/NAME'"
+    )
 
 
 def _subjects(request: BenchmarkRequest, runtimes: Sequence[str], folder: Path, say: Note, note: Note) -> list[Subject]:
@@ -81,6 +92,8 @@ def _subjects(request: BenchmarkRequest, runtimes: Sequence[str], folder: Path, 
         return first is None
 
     paths = model_paths(request)
+    if paths and not request.models and set(paths) <= set(shipped_models()) and not models_in(request.folder):
+        note(f"no exported models in {request.folder}/: those that come with fer_edge are measured")
     if not request.models and not request.trust and paths:
         for line in skipped_in(request.folder):
             note(line)

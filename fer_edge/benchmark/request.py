@@ -17,7 +17,7 @@ class BenchmarkRequest:
     """Settings of one benchmark. Raises UsageError for what makes no sense."""
 
     models: tuple[Path, ...] = ()
-    """Exported models; none: all in ``folder``."""
+    """Exported models, or names of shipped ones; none: all in ``folder``, or those shipped where it has none."""
     folder: Path = Path("exported")
     checkpoints: tuple[Path, ...] = ()
     """Run folders or checkpoint files, as references and baselines."""

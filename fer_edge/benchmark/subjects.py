@@ -13,6 +13,7 @@ from fer_edge.files import storage_errors
 from fer_edge.metadata import SUFFIXES
 from fer_edge.runtime.checksum import file_sha256
 from fer_edge.runtime.model_file import is_archive, read_any, read_model, read_model_bytes
+from fer_edge.runtime.shipped import model_path
 
 if TYPE_CHECKING:
     from fer_edge.benchmark.baselines import Baselines
@@ -29,6 +30,7 @@ def read_subject(path: Path, *, trust: bool = False) -> Subject:
     Raises ModelError as read_model does, for a file that would run code without ``trust``, and for one whose runtime
     is not installed.
     """
+    path = model_path(path)
     if not is_archive(read_model_bytes(path)) and path.suffix not in SUFFIXES.values():
         model = read_model(path, trust=trust)  # by what it holds, whatever it is called
         return Subject.of_model(path, model.metadata, model.sha256)
@@ -44,14 +46,8 @@ def read_subject(path: Path, *, trust: bool = False) -> Subject:
 
 
 def models_in(folder: Path, *, trust: bool = False) -> list[Path]:
-    """The models in ``folder`` by name, with ``trust`` those that run code too. Raises ModelError for none."""
-    found = _with_suffix(folder, runs_code=(False, True) if trust else (False,))
-    if not found:
-        raise ModelError(
-            f"{folder}: expected exported models (*.onnx), found none; name one, or make one with "
-            "'python cli.py export --checkpoint runs/NAME'"
-        )
-    return found
+    """The models in ``folder`` by name, with ``trust`` those that run code too; none where it is not there."""
+    return _with_suffix(folder, runs_code=(False, True) if trust else (False,))
 
 
 def skipped_in(folder: Path) -> list[str]:

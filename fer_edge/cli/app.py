@@ -17,6 +17,7 @@ from fer_edge.cli import (
     export,
     golden,
     info,
+    models,
     predict,
     train,
     tune,
@@ -88,6 +89,7 @@ app.command()(benchmark.benchmark)
 app.command()(predict.predict)
 app.command()(webcam.webcam)
 app.command()(info.info)
+app.command()(models.models)
 app.command()(golden.golden)
 app.command()(web.web)
 app.add_typer(data.app, name="data")

@@ -21,7 +21,10 @@ STDOUT = Path("-")
 
 def benchmark(
     models: Annotated[
-        list[Path] | None, typer.Argument(metavar="MODEL", help="Exported models. [default: all in exported/]")
+        list[Path] | None,
+        typer.Argument(
+            metavar="MODEL", help="Exported models, or names of shipped ones. [default: all in exported/, else those]"
+        ),
     ] = None,
     checkpoint: Annotated[
         list[Path] | None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fer_edge.cli.named import model_named
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run
 from fer_edge.cli.tables import result_table
@@ -25,7 +26,8 @@ def evaluate(
         Path | None, typer.Option(help="Run folder or checkpoint file. [default: the only run in runs/]")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Exported .onnx or .ort model, instead of a checkpoint; needs no torch.")
+        Path | None,
+        typer.Option(help="Exported model, by path or name, instead of a checkpoint; needs no torch."),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Labelled faces. [default: those of the run; for a model, fer2013/ here]")
@@ -84,7 +86,7 @@ def evaluate(
 
         if out is not None:
             require_matplotlib()
-        done = evaluate_model(model, provider=device, trust=trust, **evaluated)
+        done = evaluate_model(model_named(model), provider=device, trust=trust, **evaluated)
     else:
         from fer_edge.training.evaluate import evaluate_checkpoint
 

@@ -6,13 +6,20 @@ from typing import Annotated
 import typer
 
 from fer_edge.cli import output
+from fer_edge.cli.named import MODEL_HELP, model_named
 from fer_edge.cli.typed import Trust
 
 
 def golden(
-    model: Annotated[Path, typer.Argument(help="An exported model (.onnx or .ort).", metavar="MODEL")],
+    model: Annotated[
+        Path | None,
+        typer.Argument(help=f"An exported model (.onnx or .ort); {MODEL_HELP}", metavar="[MODEL]", show_default=False),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the kit; default: NAME-golden beside the model.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Folder of the kit; default: NAME-golden beside the model, of a shipped one here.", show_default=False
+        ),
     ] = None,
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the kit's manifest as JSON.")] = False,
@@ -24,6 +31,7 @@ def golden(
     """
     from fer_edge.golden.kit import write_kit
 
+    output.note(f"model {model_named(model)}")
     kit = write_kit(model, out, trust=trust)
     tolerance = kit.manifest["tolerance"]
     if as_json:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fer_edge.cli import output
+from fer_edge.cli.named import MODEL_HELP, model_named
 from fer_edge.cli.typed import Trust
 
 if TYPE_CHECKING:
@@ -15,17 +16,20 @@ if TYPE_CHECKING:
 
 
 def info(
-    model: Annotated[Path, typer.Argument(help="An exported model (.onnx, .ort, .torchscript, .pt2).")],
+    model: Annotated[
+        Path | None,
+        typer.Argument(help=f"An exported model (.onnx, .ort, .torchscript, .pt2); {MODEL_HELP}", show_default=False),
+    ] = None,
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Print a model's metadata, inputs and outputs, operators, size and hashes, after checking that it is intact.
 
-    Example: `python cli.py info exported/resnet18.onnx`
+    Example: `python cli.py info fer-tiny`, `python cli.py info exported/NAME.onnx`
     """
     from fer_edge.runtime.description import describe_model
 
-    description = describe_model(model, trust=trust)
+    description = describe_model(model_named(model), trust=trust)
     if as_json:
         output.result_json(description.as_dict())
     else:

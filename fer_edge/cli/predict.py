@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli import answers, output
+from fer_edge.cli.named import MODEL_HELP, model_named
 from fer_edge.cli.typed import Trust
 from fer_edge.errors import ImageError, UsageError
 from fer_edge.files import file_identity, make_folder
@@ -33,7 +34,7 @@ def predict(
     ],
     model: Annotated[
         Path | None,
-        typer.Option(help="An .onnx or .ort model; default: the one shipped with fer_edge.", show_default=False),
+        typer.Option(help=f"An .onnx or .ort model; {MODEL_HELP}", show_default=False),
     ] = None,
     faces: Annotated[
         str,
@@ -81,7 +82,7 @@ def predict(
     detector = FaceDetector(min_score=min_score, max_side=max_side, threads=threads)
     search = FaceSearch(faces, Framing(margin=margin, align=align), detector)
     pictures = None if out is None else _Pictures(out, images)
-    classifier = Classifier.load(model, provider=provider, threads=threads, trust=trust)
+    classifier = Classifier.load(model_named(model), provider=provider, threads=threads, trust=trust)
     output.note(f"model {classifier.path} on {classifier.provider}")
     if classifier.provider_note:
         output.note(classifier.provider_note)

@@ -7,14 +7,18 @@ import typer
 
 from fer_edge.backends.registry import formats_that_run_code, in_words
 from fer_edge.cli.devices import verify_devices
+from fer_edge.cli.named import MODEL_HELP, checkpoint_of, model_named
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
 from fer_edge.errors import CheckFailed, UsageError
 
 
 def verify(
-    model: Annotated[Path, typer.Argument(help="The exported model.", metavar="MODEL")],
+    model: Annotated[
+        Path | None, typer.Argument(help=f"The exported model; {MODEL_HELP}", metavar="[MODEL]", show_default=False)
+    ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Run folder or checkpoint file that the model was made from.")
+        Path | None,
+        typer.Option(help="Run folder or checkpoint behind the model. [default for a shipped model: its own]"),
     ] = None,
     data: Annotated[
         str | None,
@@ -71,6 +75,7 @@ def verify(
 
         python cli.py verify exported/NAME.onnx --devices --data fer2013
     """
+    file = model_named(model)
     if devices:
         if checkpoint is not None:
             raise UsageError("--devices compares a model with itself; leave out --checkpoint")
@@ -84,17 +89,18 @@ def verify(
         }
         if others := [option for option, is_given in given.items() if is_given]:
             raise UsageError(f"--devices: expected none of the options with --checkpoint, found {', '.join(others)}")
-        verify_devices(model, data, targets, faces, out, skip_bad, json_output)
+        verify_devices(file, data, targets, faces, out, skip_bad, json_output)
         return
     if targets is not None:
         raise UsageError("--targets: expected --devices with it, found none; add it")
+    checkpoint = checkpoint or checkpoint_of(model)
     if checkpoint is None:
         raise UsageError("expected --checkpoint with the run that the model was made from, or --devices, found neither")
     from fer_edge.export.parity.verification import VerifyRequest, verify_model
     from fer_edge.files import make_folder, write_text
 
     request = VerifyRequest(
-        model=model,
+        model=file,
         checkpoint=checkpoint,
         data=data,
         skip_bad=skip_bad,
@@ -105,7 +111,7 @@ def verify(
     )
     for option, path in (("--markdown", markdown), ("--picture", picture)):  # before minutes of measuring, not after
         if path is not None:
-            refuse_overwriting(option, [path], [*files_of_model(model), checkpoint])
+            refuse_overwriting(option, [path], [*files_of_model(file), checkpoint])
             make_folder(path.parent)
     verification = verify_model(request, note)
     if json_output:
@@ -120,4 +126,4 @@ def verify(
         wrote(picture)
     if not verification.parity:
         hint = "" if divergence else "; add --divergence to find the layer"
-        raise CheckFailed(f"{model}: differs from its checkpoint: {verification.parity.failures[0]}{hint}")
+        raise CheckFailed(f"{file}: differs from its checkpoint: {verification.parity.failures[0]}{hint}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fer_edge.cli import output
+from fer_edge.cli.named import MODEL_HELP, model_named
 from fer_edge.cli.stopping import signal_behind
 from fer_edge.errors import Interrupted
 
@@ -14,9 +15,7 @@ def web(
     out: Annotated[Path, typer.Option(help="Folder for the page; an earlier page there is replaced.")] = Path("site"),
     model: Annotated[
         Path | None,
-        typer.Option(
-            help="An .onnx model, INT8 by choice; default: the one shipped with fer_edge.", show_default=False
-        ),
+        typer.Option(help=f"An .onnx model, INT8 by choice; {MODEL_HELP}", show_default=False),
     ] = None,
     webgpu_model: Annotated[
         Path | None,
@@ -42,17 +41,18 @@ def web(
 
     Example: `python cli.py web --out site --serve`
     """
-    from fer_edge.runtime.shipped import default_model
     from fer_edge.web.server import open_server
     from fer_edge.web.site import write_site
 
-    files = write_site(out, model or default_model(), webgpu_model=webgpu_model, onnxruntime_web=onnxruntime_web)
+    path = model_named(model)
+    output.note(f"model {path}")
+    files = write_site(out, path, webgpu_model=webgpu_model, onnxruntime_web=onnxruntime_web)
     sizes = {file.path: len(file.data) for file in files}
     if as_json:
         output.result_json({"folder": str(out), "bytes": sum(sizes.values()), "files": sizes})
     else:
-        for path, size in sizes.items():
-            output.result(f"{size / 1e6:8.3f} MB  {path}")
+        for name, size in sizes.items():
+            output.result(f"{size / 1e6:8.3f} MB  {name}")
         output.result(f"{sum(sizes.values()) / 1e6:8.3f} MB  in {len(sizes)} files")
     output.wrote(out)
     if not serve:

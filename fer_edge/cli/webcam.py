@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli import output
+from fer_edge.cli.named import MODEL_HELP, model_named
 from fer_edge.cli.stopping import signal_behind
 from fer_edge.errors import Interrupted, UsageError
 from fer_edge.files import file_identity
@@ -25,7 +26,7 @@ def webcam(
     camera: Annotated[int, typer.Option(min=0, max=99, help="Which camera, where there are several.")] = 0,
     model: Annotated[
         Path | None,
-        typer.Option(help="An .onnx or .ort model; default: the one shipped with fer_edge.", show_default=False),
+        typer.Option(help=f"An .onnx or .ort model; {MODEL_HELP}", show_default=False),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the annotated video to this .mp4 file.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write every face of every frame to this CSV file.")] = None,
@@ -73,7 +74,7 @@ def webcam(
     detector = FaceDetector(min_score=min_score, max_side=max_side, threads=threads)
     search = FaceSearch(DETECT, Framing(margin=margin, align=align), detector)
     tracker = Tracker(smoothing)
-    classifier = Classifier.load(model, threads=threads)
+    classifier = Classifier.load(model_named(model), threads=threads)
     summary = VideoSummary(classifier.labels)
     with VideoSource(camera if video is None else video) as source, ExitStack() as stack:
         shows = window if window is not None else video is None or (out is None and csv is None)

@@ -73,6 +73,7 @@ def run_devices(
     onnxruntime. Raises ModelError for a model that is refused, StorageError where ``results`` cannot be written.
     """
     checked = read_model(model)
+    model = checked.path
     make_folder(results)
     with temporary_folder("devices-") as scratch:
         kit = write_kit(model, Path(scratch) / "kit", inputs=_inputs(faces), full_precision=True)

@@ -24,6 +24,7 @@ from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
 from fer_edge.metadata import PIXELS, ModelMetadata
 from fer_edge.runtime.model_file import read_model
+from fer_edge.runtime.shipped import model_path, shipped_named
 
 MANIFEST = "manifest.json"
 PLAIN_MANIFEST = "manifest.txt"
@@ -51,13 +52,17 @@ class Kit:
         return sum(vector["shape"][0] for vector in self.manifest["vectors"])
 
 
-def default_folder(model: Path) -> Path:
-    """Where the kit of ``model`` goes when nobody says otherwise: ``NAME-golden`` beside it."""
-    return model.with_name(f"{model.stem}-golden")
+def default_folder(model: str | Path | None) -> Path:
+    """Where the kit of ``model`` goes when nobody says otherwise: ``NAME-golden`` beside it.
+
+    That of a shipped model, taken by its name, goes into the working directory: an installation is not to be filled.
+    """
+    name = f"{model_path(model).stem}-golden"
+    return Path(name) if model is None or shipped_named(model) is not None else Path(model).with_name(name)
 
 
 def write_kit(
-    model: Path,
+    model: str | Path | None = None,
     folder: Path | None = None,
     *,
     inputs: Iterable[Vector] | None = None,
@@ -65,6 +70,8 @@ def write_kit(
     trust: bool = False,
 ) -> Kit:
     """Run ``model`` (.onnx or .ort) on the golden inputs with onnxruntime's CPU provider and write the kit.
+
+    ``model`` may be the name of a shipped model; without it, it is the default one.
 
     ``inputs`` replace the usual ones, to measure on more. ``full_precision`` has 8-bit products added in full whatever
     the metadata say of the weights: for those who doubt them.
@@ -74,6 +81,7 @@ def write_kit(
     folder holds something else than a kit, a changed file of one, or cannot be written; then nothing is changed.
     """
     folder = folder or default_folder(model)
+    model = model_path(model)
     earlier_files(folder, MANIFEST, _EXPECTED)  # before the work: it raises
     checked = read_model(model, trust=trust)
     # One thread: sums are taken in the same order on every machine.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fer_edge.runtime.model_file import ModelFile, read_model
     from fer_edge.runtime.photos import FacePrediction, FaceSearch, PhotoOutcome, PhotoPrediction
     from fer_edge.runtime.prediction import Prediction
-    from fer_edge.runtime.shipped import default_model, shipped_models
+    from fer_edge.runtime.shipped import ShippedModel, default_model, model_path, shipped_by_name, shipped_models
 
 _MODULES = {
     "Box": "detector",
@@ -30,10 +30,13 @@ _MODULES = {
     "PhotoOutcome": "photos",
     "PhotoPrediction": "photos",
     "Prediction": "prediction",
+    "ShippedModel": "shipped",
     "annotate": "annotation",
     "default_model": "shipped",
     "describe_model": "description",
+    "model_path": "shipped",
     "read_model": "model_file",
+    "shipped_by_name": "shipped",
     "shipped_models": "shipped",
     "write_picture": "annotation",
 }
@@ -51,10 +54,13 @@ __all__ = [
     "PhotoOutcome",
     "PhotoPrediction",
     "Prediction",
+    "ShippedModel",
     "annotate",
     "default_model",
     "describe_model",
+    "model_path",
     "read_model",
+    "shipped_by_name",
     "shipped_models",
     "write_picture",
 ]

@@ -21,7 +21,7 @@ from fer_edge.runtime.photos import DEFAULT_SEARCH, FaceSearch, PhotoOutcome, Ph
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.runtime.providers import ProviderChoice, choose_provider
 from fer_edge.runtime.session import onnxruntime_errors, open_session, run_options
-from fer_edge.runtime.shipped import default_model
+from fer_edge.runtime.shipped import model_path
 
 DEFAULT_BATCH_SIZE = 32
 _SUM_TOLERANCE = 1e-2
@@ -62,7 +62,8 @@ class Classifier:
     ) -> "Classifier":
         """Read an ``.onnx`` or ``.ort`` model, check it, and open it on ``cpu``, ``cuda`` or ``auto`` (the best here).
 
-        Without ``path`` it is the model that this package ships, ``shipped.DEFAULT_MODEL``.
+        ``path`` may be the name of a shipped model, such as ``fer-tiny`` ('fer-edge models' lists them); without it, it
+        is ``shipped.DEFAULT_MODEL``. A file of that name in the working directory comes first.
 
         ``threads`` are those inside an operator; 0 leaves the choice to onnxruntime. ``trust`` opens also a graph that
         no image classifier has: with operators that need not end, with functions, or very large. Raises ModelError when
@@ -235,7 +236,7 @@ def load_session(
 ) -> LoadedSession:
     """Read, check and open a model; arguments and errors are those of ``Classifier.load``."""
     choice = choose_provider(provider)
-    model = read_model(path if path is not None else default_model(), trust=trust)
+    model = read_model(model_path(path), trust=trust)
     try:
         session, cuda_node_share = open_session(model, choice, threads=threads)
     except ProviderError as error:

@@ -11,6 +11,7 @@ from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.model_file import CheckedFile, is_archive, is_known_by_sidecar, read_any, read_model
 from fer_edge.runtime.providers import ProviderChoice, missing_for_cuda
 from fer_edge.runtime.session import executed_nodes, open_session
+from fer_edge.runtime.shipped import model_path
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,14 @@ class ModelDescription:
         return self.metadata
 
 
-def describe_model(path: str | Path, *, trust: bool = False) -> ModelDescription:
+def describe_model(path: str | Path | None = None, *, trust: bool = False) -> ModelDescription:
     """Read, check and describe a model of any format. TorchScript and pt2 files are read, never run.
+
+    ``path`` may be the name of a shipped model; without it, it is the default one.
 
     Raises ModelError as read_model does, by the same ``trust``.
     """
-    path = Path(path)
+    path = model_path(path)
     checked = read_any(path, trust=trust)
     if is_archive(checked.data) or is_known_by_sidecar(path):
         return _describe_by_metadata(checked)

@@ -12,6 +12,7 @@ from fer_edge.runtime.checksum import file_sha256, verify_checksum, verify_zip_c
 from fer_edge.runtime.claims import check_format, check_graph
 from fer_edge.runtime.onnx_file import OnnxFile, read_onnx
 from fer_edge.runtime.operators import check_operators
+from fer_edge.runtime.shipped import model_path, names_in_words, shadowed
 
 MAX_MODEL_BYTES = 2**31
 """What protobuf, and with it an ONNX file, can hold."""
@@ -42,14 +43,14 @@ class ModelFile:
 
 
 def read_model(path: str | Path, *, trust: bool = False) -> ModelFile:
-    """Read and check an ``.onnx`` or ``.ort`` file.
+    """Read and check an ``.onnx`` or ``.ort`` file, or the shipped model of that name.
 
     Raises ModelError, in one line, when the file is missing, runs code (TorchScript, pt2, checkpoints), differs from
     its content hash, has no metadata or malformed ones, claims what the file is not, keeps
     weights in another file, or disagrees with the ``NAME.json`` beside it. Without ``trust`` also when its graph is
     larger than those of image classifiers, or has other operators (see ``operators``).
     """
-    path = Path(path)
+    path = model_path(path)
     data = read_model_bytes(path)
     if is_archive(data):
         own_suffixes = (SUFFIXES["torchscript"], SUFFIXES["pt2"])
@@ -99,7 +100,7 @@ def read_any(path: str | Path, *, trust: bool = False) -> CheckedFile:
     Files of formats that are registered elsewhere are known by the ``NAME.json`` beside them, which also names the
     SHA-256 of further files that belong to the model.
     """
-    path = Path(path)
+    path = model_path(path)
     data = read_model_bytes(path)
     sha256 = file_sha256(data)
     if is_known_by_sidecar(path):
@@ -140,10 +141,12 @@ def read_model_bytes(path: Path) -> bytes:
         data = _read_regular(path, MAX_MODEL_BYTES)
     except FileNotFoundError as error:
         raise ModelError(
-            f"{path}: no such model; make one with 'python cli.py export --checkpoint runs/NAME'"
+            f"{path}: no such model; make one with 'python cli.py export --checkpoint runs/NAME', or {names_in_words()}"
         ) from error
     except IsADirectoryError as error:
-        raise ModelError(f"{path}: expected a model file, found a folder; name the .onnx in it") from error
+        named = shadowed(path)
+        way_out = "name the .onnx in it" if named is None else f"the shipped model of that name is {named.path}"
+        raise ModelError(f"{path}: expected a model file, found a folder; {way_out}") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise ModelError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not data:

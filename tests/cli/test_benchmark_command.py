@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from fer_edge.cli import app
 from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
+from fer_edge.runtime import shipped
 from fer_edge.runtime.checksum import add_checksum
 from fer_edge.runtime.providers import missing_for_cuda
 
@@ -240,6 +241,7 @@ def test_no_folder_for_temporary_files_is_one_line(tmp_path, monkeypatch):
 def test_no_models_is_an_error_that_says_how_to_make_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "exported").mkdir()
+    monkeypatch.setattr(shipped, "FOLDERS", (tmp_path,))  # an installation that lost its own
     done = run("--data", "sample:70")
     assert done.exit_code == 1
     assert "exported: expected exported models (*.onnx), found none" in done.stderr.splitlines()[-1]

@@ -17,7 +17,7 @@ def test_golden_sums_up_and_ends_by_naming_the_folder(tmp_path):
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("13 vectors, 25 images, ")
     assert done.stdout.endswith("allowed elsewhere: logits 0.001, probabilities 0.0001\n")
-    assert done.stderr == f"wrote {tmp_path / 'tiny-golden'}\n"
+    assert done.stderr == f"model {model}\nwrote {tmp_path / 'tiny-golden'}\n"
 
 
 def test_json_is_the_manifest(tmp_path):
