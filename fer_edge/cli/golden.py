@@ -31,8 +31,9 @@ def golden(
     """
     from fer_edge.golden.kit import write_kit
 
-    output.note(f"model {model_named(model)}")
+    model_named(model)  # says which file a name means
     kit = write_kit(model, out, trust=trust)
+    output.note(f"model {kit.model}")
     tolerance = kit.manifest["tolerance"]
     if as_json:
         output.result_json(kit.manifest)

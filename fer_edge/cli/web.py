@@ -45,8 +45,8 @@ def web(
     from fer_edge.web.site import write_site
 
     path = model_named(model)
-    output.note(f"model {path}")
     files = write_site(out, path, webgpu_model=webgpu_model, onnxruntime_web=onnxruntime_web)
+    output.note(f"model {path}")
     sizes = {file.path: len(file.data) for file in files}
     if as_json:
         output.result_json({"folder": str(out), "bytes": sum(sizes.values()), "files": sizes})
