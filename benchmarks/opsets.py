@@ -5,8 +5,10 @@
 Networks that between them have every operator of all architectures are exported with random weights at each opset from
 18 to the newest that onnx knows. Every onnxruntime release of benchmarks/onnxruntime_versions.py, installed as there,
 is asked for the logits of a few faces; a file runs where they are those of the newest release. Each release also says
-itself up to which IR version it reads, when handed IR version 99. Writes benchmarks/results/opsets.json, from which the
-table in fer_edge/export/graph/versions.py follows (a test compares them).
+itself up to which IR version it reads, when handed IR version 99. The same is asked of raw models (faces to logits) of
+the older opsets, 7 to 17, in each precision and network whose operators they have. Writes
+benchmarks/results/opsets.json, from which the table in fer_edge/export/graph/versions.py follows (a test compares
+them).
 """
 
 import argparse
@@ -36,12 +38,14 @@ TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "int8": 2e-2}
 NEEDS_NUMPY_1 = (1, 18)
 """Up to this release wheels were built for numpy 1 alone."""
 FIRST_OPSET = 18
+RAW_OPSETS = range(7, FIRST_OPSET + 1)
+"""Those of raw models; the last is what the older ones are compared with."""
 RESULT = ROOT / "benchmarks" / "results" / "opsets.json"
 
 
-def file_name(network: str, opset: int, precision: str) -> str:
+def file_name(network: str, opset: int, precision: str, *, raw: bool = False) -> str:
     """Of an exported model."""
-    return f"{network}-opset{opset}-{precision}.onnx"
+    return f"{network}-{'raw-' if raw else ''}opset{opset}-{precision}.onnx"
 
 
 def build(name: str) -> "nn.Module":
@@ -59,7 +63,7 @@ def build(name: str) -> "nn.Module":
 
 
 def export_all(folder: Path) -> list[int]:
-    """Write every model that is not there yet, with faces.npy; gives the opsets that can be exported."""
+    """Write every model that is not there yet, with faces.npy and raw.npy; gives the opsets that can be exported."""
     import onnx
 
     from fer_edge.data.sample import synthetic_faces
@@ -74,6 +78,7 @@ def export_all(folder: Path) -> list[int]:
     faces = synthetic_faces(range(NUM_FACES)).faces
     np.save(folder / "faces.npy", faces[..., np.newaxis])
     mean, std = 0.5, 0.25
+    np.save(folder / "raw.npy", network_input(faces, mean, std))
     recipe = Recipe("MinMax", PORTABLE.activations[0], PORTABLE.reduce_range)
     opsets = []
     for opset in range(FIRST_OPSET, onnx.defs.onnx_opset_version() + 1):
@@ -91,6 +96,13 @@ def export_all(folder: Path) -> list[int]:
             networks = {"fp32": network, "fp16": network, "int8": quantise(network, ranges, recipe)}
             for precision, path in paths.items():
                 onnx.save(assembled(networks[precision], reference, precision=precision, raw=False), path)
+                for older in RAW_OPSETS if opset == FIRST_OPSET else ():
+                    try:
+                        raw = assembled(networks[precision], reference, precision=precision, raw=True, opset=older)
+                    except ModelError as error:
+                        print(f"{name}, {precision}: {error}", flush=True)
+                    else:
+                        onnx.save(raw, folder / file_name(name, older, precision, raw=True))
             print(f"exported {name} at opset {opset}", flush=True)
         else:
             opsets.append(opset)
@@ -120,7 +132,7 @@ def answer(folder: Path) -> dict[str, Any]:
     """In the release's own process: logits, or why not, of every model, and the newest IR version."""
     import onnxruntime
 
-    faces = np.load(folder / "faces.npy")
+    faces, raw = np.load(folder / "faces.npy"), np.load(folder / "raw.npy")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
@@ -132,7 +144,8 @@ def answer(folder: Path) -> dict[str, Any]:
     logits, errors = {}, {}
     for path in sorted(folder.glob("*-opset*.onnx")):
         try:
-            logits[path.name] = session(path).run(["logits"], {"image": faces})[0].tolist()
+            feed = {"faces": raw} if "-raw-" in path.name else {"image": faces}
+            logits[path.name] = session(path).run(["logits"], feed)[0].tolist()
         except Exception as error:  # onnxruntime's exceptions share no base
             errors[path.name] = " ".join(str(error).split())[-200:]
     try:
@@ -175,7 +188,32 @@ def judge(found: Mapping[str, Any], reference: Mapping[str, Any], opsets: list[i
                     for name in names
                 )
             )
-    return {"ir_version": found["ir_version"], "logit_difference": differences}
+    return {
+        "ir_version": found["ir_version"],
+        "logit_difference": differences,
+        "raw_logit_difference": judge_raw(found, reference),
+    }
+
+
+def judge_raw(found: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, dict[str, float | str]]:
+    """Of one release and raw models: the largest difference from the newest release's logits at FIRST_OPSET, over the
+    networks that there are of the opset and precision, or the first reason against it."""
+    differences: dict[str, dict[str, float | str]] = {}
+    for opset in RAW_OPSETS:
+        differences[str(opset)] = row = {}
+        for precision in PRECISIONS:
+            values: list[float | str] = []
+            for network in NETWORKS:
+                name = file_name(network, opset, precision, raw=True)
+                if name in found["errors"]:
+                    values.insert(0, f"{name}: {found['errors'][name]}")
+                elif name in found["logits"]:
+                    expected = reference["logits"][file_name(network, FIRST_OPSET, precision, raw=True)]
+                    values.append(float(np.abs(np.array(found["logits"][name]) - np.array(expected)).max()))
+            if values:
+                numbers = [value for value in values if not isinstance(value, str)]
+                row[precision] = values[0] if isinstance(values[0], str) else max(numbers)
+    return differences
 
 
 def limits(result: Mapping[str, Any]) -> list[tuple[str, int, int]]:

@@ -34,7 +34,9 @@ def load(
     loaded = load_session(path, provider=provider, threads=threads, trust=trust)
     if provider not in ("auto", loaded.provider):
         raise ProviderError(f"{path}: expected the provider {provider}, found {loaded.provider}")
-    kind = BoundOnnxRuntime if loaded.provider == "cuda" else OnnxRuntime
+    # A fixed batch is run as often as it takes, which one binding cannot.
+    is_fixed = isinstance(loaded.model.metadata.input.shape[0], int)
+    kind = BoundOnnxRuntime if loaded.provider == "cuda" and not is_fixed else OnnxRuntime
     backend = kind(loaded.session, loaded.model, provider=loaded.provider)
     backend.cuda_node_share = loaded.cuda_node_share
     return backend
@@ -53,11 +55,15 @@ class OnnxRuntime(ModelBackend):
 
     def execute(self, feed: "NDArray[Any]") -> "dict[str, NDArray[np.float32]]":
         """Every output by name."""
+        from fer_edge.runtime.classifier import run_in_fixed_batches
         from fer_edge.runtime.session import onnxruntime_errors
 
+        def run(part: "NDArray[Any]") -> "dict[str, NDArray[np.float32]]":
+            values = self._session.run(self._names, {self.metadata.input.name: part}, self._run_options())
+            return dict(zip(self._names, values, strict=True))
+
         with onnxruntime_errors(self.path):
-            values = self._session.run(self._names, {self.metadata.input.name: feed}, self._run_options())
-        return dict(zip(self._names, values, strict=True))
+            return run_in_fixed_batches(run, feed, self.metadata)
 
     def download(self, answer: "dict[str, NDArray[np.float32]]") -> Outputs:
         """Probabilities and logits (N, C)."""

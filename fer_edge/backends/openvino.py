@@ -45,7 +45,9 @@ def load(
     backend = OpenVino(model, threads, precision or model.metadata.precision)
     if shape is not None:
         size = model.metadata.image_size
-        backend.compile([shape[0], 1, size, size] if backend.takes_faces else list(shape))
+        batch = model.metadata.input.shape[0]
+        batch = batch if isinstance(batch, int) else shape[0]
+        backend.compile([batch, 1, size, size] if backend.takes_faces else list(shape))
     return backend
 
 
@@ -86,10 +88,16 @@ class OpenVino(ModelBackend):
 
     def execute(self, feed: "NDArray[Any]") -> Any:
         """Every output by name."""
-        if self._shape != list(feed.shape):
-            self.compile(list(feed.shape))
-        answer = self._request.infer({0: feed}, share_inputs=True)  # without a copy, as onnxruntime takes them
-        return {output.name: answer[output.name] for output in self.metadata.outputs}
+        from fer_edge.runtime.classifier import run_in_fixed_batches
+
+        def run(part: "NDArray[Any]") -> Any:
+            if self._shape != list(part.shape):
+                self.compile(list(part.shape))
+            answer = self._request.infer({0: part}, share_inputs=True)  # without a copy, as onnxruntime takes them
+            # Copies, because a further run writes where the last one's answer lies.
+            return {output.name: answer[output.name].copy() for output in self.metadata.outputs}
+
+        return run_in_fixed_batches(run, feed, self.metadata)
 
     def download(self, answer: Any) -> Outputs:
         """Probabilities and logits (N, C)."""

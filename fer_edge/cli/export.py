@@ -33,6 +33,12 @@ def export(
     raw: Annotated[
         bool, typer.Option("--raw", help="Take faces prepared by you, float32 (batch, 1, size, size), not pixels.")
     ] = False,
+    fixed_shape: Annotated[
+        bool,
+        typer.Option(
+            "--fixed-shape", help="With --raw: one face a run, for engines that want every size to be a number."
+        ),
+    ] = False,
     name: Annotated[str | None, typer.Option(help="File name without suffix. [default: the run's name]")] = None,
     folder: Annotated[Path, typer.Option(help="Where the model goes.")] = Path("exported"),
     data: Annotated[
@@ -46,7 +52,9 @@ def export(
         str,
         typer.Option(help="What int8 is for: portable (every processor), x86-vnni, arm, or auto (this machine)."),
     ] = "portable",
-    opset: Annotated[int, typer.Option(help="ONNX opset; 18 is the most portable one.")] = 18,
+    opset: Annotated[
+        int, typer.Option(help="ONNX opset; 18 is the most portable one. With --raw also 7 to 17, for other engines.")
+    ] = 18,
     max_drop: Annotated[
         float | None, typer.Option(help="Percentage points of accuracy that may be lost. [default: 0.5 for int8]")
     ] = None,
@@ -63,6 +71,8 @@ def export(
         python cli.py export --checkpoint runs/NAME
 
         python cli.py export --checkpoint runs/NAME --precision int8 --data fer2013
+
+        python cli.py export --checkpoint runs/NAME --raw --opset 11 --fixed-shape  (for OpenCV, tract, TensorRT)
 
         python cli.py export --checkpoint runs/NAME --format weights  (float16, for exporting again later)
     """
@@ -83,6 +93,7 @@ def export(
         file_format=chosen.name,
         precision=precision,
         raw=raw,
+        fixed_shape=fixed_shape,
         opset=opset,
         name=name,
         folder=folder,

@@ -18,11 +18,12 @@ from fer_edge.data.relabel import relabelled
 from fer_edge.devices.farm import run_devices
 from fer_edge.devices.matrix import Matrix
 from fer_edge.devices.targets import DEVICES
-from fer_edge.errors import DataError, ModelError
+from fer_edge.errors import DataError, ModelError, UsageError
 from fer_edge.export.card.metadata import describe
 from fer_edge.export.formats.registry import ModelFormat, Source, format_named, refuse_combination
 from fer_edge.export.graph.model import assembled
 from fer_edge.export.graph.network import export_network
+from fer_edge.export.graph.older_opsets import OLDEST_OPSET
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.graph.versions import OPSET, read_versions
 from fer_edge.export.parity.comparison import AccuracyPair, Parity, answers, measure_accuracy, measure_parity
@@ -57,7 +58,10 @@ class ExportRequest:
     precision: str = "fp32"
     raw: bool = False
     """Take normalised faces instead of pixels."""
+    fixed_shape: bool = False
+    """One face a run, for engines that want every dimension to be a number; for raw models."""
     opset: int = OPSET
+    """Of raw models from OLDEST_OPSET on, as far as the network's operators allow; of others from OPSET on."""
     name: str | None = None
     """File name without suffix; None takes the run's name and what sets this file apart."""
     folder: Path = Path("exported")
@@ -76,6 +80,17 @@ class ExportRequest:
         refuse_combination(chosen, self.precision, PIXELS)
         check_max_drop(self.max_drop_points, has_labels=self.needs_faces)
         refuse_combination(chosen, self.precision, NORMALISED if self.raw else PIXELS)
+        if self.fixed_shape and not self.raw:
+            raise UsageError(
+                "expected --raw with --fixed-shape, found a model of pixels, which takes any size; "
+                "its resizing is what engines with fixed shapes lack"
+            )
+        if chosen.from_graph and self.opset < (OLDEST_OPSET if self.raw else OPSET):
+            older = (
+                "" if self.raw else f", or --raw, which takes {OLDEST_OPSET} and later: Resize has no antialias before"
+            )
+            least = OLDEST_OPSET if self.raw else OPSET
+            raise UsageError(f"expected --opset {least} or later{older}, found {self.opset}")
 
     @property
     def needs_faces(self) -> bool:
@@ -197,7 +212,9 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
     """
     model_format = format_named(request.file_format)
     reference, info = load_reference(request.checkpoint)
-    name = request.name or default_name(request.checkpoint, model_format.name, request.precision, request.raw)
+    name = request.name or default_name(
+        request.checkpoint, model_format.name, request.precision, request.raw, request.fixed_shape
+    )
     path = model_path(request.folder, name, model_format, note)
     given = given_faces(info, request.data, request.skip_bad, of_training=request.needs_faces)
     faces = judging_faces(info.image_size, given)
@@ -210,6 +227,7 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
         model_format=model_format,
         precision=request.precision,
         raw=request.raw,
+        fixed_shape=request.fixed_shape,
         versions=read_versions(source.graph) if model_format.from_graph else None,
         quantisation=graphs.quantisation(faces.probes),
     )
@@ -314,7 +332,8 @@ class _Graphs:
         self.quantised: Quantised | None = None
         if not format_named(request.file_format).from_graph:
             return
-        self._network = export_network(reference.classifier, info.image_size, request.opset)
+        # PyTorch writes no opset before its own oldest; a raw model is brought there when it is whole.
+        self._network = export_network(reference.classifier, info.image_size, max(request.opset, OPSET))
         network = self._network
         if request.precision == "int8" and faces is not None:
             self.quantised = search_int8(
@@ -327,12 +346,22 @@ class _Graphs:
                 note=note,
             )
             network = self.quantised.network
-        self.model = assembled(network, reference, precision=request.precision, raw=request.raw)
+        self.model = self._assembled(network)
 
     def expected(self) -> onnx.ModelProto:
         """The model in float: what a published graph must compute, but for its rounding to 8 bits."""
+        return self._assembled(self._network)
+
+    def _assembled(self, network: onnx.ModelProto) -> onnx.ModelProto:
         request = self._request
-        return assembled(self._network, self._reference, precision=request.precision, raw=request.raw)
+        return assembled(
+            network,
+            self._reference,
+            precision=request.precision,
+            raw=request.raw,
+            opset=request.opset,
+            fixed_shape=request.fixed_shape,
+        )
 
     def quantisation(self, faces: NDArray[np.uint8]) -> dict[str, Any] | None:
         """What the metadata state of it: how it was made, and how far each layer is from the float network's."""
@@ -351,7 +380,6 @@ class _Graphs:
         return report_int8(
             self.quantised,
             self._network,
-            self.model,
             accuracy,
             labels=self._info.labels,
             is_leaked=leaked(given, "validation")[validation.labels != NO_LABEL],

@@ -26,7 +26,7 @@ from fer_edge.training.checkpoint import BEST, LAST
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
-def default_name(checkpoint: Path, file_format: str, precision: str, raw: bool) -> str:
+def default_name(checkpoint: Path, file_format: str, precision: str, raw: bool, fixed_shape: bool = False) -> str:
     """The run's name, with what sets this file apart from the plain ONNX model, e.g. ``NAME-int8``.
 
     Every model has a name of its own, because the cards beside two files of one name would be the same file.
@@ -37,6 +37,7 @@ def default_name(checkpoint: Path, file_format: str, precision: str, raw: bool) 
     parts = [run.stem if run.suffix == ".pt" else run.name]
     parts += [precision] if precision != "fp32" else []
     parts += ["raw"] if raw else []
+    parts += ["fixed"] if fixed_shape else []
     parts += [file_format] if file_format != "onnx" else []
     return "-".join(parts)
 

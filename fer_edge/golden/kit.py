@@ -3,8 +3,8 @@
 import json
 import platform
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,8 @@ def write_kit(
     backend: ModelBackend = open_model(model, threads=1, trust=trust)
     if full_precision:
         backend = OnnxRuntime(graph_session(checked.data, threads=1, full_precision=True), checked)
-    vectors = [vector for vector in inputs or make_vectors() if _fits(vector, backend.metadata)]
+    fitting = (vector for vector in inputs or make_vectors() if _fits(vector, backend.metadata))
+    vectors = [part for vector in fitting for part in _of_fixed_batch(vector, backend.metadata)]
     if not vectors:
         raise ModelError(
             f"{model}: expected a model of 1, 3 or 4 channels, found {backend.metadata.input.channels}; export it again"
@@ -152,6 +153,19 @@ def _contents_of(folder: Path) -> dict[str, bytes]:
 def _fits(vector: Vector, metadata: ModelMetadata) -> bool:
     """A raw model takes faces that were prepared, from any number of channels."""
     return metadata.input.kind != PIXELS or vector.pixels.shape[3] in metadata.input.channels
+
+
+def _of_fixed_batch(vector: Vector, metadata: ModelMetadata) -> Iterator[Vector]:
+    """``vector`` itself, or the vectors of as many images as a model of a fixed batch takes, its images repeated where
+    they are fewer."""
+    size = metadata.input.shape[0]
+    if not isinstance(size, int) or len(vector.pixels) == size:
+        yield vector
+        return
+    for number, start in enumerate(range(0, len(vector.pixels), size), start=1):
+        part = vector.pixels[start : start + size]
+        name = f"{vector.name}-{number}"
+        yield replace(vector, name=name, pixels=np.resize(part, (size, *part.shape[1:])))
 
 
 def _entry(vector: Vector, backend: ModelBackend) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -205,10 +205,14 @@ class Classifier:
 
     def probabilities_and_logits(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As ``probabilities``, and the logits (N, classes), float32. Raises ModelError where they are none."""
-        feed = {self.metadata.input.name: self.feed(pixels)}
         names = [output.name for output in self.metadata.outputs]
+
+        def run(feed: NDArray[np.generic]) -> dict[str, NDArray[np.float32]]:
+            values = self._session.run(names, {self.metadata.input.name: feed}, run_options())
+            return dict(zip(names, values, strict=True))
+
         with onnxruntime_errors(self.path):
-            found = dict(zip(names, self._session.run(names, feed, run_options()), strict=True))
+            found = run_in_fixed_batches(run, self.feed(pixels), self.metadata)
         logits = np.asarray(found["logits"], dtype=np.float32)
         probabilities = np.asarray(
             found["probabilities"] if "probabilities" in found else softmax(logits), dtype=np.float32
@@ -254,6 +258,24 @@ def model_feed(pixels: NDArray[np.uint8], metadata: ModelMetadata) -> NDArray[np
         return pixels
     faces = np.stack([face_pixels(image, metadata.image_size) for image in pixels])[:, np.newaxis]
     return ((faces / 255.0 - metadata.mean) / metadata.std).astype(metadata.input.dtype)
+
+
+def run_in_fixed_batches(
+    run: Callable[[NDArray[Any]], dict[str, NDArray[np.float32]]], feed: NDArray[Any], metadata: ModelMetadata
+) -> dict[str, NDArray[np.float32]]:
+    """What ``run`` gives for ``feed`` (N, ...), all outputs by name.
+
+    A model of a fixed batch is run as often as it takes; its last batch is filled up by repeating an image.
+    """
+    size = metadata.input.shape[0]
+    if not isinstance(size, int) or len(feed) == size:
+        return run(feed)
+    found: list[dict[str, NDArray[np.float32]]] = []
+    for start in range(0, len(feed), size):
+        part = feed[start : start + size]
+        filled = np.concatenate([part, np.repeat(part[:1], size - len(part), axis=0)]) if len(part) < size else part
+        found.append({name: value[: len(part)] for name, value in run(filled).items()})
+    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
 
 
 def check_outputs(path: Path, probabilities: NDArray[np.float32], logits: NDArray[np.float32], *, images: int) -> None:

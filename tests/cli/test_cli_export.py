@@ -44,7 +44,7 @@ def test_torchscript_is_said_to_be_deprecated_with_its_successor(run_folder, tmp
 
 def test_a_failed_check_exits_3_prints_the_figures_and_publishes_nothing(run_folder, tmp_path, monkeypatch):
     # the mistake of a wrong mean: the file answers otherwise than its checkpoint
-    def build(network, reference, *, precision, raw):
+    def build(network, reference, **_):
         return with_preprocessing(network, reference.image_size, reference.mean + 0.2, reference.std)
 
     monkeypatch.setattr(exporter, "assembled", build)

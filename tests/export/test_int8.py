@@ -59,7 +59,6 @@ def judged(network, tiny_run, folder, faces=None):
     return report_int8(
         quantised,
         network,
-        model,
         measure_accuracy(reference, backend, faces.validation, faces.source),
         labels=info.labels,
         is_leaked=leaked(faces, "validation"),

@@ -40,6 +40,16 @@ def test_the_claim_is_what_ran(benchmark):
     assert set(result["releases"]["1.15.1"]["logit_difference"]) == {str(opset) for opset in range(18, 29)}
 
 
+def test_raw_models_of_older_opsets_ran_on_every_release_that_is_claimed(benchmark):
+    script, result = benchmark
+    for release, row in result["releases"].items():
+        found = row["raw_logit_difference"]
+        assert list(found) == [str(opset) for opset in range(7, 19)], release
+        assert all(script.runs(by_precision) for by_precision in found.values()), release
+        assert [opset for opset in found if "int8" in found[opset]] == ["13", "14", "15", "16", "17", "18"]
+    assert Versions(7, 4).oldest_onnxruntime == "1.15"  # none before it was asked
+
+
 def test_a_release_counts_for_no_opset_that_one_precision_refuses_or_answers_otherwise(benchmark):
     script, result = benchmark
     refused = copy.deepcopy(result)

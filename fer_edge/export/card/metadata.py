@@ -36,22 +36,24 @@ def describe(
     model_format: ModelFormat,
     precision: str = "fp32",
     raw: bool = False,
+    fixed_shape: bool = False,
     versions: Versions | None = None,
     quantisation: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> ModelMetadata:
     """Metadata, without checksum, of a model made from the checkpoint ``info``; ``versions`` as read from its graph."""
     num_classes = len(info.labels)
-    outputs = [TensorContract(LOGITS, "float32", ("batch", num_classes))]
+    batch = 1 if fixed_shape else "batch"
+    outputs = [TensorContract(LOGITS, "float32", (batch, num_classes))]
     if not raw:
-        outputs.insert(0, TensorContract(PROBABILITIES, "float32", ("batch", num_classes)))
+        outputs.insert(0, TensorContract(PROBABILITIES, "float32", (batch, num_classes)))
     return ModelMetadata(
         name=name,
         format=model_format.name,
         architecture=info.architecture,
         settings=dict(info.settings),
         precision=precision,
-        input=_normalised_input(info.image_size) if raw else _pixel_input(model_format.channels),
+        input=_normalised_input(info.image_size, batch) if raw else _pixel_input(model_format.channels),
         outputs=tuple(outputs),
         image_size=info.image_size,
         mean=info.mean,
@@ -113,11 +115,11 @@ def _pixel_input(channels: tuple[int, ...]) -> InputContract:
     )
 
 
-def _normalised_input(image_size: int) -> InputContract:
+def _normalised_input(image_size: int, batch: str | int) -> InputContract:
     return InputContract(
         name=FACES,
         dtype="float32",
-        shape=("batch", 1, image_size, image_size),
+        shape=(batch, 1, image_size, image_size),
         kind=NORMALISED,
         channels=(1,),
         colour="grey (0.299 red + 0.587 green + 0.114 blue), resized with antialiasing, (pixel / 255 - mean) / std",

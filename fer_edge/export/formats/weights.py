@@ -166,5 +166,5 @@ FORMAT = ModelFormat(
     suffixes=(SUFFIX,),
     precisions=("fp16",),
     export=export_half_weights,
-    refused_options=("raw", "precision", "target", "opset"),
+    refused_options=("raw", "fixed-shape", "precision", "target", "opset"),
 )

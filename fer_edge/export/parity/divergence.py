@@ -11,6 +11,7 @@ from torch import nn
 
 from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.errors import ModelError
+from fer_edge.export.graph.fixed_shape import with_any_batch
 from fer_edge.export.graph.network import FACES, LOGITS
 from fer_edge.export.graph.preprocessing import is_raw
 from fer_edge.export.graph.reference import PixelsToProbabilities
@@ -160,8 +161,7 @@ def _values(
     model: onnx.ModelProto, feed: dict[str, NDArray[np.uint8]], names: Iterable[str]
 ) -> dict[str, NDArray[np.float32]]:
     """The values called ``names``, float32, from a run without optimisation, which would merge layers."""
-    opened = onnx.ModelProto()
-    opened.CopyFrom(model)
+    opened = with_any_batch(model)
     names = list(dict.fromkeys(names))
     known = {output.name for output in opened.graph.output}
     opened.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)

@@ -15,11 +15,12 @@ from fer_edge.export.card.metadata import checkpoint_metrics, describe
 from fer_edge.export.card.tables import markdown_table
 from fer_edge.export.exporter import JudgingFaces, given_faces, judging_faces, load_reference
 from fer_edge.export.formats.registry import all_formats, format_named
+from fer_edge.export.graph.fixed_shape import is_fixed
 from fer_edge.export.graph.model import assembled, precision_of
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.preprocessing import is_raw
 from fer_edge.export.graph.reference import PixelsToProbabilities
-from fer_edge.export.graph.versions import read_versions
+from fer_edge.export.graph.versions import OPSET, read_versions
 from fer_edge.export.parity.comparison import AccuracyPair, Parity, measure_parity
 from fer_edge.export.parity.divergence import LayerDifference, compare_layers, first_divergence, layer_images
 from fer_edge.export.parity.report import parity_markdown, parity_summary, plot_parity
@@ -178,6 +179,7 @@ def _metadata_failures(metadata: ModelMetadata, info: CheckpointInfo, graph: onn
         model_format=format_named(metadata.format),
         precision=metadata.precision if graph is None else precision_of(graph),
         raw=metadata.input.kind == NORMALISED,
+        fixed_shape=metadata.input.kind == NORMALISED and isinstance(metadata.input.shape[0], int),
         versions=None if graph is None else read_versions(graph),
     )
     # What metadata of earlier versions do not state is no wrong statement.
@@ -230,8 +232,16 @@ def _compare_graphs(
 ) -> tuple[str, list[str], onnx.ModelProto]:
     """What was found, what fails, and the checkpoint's own network."""
     try:
-        network = export_network(reference.classifier, reference.image_size, read_versions(model).opset)
-        expected = assembled(network, reference, precision=precision_of(model), raw=is_raw(model))
+        opset = read_versions(model).opset
+        network = export_network(reference.classifier, reference.image_size, max(opset, OPSET))
+        expected = assembled(
+            network,
+            reference,
+            precision=precision_of(model),
+            raw=is_raw(model),
+            opset=opset,
+            fixed_shape=is_fixed(model),
+        )
         failures = structure_failures(expected, model)
     except ModelError as error:  # this opset cannot be exported here
         network = export_network(reference.classifier, reference.image_size)
