@@ -32,7 +32,8 @@ RELEASES = (
 """The releases at which either limit rose, oldest first, as benchmarks/results/opsets.json has it: up to this opset the
 files that this package exports ran there, in fp32, fp16 and INT8 (measured on 1.15.0 to 1.32.0). What a release says of
 itself is not enough: 1.15 reads opset 19 and lacks its operators, 1.23 lacks the INT8 ones of opset 23, and 1.32 those
-of 28. Raw models of the older opsets 7 to 17 ran on all of them. Before 1.15 there is no antialiased Resize, which every exported graph needs."""
+of 28. Before 1.15 there is no antialiased Resize, which every graph from pixels needs; raw models of the older opsets 7
+to 17 ran on all of them."""
 
 
 class Versions(NamedTuple):
