@@ -56,7 +56,7 @@ def _oldest_opset_of(node: onnx.NodeProto, network: onnx.ModelProto) -> int:
     if node.domain:
         return OLDEST_OPSET
     own = next(entry.version for entry in network.opset_import if entry.domain in ("", "ai.onnx"))
-    oldest = own
+    oldest = int(own)
     for opset in range(own - 1, OLDEST_OPSET - 1, -1):
         if not _can_say(node, own, opset, network.graph):
             break
