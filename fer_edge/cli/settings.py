@@ -43,14 +43,30 @@ def with_settings(
     return add
 
 
-def config_from(context: typer.Context, base: TrainConfig) -> TrainConfig:
-    """``base`` with the settings that were typed. Raises TrainingError for one out of range."""
+def config_from(context: typer.Context, base: TrainConfig, *, is_preset: bool = False) -> TrainConfig:
+    """``base`` with the settings that were typed. Raises TrainingError for one out of range.
+
+    Unless ``base`` is a preset, weights that were named bring the network that they are of.
+    """
     typed = {name: value for name, value in context.params.items() if is_typed(context, name)}
     former = typed.get("architecture")
     if former in FORMER_NAMES:
         note(f"--architecture {former} is now called {FORMER_NAMES[former]}, as in torchvision")
+    if "weights" in typed and not is_preset:
+        base = replace(base, **_of_weights(typed))
     changed = [{name: typed[name] for name in _fields(kind) if name in typed} for kind in (TrainConfig, AugmentConfig)]
     return replace(base, **changed[0], augment=replace(base.augment, **changed[1]))
+
+
+def _of_weights(typed: Mapping[str, Any]) -> dict[str, Any]:
+    from fer_edge.training.weights import KEYWORDS, settings_behind
+
+    if typed["weights"] in KEYWORDS:
+        return {}
+    found = {name: value for name, value in settings_behind(typed["weights"]).items() if name not in typed}
+    if "architecture" in found:
+        note(f"--weights {typed['weights']}: trains its network, {found['architecture']}")
+    return found
 
 
 def _fields(kind: type) -> dict[str, Field[Any]]:

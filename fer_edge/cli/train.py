@@ -92,7 +92,7 @@ def _config(context: typer.Context) -> TrainConfig:
     """The preset's settings, or the defaults, under those that were typed."""
     preset = context.params["preset"]
     base = preset_named(preset, context.params["runs"]) if preset is not None else TrainConfig()
-    config = config_from(context, base)
+    config = config_from(context, base, is_preset=preset is not None)
     config = replace(config, augment=config.augment.scaled(context.params["augment_strength"]))
     refuse_missing_presets(config)
     return config

@@ -15,6 +15,7 @@ from torch import Tensor
 from fer_edge.errors import CheckpointError, FerEdgeError
 from fer_edge.files import write_atomically
 from fer_edge.labels import AUTO, LabelSet, label_set_named, label_set_of
+from fer_edge.runtime.shipped import names_in_words, shipped_checkpoint
 from fer_edge.training.architectures import architecture_named, build_classifier
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import MAX_EPOCHS, TrainConfig
@@ -194,13 +195,17 @@ def is_checkpoint(content: object) -> bool:
 
 
 def checkpoint_path(path: Path | str) -> Path:
-    """The checkpoint file that ``path`` means: itself, or a run folder's best. Raises CheckpointError without one."""
-    path = Path(path)
+    """The checkpoint file that ``path`` means: itself, a run folder's best, or the shipped one of that name.
+
+    Raises CheckpointError where there is none.
+    """
+    path = shipped_checkpoint(path) or Path(path)
     try:
         path.stat()
     except (OSError, ValueError) as error:  # missing, no permission, a name too long or with a null byte
         raise CheckpointError(
-            f"{path}: expected a checkpoint or a run folder, found neither; train one: python cli.py train"
+            f"{path}: expected a checkpoint or a run folder, found neither; train one (python cli.py train), or "
+            f"{names_in_words()}"
         ) from error
     if not path.is_dir():
         return path

@@ -137,9 +137,9 @@ class TrainConfig:
     )
     weights: str = _setting(
         "auto",
-        "Where training starts: 'auto', 'imagenet', 'none', the path of a torchvision state dict, or paths, "
-        "with commas between them, of runs or checkpoints of the same architecture: it begins from the mean "
-        "of their weights.",
+        "Where training starts: 'auto', 'imagenet', 'none', the name of a shipped model ('models' lists them), the "
+        "path of a torchvision state dict, or paths, with commas between them, of runs or checkpoints of one "
+        "architecture: it begins from the mean of their weights. Their network is trained unless another is named.",
         MODEL,
     )
     heads: Heads = _setting(

@@ -89,11 +89,56 @@ def output_layers(network: nn.Module, num_outputs: int) -> list[str]:
     return found
 
 
-def with_new_outputs(state: dict[str, Tensor], network: nn.Module, num_outputs: int) -> dict[str, Tensor]:
-    """``state`` of trained weights with the output layers of ``network`` in place of its own, for other heads."""
-    layers = output_layers(network, num_outputs)
-    fresh = {key: value for key, value in network.state_dict().items() if key.rpartition(".")[0] in layers}
-    return {**state, **fresh}
+Places = tuple[int | None, ...]
+"""For each output of a network the output of an earlier one that it goes on from, None for one that begins anew."""
+
+
+def shared_outputs(found: Sequence[Head], wanted: Sequence[Head]) -> Places:
+    """Which outputs of a network with the heads ``found`` those of one with ``wanted`` go on from.
+
+    A head goes on from the one of its name, else from the main one; a class from the one of its name or alias.
+    """
+    places: list[int | None] = []
+    columns = dict(zip((head.name for head in found), columns_of(found), strict=True))
+    for head in wanted:
+        earlier = next((one for one in found if one.name == head.name), found[0])
+        start = columns[earlier.name].start
+        by_name: dict[str, int] = {}
+        for index, name in enumerate(earlier.label_set.names):
+            by_name.setdefault(head.label_set.resolve(name) or name, start + index)
+        for name in head.label_set.names:
+            own = earlier.label_set.resolve(name)
+            places.append(by_name.get(name) if own is None else start + earlier.label_set.index(own))
+    return tuple(places)
+
+
+def with_new_outputs(state: dict[str, Tensor], network: nn.Module, places: Places) -> dict[str, Tensor]:
+    """``state`` of trained weights for a ``network`` with other heads: its output layers with the rows of the outputs
+    that go on, in their new ``places``, and the network's own first ones where an output begins anew."""
+    layers = output_layers(network, len(places))
+    outputs = {key: value.clone() for key, value in network.state_dict().items() if key.rpartition(".")[0] in layers}
+    for key, rows in outputs.items():
+        for place, earlier in enumerate(places):
+            if earlier is not None:
+                rows[place] = state[key][earlier]
+    return {**state, **outputs}
+
+
+def outputs_in_words(found: Sequence[Head], wanted: Sequence[Head], places: Places) -> str:
+    """What became of the outputs, for people: which classes' are kept, which begin anew."""
+    names = [name for head in wanted for name in head.label_set.names]
+    kept = [name for name, place in zip(names, places, strict=True) if place is not None]
+    fresh = [name for name, place in zip(names, places, strict=True) if place is None]
+    if not kept:
+        return f"the last layer begins anew: {in_words(wanted)} in place of {in_words(found)}"
+    if not fresh:
+        return f"the outputs of all its classes are kept: {in_words(wanted)} in place of {in_words(found)}"
+    return f"the outputs of {_listed(kept)} are kept, those of {_listed(fresh)} begin anew"
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def keep_main_head(network: nn.Module, sizes: Sequence[int]) -> None:

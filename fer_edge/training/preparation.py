@@ -23,7 +23,7 @@ from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
 from fer_edge.training.distributed import Processes
 from fer_edge.training.hardware import describe_machine
-from fer_edge.training.heads import Head, heads_of, in_words, sizes_of, with_new_outputs
+from fer_edge.training.heads import Head, heads_of, outputs_in_words, shared_outputs, with_new_outputs
 from fer_edge.training.random_states import seed_everything
 from fer_edge.training.weights import StartingWeights, TrainedWeights, mean_of_weights, starting_weights
 
@@ -88,8 +88,9 @@ def build_for_training(
         state = mean_of_weights(weights.trained)
         found = weights.trained[0].info.heads
         if found != heads:
-            state = with_new_outputs(state, classifier, sum(sizes_of(heads)))
-            description += f"; the last layer begins anew: {in_words(heads)} in place of {in_words(found)}"
+            places = shared_outputs(found, heads)
+            state = with_new_outputs(state, classifier, places)
+            description += f"; {outputs_in_words(found, heads, places)}"
         classifier.load_state_dict(state)
     _check_image_size(classifier, config)
     if not processes.is_main:

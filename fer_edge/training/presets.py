@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from fer_edge.errors import TrainingError
+from fer_edge.runtime.shipped import shipped_checkpoint
 from fer_edge.training.config import TrainConfig
 
 RUNS = Path("runs")
@@ -42,7 +43,7 @@ def refuse_missing_presets(config: TrainConfig) -> None:
     """Raises TrainingError where ``config`` builds on the run of a preset that is not there yet."""
     for option, paths in (("--weights", config.weights), ("--teacher", config.teacher)):
         for path in map(Path, paths.split(",")):
-            if path.name not in (*PRESETS, *TEACHERS) or path.exists():
+            if path.name not in (*PRESETS, *TEACHERS) or path.exists() or shipped_checkpoint(path) is not None:
                 continue
             command = f"--preset {path.name}"
             if path.name in TEACHERS:

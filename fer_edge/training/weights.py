@@ -14,11 +14,14 @@ from torch import Tensor
 
 from fer_edge.errors import CheckpointError, FerEdgeError, StorageError, TrainingError
 from fer_edge.files import make_folder, write_bytes
+from fer_edge.runtime.shipped import names_in_words, shipped_checkpoint
 from fer_edge.training.architectures import Architecture
 from fer_edge.training.checkpoint import CheckpointInfo, is_checkpoint, load_classifier
 from fer_edge.training.heads import in_words
 from fer_edge.training.torch_file import read_torch_file
 
+KEYWORDS = ("auto", "imagenet", "none")
+"""What ``--weights`` takes beside paths and names."""
 DOWNLOAD_TIMEOUT_S = 5.0
 """Seconds to wait for the server's next bytes: long enough for a slow line, short enough to find out there is none."""
 
@@ -51,12 +54,12 @@ def starting_weights(
 
     'auto' takes ImageNet weights from torchvision's cache or a download, and starts from scratch where neither works;
     'imagenet' raises TrainingError there. A path is that of a torchvision state dict, or of a run folder or checkpoint
-    of this project, which gives the trained classifier in it; of the latter there may be several. A file of another
-    kind raises TrainingError, a folder without a finished epoch CheckpointError.
+    of this project, or the name of a shipped one, which gives the trained classifier in it; of the latter there may be
+    several. A file of another kind raises TrainingError, a folder without a finished epoch CheckpointError.
     """
     if choice == "none":
         return StartingWeights(None, "from scratch (--weights none)")
-    if choice not in ("auto", "imagenet"):
+    if choice not in KEYWORDS:
         return _weights_at([Path(part.strip()) for part in choice.split(",")])
     try:
         path = imagenet_weights(architecture, timeout_s=timeout_s)
@@ -70,8 +73,20 @@ def starting_weights(
         return StartingWeights(None, f"from scratch: ImageNet weights were not to be had ({error})")
 
 
+def settings_behind(choice: str) -> dict[str, Any]:
+    """Settings of the network that the weights ``choice`` are of, to go on training it: architecture, what shapes it,
+    image size. None for what is no checkpoint of this project. Raises TrainingError or CheckpointError."""
+    if choice in KEYWORDS:
+        return {}
+    trained = _trained_at(Path(choice.split(",")[0].strip()))
+    if trained is None:
+        return {}
+    info = trained.info
+    return {"architecture": info.architecture, **info.settings, "image_size": info.image_size}
+
+
 def _weights_at(paths: list[Path]) -> StartingWeights:
-    named = ", ".join(map(str, paths))
+    named = ", ".join(map(_told, paths))
     trained = [_trained_at(path) for path in paths]
     if all(trained):
         kinds = {in_words(each.info.heads) for each in trained if each}
@@ -91,13 +106,19 @@ def _weights_at(paths: list[Path]) -> StartingWeights:
     return StartingWeights(read_state_dict(paths[0]), f"from {named}")
 
 
+def _told(path: Path) -> str:
+    return str(path) if shipped_checkpoint(path) is None else f"the shipped {path}"
+
+
 def _trained_at(path: Path) -> TrainedWeights | None:
-    """The trained classifier in a run folder or checkpoint; None for another file."""
+    """The trained classifier in a run folder or checkpoint, or the shipped one of that name; None for another file."""
+    path = shipped_checkpoint(path) or path
     try:
         path.stat()
     except (OSError, ValueError) as error:  # missing, no permission, a name too long or with a null byte
         raise TrainingError(
-            f"--weights: expected auto, imagenet, none, a file or a run folder, found no file '{path}'"
+            f"--weights: expected auto, imagenet, none, a file or a run folder, found no file '{path}'; "
+            f"{names_in_words()}"
         ) from error
     if not path.is_dir() and not is_checkpoint(_read(path)):
         return None

@@ -32,13 +32,14 @@ def test_an_installation_without_models_says_so(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_wheel_holds_every_shipped_int8_model_with_its_cards(tmp_path, repository):
+def test_a_wheel_holds_every_shipped_model_with_its_cards_and_checkpoint(tmp_path, repository):
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", tmp_path, repository]
     subprocess.run(build, check=True, timeout=300)
     (wheel,) = tmp_path.glob("*.whl")
     held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("fer_edge/models/")}
-    exported = {f"fer_edge/models/{path.name}" for path in (repository / "exported").glob("*-int8.*")}
+    exported = {f"fer_edge/models/{path.name}" for path in (repository / "exported").glob("fer*")}
     assert held == exported
+    assert {f"fer_edge/models/{name}.pt" for name in shipped.shipped_by_name()} <= held
     assert f"fer_edge/models/{shipped.DEFAULT_MODEL}" in held
 
 

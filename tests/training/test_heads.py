@@ -9,11 +9,11 @@ import torch
 from fer_edge.data.faces import NO_LABEL
 from fer_edge.data.votes import COLUMNS, majority
 from fer_edge.errors import TrainingError
-from fer_edge.labels import FER2013, FERPLUS, LabelSet
+from fer_edge.labels import FER2013, FERPLUS, LabelSet, label_set_of
 from fer_edge.training.architectures import architecture_names, build_classifier
 from fer_edge.training.checkpoint import load_classifier, read_checkpoint
 from fer_edge.training.classifier import Batch
-from fer_edge.training.heads import Head, heads_of, output_layers
+from fer_edge.training.heads import Head, heads_of, output_layers, shared_outputs
 from fer_edge.training.inference import predict_head_logits, predict_logits
 from fer_edge.training.losses import training_loss
 from fer_edge.training.preparation import build_for_training
@@ -195,7 +195,7 @@ def test_teachers_answer_for_the_heads_that_are_asked_for_in_their_order(voted, 
         ask("labels,votes", "labels")
 
 
-def test_other_heads_or_another_label_set_begin_with_a_new_last_layer_and_say_so(voted, tiny_config, tmp_path):
+def test_other_heads_go_on_with_the_outputs_of_shared_classes_and_say_so(voted, tiny_config, tmp_path):
     classifier, record = build_for_training(replace(tiny_config, heads="labels,votes"), voted)
     with RunFolder(tmp_path / "run") as run:
         Trainer(classifier, voted, record, run=run).fit_one_cycle()
@@ -211,9 +211,34 @@ def test_other_heads_or_another_label_set_begin_with_a_new_last_layer_and_say_so
         kept = [name for name in state if name not in last or heads == "labels,votes"]
         assert all(torch.equal(state[name], trained[name]) for name in kept)
         assert all(state[name].shape[0] == size for name in last)
-        assert ("the last layer begins anew" in record.starting_weights) == (heads != "labels,votes")
+        assert ("the last layer begins anew" in record.starting_weights) == (data is other)
+        if heads == "votes":
+            assert all(torch.equal(state[name], trained[name][7:]) for name in last)
+            assert "the outputs of all its classes are kept: votes (8 classes)" in record.starting_weights
     assert "labels (5 classes) in place of labels (7 classes) and votes (8 classes)" in record.starting_weights
     assert record.label_set == five
+
+
+@pytest.mark.parametrize(
+    ("names", "places"),
+    [
+        (("happy", "angry", "bored"), (3, 0, None)),
+        (("Happiness", "Anger", "bored"), (3, 0, None)),  # aliases of the earlier classes
+        (FER2013.names[::-1], (6, 5, 4, 3, 2, 1, 0)),
+        (FERPLUS.names, (4, 3, 6, 5, 0, 1, 2, None)),
+        (("um", "dois"), (None, None)),
+    ],
+)
+def test_a_class_goes_on_from_the_one_of_its_name_or_alias(names, places):
+    both = (Head("labels", FER2013), Head("votes", FERPLUS))
+    assert shared_outputs(both, (Head("labels", label_set_of(names)),)) == places
+
+
+def test_a_head_that_was_not_there_goes_on_from_the_main_one():
+    assert shared_outputs((Head("labels", FERPLUS),), (Head("votes", FERPLUS),)) == tuple(range(8))
+    own = label_set_of(("anger", "bored"))  # FER2013 knows anger as another name, this label set does not know angry
+    assert shared_outputs((Head("labels", own),), (Head("labels", FER2013),)) == (0, *[None] * 6)
+    assert shared_outputs((Head("labels", FER2013),), (Head("votes", FERPLUS), Head("labels", own)))[8:] == (0, None)
 
 
 def test_faces_without_what_a_head_learns_from_are_refused(drawn, voted, tiny_config):
