@@ -1,6 +1,7 @@
 """``pip install .`` into an empty environment, and a new user's first steps there: no torch, no checkout."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -145,6 +146,42 @@ def test_models_go_by_name_in_any_folder(bare: Path, desk: Path) -> None:
     assert (desk / "fer-tiny-int8-golden" / "check.py").is_file()
     quick = ("--quick", "--batch-sizes", "1", "--rounds", "1", "--runtimes", "onnxruntime")
     assert "ferplus-resnet18-int8" in run(command, "benchmark", *quick, cwd=desk)
+
+
+FROZEN_APP = """
+import sys
+
+from fer_edge import Classifier
+
+classifier = Classifier.load("fer-tiny")
+print(classifier.path)
+print(classifier.predict(sys.argv[1]).label)
+print(len(classifier.predict_faces(sys.argv[2]).faces))
+"""
+
+
+def test_a_frozen_app_has_the_models_and_the_face_detector(
+    bare: Path, desk: Path, repository: Path, astronaut: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("freezing")
+    tools = folder / "tools"  # beside the environment, whose packages and size other tests look at
+    install = [bare, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", tools]
+    pinned = subprocess.run(
+        [*install, "--constraint", repository / "constraints.txt", "pyinstaller"], capture_output=True, text=True
+    )
+    if pinned.returncode != 0:
+        pytest.skip(f"PyInstaller cannot be installed here: {pinned.stderr.strip().splitlines()[-1]}")
+    (folder / "app.py").write_text(FROZEN_APP)
+    freeze = [bare, "-m", "PyInstaller", "--onedir", "--noconfirm", "--log-level", "ERROR", "app.py"]
+    environment = {**os.environ, "PYTHONPATH": str(tools), "PYINSTALLER_CONFIG_DIR": str(folder / "cache")}
+    done = subprocess.run(freeze, capture_output=True, text=True, cwd=folder, env=environment)
+    assert done.returncode == 0, done.stderr
+    shutil.move(folder / "dist" / "app", desk / "elsewhere")  # it must need nothing of where it was made
+    shutil.rmtree(folder)
+    answer = run(desk / "elsewhere" / "app", "face.jpg", astronaut, cwd=desk).splitlines()
+    assert Path(answer[0]).is_relative_to(desk / "elsewhere")
+    assert answer[1] in FER2013.names
+    assert answer[2] == "1"
 
 
 def test_the_command_predicts_without_naming_a_model(bare: Path, desk: Path) -> None:

@@ -1,0 +1,12 @@
+"""Hooks by which PyInstaller freezes an app with the models and assets of this package in it.
+
+PyInstaller finds them by the entry point ``pyinstaller40`` of an installed fer_edge; nothing has to be named.
+Nothing else imports this package, and only PyInstaller imports the hooks.
+"""
+
+from pathlib import Path
+
+
+def get_hook_dirs() -> list[str]:
+    """The folder of the hooks, as PyInstaller asks for it."""
+    return [str(Path(__file__).parent)]
