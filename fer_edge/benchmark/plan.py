@@ -75,7 +75,7 @@ def model_paths(request: BenchmarkRequest) -> list[Path]:
         return list(shipped)
     raise ModelError(
         f"{request.folder}: expected exported models (*.onnx), found none; name one, or make one with "
-        "'python cli.py export --checkpoint runs/NAME'"
+        "'fer-edge export --checkpoint runs/NAME'"
     )
 
 

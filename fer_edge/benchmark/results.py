@@ -193,7 +193,7 @@ class Benchmark:
             raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(
-                f"{path}: expected the JSON of 'python cli.py benchmark', found something else ({str(error)[:80]})"
+                f"{path}: expected the JSON of 'fer-edge benchmark', found something else ({str(error)[:80]})"
             ) from error
 
 

@@ -2,7 +2,6 @@
 
 import io
 import sys
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -19,6 +18,7 @@ from fer_edge.cli import (
     info,
     models,
     predict,
+    program,
     train,
     tune,
     verify,
@@ -27,6 +27,7 @@ from fer_edge.cli import (
 )
 from fer_edge.cli.numbers import FiniteNumbers
 from fer_edge.cli.output import PLAIN, discard_stdout, is_main_process, note, register_plain
+from fer_edge.cli.program import AsCalled
 from fer_edge.cli.stopping import raise_on_sigterm, signal_behind
 from fer_edge.errors import FerEdgeError, Interrupted, MissingExtraError, ProviderError
 
@@ -34,7 +35,7 @@ _TRAIN_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "matplotlib", "
 """What the extra 'train' brings: commands that need it import it when they run."""
 
 
-class _OneLineErrors(TyperGroup):
+class _OneLineErrors(AsCalled, TyperGroup):
     """Prints a FerEdgeError as one line on stderr and exits with its code; other exceptions keep their traceback."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -106,4 +107,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not closed, and not replaced by a test
             stream.reconfigure(errors=PLAIN)  # a terminal may lack a file name's letters
-    app(prog_name=Path(sys.argv[0]).name)
+    program.remember(sys.argv[0])
+    app(prog_name=program.called())

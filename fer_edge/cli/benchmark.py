@@ -9,6 +9,7 @@ import typer
 
 from fer_edge.backends.registry import backends, formats_that_run_code, in_words
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, wrote
+from fer_edge.cli.program import called
 from fer_edge.errors import CheckFailed, Interrupted, ModelError, ProviderError, UsageError
 
 if TYPE_CHECKING:
@@ -78,11 +79,11 @@ def benchmark(
 
     Examples:
 
-        python cli.py benchmark --quick
+        fer-edge benchmark --quick
 
-        python cli.py benchmark exported/NAME-int8.onnx --checkpoint runs/NAME --data fer2013 --batch-sizes 1,8,32
+        fer-edge benchmark exported/NAME-int8.onnx --checkpoint runs/NAME --data fer2013 --batch-sizes 1,8,32
 
-        python cli.py benchmark --compare benchmark-results/benchmark.json --max-regression 5 --name after
+        fer-edge benchmark --compare benchmark-results/benchmark.json --max-regression 5 --name after
     """
     from fer_edge.benchmark.comparison import compare_benchmarks
     from fer_edge.benchmark.output import output_paths, write_benchmark
@@ -203,7 +204,7 @@ def _numbers(option: str, text: str | None) -> tuple[int, ...]:
 
 def _command_line() -> str:
     """How this command was called, for those who want to repeat it."""
-    return shlex.join(["python", "cli.py", *sys.argv[1:]])
+    return f"{called()} {shlex.join(sys.argv[1:])}"
 
 
 def _print(done: "Benchmark", comparison: "Comparison | None") -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli import output
+from fer_edge.cli.program import ProgramGroup, as_called
 from fer_edge.cli.typed import Labels, Votes
 from fer_edge.labels import AUTO
 
@@ -19,7 +20,7 @@ VOTES_FILE = "fer2013new.csv"
 MAX_LISTED = 5
 """Blank and conflicting faces that are named in the text; ``--json`` names all."""
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app = typer.Typer(cls=ProgramGroup, no_args_is_help=True, rich_markup_mode="markdown")
 
 
 @app.callback()
@@ -31,7 +32,7 @@ def _group() -> None:
     for the votes), `icml_face_data.csv`, or `train.csv` with `test.csv`; FER+'s `FER2013Train/` and `FER2013Valid/`
     with `fer2013new.csv`; `sample` or `sample:N` for N synthetic faces.
 
-    Example: `python cli.py data inspect --data fer2013`
+    Example: `fer-edge data inspect --data fer2013`
     """
 
 
@@ -50,7 +51,7 @@ def inspect(
 
     Nothing is changed. The exit code is 1 where files or rows cannot be used; they are listed, the rest is inspected.
 
-    Example: `python cli.py data inspect --data fer2013 --votes fer2013new.csv --picture faces.png`
+    Example: `fer-edge data inspect --data fer2013 --votes fer2013new.csv --picture faces.png`
     """
     from fer_edge.data.contact_sheet import draw_contact_sheet
     from fer_edge.data.inspection import inspect_faces
@@ -82,14 +83,13 @@ def sample(
 ) -> None:
     """Write synthetic faces as PNG files in split and class folders, to try any command without photos of people.
 
-    Example: `python cli.py data sample --count 700 --out sample-faces`
+    Example: `fer-edge data sample --count 700 --out sample-faces`
     """
     from fer_edge.data.sample import write_sample
 
     written = write_sample(out, count, seed=seed)
-    output.result(
-        f"{written} synthetic faces; look at them with: python cli.py data inspect --data {shlex.quote(str(out))}"
-    )
+    look = as_called(f"fer-edge data inspect --data {shlex.quote(str(out))}")
+    output.result(f"{written} synthetic faces; look at them with: {look}")
     output.wrote(out)
 
 
@@ -107,24 +107,21 @@ def fetch(
 ) -> None:
     """Get FER-2013 from Kaggle (60 MB; needs the extra 'fetch' and, at Kaggle's discretion, an account), or its votes.
 
-    Example: `python cli.py data fetch --out fer2013`, then `python cli.py data fetch --votes`
+    Example: `fer-edge data fetch --out fer2013`, then `fer-edge data fetch --votes`
     """
     if votes:
         from fer_edge.data.fetch_votes import fetch_votes
 
         table = fetch_votes(out or Path(VOTES_FILE))
-        output.result(
-            f"FER+'s votes are in {table}; join them with: python cli.py data inspect --data fer2013 "
-            f"--votes {shlex.quote(str(table))}"
-        )
+        join = as_called(f"fer-edge data inspect --data fer2013 --votes {shlex.quote(str(table))}")
+        output.result(f"FER+'s votes are in {table}; join them with: {join}")
         output.wrote(table)
         return
     from fer_edge.data.kaggle import fetch_fer2013
 
     fetched = fetch_fer2013(out or Path("fer2013"))
-    output.result(
-        f"FER-2013 is in {fetched}; look at it with: python cli.py data inspect --data {shlex.quote(str(fetched))}"
-    )
+    look = as_called(f"fer-edge data inspect --data {shlex.quote(str(fetched))}")
+    output.result(f"FER-2013 is in {fetched}; look at it with: {look}")
     output.wrote(fetched)
 
 
@@ -146,7 +143,7 @@ def _print_findings(findings: "Inspection") -> None:
     elif findings.can_have_votes:
         output.result(
             "votes: none, but the file names are those of the popular folder of FER-2013: "
-            f"'python cli.py data fetch --votes' gets FER+'s, --votes {VOTES_FILE} joins them"
+            f"'{as_called('fer-edge data fetch --votes')}' gets FER+'s, --votes {VOTES_FILE} joins them"
         )
     _print_some("blank faces (all pixels equal)", list(findings.blank))
     output.result("duplicates inside a split: " + _numbers(findings.duplicates))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.cli.program import ProgramGroup
 from fer_edge.cli.stopping import signal_behind
 from fer_edge.cli.tables import result_table
 from fer_edge.errors import CheckFailed, Interrupted, MissingExtraError
@@ -14,7 +15,9 @@ from fer_edge.labels import FER2013
 if TYPE_CHECKING:
     from fer_edge.devices.matrix import Matrix
 
-devices = typer.Typer(no_args_is_help=True, help="Reports of a model's answers on other people's machines.")
+devices = typer.Typer(
+    cls=ProgramGroup, no_args_is_help=True, help="Reports of a model's answers on other people's machines."
+)
 
 
 @devices.callback()
@@ -31,7 +34,7 @@ def merge(
     """Add reports that owners of other machines sent to a matrix, marked as reported.
 
     They get the kit that `golden` writes and the model, and run `python check.py MODEL --report report.json` there.
-    Example: `python cli.py devices merge devices/NAME-devices.json report.json`
+    Example: `fer-edge devices merge devices/NAME-devices.json report.json`
     """
     from fer_edge.devices.matrix import merged, read_matrix
 

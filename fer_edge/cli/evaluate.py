@@ -62,11 +62,11 @@ def evaluate(
 
     Examples:
 
-        python cli.py evaluate --checkpoint runs/NAME --split validation
+        fer-edge evaluate --checkpoint runs/NAME --split validation
 
-        python cli.py evaluate --model exported/NAME.onnx --data fer2013
+        fer-edge evaluate --model exported/NAME.onnx --data fer2013
 
-        python cli.py evaluate --model exported/NAME.onnx --data fer2013 --votes fer2013new.csv --corruptions --out DIR
+        fer-edge evaluate --model exported/NAME.onnx --data fer2013 --votes fer2013new.csv --corruptions --out DIR
     """
     if model is not None and checkpoint is not None:
         raise UsageError("expected --checkpoint or --model, found both; leave one out")

@@ -22,7 +22,7 @@ def explain(
 ) -> None:
     """Draw the filters of the first layer, and where in a face the answer comes from (class activation maps).
 
-    The maps need the extra 'explain' (captum). Example: `python cli.py explain --checkpoint runs/NAME me.jpg you.png`
+    The maps need the extra 'explain' (captum). Example: `fer-edge explain --checkpoint runs/NAME me.jpg you.png`
     """
     checkpoint = checkpoint or only_run(Path("runs"))
 

@@ -68,13 +68,13 @@ def export(
 
     Examples:
 
-        python cli.py export --checkpoint runs/NAME
+        fer-edge export --checkpoint runs/NAME
 
-        python cli.py export --checkpoint runs/NAME --precision int8 --data fer2013
+        fer-edge export --checkpoint runs/NAME --precision int8 --data fer2013
 
-        python cli.py export --checkpoint runs/NAME --raw --opset 11 --fixed-shape  (for OpenCV, tract, TensorRT)
+        fer-edge export --checkpoint runs/NAME --raw --opset 11 --fixed-shape  (for OpenCV, tract, TensorRT)
 
-        python cli.py export --checkpoint runs/NAME --format weights  (float16, for exporting again later)
+        fer-edge export --checkpoint runs/NAME --format weights  (float16, for exporting again later)
     """
     chosen = format_named(file_format)
     for option in chosen.refused_options:

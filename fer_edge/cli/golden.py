@@ -26,7 +26,7 @@ def golden(
 ) -> None:
     """Write golden vectors: inputs, the model's answers to them, and checkers in Python, JavaScript and C++.
 
-    Example: `python cli.py golden exported/NAME.onnx`, then `python exported/NAME-golden/check.py` wherever it must
+    Example: `fer-edge golden exported/NAME.onnx`, then `python exported/NAME-golden/check.py` wherever it must
     answer the same
     """
     from fer_edge.golden.kit import write_kit

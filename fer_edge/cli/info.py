@@ -25,7 +25,7 @@ def info(
 ) -> None:
     """Print a model's metadata, inputs and outputs, operators, size and hashes, after checking that it is intact.
 
-    Example: `python cli.py info fer-tiny`, `python cli.py info exported/NAME.onnx`
+    Example: `fer-edge info fer-tiny`, `fer-edge info exported/NAME.onnx`
     """
     from fer_edge.runtime.description import describe_model
 

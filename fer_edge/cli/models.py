@@ -22,7 +22,7 @@ def models(
     The names stand for the exported INT8 model where one is wanted, and for the checkpoint behind it where `train`,
     `export`, `evaluate`, `verify` or `explain` want one.
 
-    Example: `python cli.py models`, then `python cli.py predict photo.jpg --model fer-tiny`
+    Example: `fer-edge models`, then `fer-edge predict photo.jpg --model fer-tiny`
     """
     from fer_edge.runtime.shipped import DEFAULT_NAME, shipped_by_name
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from fer_edge.cli.program import AsCalled
 from fer_edge.errors import UsageError
 
 
-class FiniteNumbers(TyperCommand):
+class FiniteNumbers(AsCalled, TyperCommand):
     """A command that takes no NaN and no infinity. Raises UsageError that names the option."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:

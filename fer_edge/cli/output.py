@@ -13,6 +13,7 @@ from typing import Any
 
 import typer
 
+from fer_edge.cli.program import as_called
 from fer_edge.errors import StorageError, UsageError
 from fer_edge.files import file_identity, storage_error
 from fer_edge.text import printable
@@ -99,11 +100,11 @@ def files_of_model(path: Path) -> tuple[Path, ...]:
 
 
 def note(text: str) -> None:
-    """Say something about the work on stderr."""
-    typer.echo(_shown(text), err=True)
+    """Say something about the work on stderr; commands in it name the program as it was called."""
+    typer.echo(_shown(as_called(text)), err=True)
 
 
 def wrote(*paths: Path) -> None:
     """Name the files a command wrote, its last words (on stderr, so that ``--json`` on stdout stays JSON)."""
     for path in paths:
-        note(f"wrote {printable(path)}")
+        typer.echo(f"wrote {printable(path)}", err=True)

@@ -66,9 +66,9 @@ def predict(
 
     Exit code 1 if an image could not be opened; the others are scored all the same.
 
-    Example: `python cli.py predict party.jpg --out annotated.jpg`
+    Example: `fer-edge predict party.jpg --out annotated.jpg`
 
-    Example: `python cli.py predict photos/ 'more/*.jpg' --csv > expressions.csv`
+    Example: `fer-edge predict photos/ 'more/*.jpg' --csv > expressions.csv`
     """
     if as_json and as_csv:
         raise typer.BadParameter("expected one of --json and --csv, found both")

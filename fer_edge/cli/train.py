@@ -50,10 +50,10 @@ def train(
 ) -> None:
     """Train a classifier under a one-cycle schedule and keep it in a run folder.
 
-    `python cli.py train --data sample --architecture tiny` takes seconds; `python cli.py train` trains
+    `fer-edge train --data sample --architecture tiny` takes seconds; `fer-edge train` trains
     ResNet18 on fer2013/. Ctrl-C saves and says how to go on. Several GPUs or machines:
-    `torchrun --standalone --nproc_per_node=2 cli.py train ...`. A longer recipe:
-    `python cli.py train --data fer2013 --preset teacher --name teacher-0`.
+    `torchrun --standalone --nproc_per_node=2 -m fer_edge train ...`. A longer recipe:
+    `fer-edge train --data fer2013 --preset teacher --name teacher-0`.
     """
     if resume is not None:
         _refuse_settings(context)
@@ -85,7 +85,7 @@ def train(
             f"(epoch {history.best_epoch} of {len(history.rows)}{early})"
         )
     wrote(done.folder / "checkpoints" / "best.pt", done.folder / "curves.png")
-    note(f"next: python cli.py evaluate --checkpoint {shlex.quote(str(done.folder))}")
+    note(f"next: fer-edge evaluate --checkpoint {shlex.quote(str(done.folder))}")
 
 
 def _config(context: typer.Context) -> TrainConfig:

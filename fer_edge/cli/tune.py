@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
+from fer_edge.cli.program import as_called
 from fer_edge.cli.settings import config_from, with_settings
 from fer_edge.cli.tables import result_table
 from fer_edge.cli.typed import Labels, Votes
@@ -45,7 +46,7 @@ def tune(
     """Search learning rate, weight decay, batch size and augmentation strength by short runs, judged on validation.
 
     Needs the extra 'tune' (optuna). Ctrl-C keeps what is finished; the same command goes on.
-    Example: `python cli.py tune --data sample --architecture tiny --trials 10`
+    Example: `fer-edge tune --data sample --architecture tiny --trials 10`
     """
     config = config_from(context, TrainConfig(epochs=settings["epochs"]))
 
@@ -55,7 +56,8 @@ def tune(
     request = DataRequest(data, skip_bad, drop_leaks, labels, None if votes is None else str(votes))
     done = search(Search(config, request, storage, study or config.architecture, trials, timeout), note)
     if json_output:
-        result_json({**asdict(done), "storage": str(storage)})
+        command = None if done.train_command is None else as_called(done.train_command)
+        result_json({**asdict(done), "train_command": command, "storage": str(storage)})
     else:
         _print(done)
     wrote(storage)
@@ -81,4 +83,4 @@ def _print(done: "SearchResult") -> None:
         result("no trial completed; give the search more with --trials")
     else:
         result(f"best validation accuracy {done.best.accuracy:.4f} (trial {done.best.number}); train with it:")
-        result(f"  {done.train_command}")
+        result(f"  {as_called(done.train_command or '')}")

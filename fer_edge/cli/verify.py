@@ -69,11 +69,11 @@ def verify(
 
     Examples:
 
-        python cli.py verify exported/NAME.onnx --checkpoint runs/NAME --data fer2013 --picture parity.png
+        fer-edge verify exported/NAME.onnx --checkpoint runs/NAME --data fer2013 --picture parity.png
 
-        python cli.py verify exported/NAME.onnx --checkpoint runs/NAME --divergence
+        fer-edge verify exported/NAME.onnx --checkpoint runs/NAME --divergence
 
-        python cli.py verify exported/NAME.onnx --devices --data fer2013
+        fer-edge verify exported/NAME.onnx --devices --data fer2013
     """
     file = model_named(model)
     if devices:

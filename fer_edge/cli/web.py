@@ -39,7 +39,7 @@ def web(
 
     The folder can be put on any web host that uses https. Needs Node.js (npm) the first time, or `--onnxruntime-web`.
 
-    Example: `python cli.py web --out site --serve`
+    Example: `fer-edge web --out site --serve`
     """
     from fer_edge.web.server import open_server
     from fer_edge.web.site import write_site

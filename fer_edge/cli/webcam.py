@@ -56,9 +56,9 @@ def webcam(
 
     Needs the extra 'video' (OpenCV).
 
-    Example: `python cli.py webcam`
+    Example: `fer-edge webcam`
 
-    Example: `python cli.py webcam party.mp4 --out result.mp4 --csv faces.csv`
+    Example: `fer-edge webcam party.mp4 --out result.mp4 --csv faces.csv`
     """
     for name, path in (("--out", out), ("--csv", csv)):
         if path is not None and video is not None and file_identity(path) == file_identity(video):

@@ -103,7 +103,7 @@ def _existing(source: str | Path | None) -> Path:
                 return Path(name)
         raise DataError(
             f"expected {' or '.join(DEFAULT_SOURCES)} in {Path.cwd()}, found neither; name your faces with --data "
-            "PATH, take synthetic ones with --data sample, or get FER-2013 with 'python cli.py data fetch'"
+            "PATH, take synthetic ones with --data sample, or get FER-2013 with 'fer-edge data fetch'"
         )
     path = Path(source)
     try:
@@ -135,7 +135,7 @@ def _existing_votes(votes: str | Path | None) -> Path | None:
     if not found.is_file():
         raise DataError(
             f"{printable(found)}: expected FER+'s {VOTES_TABLE}, found no such file; get it with "
-            "'python cli.py data fetch --votes'"
+            "'fer-edge data fetch --votes'"
         )
     return found
 

@@ -90,7 +90,7 @@ def with_votes_by_name(splits: Mapping[str, FaceSet], votes: Path, problems: Pro
         found = f"{len(table)}" if len(table) != sum(NUM_ROWS) else "rows in another order"
         raise DataError(
             f"{printable(votes)}: expected FER+'s table of {sum(NUM_ROWS)} rows, found {found}; get it with "
-            "'python cli.py data fetch --votes'"
+            "'fer-edge data fetch --votes'"
         )
     rows = rows_of_names(splits)
     if not has_known_names(splits):

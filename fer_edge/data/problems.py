@@ -41,7 +41,7 @@ class ProblemList:
 
     def nothing_usable(self) -> DataError:
         """The error for a set of which nothing can be used, with every problem found on the way."""
-        found = describe_problems(self.found) if self.found else "see 'python cli.py data --help' for what is read"
+        found = describe_problems(self.found) if self.found else "see 'fer-edge data --help' for what is read"
         return DataError(f"{self.source}: expected labelled faces, found none that can be used; {found}")
 
     def summary(self) -> str:
@@ -52,7 +52,7 @@ class ProblemList:
         """How to go on from a report."""
         return (
             "nothing was changed; mend these, or add --skip-bad to go on without them; "
-            f"'python cli.py data inspect --data {self.source}' shows the rest"
+            f"'fer-edge data inspect --data {self.source}' shows the rest"
         )
 
 

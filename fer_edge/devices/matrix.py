@@ -139,7 +139,7 @@ class Matrix:
             "",
             *(f"* {_in_cell(line)}" for line in self.reasons()),
             "",
-            f"Emulated on {self.made_on}, {self.created}. Written by `python cli.py verify {self.model} --devices`.",
+            f"Emulated on {self.made_on}, {self.created}. Written by `fer-edge verify {self.model} --devices`.",
         ]
         return "\n".join(lines) + "\n"
 

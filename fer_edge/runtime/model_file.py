@@ -57,7 +57,7 @@ def read_model(path: str | Path, *, trust: bool = False) -> ModelFile:
         renamed = "" if path.suffix in own_suffixes else f", after renaming it to {' or '.join(own_suffixes)} again"
         raise ModelError(
             f"{path}: expected an .onnx or .ort model, found a PyTorch archive, which needs torch and can run code; "
-            f"use the .onnx, or compare it by 'python cli.py verify MODEL --trust'{renamed}"
+            f"use the .onnx, or compare it by 'fer-edge verify MODEL --trust'{renamed}"
         )
     is_ort = data[4:8] == _ORT_MAGIC
     graph = (_read_ort if is_ort else read_onnx)(data, str(path), bounded=not trust)
@@ -141,7 +141,7 @@ def read_model_bytes(path: Path) -> bytes:
         data = _read_regular(path, MAX_MODEL_BYTES)
     except FileNotFoundError as error:
         raise ModelError(
-            f"{path}: no such model; make one with 'python cli.py export --checkpoint runs/NAME', or {names_in_words()}"
+            f"{path}: no such model; make one with 'fer-edge export --checkpoint runs/NAME', or {names_in_words()}"
         ) from error
     except IsADirectoryError as error:
         named = shadowed(path)

@@ -177,9 +177,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint file, on the CPU. Nothing in the file is run. Raises CheckpointError."""
     content: dict[str, Any] = read_torch_file(path)
     if not is_checkpoint(content):
-        raise CheckpointError(
-            f"{path}: expected a checkpoint that 'python cli.py train' wrote, found another torch file"
-        )
+        raise CheckpointError(f"{path}: expected a checkpoint that 'fer-edge train' wrote, found another torch file")
     version = content.get("version")
     if type(version) is not int or version != VERSION:
         raise CheckpointError(
@@ -204,7 +202,7 @@ def checkpoint_path(path: Path | str) -> Path:
         path.stat()
     except (OSError, ValueError) as error:  # missing, no permission, a name too long or with a null byte
         raise CheckpointError(
-            f"{path}: expected a checkpoint or a run folder, found neither; train one (python cli.py train), or "
+            f"{path}: expected a checkpoint or a run folder, found neither; train one (fer-edge train), or "
             f"{names_in_words()}"
         ) from error
     if not path.is_dir():
@@ -215,10 +213,10 @@ def checkpoint_path(path: Path | str) -> Path:
     if (folder / LAST).is_file():
         raise CheckpointError(
             f"{path}: expected a run with a finished epoch, found one without; "
-            f"go on with it: python cli.py train --resume {shlex.quote(str(path))}"
+            f"go on with it: fer-edge train --resume {shlex.quote(str(path))}"
         )
     raise CheckpointError(
-        f"{path}: expected a run folder with checkpoints/{BEST}, found none; train first: python cli.py train"
+        f"{path}: expected a run folder with checkpoints/{BEST}, found none; train first: fer-edge train"
     )
 
 

@@ -40,9 +40,7 @@ def _setting(default: T, text: str, group: str, choices: Callable[[], Sequence[s
 
 def _require(condition: bool, setting: str, expected: str, found: object) -> None:
     if not condition:
-        raise TrainingError(
-            f"setting '{setting}': expected {expected}, found {found!r}; see 'python cli.py train --help'"
-        )
+        raise TrainingError(f"setting '{setting}': expected {expected}, found {found!r}; see 'fer-edge train --help'")
 
 
 @dataclass(frozen=True)

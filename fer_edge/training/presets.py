@@ -49,5 +49,5 @@ def refuse_missing_presets(config: TrainConfig) -> None:
             if path.name in TEACHERS:
                 command = f"--preset teacher --name {path.name} --seed {TEACHERS.index(path.name)}"
             raise TrainingError(
-                f"{option}: expected the run {path}, found none; train it first: python cli.py train {command}"
+                f"{option}: expected the run {path}, found none; train it first: fer-edge train {command}"
             )

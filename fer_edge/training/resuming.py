@@ -30,7 +30,7 @@ def refuse_begun(folder: Path) -> None:
     if RunFolder(folder).has_begun:
         raise CheckpointError(
             f"{folder}: expected a folder without a run, found one; "
-            f"go on with it: python cli.py train --resume {shlex.quote(str(folder))}, or choose another --name"
+            f"go on with it: fer-edge train --resume {shlex.quote(str(folder))}, or choose another --name"
         )
 
 

@@ -65,8 +65,8 @@ class RunFolder:
 
     def resume_command(self, processes: int = 1) -> str:
         """The command line that goes on with the run, by as many processes."""
-        launcher = "python" if processes == 1 else f"torchrun --standalone --nproc_per_node={processes}"
-        return f"{launcher} cli.py train --resume {shlex.quote(str(self.path))}"
+        launched = f"torchrun --standalone --nproc_per_node={processes} -m fer_edge"
+        return f"{'fer-edge' if processes == 1 else launched} train --resume {shlex.quote(str(self.path))}"
 
     def write_config(self, values: dict[str, Any]) -> None:
         """Write the run's settings and origin as JSON. Raises StorageError."""

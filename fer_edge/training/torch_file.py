@@ -54,7 +54,7 @@ def read_torch_file(path: Path, *, before_zip: bool = False) -> Any:
     CheckpointError.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path}: expected a checkpoint, found no such file; see 'python cli.py train --help'")
+        raise CheckpointError(f"{path}: expected a checkpoint, found no such file; see 'fer-edge train --help'")
     try:
         whole = _checked_stream(path) if before_zip and not zipfile.is_zipfile(path) else _checked_archive(path)
         return torch.load(whole, map_location="cpu", weights_only=True)

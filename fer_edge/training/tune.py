@@ -244,7 +244,7 @@ def _result(wanted: Search, data: FaceData, study: "optuna.Study") -> SearchResu
 
 def _train_command(wanted: Search, data: FaceData, best: Trial) -> str:
     """``train`` with the best settings, and those of the search that are not ``train``'s defaults."""
-    words = ["python", "cli.py", "train", "--data", data.location]
+    words = ["fer-edge", "train", "--data", data.location]
     words += ["--drop-leaks"] * wanted.data.drop_leaks + ["--skip-bad"] * wanted.data.skip_bad
     words += ["--labels", wanted.data.labels] * (wanted.data.labels != AUTO)
     words += ["--votes", wanted.data.votes] if wanted.data.votes is not None else []

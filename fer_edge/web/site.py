@@ -97,7 +97,7 @@ def _browser_model(path: Path) -> ModelFile:
     if model.onnx is None or contract.kind != PIXELS or 4 not in contract.channels:
         raise WebError(
             f"{path}: expected an .onnx model that takes RGBA pixels, found {model.metadata.format} with "
-            f"{contract.kind} input; export one with 'python cli.py export --checkpoint runs/NAME --precision int8'"
+            f"{contract.kind} input; export one with 'fer-edge export --checkpoint runs/NAME --precision int8'"
         )
     return model
 
@@ -107,7 +107,7 @@ def _gpu_model(path: Path) -> ModelFile:
     if model.metadata.precision == "int8":
         raise WebError(
             f"{path}: expected fp16 or fp32 for WebGPU, which is slow at 8-bit integers, found int8; export one with "
-            "'python cli.py export --checkpoint runs/NAME --precision fp16'"
+            "'fer-edge export --checkpoint runs/NAME --precision fp16'"
         )
     return model
 

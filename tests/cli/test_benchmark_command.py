@@ -256,4 +256,4 @@ def test_files_that_run_code_need_trust(tmp_path):
 
 
 def test_help_shows_an_example():
-    assert "python cli.py benchmark " in run("--help").stdout
+    assert "fer-edge benchmark " in run("--help").stdout

@@ -98,7 +98,7 @@ def test_fetch_without_its_extra_names_the_command(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("command", ["inspect", "sample", "fetch"])
 def test_every_command_shows_an_example(command: str) -> None:
     done = CliRunner().invoke(app, ["data", command, "--help"], terminal_width=200)
-    assert f"python cli.py data {command}" in done.output
+    assert f"fer-edge data {command}" in done.output
 
 
 def test_inspect_names_expressions_that_a_split_lacks(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_inspect_says_where_every_split_has_every_expression(faces: Path) -> Non
 def test_inspect_of_the_popular_folders_names_says_how_to_get_the_votes_and_joins_them(popular: Path, tmp_path: Path):
     code, out, err = inspect(tmp_path / "faces")
     assert code == 0, err
-    assert "votes: none, but the file names are those of the popular folder of FER-2013: 'python cli.py data" in out
+    assert "votes: none, but the file names are those of the popular folder of FER-2013: 'fer-edge data" in out
     code, out, err = inspect(tmp_path / "faces", "--votes", str(tmp_path / "fer2013new.csv"))
     assert code == 0, err
     assert "votes: 42 faces with 10.0 annotators each; on average 80.0% of them agree" in out

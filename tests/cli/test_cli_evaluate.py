@@ -188,4 +188,4 @@ def test_votes_of_other_names_are_refused_in_one_line(tmp_path: Path, evaluate) 
     root = write_faces(tmp_path / "faces", FER2013.names)
     done = evaluate(FER2013.names, "--data", root, "--votes", tmp_path / "nothing.csv")
     assert (done.exit_code, len(done.stderr.splitlines())) == (1, 1)
-    assert "get it with 'python cli.py data fetch --votes'" in done.stderr
+    assert "get it with 'fer-edge data fetch --votes'" in done.stderr

@@ -31,8 +31,8 @@ def test_a_search_ends_in_a_command_that_trains_a_run_that_can_be_explained(cli,
     assert found["best"] == found["trials"][0]
 
     words = shlex.split(found["train_command"])
-    assert words[:3] == ["python", "cli.py", "train"]
-    trained = cli(*words[2:], "--epochs", 1, "--name", "best")
+    assert words[:2] == ["fer-edge", "train"]
+    trained = cli(*words[1:], "--epochs", 1, "--name", "best")
     assert trained.exit_code == 0, trained.stderr
 
     explained = cli("explain")  # the only run there is: the search is no run

@@ -81,4 +81,4 @@ def test_a_missing_checkpoint_is_one_line(tmp_path):
 @pytest.mark.parametrize("command", ["export", "verify"])
 def test_help_shows_an_example(command):
     text = run(command, "--help").stdout
-    assert f"python cli.py {command} " in text
+    assert f"fer-edge {command} " in text

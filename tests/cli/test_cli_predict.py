@@ -231,7 +231,7 @@ def test_a_full_disk_behind_stdout_is_one_line(repository: Path, model: str, pho
 
 
 def test_help_has_an_example(repository: Path, photos: Path) -> None:
-    assert "Example: python cli.py predict" in " ".join(run(repository, "--help", cwd=photos).stdout.split())
+    assert "cli.py predict party.jpg" in " ".join(run(repository, "--help", cwd=photos).stdout.split())
 
 
 def test_terminal_gets_coloured_blocks(repository: Path, model: str, photos: Path) -> None:

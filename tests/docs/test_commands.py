@@ -36,11 +36,13 @@ def blocks(page: Path, *languages: str) -> list[str]:
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
-    """Page and words of each command in a shell block, and of each inline one that begins with python cli.py."""
+    """Page and words of each command in a shell block, and of each inline one that begins with fer-edge."""
     for page in PAGES:
         lines = [line for text in blocks(page, "bash", "sh") for line in text.replace("\\\n", " ").splitlines()]
-        lines += re.findall(r"`(python cli\.py [^`]*)`", page.read_text(encoding="utf-8"))
-        lines += [line.strip() for text in blocks(page, "") for line in text.splitlines() if "python cli.py" in line]
+        lines += re.findall(r"`((?:fer-edge|python cli\.py) [^`]*)`", page.read_text(encoding="utf-8"))
+        lines += [
+            line.strip() for text in blocks(page, "") for line in text.splitlines() if re.match(r"\s*fer-edge ", line)
+        ]
         for line in lines:
             words = shlex.split(line, comments=True)
             cut = next((i for i, word in enumerate(words) if word in (">", "2>", "|", ">>")), len(words))
@@ -93,8 +95,11 @@ def check_options(command: Any, words: list[str]) -> list[str]:
 def test_command_exists(page: str, words: list[str], app: Any) -> None:
     while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         words = words[1:]
-    if "cli.py" in words:
-        check_options(app, words[words.index("cli.py") + 1 :])
+    if words[0] == "fer-edge":
+        check_options(app, words[1:])
+    elif "fer_edge" in words:  # torchrun -m fer_edge
+        assert words[words.index("fer_edge") - 1] == "-m"
+        check_options(app, words[words.index("fer_edge") + 1 :])
     elif words[0] == "make":
         targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
         assert words[1] in targets
@@ -137,19 +142,19 @@ def run(words: list[str], folder: Path) -> str:
 
 
 def is_quick(words: list[str], app: Any) -> bool:
-    if words[:2] != ["python", "cli.py"] or tuple(check_options(app, words[2:])) not in QUICK:
+    if words[0] != "fer-edge" or tuple(check_options(app, words[1:])) not in QUICK:
         return False
-    files = [word for word in words[3:] if re.search(r"\.\w+$|/$|^fer2013$|[A-Z]{4}", word)]
+    files = [word for word in words[2:] if re.search(r"\.\w+$|/$|^fer2013$|[A-Z]{4}", word)]
     there = ("face.jpg", "party.jpg", "photos/", *MADE)
     return all(word in there or (ROOT / word).is_file() for word in files)
 
 
 def test_quick_commands_run(desk: Path, app: Any) -> None:
     quick = {shlex.join(words): words for _, words in COMMANDS if is_quick(words, app)}
-    names = {check_options(app, words[2:])[0] for words in quick.values()}
+    names = {check_options(app, words[1:])[0] for words in quick.values()}
     assert names == {"info", "predict", "data"}, sorted(quick)
     for words in quick.values():
-        done = run_cli(words[2:], cwd=desk)
+        done = run_cli(words[1:], cwd=desk)
         assert done.returncode == 0, f"{shlex.join(words)}: {done.stdout[-500:]}{done.stderr[-1500:]}"
 
 

@@ -40,4 +40,4 @@ def test_mistakes_are_one_line(tmp_path):
 
 
 def test_help_shows_an_example():
-    assert "python cli.py golden exported/" in run("--help").stdout
+    assert "fer-edge golden" in run("--help").stdout

@@ -245,7 +245,7 @@ def test_a_checkpoint_that_holds_itself_or_no_end_of_values_is_refused(finished,
 
 
 def test_a_folder_without_a_checkpoint_says_how_to_get_one(tmp_path):
-    with pytest.raises(CheckpointError, match=r"found none; train first: python cli.py train"):
+    with pytest.raises(CheckpointError, match=r"found none; train first: fer-edge train"):
         load_classifier(tmp_path)
 
 

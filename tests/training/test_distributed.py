@@ -105,7 +105,7 @@ def test_going_on_with_another_number_of_processes_is_refused_with_the_command_t
         CheckpointError, match=f"as many processes as the run began with, {began}, found {found}; go"
     ) as e:
         refuse_other_processes(RunFolder(tmp_path), state, found)
-    assert ("torchrun --standalone --nproc_per_node=2 cli.py train --resume" in str(e.value)) == (began == 2)
+    assert ("torchrun --standalone --nproc_per_node=2 -m fer_edge train --resume" in str(e.value)) == (began == 2)
     refuse_other_processes(RunFolder(tmp_path), state, began)
 
 

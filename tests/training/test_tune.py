@@ -112,7 +112,7 @@ def test_the_best_trial_becomes_a_train_command_with_the_settings_it_ran_with(wa
     assert result.best.number == 2
     assert result.best.accuracy == 0.5
     words = shlex.split(result.train_command)
-    assert words[:5] == ["python", "cli.py", "train", "--data", "sample:84"]
+    assert words[:4] == ["fer-edge", "train", "--data", "sample:84"]
     assert words[words.index("--architecture") + 1] == "tiny"
     assert float(words[words.index("--max-lr") + 1]) == pytest.approx(used[1].max_lr, rel=1e-3)
     assert int(words[words.index("--batch-size") + 1]) == used[1].batch_size
