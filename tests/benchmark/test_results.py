@@ -87,7 +87,7 @@ def test_rows_are_grouped_by_setting_with_the_fastest_first():
 def test_another_file_is_refused_in_one_line(tmp_path, text):
     path = tmp_path / "other.json"
     path.write_text(text)
-    with pytest.raises(ModelError, match=r"other.json: expected the JSON of 'python cli.py benchmark'"):
+    with pytest.raises(ModelError, match=r"other.json: expected the JSON of 'fer-edge benchmark'"):
         Benchmark.read(path)
 
 
@@ -98,7 +98,7 @@ def test_a_latency_that_is_none_is_refused(tmp_path, latency):
     values["rows"][0]["samples"]["latency_ms"][1][2] = json.loads(latency)
     path.write_text(json.dumps(values))
     with pytest.raises(
-        ModelError, match=r"benchmark.json: expected the JSON of 'python cli.py benchmark', found .*ms\)"
+        ModelError, match=r"benchmark.json: expected the JSON of 'fer-edge benchmark', found .*ms\)"
     ):
         Benchmark.read(path)
 
