@@ -64,7 +64,7 @@ def test_bit_flips_are_refused_even_without_the_json(copied: Path) -> None:
 
 
 def test_missing_model_folder_empty_file_and_other_bytes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"nowhere\.onnx: no such model; make one with 'python cli\.py export"):
+    with pytest.raises(ModelError, match=r"nowhere\.onnx: no such model; make one with 'fer-edge export"):
         read_model(tmp_path / "nowhere.onnx")
     with pytest.raises(ModelError, match="expected a model file, found a folder"):
         read_model(tmp_path)
