@@ -97,9 +97,7 @@ def test_a_latency_that_is_none_is_refused(tmp_path, latency):
     values = json.loads(made_benchmark(made_result(made_row(), 1.25)).to_json())
     values["rows"][0]["samples"]["latency_ms"][1][2] = json.loads(latency)
     path.write_text(json.dumps(values))
-    with pytest.raises(
-        ModelError, match=r"benchmark.json: expected the JSON of 'fer-edge benchmark', found .*ms\)"
-    ):
+    with pytest.raises(ModelError, match=r"benchmark.json: expected the JSON of 'fer-edge benchmark', found .*ms\)"):
         Benchmark.read(path)
 
 
