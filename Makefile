@@ -43,6 +43,7 @@ demo: install
 # The shipped INT8 models on emulated devices (Linux x86-64 with apt); DATA=FOLDER for real faces.
 devices: install
 	tools/devices.sh || true
+	rm -f benchmarks/results/devices/*-devices.*
 	failed=0; for model in exported/*-int8.onnx; do \
 		$(BIN)/python cli.py verify $$model --devices --data $(or $(DATA),sample) --out benchmarks/results/devices || failed=$$?; \
 	done; exit $$failed

@@ -13,6 +13,8 @@ results=benchmarks/results
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
+rm -f "$results"/parity-{fp32,fp16,int8,ort,pt2,torchscript}.md "$results"/parity-{fp32,fp16,int8}.png # no command replaces others
+
 verify() { # MODEL REPORT [OPTION ...]
     "$python" cli.py verify "$1" --checkpoint "$weights" --data "${DATA:-fer2013}" \
         --markdown "$results/parity-$2.md" "${@:3}"

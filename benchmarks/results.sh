@@ -14,6 +14,7 @@ shift
 models=("$@")
 [ ${#models[@]} -gt 0 ] || models=(exported/*.onnx)
 
+rm -f benchmarks/RESULTS.{json,csv,md} benchmarks/RESULTS-*.png # no command replaces a file that it did not write
 "$python" cli.py benchmark "${models[@]}" --checkpoint "$run" --data "${DATA:-fer2013}" \
     --batch-sizes "${BATCH_SIZES:-1,8,32,64}" --out benchmarks --name RESULTS
 "$python" benchmarks/session_settings.py "${models[@]}"

@@ -9,6 +9,10 @@ from fer_edge.benchmark.report import to_csv, to_markdown
 from fer_edge.benchmark.results import Benchmark
 from fer_edge.errors import MissingExtraError
 from fer_edge.files import write_text
+from fer_edge.own_files import OwnFiles
+
+OTHER_NAME = "choose another with --out or --name"
+"""What helps where the name of a benchmark's file is taken."""
 
 _PICTURES = {"latency": plot_latency_against_accuracy, "throughput": plot_throughput}
 
@@ -30,10 +34,20 @@ def write_benchmark(
     """Write ``NAME.json``, ``NAME.csv``, ``NAME.md`` and ``NAME-*.png`` into ``folder``, which exists; their paths.
 
     ``json_path`` is where the JSON goes instead. Without matplotlib there is no picture, and ``note`` hears so.
-    Raises StorageError.
+    Raises StorageError, also where one would replace a file that was not written here.
     """
     planned = output_paths(folder, name, json_path)
-    paths, for_pictures = planned[:3], planned[3:]
+    with OwnFiles(OTHER_NAME).writing(*planned):
+        return _write(benchmark, planned[:3], planned[3:], comparison, note)
+
+
+def _write(
+    benchmark: Benchmark,
+    paths: list[Path],
+    for_pictures: list[Path],
+    comparison: Comparison | None,
+    note: Callable[[str], None],
+) -> list[Path]:
     write_text(paths[0], benchmark.to_json())
     write_text(paths[1], to_csv(benchmark))
     pictures: list[tuple[str, str]] = []

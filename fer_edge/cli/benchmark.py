@@ -86,12 +86,13 @@ def benchmark(
         fer-edge benchmark --compare benchmark-results/benchmark.json --max-regression 5 --name after
     """
     from fer_edge.benchmark.comparison import compare_benchmarks
-    from fer_edge.benchmark.output import output_paths, write_benchmark
+    from fer_edge.benchmark.output import OTHER_NAME, output_paths, write_benchmark
     from fer_edge.benchmark.plan import model_paths
     from fer_edge.benchmark.progress import Reporter
     from fer_edge.benchmark.results import Benchmark
     from fer_edge.benchmark.run import run_benchmark
     from fer_edge.files import is_reserved_name, make_folder
+    from fer_edge.own_files import OwnFiles
     from fer_edge.training.signals import StopSignals
 
     if Path(name).name != name or name in ("", ".", "..") or is_reserved_name(name):
@@ -115,6 +116,7 @@ def benchmark(
     untouched = [file for model in model_paths(request) for file in files_of_model(model)]
     untouched += [*request.checkpoints, *([compare] if compare is not None else [])]
     refuse_overwriting("--out, --name", output_paths(out, name, target), untouched)
+    OwnFiles(OTHER_NAME).refuse_foreign(output_paths(out, name, target))
     before = Benchmark.read(compare) if compare is not None else None  # before minutes of measuring, not after
     with StopSignals() as signals, Reporter() as reporter:
         done = run_benchmark(request, reporter, stop=lambda: signals.received is not None, command=_command_line())

@@ -58,7 +58,10 @@ def inspect(
     from fer_edge.data.load import load_faces
     from fer_edge.errors import DataError
     from fer_edge.files import write_atomically
+    from fer_edge.own_files import OwnFiles
 
+    own_files = OwnFiles("choose another with --picture")
+    own_files.refuse_foreign([picture])
     faces = load_faces(data, labels=labels, votes=votes, skip_bad=True)
     findings = inspect_faces(faces)
     if json_output:
@@ -66,7 +69,8 @@ def inspect(
     else:
         _print_findings(findings)
     sheet = draw_contact_sheet(faces)
-    write_atomically(picture, lambda stream: sheet.save(stream, "PNG"))
+    with own_files.writing(picture):
+        write_atomically(picture, lambda stream: sheet.save(stream, "PNG"))
     output.wrote(picture)
     if findings.problems and not skip_bad:
         raise DataError(
@@ -110,9 +114,15 @@ def fetch(
     Example: `fer-edge data fetch --out fer2013`, then `fer-edge data fetch --votes`
     """
     if votes:
-        from fer_edge.data.fetch_votes import fetch_votes
+        from fer_edge.data.fetch_votes import SHA256, fetch_votes
+        from fer_edge.leftovers import sha256_of
+        from fer_edge.own_files import OwnFiles
 
-        table = fetch_votes(out or Path(VOTES_FILE))
+        table, own_files = out or Path(VOTES_FILE), OwnFiles("choose another with --out")
+        if sha256_of(table) == SHA256:
+            own_files.accept(table)
+        with own_files.writing(table):
+            fetch_votes(table)
         join = as_called(f"fer-edge data inspect --data fer2013 --votes {shlex.quote(str(table))}")
         output.result(f"FER+'s votes are in {table}; join them with: {join}")
         output.wrote(table)

@@ -11,6 +11,7 @@ from fer_edge.cli.stopping import signal_behind
 from fer_edge.cli.tables import result_table
 from fer_edge.errors import CheckFailed, Interrupted, MissingExtraError
 from fer_edge.labels import FER2013
+from fer_edge.own_files import OwnFiles
 
 if TYPE_CHECKING:
     from fer_edge.devices.matrix import Matrix
@@ -38,7 +39,11 @@ def merge(
     """
     from fer_edge.devices.matrix import merged, read_matrix
 
-    _finish(merged(read_matrix(matrix), reports), matrix.parent, matrix.stem, json_output)
+    own_files = OwnFiles("copy the matrix to a folder of its own")
+    read = read_matrix(matrix)
+    own_files.accept(matrix)  # it was made here or elsewhere, and is to be replaced
+    own_files.refuse_foreign(_files(matrix.parent, matrix.stem))
+    _finish(merged(read, reports), matrix.parent, matrix.stem, json_output, own_files)
 
 
 def verify_devices(
@@ -52,6 +57,8 @@ def verify_devices(
     from fer_edge.devices.targets import DEVICES, devices_named
     from fer_edge.runtime.model_file import read_model
 
+    own_files = OwnFiles("choose another folder with --out")
+    own_files.refuse_foreign(_files(out, f"{model.stem}-devices"))
     wanted = list(DEVICES.values()) if targets is None else devices_named(targets.split(","))
     metadata = read_model(model).metadata
     faces = None
@@ -65,10 +72,14 @@ def verify_devices(
     except KeyboardInterrupt as stop:
         kept = f"interrupted; what had finished is kept in {out / 'runs'}: the same command goes on from there"
         raise Interrupted(kept, signal_behind(stop)) from stop
-    _finish(matrix, out, f"{model.stem}-devices", json_output)
+    _finish(matrix, out, f"{model.stem}-devices", json_output, own_files)
 
 
-def _finish(matrix: "Matrix", out: Path, stem: str, json_output: bool) -> None:
+def _files(out: Path, stem: str) -> list[Path]:
+    return [out / f"{stem}{suffix}" for suffix in (".json", ".md", ".png")]
+
+
+def _finish(matrix: "Matrix", out: Path, stem: str, json_output: bool, own_files: OwnFiles) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -76,16 +87,17 @@ def _finish(matrix: "Matrix", out: Path, stem: str, json_output: bool) -> None:
     from fer_edge.files import make_folder, write_text
 
     make_folder(out)
-    files = [out / f"{stem}{suffix}" for suffix in (".json", ".md", ".png")]
-    write_text(files[0], as_json(matrix))
-    write_text(files[1], matrix.markdown())
-    try:
-        from fer_edge.devices.plot import plot_matrix
+    files = _files(out, stem)
+    with own_files.writing(*files):
+        write_text(files[0], as_json(matrix))
+        write_text(files[1], matrix.markdown())
+        try:
+            from fer_edge.devices.plot import plot_matrix
 
-        plot_matrix(matrix, files[2])
-    except MissingExtraError as missing:
-        files.pop()
-        note(f"no picture: {missing}")
+            plot_matrix(matrix, files[2])
+        except MissingExtraError as missing:
+            files.pop()
+            note(f"no picture: {missing}")
     if json_output:
         result_json(matrix.to_dict())
     else:

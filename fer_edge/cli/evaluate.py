@@ -7,10 +7,11 @@ import typer
 
 from fer_edge.cli.named import model_named
 from fer_edge.cli.output import note, result, result_json, wrote
-from fer_edge.cli.runs import only_run
+from fer_edge.cli.runs import only_run, run_of
 from fer_edge.cli.tables import result_table
 from fer_edge.cli.typed import LabelsOfFaces, Trust, Votes
 from fer_edge.errors import UsageError
+from fer_edge.own_files import OwnFiles
 
 if TYPE_CHECKING:
     from fer_edge.evaluation.evaluation import Evaluation
@@ -50,7 +51,7 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N (a checkpoint's).")] = "auto",
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for figures and plots. [default: the run's; for a model, nothing is written]"),
+        typer.Option(help="Folder for figures and plots. [default: the run's; outside a run, nothing is written]"),
     ] = None,
     trust: Trust = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -80,6 +81,13 @@ def evaluate(
         "votes": votes,
         "corruptions": corruptions,
     }
+    if model is None:
+        checkpoint = checkpoint or only_run(Path("runs"))
+        out = out or run_of(checkpoint)
+    if out is not None:
+        from fer_edge.evaluation.evaluation import OTHER_FOLDER, output_paths
+
+        OwnFiles(OTHER_FOLDER).refuse_foreign(output_paths(out, split, with_corruptions=corruptions))
     if model is not None:
         from fer_edge.backends.evaluation import evaluate_model
         from fer_edge.evaluation.plot_style import require_matplotlib
@@ -90,9 +98,8 @@ def evaluate(
     else:
         from fer_edge.training.evaluate import evaluate_checkpoint
 
-        checkpoint = checkpoint or only_run(Path("runs"))
+        assert checkpoint is not None
         done = evaluate_checkpoint(checkpoint, device=device, **evaluated)
-        out = out or _run_of(checkpoint)
     if not done.is_training_data_set:
         note(f"{done.data_source} is not the data set of the training run: its train split may hold these very faces")
     if done.left_out:
@@ -104,13 +111,6 @@ def evaluate(
         _print(done)
     if out is not None:
         wrote(*done.write(out))
-
-
-def _run_of(checkpoint: Path) -> Path:
-    """The run folder that a checkpoint is in, or the folder of one that is in no run."""
-    if checkpoint.is_dir():
-        return checkpoint
-    return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
 
 
 def _print(done: "Evaluation") -> None:

@@ -6,7 +6,11 @@ from typing import Annotated
 import typer
 
 from fer_edge.cli.output import result, result_json, wrote
-from fer_edge.cli.runs import only_run
+from fer_edge.cli.runs import only_run, run_of
+from fer_edge.own_files import OwnFiles
+
+DEFAULT_FOLDER = Path("explanation")
+"""For the pictures of a checkpoint that is in no run."""
 
 
 def explain(
@@ -17,7 +21,9 @@ def explain(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Run folder or checkpoint file. [default: the only run in runs/]")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the plots. [default: the run's]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the plots. [default: the run's; outside a run, explanation/ here]")
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Draw the filters of the first layer, and where in a face the answer comes from (class activation maps).
@@ -27,11 +33,20 @@ def explain(
     checkpoint = checkpoint or only_run(Path("runs"))
 
     from fer_edge.training.checkpoint import load_classifier
-    from fer_edge.training.explain import drawn_examples, explain_faces, read_images, write_filters
+    from fer_edge.training.explain import (
+        ACTIVATION_MAPS,
+        FILTERS,
+        OTHER_FOLDER,
+        drawn_examples,
+        explain_faces,
+        read_images,
+        write_filters,
+    )
 
+    folder = out or run_of(checkpoint) or DEFAULT_FOLDER
+    OwnFiles(OTHER_FOLDER).refuse_foreign([folder / FILTERS, folder / ACTIVATION_MAPS])
     classifier, info = load_classifier(checkpoint)
     names, faces = read_images(images, info.image_size) if images else drawn_examples(info.image_size)
-    folder = out or (checkpoint if checkpoint.is_dir() else checkpoint.parent)
     filters = write_filters(classifier, info, folder)
     wrote(filters)  # now, because the maps may want an extra that is not installed
     explanation = explain_faces(classifier, info, names, faces)

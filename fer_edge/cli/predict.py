@@ -4,10 +4,10 @@ import glob
 import os
 import sys
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +18,7 @@ from fer_edge.cli.named import MODEL_HELP, model_named
 from fer_edge.cli.typed import Trust
 from fer_edge.errors import ImageError, UsageError
 from fer_edge.files import file_identity, make_folder
+from fer_edge.own_files import OwnFiles
 
 if TYPE_CHECKING:
     from fer_edge.runtime.classifier import Classifier
@@ -113,15 +114,21 @@ class _Pictures:
 
     def __init__(self, out: Path, arguments: list[str]) -> None:
         from fer_edge.runtime.annotation import PICTURE_FORMATS
+        from fer_edge.runtime.output_names import OutputNames
 
         self._out = out
         # os.path: Path's own raise for names that are too long.
         self._is_folder = os.path.isdir(out) or not out.suffix  # noqa: PTH112
         self.written: list[Path] = []
-        self._names: set[str] = set()
-        """What those are called, in lower case: A.jpg and a.jpg are one file elsewhere."""
-        self._images = _identities(arguments)
+        self._own_files = OwnFiles("choose another with --out")
+        sources = _sources(arguments)
+        self._images = {file_identity(source) for source in sources if source != _STDIN}
         if self._is_folder:
+            self._names = OutputNames(out, self._images)
+            self._planned: dict[str, deque[Path]] = {}
+            for source in sources:
+                self._planned.setdefault(source, deque()).append(self._new_path(source))
+            self._own_files.refuse_foreign(path for paths in self._planned.values() for path in paths)
             return
         if out.suffix.lower() not in PICTURE_FORMATS:
             raise UsageError(f"--out {out}: expected a folder or a name that ends in {', '.join(PICTURE_FORMATS)}")
@@ -131,46 +138,50 @@ class _Pictures:
         )
         if len(arguments) > 1 or may_be_several:
             raise UsageError(f"--out {out}: expected a folder, because there may be several images, found a file")
+        self._refuse_image(out)
+        self._own_files.refuse_foreign([out])
 
     def write(self, outcome: "PhotoOutcome") -> "PhotoOutcome":
-        """Draw one image's faces and write the picture; what became of the image then.
-
-        Raises UsageError rather than write over one of the images themselves.
-        """
+        """Draw one image's faces and write the picture; what became of the image then. Raises StorageError."""
         if outcome.photo is None or outcome.pixels is None:
             return outcome
         from fer_edge.runtime.annotation import annotate, write_picture
 
         path = self._path(outcome.source)
-        if file_identity(path) in self._images:
-            raise UsageError(f"--out {path}: expected another file than the image itself; choose another name")
         make_folder(path.parent)
         try:
-            write_picture(path, annotate(outcome.pixels, outcome.photo.faces))
+            with self._own_files.writing(path):
+                write_picture(path, annotate(outcome.pixels, outcome.photo.faces))
         except ImageError as error:
             return replace(outcome, photo=None, error=error)
         self.written.append(path)
-        self._names.add(path.name.casefold())
         return outcome
 
     def _path(self, source: str) -> Path:
         if not self._is_folder:
             return self._out
-        stem = f"{'stdin' if source == _STDIN else Path(source).stem}-faces"
-        names = (f"{stem}{f'-{number}' if number > 1 else ''}.jpg" for number in count(1))
-        free = (self._out / name for name in names if name.casefold() not in self._names)
-        return next(path for path in free if file_identity(path) not in self._images)
+        planned = self._planned.get(source)
+        return planned.popleft() if planned else self._new_path(source)  # an image that came since
+
+    def _new_path(self, source: str) -> Path:
+        return self._names.path("stdin" if source == _STDIN else Path(source).stem, "faces.jpg")
+
+    def _refuse_image(self, path: Path) -> None:
+        if file_identity(path) in self._images:
+            raise UsageError(f"--out {path}: expected another file than the image itself; choose another name")
 
 
-def _identities(arguments: list[str]) -> set[tuple[int, int] | str]:
-    """The ``file_identity`` of each image that the command line names."""
+def _sources(arguments: list[str]) -> list[str]:
+    """Each image that the command line names, in order; one that is not there is said when it is its turn."""
     from fer_edge.runtime.folder import images_named
 
-    found: set[tuple[int, int] | str] = set()
+    found: list[str] = []
     for argument in arguments:
-        if argument != "-":
-            with suppress(ImageError):  # said when it is its turn
-                found.update(file_identity(path) for path in images_named(argument))
+        if argument == "-":
+            found.append(_STDIN)
+            continue
+        with suppress(ImageError):
+            found.extend(str(path) for path in images_named(argument))
     return found
 
 

@@ -5,6 +5,13 @@ from pathlib import Path
 from fer_edge.errors import CheckpointError
 
 
+def run_of(checkpoint: Path) -> Path | None:
+    """The run folder that ``checkpoint`` is or is in; None for one in no run, and for a shipped one by its name."""
+    if (checkpoint / "checkpoints").is_dir():
+        return checkpoint
+    return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else None
+
+
 def only_run(runs: Path) -> Path:
     """The one run there is. Raises CheckpointError when there is none or a choice."""
     found = sorted(path.parent for path in runs.glob("*/config.json"))

@@ -98,6 +98,7 @@ def verify(
         raise UsageError("expected --checkpoint with the run that the model was made from, or --devices, found neither")
     from fer_edge.export.parity.verification import VerifyRequest, verify_model
     from fer_edge.files import make_folder, write_text
+    from fer_edge.own_files import OwnFiles
 
     request = VerifyRequest(
         model=file,
@@ -112,6 +113,7 @@ def verify(
     for option, path in (("--markdown", markdown), ("--picture", picture)):  # before minutes of measuring, not after
         if path is not None:
             refuse_overwriting(option, [path], [*files_of_model(file), checkpoint])
+            OwnFiles(f"choose another with {option}").refuse_foreign([path])
             make_folder(path.parent)
     verification = verify_model(request, note)
     if json_output:
@@ -119,10 +121,12 @@ def verify(
     else:
         result(verification.summary())
     if markdown is not None:
-        write_text(markdown, verification.markdown())
+        with OwnFiles("choose another with --markdown").writing(markdown):
+            write_text(markdown, verification.markdown())
         wrote(markdown)
     if picture is not None:
-        verification.plot(picture)
+        with OwnFiles("choose another with --picture").writing(picture):
+            verification.plot(picture)
         wrote(picture)
     if not verification.parity:
         hint = "" if divergence else "; add --divergence to find the layer"

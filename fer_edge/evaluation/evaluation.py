@@ -20,6 +20,7 @@ from fer_edge.evaluation.robustness import Robustness, evaluate_corruptions
 from fer_edge.evaluation.votes import VoteMetrics, can_evaluate_votes, evaluate_votes
 from fer_edge.files import make_folder, write_text
 from fer_edge.labels import FER2013, LabelSet
+from fer_edge.own_files import OwnFiles
 
 Views = Literal["none", "flip", "ten-crop"]
 """Over which views of a face its probabilities are averaged: only itself, it and its mirror image, or five crops
@@ -104,12 +105,16 @@ class Evaluation:
         }
 
     def write(self, folder: Path) -> list[Path]:
-        """Write the figures as JSON and the plots into ``folder``; gives their paths. Raises StorageError."""
+        """Write the figures as JSON and the plots into ``folder``; gives their paths.
+
+        Raises StorageError, also where one of them would replace a file that was not written here."""
+        written = output_paths(folder, self.split, with_corruptions=self.robustness is not None)
         make_folder(folder)
-        figures = folder / f"evaluation-{self.split}.json"
-        confusion, mistakes, reliability = (
-            folder / f"{plot}-{self.split}.png" for plot in ("confusion", "mistakes", "reliability")
-        )
+        with OwnFiles(OTHER_FOLDER).writing(*written):
+            self._write(*written)
+        return written
+
+    def _write(self, figures: Path, confusion: Path, mistakes: Path, reliability: Path, *corruptions: Path) -> None:
         write_text(figures, json.dumps(self.to_dict(), indent=2) + "\n")
         title = f"{self.split}: accuracy {self.metrics.accuracy:.2%}, macro-F1 {self.metrics.macro_f1:.3f}"
         names = self.subject.labels.names
@@ -117,11 +122,8 @@ class Evaluation:
         captions = [Path(source).name for source in self.faces.sources]
         plot_mistakes(self.faces.faces, self.faces.labels, self.probabilities, names, mistakes, captions)
         plot_reliability(self.metrics.calibration, reliability)
-        written = [figures, confusion, mistakes, reliability]
-        if self.robustness is not None:
-            written.append(folder / f"corruptions-{self.split}.md")
-            write_text(written[-1], self.corruptions_in_markdown())
-        return written
+        for path in corruptions:
+            write_text(path, self.corruptions_in_markdown())
 
     def corruptions_in_markdown(self) -> str:
         """The table of ``robustness``, with what was evaluated, where and by what; empty without one."""
@@ -133,6 +135,17 @@ class Evaluation:
             f"{subject.path.name} ({subject.description}) on {self.split} of {Path(self.data_source).name}; "
             f"{self.machine}; fer_edge {__version__}.\n\n{self.robustness.to_markdown()}"
         )
+
+
+OTHER_FOLDER = "choose another folder with --out"
+"""What helps where the name of a file is taken."""
+
+
+def output_paths(folder: Path, split: str, *, with_corruptions: bool) -> list[Path]:
+    """Every file that ``Evaluation.write`` writes."""
+    plots = (folder / f"{plot}-{split}.png" for plot in ("confusion", "mistakes", "reliability"))
+    tables = [folder / f"corruptions-{split}.md"] if with_corruptions else []
+    return [folder / f"evaluation-{split}.json", *plots, *tables]
 
 
 def evaluate_split(

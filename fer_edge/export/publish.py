@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fer_edge.errors import ModelError
@@ -19,7 +19,9 @@ from fer_edge.files import (
     write_bytes,
     write_text,
 )
+from fer_edge.leftovers import sha256_of
 from fer_edge.metadata import SUFFIXES, ModelMetadata, read_sidecar, sidecar_json
+from fer_edge.own_files import OwnFiles
 from fer_edge.runtime.checksum import file_sha256
 from fer_edge.training.checkpoint import BEST, LAST
 
@@ -76,8 +78,36 @@ def model_path(
             f"{beside}: expected to be free for {path.name}, found the card of {name}{SUFFIXES[there.format]}; "
             f"choose another --name"
         )
+    _own_files(paths, beside, for_people).refuse_foreign([*paths, beside, for_people])
     note(f"{path} will be replaced: exported {there.created} as {there.format} {there.precision}")
     return path
+
+
+def _own_files(paths: Sequence[Path], beside: Path, for_people: Path) -> OwnFiles:
+    """The model's files, taken for ours as far as they are as they were exported, also before there were lists of what
+    was written: its metadata as such, the model by its SHA-256 in them, its page by naming that."""
+    own_files = OwnFiles("choose another --name")
+    try:
+        text = beside.read_bytes()
+        _, sha256 = read_sidecar(text, where=str(beside))
+    except (OSError, ModelError):
+        return own_files
+    own_files.accept(beside)
+    others = json.loads(text).get("files")
+    hashes = {sha256, *(others.values() if isinstance(others, dict) else ())}
+    for path in paths:
+        if sha256_of(path) in hashes:
+            own_files.accept(path)
+    if not own_files.knows(for_people) and sha256.encode() in _content(for_people):
+        own_files.accept(for_people)
+    return own_files
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return b"" if path.is_symlink() or not path.is_file() else path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _not_ours(path: Path, found: str) -> ModelError:
@@ -108,14 +138,16 @@ def publish(
 
     All are written whole and flushed before the first gets its name, and the model gets its name last: a full disk
     changes nothing, and after a crash in between, the new metadata name another hash than an older model has, so
-    that a reader refuses the pair. Raises StorageError.
+    that a reader refuses the pair. Raises StorageError, also where it would replace what was not exported.
     """
     make_folder(path.parent)
     beside, for_people = path.with_suffix(".json"), path.with_suffix(".md")
     others = [path.with_name(f"{path.stem}{suffix}") for suffix in list(files)[1:]]
     data = dict(zip((path, *others), files.values(), strict=True))
     text = model_card_markdown(metadata, path.name, sum(map(len, files.values())), sha256, parity, quantisation)
-    with storage_errors(path), staging_folder(path.parent) as stage:
+    written = (path, *others, beside, for_people)
+    own_files = _own_files((path, *others), beside, for_people)
+    with own_files.writing(*written), storage_errors(path), staging_folder(path.parent) as stage:
         write_text(stage / for_people.name, text)
         write_text(stage / beside.name, sidecar(metadata, sha256, files))
         for file, content in data.items():
@@ -123,4 +155,4 @@ def publish(
         for target in (for_people, beside, *others, path):
             (stage / target.name).replace(target)
         sync_folder(path.parent)
-    return path, *others, beside, for_people
+    return written

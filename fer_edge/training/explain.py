@@ -16,6 +16,7 @@ from fer_edge.errors import MissingExtraError
 from fer_edge.evaluation.face_plots import plot_activation_maps, plot_filters
 from fer_edge.files import make_folder
 from fer_edge.labels import FER2013
+from fer_edge.own_files import OwnFiles
 from fer_edge.runtime.images import decode_image, face_pixels, source_name
 from fer_edge.training.augmentation import normalise
 from fer_edge.training.checkpoint import CheckpointInfo
@@ -25,6 +26,11 @@ DRAWN_SEED = 2013
 """Seed of the faces explained when no image is given: not the default of a run, so that none was trained on."""
 
 _BATCH_SIZE = 32
+
+FILTERS, ACTIVATION_MAPS = "filters.png", "activation_maps.png"
+
+OTHER_FOLDER = "choose another folder with --out"
+"""What helps where the name of a picture is taken."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +70,22 @@ class Explanation:
 
     def write(self, folder: Path) -> Path:
         """Draw every face with its map into ``folder``; gives the picture's path. Raises StorageError."""
-        path = make_folder(folder) / "activation_maps.png"
+        path = make_folder(folder) / ACTIVATION_MAPS
         height, width = self.map_shape
         title = f"Where the answer comes from (Grad-CAM of '{self.layer}', {height}×{width})"
         names = [Path(name).name for name in self.names]
-        plot_activation_maps(self.faces, self.maps, self.probabilities, self.labels, path, names, title=title)
+        with OwnFiles(OTHER_FOLDER).writing(path):
+            plot_activation_maps(self.faces, self.maps, self.probabilities, self.labels, path, names, title=title)
         return path
 
 
 def write_filters(classifier: FacialExpressionClassifier, info: CheckpointInfo, folder: Path) -> Path:
     """Draw the filters of the first convolution into ``folder``; gives the picture's path. Raises StorageError."""
-    path = make_folder(folder) / "filters.png"
+    path = make_folder(folder) / FILTERS
     first = next(module for module in classifier.modules() if isinstance(module, nn.Conv2d))
     title = f"First-layer filters of {info.architecture}, epoch {info.epoch}"
-    plot_filters(first.weight.detach().cpu().numpy(), path, title=title)
+    with OwnFiles(OTHER_FOLDER).writing(path):
+        plot_filters(first.weight.detach().cpu().numpy(), path, title=title)
     return path
 
 

@@ -26,12 +26,18 @@ from fer_edge.training.training_state import checked_progress
 
 
 def refuse_begun(folder: Path) -> None:
-    """Raises CheckpointError where there is a run in ``folder``."""
-    if RunFolder(folder).has_begun:
+    """Raises CheckpointError where there is a run in ``folder``, or another's file where a run has its own."""
+    files = RunFolder(folder)
+    if files.has_begun:
         raise CheckpointError(
             f"{folder}: expected a folder without a run, found one; "
             f"go on with it: fer-edge train --resume {shlex.quote(str(folder))}, or choose another --name"
         )
+    if files.config.exists():  # what a refused or killed start leaves is a run's
+        files.read_config()
+    for file in (files.curves, files.learning_rate):
+        if file.exists():
+            raise CheckpointError(f"{file}: expected no file, found one that is kept; choose another --name")
 
 
 def saved_state(files: RunFolder) -> dict[str, Any] | None:

@@ -102,7 +102,7 @@ def test_several_images_are_annotated_in_a_folder(repository: Path, model: str, 
     (desk / "broken.jpg").write_bytes(b"no image")
     done = run(repository, "sky.jpg", "more", "broken.jpg", "--out", "pictures", "--model", model, cwd=desk)
     assert done.returncode == 1
-    assert sorted(path.name for path in (desk / "pictures").iterdir()) == ["sky-faces-2.jpg", "sky-faces.jpg"]
+    assert sorted(path.name for path in (desk / "pictures").glob("[!.]*")) == ["sky-faces-2.jpg", "sky-faces.jpg"]
     assert done.stderr.splitlines()[-3:-1] == ["wrote pictures/sky-faces.jpg", "wrote pictures/sky-faces-2.jpg"]
 
 

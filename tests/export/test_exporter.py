@@ -9,13 +9,15 @@ import onnx
 import pytest
 
 from fer_edge.backends import open_model
-from fer_edge.errors import ModelError
+from fer_edge.errors import ModelError, StorageError
 from fer_edge.export import exporter
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
 from fer_edge.export.formats.onnx import onnx_bytes
+from fer_edge.export.formats.registry import format_named
 from fer_edge.export.parity.comparison import measure_parity
-from fer_edge.export.publish import publish
+from fer_edge.export.publish import model_path, publish
 from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM
+from fer_edge.own_files import LIST
 from fer_edge.runtime.classifier import Classifier
 
 
@@ -160,7 +162,7 @@ def test_an_earlier_export_is_replaced_with_a_note(tiny_run, tmp_path, exported_
     assert notes[0].startswith(f"{tmp_path / 'tiny-run.onnx'} will be replaced: exported 2")
     assert notes[0].endswith("as onnx fp32")
     assert Classifier.load(tmp_path / "tiny-run.onnx").metadata.name == "tiny-run"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny-run.json", "tiny-run.md", "tiny-run.onnx"]
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["tiny-run.json", "tiny-run.md", "tiny-run.onnx"]
 
 
 @pytest.mark.parametrize(
@@ -223,4 +225,22 @@ def test_a_crash_while_publishing_leaves_no_pair_that_loads_and_does_not_match(
     else:
         with pytest.raises(ModelError, match="expected the SHA-256"):
             Classifier.load(tmp_path / "tiny-run.onnx")
-    assert not list(tmp_path.glob(".fer-edge-*"))
+    assert [path.name for path in tmp_path.glob(".fer-edge-*")] == [LIST]
+    model_path(tmp_path, "tiny-run", format_named("onnx"))  # whose files are still known as exported: no refusal
+
+
+@pytest.mark.parametrize("edited", ["tiny-run.md", "tiny-run.onnx"])
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_a_model_that_was_changed_since_its_export_is_kept(tiny_run, tmp_path, exported_tiny, edited, is_listed):
+    request = ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path)
+    for source in exported_tiny.parent.iterdir():
+        if not source.name.startswith("."):
+            shutil.copy(source, tmp_path)
+    if is_listed:
+        export_checkpoint(request)
+    mine = tmp_path / edited
+    changed = b"my own page" if edited.endswith(".md") else mine.read_bytes() + b"mine"
+    mine.write_bytes(changed)
+    with pytest.raises(StorageError, match=rf"{edited}: expected no file.* move it away, or choose another --name"):
+        export_checkpoint(request)
+    assert mine.read_bytes() == changed

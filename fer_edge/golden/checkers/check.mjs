@@ -154,8 +154,10 @@ const isTie = (row, margin) => {
 };
 const oneLine = (error) => String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 300);
 
+const REPORT = "fer_edge device report 1";
+
 async function main() {
-  const { existsSync } = await import("node:fs");
+  const { existsSync, statSync } = await import("node:fs");
   const { readFile, writeFile } = await import("node:fs/promises");
   const { cpus } = await import("node:os");
   const { createRequire } = await import("node:module");
@@ -164,6 +166,9 @@ async function main() {
   const read = async (path) => new Uint8Array(await readFile(join(kit, path)));
   const words = process.argv.slice(2), at = words.indexOf("--report");
   const reportFile = at < 0 ? undefined : words.splice(at, 2)[1];
+  if (reportFile !== undefined && statSync(reportFile, { throwIfNoEntry: false })?.isFile() && !await isReport(reportFile)) {
+    throw new Error(`${reportFile}: expected no file, or an earlier report, found another; choose another FILE`);
+  }
   const [chosen, name = "onnxruntime-node"] = words;
   const file = JSON.parse(new TextDecoder().decode(await read("manifest.json"))).model.file;
   const ort = createRequire(join(process.cwd(), "package.json"))(name); // of the project that this is run from
@@ -171,7 +176,7 @@ async function main() {
   ort.env.logLevel = "error";
   const model = chosen ?? (existsSync(join(kit, file)) ? join(kit, file) : join(kit, "..", file));
   const report = {
-    report: "fer_edge device report 1", machine: process.arch, processor: cpus()[0]?.model ?? process.arch,
+    report: REPORT, machine: process.arch, processor: cpus()[0]?.model ?? process.arch,
     system: `Node.js ${process.version} on ${process.platform}`, onnxruntime: ort.env.versions.common, provider: name,
   };
   try {
@@ -183,6 +188,15 @@ async function main() {
   } finally {
     report.passed = report.reason.startsWith("ok: ");
     if (reportFile !== undefined) await writeFile(reportFile, JSON.stringify(report, null, 1) + "\n");
+  }
+}
+
+async function isReport(file) {
+  const { readFile } = await import("node:fs/promises");
+  try {
+    return JSON.parse(await readFile(file, "utf8")).report === REPORT;
+  } catch {
+    return false;
   }
 }
 

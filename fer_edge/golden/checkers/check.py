@@ -110,6 +110,16 @@ def default_model() -> Path:
     return KIT / name if (KIT / name).exists() else KIT.parent / name
 
 
+def may_be_written(report_file: Path) -> bool:
+    """Whether a report replaces no other file."""
+    if not report_file.is_file():  # nothing, or a pipe
+        return True
+    try:
+        return bool(json.loads(report_file.read_text(encoding="utf-8"))["report"] == REPORT)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
 def main(arguments: list[str]) -> int:
     """Check, and write the report where one is asked for."""
     report_file = None
@@ -121,6 +131,12 @@ def main(arguments: list[str]) -> int:
         report_file = Path(arguments[at + 1])
         if not report_file.resolve().parent.is_dir():  # said before the work, not after
             print(f"{report_file}: expected a folder that exists, found none; choose another FILE", file=sys.stderr)
+            return 2
+        if not may_be_written(report_file):
+            print(
+                f"{report_file}: expected no file, or an earlier report, found another; choose another FILE",
+                file=sys.stderr,
+            )
             return 2
         arguments = arguments[:at] + arguments[at + 2 :]
     provider = arguments[1] if len(arguments) > 1 else "CPUExecutionProvider"

@@ -1,0 +1,152 @@
+"""Files that a command may write again: each folder keeps a list of what was written there, by name and SHA-256.
+
+A command never writes over a file that it did not write itself, nor over one that somebody changed since. ``LIST`` is a
+hidden file beside the written ones, a line of JSON for each. Lines are only ever added: many files take linear time,
+and two commands at once lose nothing. For whole folders that are written again see ``fer_edge.folder_manifest``.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fer_edge import leftovers
+from fer_edge.errors import StorageError
+from fer_edge.files import storage_errors
+from fer_edge.text import printable
+
+LIST = ".fer-edge-files.jsonl"
+"""Name of the list in every folder that files were written to."""
+
+_MAX_LIST_BYTES = 2**28
+"""Two million files; what is longer was not written here."""
+
+_FILE = "another file"
+
+
+class OwnFiles:
+    """The files of one command. ``remedy``: what to do other than moving a foreign file away, e.g. "choose another with
+    --out"."""
+
+    def __init__(self, remedy: str) -> None:
+        self._remedy = remedy
+        self._known: dict[Path, dict[str, set[str]]] = {}
+        """The lists of the folders, as they were read or written last."""
+        self._accepted: set[Path] = set()
+
+    def accept(self, path: Path) -> None:
+        """Take ``path`` as it is now for one of ours: for a file that says by its content that a command wrote it."""
+        sha256 = leftovers.sha256_of(path)
+        if sha256 is not None:
+            self._known.setdefault(path.parent, _read(path.parent)).setdefault(path.name, set()).add(sha256)
+            self._accepted.add(path)
+
+    def knows(self, path: Path) -> bool:
+        """Whether a command wrote a file of this name there once, whatever it is now."""
+        return path.name in self._known.setdefault(path.parent, _read(path.parent))
+
+    def refuse_foreign(self, paths: Iterable[Path]) -> None:
+        """Raise StorageError where writing ``paths`` would replace what no command wrote, or a link.
+
+        Call it before the work, too: nobody likes to hear it after minutes.
+        """
+        reread: set[Path] = set()
+        foreign = [(path, found) for path in paths if (found := self._foreign(path, reread))]
+        if foreign:
+            (path, found), others = foreign[0], len(foreign) - 1
+            more = f" (and {others} more)" if others else ""
+            raise StorageError(
+                f"{printable(path)}{more}: expected no file, or one that was written here before, found {found}, which "
+                f"is kept; move it away, or {self._remedy}"
+            )
+
+    @contextmanager
+    def writing(self, *paths: Path) -> Iterator[None]:
+        """Let the block write ``paths``, and remember what it wrote, also where it fails half-way.
+
+        Raises StorageError as ``refuse_foreign`` does: what is free before long work may be taken after it.
+        """
+        self.refuse_foreign(paths)
+        before = {path: leftovers.sha256_of(path) for path in paths}
+        for path in self._accepted.intersection(paths):  # one that a crash leaves as it was stays ours
+            _add(path, before[path] or "")
+        try:
+            yield
+        except BaseException:
+            with suppress(StorageError):  # the block's own error says more
+                self._remember(before)
+            raise
+        self._remember(before)
+
+    def _remember(self, before: Mapping[Path, str | None]) -> None:
+        for path, earlier in before.items():
+            sha256 = leftovers.sha256_of(path)
+            if sha256 is not None and sha256 != earlier:
+                _add(path, sha256)
+                self._known.setdefault(path.parent, {}).setdefault(path.name, set()).add(sha256)
+
+    def _foreign(self, path: Path, reread: set[Path]) -> str:
+        """What has the place of ``path`` and is not ours, in words; empty where it may be written. ``reread``: folders
+        whose lists were read in this call."""
+        found = _found(path)
+        if found != _FILE:
+            return found
+        sha256, folder = leftovers.sha256_of(path), path.parent
+        if sha256 not in self._known.get(folder, {}).get(path.name, ()) and folder not in reread:
+            for name, hashes in _read(folder).items():  # another command may have added to it
+                self._known.setdefault(folder, {}).setdefault(name, set()).update(hashes)
+            reread.add(folder)
+        known = self._known.get(folder, {}).get(path.name, set())
+        if sha256 in known:
+            return ""
+        return "one that was changed since" if known else _FILE
+
+
+def _found(path: Path) -> str:
+    """What has the place of ``path``, in words; empty where it is free. Raises StorageError."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):  # the folder is to be made; or writing says what is wrong with it
+        return ""
+    except OSError as error:
+        if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+            return ""
+        with storage_errors(path):
+            raise
+    if path.is_symlink():
+        return "a link"
+    if path.is_dir():
+        return "a folder"
+    return _FILE if path.is_file() else "a device or pipe"
+
+
+def _read(folder: Path) -> dict[str, set[str]]:
+    """Name to the SHA-256 of every content that was written under it in ``folder``; a damaged line is none."""
+    known: dict[str, set[str]] = {}
+    place = folder / LIST
+    with suppress(OSError):
+        if place.is_symlink() or not place.is_file() or place.stat().st_size > _MAX_LIST_BYTES:
+            return known
+        for line in place.read_bytes().splitlines():
+            with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                entry = json.loads(line)
+                known.setdefault(entry["name"], set()).add(entry["sha256"])
+    return known
+
+
+def _add(path: Path, sha256: str) -> None:
+    """Add a line to the list of the folder of ``path``. Raises StorageError."""
+    place = path.parent / LIST
+    # The line break comes first: what a full disk cut off before spoils no more than its own line.
+    line = "\n" + json.dumps({"name": path.name, "sha256": sha256})
+    with storage_errors(place):
+        # No link is followed: the list is a file of the folder itself.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(place, flags, 0o666)
+        try:
+            if os.write(descriptor, line.encode("ascii")) < len(line):
+                raise OSError(errno.ENOSPC, "")
+        finally:
+            os.close(descriptor)

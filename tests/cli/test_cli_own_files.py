@@ -1,0 +1,108 @@
+"""No command writes over a file that it did not write: it says so in one line, before any work."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from fer_edge.cli import app
+from fer_edge.own_files import LIST
+
+MODEL = str(Path(__file__).parents[1] / "fixtures" / "tiny.onnx")
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(autouse=True)
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a face in it."""
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (48, 48), 90).save("a.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("taken", "words"),
+    [
+        ("drawn/a-faces.jpg", "predict a.png --model missing --out drawn"),
+        ("drawn.jpg", "predict a.png --model missing --out drawn.jpg"),
+        ("kept/evaluation-test.json", f"evaluate --model {MODEL} --data missing --split test --out kept"),
+        ("kept/reliability-test.png", "evaluate --checkpoint missing.pt --data missing --split test --out kept"),
+        ("kept/corruptions-validation.md", f"evaluate --model {MODEL} --data missing --corruptions --out kept"),
+        ("explanation/filters.png", "explain --checkpoint missing.pt"),
+        ("kept/activation_maps.png", "explain --checkpoint missing.pt --out kept"),
+        ("benchmark-results/benchmark.csv", f"benchmark {MODEL} --data missing"),
+        ("kept/mine-latency.png", f"benchmark {MODEL} --data missing --out kept --name mine"),
+        ("mine.json", f"benchmark {MODEL} --data missing --json mine.json"),
+        ("parity.md", f"verify {MODEL} --checkpoint missing --markdown parity.md"),
+        ("parity.png", f"verify {MODEL} --checkpoint missing --picture parity.png"),
+        ("devices/tiny-devices.md", f"verify {MODEL} --devices --data missing"),
+        ("inspect.png", "data inspect --data missing"),
+        ("fer2013new.csv", "data fetch --votes"),
+    ],
+)
+def test_a_file_of_the_users_is_kept_and_named_before_any_work(desk: Path, taken: str, words: str) -> None:
+    mine = desk / taken
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine")
+    before = sorted(desk.rglob("*"))
+    done = run(*words.split())
+    assert done.exit_code == 1, done.output
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {taken}: expected no file, or one that was written here before, found another file")
+    assert mine.read_text() == "mine"
+    assert sorted(desk.rglob("*")) == before
+
+
+def test_what_a_command_wrote_it_writes_again_unless_it_was_changed(desk: Path) -> None:
+    words = ("evaluate", "--model", MODEL, "--data", "sample:70", "--out", "kept")
+    for _ in range(2):
+        assert run(*words).exit_code == 0
+    figures = desk / "kept" / "evaluation-validation.json"
+    figures.write_text(figures.read_text().replace("0.", "1."))
+    done = run(*words)
+    assert (done.exit_code, "found one that was changed since, which is kept" in done.stderr) == (1, True)
+
+
+def test_pictures_are_drawn_again_beside_what_else_is_there(desk: Path) -> None:
+    words = ("predict", "a.png", "a.png", "--model", MODEL, "--out", "drawn")
+    assert run(*words).exit_code == 0
+    (desk / "drawn" / "mine.jpg").write_text("mine")
+    assert run(*words).exit_code == 0
+    assert sorted(path.name for path in (desk / "drawn").iterdir()) == [
+        LIST, "a-faces-2.jpg", "a-faces.jpg", "mine.jpg",
+    ]  # fmt: skip
+
+
+def test_a_name_that_is_too_long_for_its_picture_ends_no_run(desk: Path) -> None:
+    for name in ("x" * 251, "x" * 250, "\u65e5" * 83):
+        shutil.copy("a.png", f"{name}.png")
+    done = run("predict", ".", "--model", MODEL, "--out", "drawn", "--json")
+    assert done.exit_code == 0, done.stderr
+    assert len(json.loads(done.stdout)["images"]) == 4
+    assert len(list((desk / "drawn").glob("*.jpg"))) == 4
+
+
+def test_a_checkpoint_outside_a_run_is_evaluated_without_a_file(desk: Path, make_run) -> None:
+    shutil.copy(make_run(3) / "checkpoints" / "best.pt", "shipped.pt")
+    before = sorted(desk.iterdir())
+    done = run("evaluate", "--checkpoint", "shipped.pt", "--data", "sample:70")
+    assert (done.exit_code, sorted(desk.iterdir())) == (0, before), done.output
+
+
+def test_a_new_run_takes_no_folder_with_files_of_the_users(desk: Path) -> None:
+    (desk / "runs" / "mine").mkdir(parents=True)
+    for name in ("config.json", "curves.png"):
+        mine = desk / "runs" / "mine" / name
+        mine.write_text("mine")
+        done = run("train", "--name", "mine", "--data", "sample:70", "--architecture", "tiny", "--weights", "none")
+        assert done.exit_code == 1
+        assert len(done.stderr.splitlines()) == 1
+        assert name in done.stderr
+        assert mine.read_text() == "mine"
+        mine.unlink()
