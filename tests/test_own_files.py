@@ -52,6 +52,8 @@ def folder(path: Path) -> None:
 
 
 def pipe(path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no pipes in this system's folders")
     os.mkfifo(path)
 
 

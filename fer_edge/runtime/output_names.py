@@ -67,5 +67,5 @@ def _max_name_bytes(folder: Path) -> int:
     if hasattr(os, "pathconf"):  # not on Windows
         for place in (folder, *folder.absolute().parents):
             with suppress(OSError, ValueError):
-                return min(_MAX_NAME_BYTES, os.pathconf(place, "PC_NAME_MAX"))
+                return min(_MAX_NAME_BYTES, int(os.pathconf(place, "PC_NAME_MAX")))
     return _MAX_NAME_BYTES
