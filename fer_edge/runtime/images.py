@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from fer_edge.errors import ImageError
+from fer_edge.runtime import tiff_layouts
 from fer_edge.runtime.jpeg_scans import has_more_scans
 from fer_edge.text import printable
 
@@ -49,8 +50,6 @@ FACE_SIZE = 48
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 _EXIF_ORIENTATION = 0x0112
-_TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
-_WHITE_IS_ZERO = 0
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -160,30 +159,23 @@ def _too_large(name: str) -> ImageError:
 
 def _pixels_of(image: Image.Image, name: str) -> NDArray[np.uint8]:
     _check_size(image.width, image.height, name)
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and (fault := tiff_layouts.fault(image)):
+        raise ImageError(f"{name}: {fault}")
     is_from_file = image.format is not None
     image.load()
     upright = _upright(image)
     if upright.mode.startswith("I") or upright.mode == "F":
         if not is_from_file and upright.mode != "F":
             _refuse_narrow(np.asarray(upright), name)
-        if isinstance(image, TiffImagePlugin.TiffImageFile):
-            _refuse_depth(image, name)
         grey = _scaled_to_8_bit(np.asarray(upright), name)
-        if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
-            grey = 255 - grey  # Pillow inverts these with 8 bits only
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and tiff_layouts.is_inverted(image):
+            grey = 255 - grey
         if isinstance(transparent := image.info.get("transparency"), int):  # a PNG's one transparent level
             grey[np.asarray(upright) == transparent] = BACKGROUND
         return grey[:, :, np.newaxis]
     flat = _flattened(upright)
     pixels = np.array(flat, dtype=np.uint8)  # a copy: writable, and independent of Pillow's buffer
     return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
-
-
-def _refuse_depth(image: TiffImagePlugin.TiffImageFile, name: str) -> None:
-    """Pillow reads other depths than 16 bits into integers as wide, and their full scale would be a guess."""
-    bits = image.tag_v2.get(_TIFF_BITS, (1,))[0]
-    if image.mode != "F" and bits != 16:
-        raise ImageError(f"{name}: expected a TIFF of 8 or 16 bits a value, found {bits}; save it with 8 or 16")
 
 
 def _upright(image: Image.Image) -> Image.Image:
