@@ -13,6 +13,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.errors import MissingExtraError, ModelError, UsageError
+from fer_edge.runtime.file_kind import MODEL, mistaken
 from fer_edge.runtime.shipped import model_path
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def format_of(path: Path) -> str:
     for file_format, suffix in SUFFIXES.items():
         if path.suffix == suffix:
             return file_format
-    raise ModelError(f"{path}: expected a model file ({', '.join(SUFFIXES.values())}), found '{path.suffix}'")
+    told = mistaken(path, MODEL) or f"found '{path.suffix}'"
+    raise ModelError(f"{path}: expected a model file ({', '.join(SUFFIXES.values())}), {told}")
 
 
 def check_trust(path: Path, file_format: str, *, trust: bool) -> None:

@@ -1,5 +1,6 @@
 """One way in for every layout: from what the user names to faces in three splits, or one report of what is wrong."""
 
+import shlex
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from fer_edge.data.splits import choose_validation
 from fer_edge.data.tables import find_tables, read_tables
 from fer_edge.errors import DataError
 from fer_edge.labels import AUTO, BUILT_IN, FER2013, FERPLUS, LabelSet
+from fer_edge.runtime.file_kind import ARCHIVE, FACES, PHOTOS, kind_of, mistaken
 from fer_edge.runtime.images import FACE_SIZE
 from fer_edge.text import printable
 
@@ -118,6 +120,9 @@ def _existing(source: str | Path | None) -> Path:
         raise DataError(
             f"{printable(path)}: expected a folder of faces or a CSV file, found a pipe, socket or device; check --data"
         )
+    kind = kind_of(path)
+    if kind is not ARCHIVE and (told := mistaken(path, FACES)) is not None:
+        raise DataError(f"{printable(path)}: expected a folder of faces or a CSV file, {printable(told)}")
     if stat.S_ISREG(mode) and is_archive(path):
         raise DataError(
             f"{printable(path)}: expected a folder of faces or a CSV file, found an archive; unpack it and name the "
@@ -226,6 +231,12 @@ def _unknown_layout(root: Path, entries: list[Entry]) -> str:
     archives = [entry.path.name for entry in entries if not entry.is_folder and is_archive(entry.path)]
     if archives:
         return f"{printable(root)}: expected faces, found an archive ({printable(archives[0])}); unpack it there first"
+    if not any(entry.is_folder for entry in entries) and kind_of(root) is PHOTOS:
+        return (
+            f"{printable(root)}: expected a folder of images for each class (angry/, happy/, ...), found images with "
+            "no class; sort them into such folders to train, or name the expressions in them: "
+            f"fer-edge predict {shlex.quote(printable(root))}"
+        )
     names = [f"{entry.path.name}/" if entry.is_folder else entry.path.name for entry in entries]
     found = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fer_edge.errors import ImageError
 from fer_edge.runtime.batching import Decoded
+from fer_edge.runtime.file_kind import IMAGE, RUN, kind_of, mistaken
 from fer_edge.runtime.images import SUFFIXES, ImageSource, decode_image
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.text import printable
@@ -79,6 +80,8 @@ def images_named(argument: str) -> Iterator[Path | str]:
     """
     # os.path: Path's own raise for names that are too long, and where a folder above cannot be read.
     if os.path.isdir(argument):  # noqa: PTH112
+        if kind_of(Path(argument)) is RUN:
+            raise ImageError(f"{printable(argument)}: expected images, {mistaken(argument, IMAGE)}")
         count_images(argument)
         yield from images_in(argument)
     elif os.path.exists(argument) or not glob.has_magic(argument):  # noqa: PTH110

@@ -13,6 +13,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from fer_edge.errors import ImageError
 from fer_edge.runtime import tiff_layouts
+from fer_edge.runtime.file_kind import IMAGE, mistaken
 from fer_edge.runtime.jpeg_scans import has_more_scans
 from fer_edge.text import printable
 
@@ -135,7 +136,8 @@ def _decode_bytes(data: bytes, name: str) -> NDArray[np.uint8]:
     except UnidentifiedImageError as error:
         start = data[:8]
         found = f"other bytes (they start with {start.hex(' ')})" if start else "no bytes"
-        raise ImageError(f"{name}: expected a {', '.join(FORMATS)} image, found {found}") from error
+        told = mistaken(name, IMAGE, data) or f"found {found}"
+        raise ImageError(f"{name}: expected a {', '.join(FORMATS)} image, {told}") from error
     with image:
         if image.format in ("JPEG", "MPO") and has_more_scans(data, MAX_JPEG_SCANS):
             raise ImageError(f"{name}: expected a JPEG of at most {MAX_JPEG_SCANS} scans, found more; save it again")

@@ -10,6 +10,7 @@ from fer_edge.errors import ModelError
 from fer_edge.metadata import METADATA_KEY, SUFFIXES, ModelMetadata, read_sidecar
 from fer_edge.runtime.checksum import file_sha256, verify_checksum, verify_zip_checksum
 from fer_edge.runtime.claims import check_format, check_graph
+from fer_edge.runtime.file_kind import MODEL, mistaken
 from fer_edge.runtime.onnx_file import OnnxFile, read_onnx
 from fer_edge.runtime.operators import check_operators
 from fer_edge.runtime.shipped import model_path, names_in_words, shadowed
@@ -52,6 +53,7 @@ def read_model(path: str | Path, *, trust: bool = False) -> ModelFile:
     """
     path = model_path(path)
     data = read_model_bytes(path)
+    _refuse_mistaken(path, data)
     if is_archive(data):
         own_suffixes = (SUFFIXES["torchscript"], SUFFIXES["pt2"])
         renamed = "" if path.suffix in own_suffixes else f", after renaming it to {' or '.join(own_suffixes)} again"
@@ -105,6 +107,7 @@ def read_any(path: str | Path, *, trust: bool = False) -> CheckedFile:
     sha256 = file_sha256(data)
     if is_known_by_sidecar(path):
         return CheckedFile(path, data, _metadata_beside(path, sha256), sha256)
+    _refuse_mistaken(path, data)
     if not is_archive(data):
         model = read_model(path, trust=trust)
         return CheckedFile(path, model.data, model.metadata, model.sha256)
@@ -144,14 +147,22 @@ def read_model_bytes(path: Path) -> bytes:
             f"{path}: no such model; make one with 'fer-edge export --checkpoint runs/NAME', or {names_in_words()}"
         ) from error
     except IsADirectoryError as error:
-        named = shadowed(path)
-        way_out = "name the .onnx in it" if named is None else f"the shipped model of that name is {named.path}"
-        raise ModelError(f"{path}: expected a model file, found a folder; {way_out}") from error
+        told = mistaken(path, MODEL) or "found a folder; name the .onnx in it"
+        if (named := shadowed(path)) is not None:
+            told = f"found a folder; the shipped model of that name is {named.path}"
+        raise ModelError(f"{path}: expected a model file, {told}") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise ModelError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not data:
         raise ModelError(f"{path}: expected a model, found an empty file; export it again")
     return data
+
+
+def _refuse_mistaken(path: Path, data: bytes) -> None:
+    """Refuse (ModelError) a file that is known to be something else than a model, and say what to do with it."""
+    told = mistaken(path, MODEL, data)
+    if told is not None:
+        raise ModelError(f"{path}: expected an exported model, {told}")
 
 
 def _read_regular(path: Path, limit: int) -> bytes:

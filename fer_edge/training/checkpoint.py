@@ -15,6 +15,7 @@ from torch import Tensor
 from fer_edge.errors import CheckpointError, FerEdgeError
 from fer_edge.files import write_atomically
 from fer_edge.labels import AUTO, LabelSet, label_set_named, label_set_of
+from fer_edge.runtime.file_kind import CHECKPOINT, mistaken
 from fer_edge.runtime.shipped import names_in_words, shipped_checkpoint
 from fer_edge.training.architectures import architecture_named, build_classifier
 from fer_edge.training.classifier import FacialExpressionClassifier
@@ -215,9 +216,8 @@ def checkpoint_path(path: Path | str) -> Path:
             f"{path}: expected a run with a finished epoch, found one without; "
             f"go on with it: fer-edge train --resume {shlex.quote(str(path))}"
         )
-    raise CheckpointError(
-        f"{path}: expected a run folder with checkpoints/{BEST}, found none; train first: fer-edge train"
-    )
+    told = mistaken(path, CHECKPOINT) or "found none; train first: fer-edge train"
+    raise CheckpointError(f"{path}: expected a run folder with checkpoints/{BEST}, {told}")
 
 
 def load_classifier(path: Path | str) -> tuple[FacialExpressionClassifier, CheckpointInfo]:

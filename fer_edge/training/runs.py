@@ -12,6 +12,7 @@ import torch
 
 from fer_edge.data.faces import FaceData
 from fer_edge.errors import CheckpointError, FerEdgeError, Interrupted
+from fer_edge.runtime.file_kind import OWN_CHECKPOINT, RUN, kind_of
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
@@ -64,12 +65,22 @@ def resume(folder: Path, *, source: str | None = None, device: str | None = None
     the data differs, and what ``Trainer.fit_one_cycle`` raises.
     """
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: expected a run folder, found none; see what is in {folder.parent}/")
+        raise CheckpointError(f"{folder}: expected a run folder, {_not_a_run(folder)}")
     files = RunFolder(folder)
     config, request = settings_of(files, saved_state(files))
     request = replace(request, source=source or request.source)
     with _joined(replace(config, device=device or config.device)) as (config, processes):
         return _run(config, request, folder, processes, resumes=True, quiet=quiet)
+
+
+def _not_a_run(path: Path) -> str:
+    """What was found instead of a run folder, and what to do."""
+    run = path.parent.parent if path.parent.name == "checkpoints" else path.parent
+    if path.is_file() and kind_of(run) is RUN:
+        return f"found a file of one; name the folder: {run}"
+    if kind_of(path) is OWN_CHECKPOINT:
+        return f"found a checkpoint, which is weights alone; begin a new run from them with --weights {path}"
+    return f"found {'a file' if path.is_file() else 'none'}; see what is in {path.parent}/"
 
 
 def _run(

@@ -17,6 +17,7 @@ from typing import IO, Any
 import torch
 
 from fer_edge.errors import CheckpointError
+from fer_edge.runtime.file_kind import CHECKPOINT, mistaken
 
 _OPCODES = frozenset(
     (
@@ -59,9 +60,8 @@ def read_torch_file(path: Path, *, before_zip: bool = False) -> Any:
         whole = _checked_stream(path) if before_zip and not zipfile.is_zipfile(path) else _checked_archive(path)
         return torch.load(whole, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file is read as anything: zipfile, pickle and torch raise many kinds
-        raise CheckpointError(
-            f"{path}: expected a checkpoint, found a damaged file or one that would run code; use another checkpoint"
-        ) from error
+        told = mistaken(path, CHECKPOINT) or "found a damaged file or one that would run code; use another checkpoint"
+        raise CheckpointError(f"{path}: expected a checkpoint, {told}") from error
 
 
 def _checked_archive(path: Path) -> io.BytesIO:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fer_edge.errors import CheckpointError, FerEdgeError, StorageError, TrainingError
 from fer_edge.files import make_folder, write_bytes
+from fer_edge.runtime.file_kind import CHECKPOINT, mistaken
 from fer_edge.runtime.shipped import names_in_words, shipped_checkpoint
 from fer_edge.training.architectures import Architecture
 from fer_edge.training.checkpoint import CheckpointInfo, is_checkpoint, load_classifier
@@ -184,10 +185,9 @@ def _read(path: Path) -> Any:
     try:
         return read_torch_file(path, before_zip=True)
     except CheckpointError as error:
-        raise TrainingError(
-            f"--weights {path}: expected a torchvision state dict or a checkpoint, found a damaged file, another kind, "
-            "or one that would run code; choose another"
-        ) from error
+        damaged = "found a damaged file, another kind, or one that would run code; choose another"
+        told = mistaken(path, CHECKPOINT) or damaged
+        raise TrainingError(f"--weights {path}: expected a torchvision state dict or a checkpoint, {told}") from error
 
 
 def _hash_agrees(file_name: str, data: bytes) -> bool:

@@ -199,11 +199,14 @@ def test_nothing_usable_is_an_error_under_skip_bad_too(tmp_path: Path) -> None:
         (lambda path: None, "expected a folder of faces or a CSV file, found none that can be opened"),
         (lambda path: path.mkdir(), "found an empty folder; name the folder that holds one"),
         (lambda path: path.symlink_to(path), "found none that can be opened"),
-        (lambda path: write_face(path / "a.png", "sad"), r"expected split folders .* found a\.png"),
+        (
+            lambda path: write_face(path / "a.png", "sad"),
+            r"expected a folder of images for each class .* with no class",
+        ),
         (lambda path: [(path / name / "c").mkdir(parents=True) for name in "ab"], "found a/, b/"),
         (
             lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0"),
-            "expected a header with the columns emotion and pixels",
+            "expected a folder of faces or a CSV file, found an image; name a folder",
         ),
         (lambda path: path.touch(), "found an empty file"),
     ],
