@@ -15,7 +15,7 @@ from pathlib import Path
 from fer_edge import leftovers
 from fer_edge.errors import StorageError
 from fer_edge.files import storage_errors
-from fer_edge.text import printable
+from fer_edge.text import shown_name
 
 LIST = ".fer-edge-files.jsonl"
 """Name of the list in every folder that files were written to."""
@@ -58,8 +58,8 @@ class OwnFiles:
             (path, found), others = foreign[0], len(foreign) - 1
             more = f" (and {others} more)" if others else ""
             raise StorageError(
-                f"{printable(path)}{more}: expected no file, or one that was written here before, found {found}, which "
-                f"is kept; move it away, or {self._remedy}"
+                f"{shown_name(path)}{more}: expected no file, or one that was written here before, "
+                f"found {found}, which is kept; move it away, or {self._remedy}"
             )
 
     @contextmanager

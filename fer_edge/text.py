@@ -1,5 +1,16 @@
 """Text that came from elsewhere (file names, metadata, class names), made fit to be shown."""
 
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_BACKSLASHES = re.compile(r"\\+")
+_ESCAPE = re.compile(r"x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}" + ("" if os.name == "nt" else "|[tnr]"))
+"""What follows a backslash in an escape; no file of Windows has a tab or line break in its name, but C:\\new is one."""
+_SURROGATE_ESCAPE = re.compile(r"ud[89a-f][0-9a-f]{2}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def printable(text: object, *, keep: str = "") -> str:
     """``str(text)`` as one printable line: line breaks, terminal codes and bytes that are no UTF-8 are escaped.
@@ -13,3 +24,41 @@ def printable(text: object, *, keep: str = "") -> str:
     return "".join(
         char if char.isprintable() or char in keep else char.encode("unicode_escape").decode("ascii") for char in whole
     )
+
+
+def shown_name(name: object) -> str:
+    """The name of a file as ``printable`` shows it, but so that no two names are shown alike.
+
+    A backslash before what would read as an escape is doubled; every other name is shown as it is.
+    """
+    whole = str(name)
+    return printable(_backslashes_doubled(whole, _ESCAPE, lambda character: not character.isprintable()))
+
+
+def without_surrogates(value: Any) -> Any:
+    """``value``, plain types as for JSON, with its texts as valid Unicode, so that every reader of JSON takes them.
+
+    A byte 0xNN of a file's name that is no UTF-8 becomes the six characters ``\\udcNN``; a backslash before what reads
+    like that is doubled, so that no two names become one.
+    """
+    if isinstance(value, str):
+        if value.isascii() and "\\ud" not in value:
+            return value
+        doubled = _backslashes_doubled(value, _SURROGATE_ESCAPE, lambda character: bool(_SURROGATE.match(character)))
+        return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", doubled)
+    if isinstance(value, Mapping):
+        return {without_surrogates(key): without_surrogates(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_surrogates(one) for one in value]
+    return value
+
+
+def _backslashes_doubled(text: str, escape: re.Pattern[str], is_escaped: Callable[[str], bool]) -> str:
+    """``text`` with the backslashes doubled that stand before an ``escape`` or before a character that becomes one."""
+
+    def double(match: re.Match[str]) -> str:
+        end = match.end()
+        is_like_one = escape.match(text, end) or is_escaped(text[end : end + 1] or "/")
+        return match[0] * 2 if is_like_one else match[0]
+
+    return _BACKSLASHES.sub(double, text)

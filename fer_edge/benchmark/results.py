@@ -16,6 +16,7 @@ from fer_edge.backends.registry import backends
 from fer_edge.benchmark.rows import Row
 from fer_edge.benchmark.statistics import Interval, median_interval, percentiles
 from fer_edge.errors import ModelError
+from fer_edge.text import without_surrogates
 
 FORMAT, VERSION = "fer_edge benchmark", 1
 
@@ -178,7 +179,7 @@ class Benchmark:
             **{key: value for key, value in self.__dict__.items() if key != "rows"},
             "rows": [row.to_dict() for row in self.rows],
         }
-        text = json.dumps(values, indent=1, allow_nan=False)
+        text = json.dumps(without_surrogates(values), indent=1, allow_nan=False)
         return re.sub(r"\[[-0-9.eE,\s]+\]", _on_one_line, text) + "\n"
 
     @classmethod

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fer_edge.cli import output
+from fer_edge.text import shown_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,7 +109,7 @@ class CsvPrinter:
         for number, face in enumerate(outcome.photo.faces, start=1):
             _print_row((*_prediction_cells(face), *_place_cells(face, number)))
         if not outcome.photo.faces:
-            _print_row((outcome.source, *[""] * (len(self._columns) - 1)))
+            _print_row((shown_name(outcome.source), *[""] * (len(self._columns) - 1)))
 
     def finish(self, tally: Tally) -> None:
         """Nothing comes after the last row."""
@@ -137,7 +138,7 @@ def _count(number: int, noun: str) -> str:
 
 def _prediction_cells(face: "FacePrediction") -> list[str]:
     values = [f"{value:.6f}" for value in (face.confidence, *face.probabilities.values())]
-    return [face.source, face.label, *values, f"{face.latency_ms:.4f}"]
+    return [shown_name(face.source), face.label, *values, f"{face.latency_ms:.4f}"]
 
 
 def _place_cells(face: "FacePrediction", number: int) -> list[str]:
@@ -159,9 +160,7 @@ def _print_row(cells: Iterable[str]) -> None:
 def _print_photo(console: "Console", photo: "PhotoPrediction") -> None:
     from rich.text import Text
 
-    from fer_edge.text import printable
-
-    name = printable(photo.source)
+    name = shown_name(photo.source)
     if not photo.was_searched:
         (face,) = photo.faces
         console.print(Text(f"{name}: {face.label} {face.confidence:.1%}", style="bold"))

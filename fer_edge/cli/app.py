@@ -28,8 +28,10 @@ from fer_edge.cli import (
 from fer_edge.cli.numbers import FiniteNumbers
 from fer_edge.cli.output import PLAIN, discard_stdout, is_main_process, note, register_plain
 from fer_edge.cli.program import AsCalled
+from fer_edge.cli.quiet import libraries_silenced
 from fer_edge.cli.stopping import raise_on_sigterm, signal_behind
-from fer_edge.errors import FerEdgeError, Interrupted, MissingExtraError, ProviderError
+from fer_edge.errors import DataError, FerEdgeError, Interrupted, MissingExtraError, ProviderError
+from fer_edge.text import printable
 
 _TRAIN_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "matplotlib", "filelock")
 """What the extra 'train' brings: commands that need it import it when they run."""
@@ -40,12 +42,15 @@ class _OneLineErrors(AsCalled, TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with libraries_silenced():
+                return super().invoke(ctx)
         except (FerEdgeError, ModuleNotFoundError) as error:
             told = _as_project_error(error)
             if is_main_process():
                 # an interruption is no error: somebody asked for it
-                note(str(told) if isinstance(told, Interrupted) else f"error: {told}")
+                # Only DataError may list lines: elsewhere a line break is one in a file's name.
+                text = str(told) if isinstance(told, DataError) else printable(told)
+                note(text if isinstance(told, Interrupted) else f"error: {text}")
             raise typer.Exit(told.exit_code) from error
         except KeyboardInterrupt as stop:
             if is_main_process():

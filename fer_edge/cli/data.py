@@ -10,6 +10,7 @@ from fer_edge.cli import output
 from fer_edge.cli.program import ProgramGroup, as_called
 from fer_edge.cli.typed import Labels, Votes
 from fer_edge.labels import AUTO
+from fer_edge.text import printable, shown_name
 
 if TYPE_CHECKING:
     from fer_edge.data.inspection import Conflict, Inspection, VoteCounts
@@ -124,7 +125,7 @@ def fetch(
         with own_files.writing(table):
             fetch_votes(table)
         join = as_called(f"fer-edge data inspect --data fer2013 --votes {shlex.quote(str(table))}")
-        output.result(f"FER+'s votes are in {table}; join them with: {join}")
+        output.result(f"FER+'s votes are in {shown_name(table)}; join them with: {join}")
         output.wrote(table)
         return
     from fer_edge.data.kaggle import fetch_fer2013
@@ -138,7 +139,7 @@ def fetch(
 def _print_findings(findings: "Inspection") -> None:
     from fer_edge.data.problems import describe_problems
 
-    output.result(f"{findings.source}: {findings.total:,} faces\nlayout: {findings.layout}\n")
+    output.result(f"{printable(findings.source)}: {findings.total:,} faces\nlayout: {findings.layout}\n")
     _print_counts(findings)
     output.result("classes without a face: " + _missing(findings.missing))
     if findings.num_without_label:
@@ -180,7 +181,6 @@ def _print_counts(findings: "Inspection") -> None:
     from rich.text import Text
 
     from fer_edge.cli.tables import result_table
-    from fer_edge.text import printable
 
     counts, names = findings.counts, findings.labels
     table = Table("class", show_footer=True)

@@ -12,6 +12,7 @@ from fer_edge.cli.tables import result_table
 from fer_edge.cli.typed import LabelsOfFaces, Trust, Votes
 from fer_edge.errors import UsageError
 from fer_edge.own_files import OwnFiles
+from fer_edge.text import printable, shown_name
 
 if TYPE_CHECKING:
     from fer_edge.evaluation.evaluation import Evaluation
@@ -101,7 +102,8 @@ def evaluate(
         assert checkpoint is not None
         done = evaluate_checkpoint(checkpoint, device=device, **evaluated)
     if not done.is_training_data_set:
-        note(f"{done.data_source} is not the data set of the training run: its train split may hold these very faces")
+        told = printable(done.data_source)
+        note(f"{told} is not the data set of the training run: its train split may hold these very faces")
     if done.left_out:
         faces = ", ".join(f"{number:,} {name}" for name, number in done.left_out.items())
         note(f"left out, because the {done.subject.kind} has no such class: {faces}")
@@ -117,12 +119,11 @@ def _print(done: "Evaluation") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from fer_edge.text import printable
-
     metrics, without = done.metrics, done.metrics_without_leaks
     views = "" if done.augmentation == "none" else f", averaged over {done.augmentation} views"
     subject = done.subject
-    result(f"{subject.path}, {subject.description}, on {done.split} of {done.data_source}{views}\n")
+    source = printable(done.data_source)
+    result(f"{shown_name(subject.path)}, {subject.description}, on {done.split} of {source}{views}\n")
     names = [Text(printable(name)) for name in subject.labels.names]  # as Text: a name may look like markup
     per_class = Table("class")
     for column in ("precision", "recall", "F1", "faces"):

@@ -8,6 +8,7 @@ import typer
 from fer_edge.cli.output import result, result_json, wrote
 from fer_edge.cli.runs import only_run, run_of
 from fer_edge.own_files import OwnFiles
+from fer_edge.text import shown_name
 
 DEFAULT_FOLDER = Path("explanation")
 """For the pictures of a checkpoint that is in no run."""
@@ -56,5 +57,5 @@ def explain(
         result_json({**explanation.to_dict(), "checkpoint": str(info.path), "files": [str(filters), str(maps)]})
     else:
         for face in faces_told:
-            result(f"{face['name']}  {face['label']}  {face['confidence']:.3f}")
+            result(f"{shown_name(face['name'])}  {face['label']}  {face['confidence']:.3f}")
     wrote(maps)

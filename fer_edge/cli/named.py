@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fer_edge.cli.output import note
 from fer_edge.runtime.shipped import DEFAULT_NAME, model_path, shadowed, shipped_by_name, shipped_named
+from fer_edge.text import shown_name
 
 MODEL_HELP = "default: the shipped fer-resnet18; 'models' lists the names."
 """End of the help of options and arguments that take a model."""
@@ -25,5 +26,5 @@ def checkpoint_of(model: Path | None) -> Path | None:
     found = shipped_by_name().get(DEFAULT_NAME) if model is None else shipped_named(model)
     path = None if found is None else found.checkpoint
     if path is not None:
-        note(f"its checkpoint: {path}")
+        note(f"its checkpoint: {shown_name(path)}")
     return path

@@ -16,7 +16,7 @@ import typer
 from fer_edge.cli.program import as_called
 from fer_edge.errors import StorageError, UsageError
 from fer_edge.files import file_identity, storage_error
-from fer_edge.text import printable
+from fer_edge.text import printable, shown_name, without_surrogates
 
 PLAIN = "fer_edge.plain"
 """Name of the error handler for streams that lack letters, as those of Windows do when they are piped."""
@@ -78,8 +78,9 @@ def result(text: str) -> None:
 
 
 def result_json(value: Any) -> None:
-    """Print a result as JSON on stdout: one object, keys in the order given, no NaN. Raises StorageError."""
-    result(json.dumps(value, indent=2, allow_nan=False))
+    """Print a result as JSON on stdout: one object, keys in the order given, no NaN, names as ``without_surrogates``
+    gives them. Raises StorageError."""
+    result(json.dumps(without_surrogates(value), indent=2, allow_nan=False))
 
 
 def refuse_overwriting(options: str, outputs: Iterable[Path], kept: Iterable[Path]) -> None:
@@ -107,4 +108,4 @@ def note(text: str) -> None:
 def wrote(*paths: Path) -> None:
     """Name the files a command wrote, its last words (on stderr, so that ``--json`` on stdout stays JSON)."""
     for path in paths:
-        typer.echo(f"wrote {printable(path)}", err=True)
+        typer.echo(f"wrote {shown_name(path)}", err=True)

@@ -3,10 +3,9 @@
 import glob
 import os
 import sys
-import warnings
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +18,7 @@ from fer_edge.cli.typed import Trust
 from fer_edge.errors import ImageError, UsageError
 from fer_edge.files import file_identity, make_folder
 from fer_edge.own_files import OwnFiles
+from fer_edge.text import shown_name
 
 if TYPE_CHECKING:
     from fer_edge.runtime.classifier import Classifier
@@ -84,22 +84,21 @@ def predict(
     search = FaceSearch(faces, Framing(margin=margin, align=align), detector)
     pictures = None if out is None else _Pictures(out, images)
     classifier = Classifier.load(model_named(model), provider=provider, threads=threads, trust=trust)
-    output.note(f"model {classifier.path} on {classifier.provider}")
+    output.note(f"model {shown_name(classifier.path)} on {classifier.provider}")
     if classifier.provider_note:
         output.note(classifier.provider_note)
     tally = answers.Tally()
-    with _libraries_silenced():
-        printer: answers.Printer
-        if as_json:
-            printer = answers.JsonPrinter(str(classifier.path), classifier.provider)
-        else:
-            printer = answers.CsvPrinter(classifier.labels) if as_csv else answers.ChartPrinter()
-        for outcome in _outcomes(classifier, images, search, 1 if pictures else batch_size, keep_pixels=bool(pictures)):
-            if pictures:
-                outcome = pictures.write(outcome)
-            tally.add(outcome)
-            printer.show(outcome)
-        printer.finish(tally)
+    printer: answers.Printer
+    if as_json:
+        printer = answers.JsonPrinter(str(classifier.path), classifier.provider)
+    else:
+        printer = answers.CsvPrinter(classifier.labels) if as_csv else answers.ChartPrinter()
+    for outcome in _outcomes(classifier, images, search, 1 if pictures else batch_size, keep_pixels=bool(pictures)):
+        if pictures:
+            outcome = pictures.write(outcome)
+        tally.add(outcome)
+        printer.show(outcome)
+    printer.finish(tally)
     if summary := tally.summary():
         output.note(summary)
     if pictures:
@@ -183,32 +182,6 @@ def _sources(arguments: list[str]) -> list[str]:
         with suppress(ImageError):
             found.extend(str(path) for path in images_named(argument))
     return found
-
-
-@contextmanager
-def _libraries_silenced() -> Iterator[None]:
-    """An image gets its result or its one line, and nothing else on stderr, whatever opens it has to say.
-
-    Pillow warns about odd metadata; libtiff writes to file descriptor 2 by itself, so Python's stderr moves to a copy.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        own = sys.__stderr__
-        if own is None or sys.stderr is not own:  # closed, or captured by a test: not descriptor 2
-            yield
-            return
-        own.flush()
-        descriptor = os.dup(2)
-        silence = os.open(os.devnull, os.O_WRONLY)
-        try:
-            with os.fdopen(os.dup(2), "w", encoding=own.encoding, errors=own.errors) as sys.stderr:
-                os.dup2(silence, 2)
-                yield
-        finally:
-            sys.stderr = own
-            os.dup2(descriptor, 2)
-            os.close(descriptor)
-            os.close(silence)
 
 
 def _read_stdin() -> bytes:

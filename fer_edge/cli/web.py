@@ -9,6 +9,7 @@ from fer_edge.cli import output
 from fer_edge.cli.named import MODEL_HELP, model_named
 from fer_edge.cli.stopping import signal_behind
 from fer_edge.errors import Interrupted
+from fer_edge.text import shown_name
 
 
 def web(
@@ -46,7 +47,7 @@ def web(
 
     path = model_named(model)
     files = write_site(out, path, webgpu_model=webgpu_model, onnxruntime_web=onnxruntime_web)
-    output.note(f"model {path}")
+    output.note(f"model {shown_name(path)}")
     sizes = {file.path: len(file.data) for file in files}
     if as_json:
         output.result_json({"folder": str(out), "bytes": sum(sizes.values()), "files": sizes})

@@ -12,6 +12,7 @@ from fer_edge.cli.named import MODEL_HELP, model_named
 from fer_edge.cli.stopping import signal_behind
 from fer_edge.errors import Interrupted, UsageError
 from fer_edge.files import file_identity
+from fer_edge.text import shown_name
 
 if TYPE_CHECKING:
     from fer_edge.video.analysis import AnalysedFrame, VideoSummary
@@ -79,7 +80,7 @@ def webcam(
     with VideoSource(camera if video is None else video) as source, ExitStack() as stack:
         shows = window if window is not None else video is None or (out is None and csv is None)
         sinks = _Sinks(stack, source.name, source.frames_per_s, out=out, csv=csv, labels=classifier.labels, shows=shows)
-        output.note(f"model {classifier.path} on {source.name}; Ctrl-C ends it")
+        output.note(f"model {shown_name(classifier.path)} on {source.name}; Ctrl-C ends it")
         stopped_by: int | None = None
         start = time.perf_counter()
         try:

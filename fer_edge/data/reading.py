@@ -12,7 +12,7 @@ from fer_edge.data.problems import ProblemList
 from fer_edge.data.splits import SPLITS
 from fer_edge.errors import ImageError
 from fer_edge.runtime.images import decode_image, face_pixels
-from fer_edge.text import printable
+from fer_edge.text import shown_name
 
 FILES_PER_TASK = 256
 """Files a thread takes at once: enough that handing them out costs nothing."""
@@ -28,7 +28,7 @@ def read_images(files: Sequence[ImageFile], size: int, problems: ProblemList) ->
 
     def read(start: int) -> None:
         for place in range(start, min(start + FILES_PER_TASK, len(files))):
-            name = printable(files[place].path)
+            name = shown_name(files[place].path)
             try:
                 faces[place] = face_pixels(decode_image(files[place].path, name=name), size)
             except ImageError as error:
@@ -45,7 +45,7 @@ def read_images(files: Sequence[ImageFile], size: int, problems: ProblemList) ->
         split: FaceSet(
             faces[chosen],
             np.array([files[i].label for i in chosen], np.int64),
-            tuple(printable(files[i].path) for i in chosen),
+            tuple(shown_name(files[i].path) for i in chosen),
         )
         for split, chosen in places.items()
     }

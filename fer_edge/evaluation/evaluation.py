@@ -21,6 +21,7 @@ from fer_edge.evaluation.votes import VoteMetrics, can_evaluate_votes, evaluate_
 from fer_edge.files import make_folder, write_text
 from fer_edge.labels import FER2013, LabelSet
 from fer_edge.own_files import OwnFiles
+from fer_edge.text import without_surrogates
 
 Views = Literal["none", "flip", "ten-crop"]
 """Over which views of a face its probabilities are averaged: only itself, it and its mirror image, or five crops
@@ -115,7 +116,7 @@ class Evaluation:
         return written
 
     def _write(self, figures: Path, confusion: Path, mistakes: Path, reliability: Path, *corruptions: Path) -> None:
-        write_text(figures, json.dumps(self.to_dict(), indent=2) + "\n")
+        write_text(figures, json.dumps(without_surrogates(self.to_dict()), indent=2) + "\n")
         title = f"{self.split}: accuracy {self.metrics.accuracy:.2%}, macro-F1 {self.metrics.macro_f1:.3f}"
         names = self.subject.labels.names
         plot_confusion_matrix(self.metrics.confusion, names, confusion, title)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.errors import ImageError, ModelError
-from fer_edge.text import printable
+from fer_edge.text import shown_name
 
 MAX_BATCH_PIXELS = 2**23
 """8 megapixels: as floats in the graph about 100 MB for RGB. Larger images make smaller batches, down to one."""
@@ -117,7 +117,9 @@ class _Batcher(Generic[Key]):
                 self._score_together([image])
             except ModelError as error:
                 index, key, _ = image
-                self._done[index] = Scored(key, ImageError(f"{printable(str(key))}: the model cannot take it: {error}"))
+                self._done[index] = Scored(
+                    key, ImageError(f"{shown_name(str(key))}: the model cannot take it: {error}")
+                )
 
     def _ready(self) -> Iterator[Scored[Key]]:
         while self._next in self._done:

@@ -99,7 +99,7 @@ class Classifier:
         if isinstance(image, list | tuple | Iterator):
             raise ImageError(f"expected one image, found a {type(image).__name__}; use predict_many for several")
         name = source_name(image)
-        pixels = decode_image(image, name=name)
+        pixels = decode_image(image)
         start = time.perf_counter()
         row = self.probabilities(pixels[np.newaxis])[0]
         return Prediction.from_row(row, self.labels, latency_ms=(time.perf_counter() - start) * 1e3, source=name)

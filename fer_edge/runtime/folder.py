@@ -14,7 +14,7 @@ from fer_edge.runtime.batching import Decoded
 from fer_edge.runtime.file_kind import IMAGE, RUN, kind_of, mistaken
 from fer_edge.runtime.images import SUFFIXES, ImageSource, decode_image
 from fer_edge.runtime.prediction import Prediction
-from fer_edge.text import printable
+from fer_edge.text import shown_name
 
 MAX_AHEAD_BYTES = 2**27
 """Pixels that may be open ahead of the model: 128 MB. Large photos are opened fewer at a time."""
@@ -45,7 +45,7 @@ def images_in(folder: str | Path) -> Iterator[Path]:
 def _walk(folder: str | Path, unreadable: list[OSError]) -> Iterator[Path]:
     """The files of ``images_in``; what cannot be read is added to ``unreadable``."""
     if not os.path.isdir(folder):  # noqa: PTH112  # Path.is_dir raises where a folder above cannot be read
-        raise ImageError(f"{printable(str(folder))}: expected a folder, found none")
+        raise ImageError(f"{shown_name(str(folder))}: expected a folder, found none")
     for root, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
@@ -55,11 +55,10 @@ def _walk(folder: str | Path, unreadable: list[OSError]) -> Iterator[Path]:
 
 def _refuse_unreadable(unreadable: list[OSError]) -> None:
     if unreadable:
-        first, others = unreadable[0], len(unreadable) - 1
-        more = f" (and {others} more)" if others else ""
-        raise ImageError(
-            f"{printable(first.filename)}{more}: expected a folder that can be read, found: {first.strerror or first}"
-        )
+        first = unreadable[0]
+        names = ", ".join(shown_name(one.filename) for one in unreadable)
+        expected = "a folder that can be read" if len(unreadable) == 1 else "folders that can be read"
+        raise ImageError(f"{names}: expected {expected}, found: {first.strerror or first}")
 
 
 def count_images(folder: str | Path) -> int:
@@ -68,7 +67,7 @@ def count_images(folder: str | Path) -> int:
     total = sum(1 for _ in _walk(folder, unreadable))
     if total == 0:
         _refuse_unreadable(unreadable)
-        raise ImageError(f"{printable(str(folder))}: expected image files ({', '.join(sorted(SUFFIXES))}), found none")
+        raise ImageError(f"{shown_name(str(folder))}: expected image files ({', '.join(sorted(SUFFIXES))}), found none")
     return total
 
 
@@ -90,7 +89,9 @@ def images_named(argument: str) -> Iterator[Path | str]:
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
         found = [path for path in matches if Path(path).suffix.lower() in SUFFIXES]
         if not found:
-            raise ImageError(f"{printable(argument)}: expected image files ({', '.join(sorted(SUFFIXES))}), found none")
+            raise ImageError(
+                f"{shown_name(argument)}: expected image files ({', '.join(sorted(SUFFIXES))}), found none"
+            )
         yield from found
 
 
@@ -131,6 +132,6 @@ def _decode_all(images: list[tuple[str, ImageSource]]) -> list[Decoded[str]]:
 def decode(name: str, source: ImageSource) -> Decoded[str]:
     """Open one image; an error comes as a value, to be met when it is the image's turn."""
     try:
-        return Decoded(name, decode_image(source, name=name))
+        return Decoded(name, decode_image(source, name=shown_name(name)))
     except ImageError as error:
         return Decoded(name, error)

@@ -15,7 +15,7 @@ from fer_edge.errors import ImageError
 from fer_edge.runtime import tiff_layouts
 from fer_edge.runtime.file_kind import IMAGE, mistaken
 from fer_edge.runtime.jpeg_scans import has_more_scans
-from fer_edge.text import printable
+from fer_edge.text import printable, shown_name
 
 ImageSource: TypeAlias = str | Path | bytes | bytearray | memoryview | Image.Image | NDArray[np.generic]
 """What can be opened: a path, the bytes of an image file, a PIL image, or an array (H, W) or (H, W, 1 | 3 | 4)."""
@@ -72,7 +72,7 @@ def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.
     Raises ImageError, one line that names the image, for anything else: no such file, a URL, bytes of another format,
     a truncated or damaged file, more than MAX_PIXELS, a side above MAX_SIDE, an array of another shape or type.
     """
-    name = printable(name or source_name(source))
+    name = shown_name(source_name(source)) if name is None else printable(name)
     try:
         if isinstance(source, str | Path):
             return _decode_file(source, name)

@@ -17,7 +17,7 @@ def unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     scandir = os.scandir
 
     def refuse(path: str) -> object:
-        if Path(path).name == "secret":
+        if Path(path).name.startswith("secret"):
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
@@ -32,6 +32,12 @@ def test_a_folder_that_cannot_be_read_is_named_behind_the_other_images(unreadabl
     with pytest.raises(ImageError, match=r"secret: expected a folder that can be read, found: Permission denied"):
         next(found)
     assert count_images(unreadable) == 1
+
+
+def test_every_folder_that_cannot_be_read_is_named(unreadable: Path) -> None:
+    (unreadable / "secret-2").mkdir()
+    with pytest.raises(ImageError, match=r"secret, .*secret-2: expected folders that can be read, found: Permission"):
+        list(images_in(unreadable))
 
 
 def test_a_folder_of_which_nothing_can_be_read_is_not_called_empty(unreadable: Path) -> None:

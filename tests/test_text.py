@@ -1,0 +1,44 @@
+import itertools
+import json
+import os
+import re
+
+import pytest
+
+from fer_edge.text import shown_name, without_surrogates
+
+PIECES = ("a", "\\", "\x1b", "\n", "n", "x1b", "\udcff", "udcff", "\u202e", "\u00e9")
+NAMES = ["".join(pieces) for count in (1, 2, 3, 4) for pieces in itertools.product(PIECES, repeat=count)]
+
+
+def test_shown_names_are_one_printable_line_and_never_two_alike() -> None:
+    shown = [shown_name(name) for name in NAMES]
+    assert all(one.isprintable() for one in shown)
+    assert len(set(shown)) == len(set(NAMES))
+
+
+def test_a_name_without_anything_to_escape_is_shown_as_it_is() -> None:
+    for name in ("faces/a b.png", "caf\u00e9/\u7b11.jpg", "back\\slash.png", "C:\\faces\\a.png"):
+        assert shown_name(name) == name
+
+
+def test_json_has_valid_unicode_and_never_two_names_alike() -> None:
+    made = [without_surrogates({name: [name, 1, None]}) for name in NAMES]
+    texts = [json.dumps(one, ensure_ascii=False).encode() for one in made]  # a lone surrogate could not be encoded
+    assert len(set(texts)) == len(set(NAMES))
+    kept = {"a\x1b\n\u202e": (1, "C:\\users\\x"), "pair": "\U0001f600"}
+    assert without_surrogates(kept) == {"a\x1b\n\u202e": [1, "C:\\users\\x"], "pair": "\U0001f600"}
+
+
+@pytest.mark.parametrize(
+    "name", [b"bad\xff.png", rb"bad\udcff.png", rb"bad\\udcff\\.png", b"\\\xff\\\\\xfe.png", b"\xff"]
+)
+def test_the_documented_way_back_gives_the_bytes_of_the_name(name: bytes) -> None:
+    told = without_surrogates(os.fsdecode(name))
+
+    def back(match: re.Match[str]) -> str:  # as docs/deployment/python.md says it
+        backslashes, digits = match.groups()
+        half = "\\" * (len(backslashes) // 2)
+        return half + (chr(int(digits, 16)) if len(backslashes) % 2 else f"u{digits}")
+
+    assert os.fsencode(re.sub(r"(\\+)u(d[89a-f][0-9a-f]{2})", back, told)) == name
