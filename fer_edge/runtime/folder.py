@@ -80,7 +80,7 @@ def images_named(argument: str) -> Iterator[Path | str]:
     # os.path: Path's own raise for names that are too long, and where a folder above cannot be read.
     if os.path.isdir(argument):  # noqa: PTH112
         if kind_of(Path(argument)) is RUN:
-            raise ImageError(f"{printable(argument)}: expected images, {mistaken(argument, IMAGE)}")
+            raise ImageError(f"{shown_name(argument)}: expected images, {mistaken(argument, IMAGE)}")
         count_images(argument)
         yield from images_in(argument)
     elif os.path.exists(argument) or not glob.has_magic(argument):  # noqa: PTH110
