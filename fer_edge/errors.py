@@ -56,6 +56,18 @@ class UsageError(FerEdgeError):
     exit_code = 2
 
 
+class SettingError(UsageError, TrainingError):
+    """A setting of training that cannot be: out of its range, or a name that nothing has."""
+
+
+class SourceError(UsageError, DataError):
+    """A name of labelled faces that cannot be, such as ``sample:3``."""
+
+
+class ProviderNameError(UsageError, ProviderError):
+    """A name that no execution provider has."""
+
+
 class CheckFailed(FerEdgeError):
     """A check that ran and failed (parity, accuracy loss, speed): exit code 3, never a warning."""
 

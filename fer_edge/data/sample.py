@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from fer_edge.data.faces import FaceData, FaceSet
 from fer_edge.data.folders import refuse_filled
 from fer_edge.data.portrait import draw_portrait
-from fer_edge.errors import DataError
+from fer_edge.errors import SourceError
 from fer_edge.files import fill_folder, make_folder
 from fer_edge.labels import FER2013
 from fer_edge.runtime.images import FACE_SIZE, face_pixels
@@ -68,7 +68,7 @@ def _count_in(source: str) -> int:
     if not colon:
         return DEFAULT_COUNT
     if not (number.isascii() and number.isdecimal() and MIN_COUNT <= int(number[:9]) <= MAX_COUNT):
-        raise DataError(
+        raise SourceError(
             f"{source}: expected {NAME} or {NAME}:N with N from {MIN_COUNT} to {MAX_COUNT}, found '{number[:20]}'; "
             f"for a folder of that name write ./{source}"
         )

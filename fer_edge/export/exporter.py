@@ -25,7 +25,7 @@ from fer_edge.export.graph.model import assembled
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.older_opsets import OLDEST_OPSET
 from fer_edge.export.graph.reference import PixelsToProbabilities
-from fer_edge.export.graph.versions import OPSET, read_versions
+from fer_edge.export.graph.versions import OPSET, RELEASES, read_versions
 from fer_edge.export.parity.comparison import AccuracyPair, Parity, answers, measure_accuracy, measure_parity
 from fer_edge.export.parity.divergence import compare_layers, layer_images, layer_noise
 from fer_edge.export.parity.report import parity_summary
@@ -75,7 +75,7 @@ class ExportRequest:
     """Percentage points of accuracy that may be lost; None takes the precision's own bound."""
 
     def __post_init__(self) -> None:
-        """Refuse combinations that no file can hold (ModelError), and a loss that nothing measures (UsageError)."""
+        """Refuse (UsageError) combinations that no file can hold, and a loss that nothing measures."""
         chosen = format_named(self.file_format)
         refuse_combination(chosen, self.precision, PIXELS)
         check_max_drop(self.max_drop_points, has_labels=self.needs_faces)
@@ -91,6 +91,11 @@ class ExportRequest:
             )
             least = OLDEST_OPSET if self.raw else OPSET
             raise UsageError(f"expected --opset {least} or later{older}, found {self.opset}")
+        if chosen.from_graph and self.opset > RELEASES[-1].opset:
+            raise UsageError(
+                f"expected --opset {RELEASES[-1].opset} or earlier, the newest that onnxruntime {RELEASES[-1].version} "
+                f"reads, found {self.opset}"
+            )
 
     @property
     def needs_faces(self) -> bool:

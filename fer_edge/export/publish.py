@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from fer_edge.errors import ModelError
+from fer_edge.errors import ModelError, UsageError
 from fer_edge.export.card.model_card import model_card_markdown
 from fer_edge.export.formats.registry import ModelFormat
 from fer_edge.export.parity.comparison import Parity
@@ -45,11 +45,11 @@ def default_name(checkpoint: Path, file_format: str, precision: str, raw: bool, 
 
 
 def check_name(name: str) -> None:
-    """Raises ModelError for a name that is no plain file name on every system."""
+    """Raises UsageError for a name that is no plain file name on every system."""
     if is_reserved_name(name):
-        raise ModelError(f"--name: expected a name that is a file's everywhere, found {name!r}, a device on Windows")
+        raise UsageError(f"--name: expected a name that is a file's everywhere, found {name!r}, a device on Windows")
     if not _NAME.fullmatch(name):
-        raise ModelError(f"--name: expected up to 200 letters, digits, '.', '_' and '-', found {name[:210]!r}")
+        raise UsageError(f"--name: expected up to 200 letters, digits, '.', '_' and '-', found {name[:210]!r}")
 
 
 def model_path(

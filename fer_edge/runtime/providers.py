@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnxruntime
 
-from fer_edge.errors import ProviderError
+from fer_edge.errors import ProviderError, ProviderNameError
 from fer_edge.runtime.onnxruntime_packages import install_advice, reinstalling
 
 if not hasattr(onnxruntime, "InferenceSession"):  # a folder that another package's removal left without its files
@@ -40,7 +40,7 @@ class ProviderChoice:
 def choose_provider(requested: str) -> ProviderChoice:
     """``cpu``, ``cuda`` (or a ProviderError that lists what is missing), or ``auto``: CUDA where all of it is there."""
     if requested not in PROVIDERS:
-        raise ProviderError(f"expected a provider of {', '.join(PROVIDERS)}, found {requested!r}")
+        raise ProviderNameError(f"expected a provider of {', '.join(PROVIDERS)}, found {requested!r}")
     if requested == "cpu":
         return ProviderChoice("cpu", "")
     missing = list(missing_for_cuda())

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from fer_edge.data.faces import FaceSet
 from fer_edge.data.votes import majority, probability
-from fer_edge.errors import TrainingError
+from fer_edge.errors import SettingError, TrainingError
 from fer_edge.training.augmentation import augment, draw_variations, normalise
 from fer_edge.training.config import TrainConfig
 from fer_edge.training.corruptions import corrupt, corrupts, draw_corruptions
@@ -128,11 +128,11 @@ def votes_of(faces: FaceSet) -> np.ndarray:
 
 def _check_batch_size(batch_size: int, num_faces: int, num_processes: int) -> None:
     if batch_size % num_processes:
-        raise TrainingError(
+        raise SettingError(
             f"--batch-size: expected a number that {num_processes} processes share equally, found {batch_size}"
         )
     if batch_size < 2 * num_processes:
-        raise TrainingError(f"--batch-size: expected 2 faces or more for each process (batch norm), found {batch_size}")
+        raise SettingError(f"--batch-size: expected 2 faces or more for each process (batch norm), found {batch_size}")
     if num_faces < 2 * num_processes:
         raise TrainingError(
             f"expected at least {2 * num_processes} training faces, found {num_faces}; see 'data inspect'"

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
-from fer_edge.errors import TrainingError
+from fer_edge.errors import SettingError, TrainingError
 from fer_edge.metadata import MAX_IMAGE_SIZE, MAX_SEED
 from fer_edge.training.architectures import FORMER_NAMES, architecture_names
 
@@ -40,7 +40,7 @@ def _setting(default: T, text: str, group: str, choices: Callable[[], Sequence[s
 
 def _require(condition: bool, setting: str, expected: str, found: object) -> None:
     if not condition:
-        raise TrainingError(f"setting '{setting}': expected {expected}, found {found!r}; see 'fer-edge train --help'")
+        raise SettingError(f"setting '{setting}': expected {expected}, found {found!r}; see 'fer-edge train --help'")
 
 
 @dataclass(frozen=True)

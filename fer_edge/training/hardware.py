@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from fer_edge.errors import TrainingError
+from fer_edge.errors import SettingError, TrainingError
 from fer_edge.runtime.machine import available_cores, processor_name
 from fer_edge.training.config import TrainConfig
 
@@ -17,7 +17,7 @@ def choose_device(wanted: str) -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise TrainingError(f"--device: expected auto, cpu, cuda or cuda:N, found {wanted!r}") from error
+        raise SettingError(f"--device: expected auto, cpu, cuda or cuda:N, found {wanted!r}") from error
     if device.type == "cuda":
         if not torch.cuda.is_available():
             why = "this torch is a CPU build" if torch.version.cuda is None else "no NVIDIA driver or GPU answers"
@@ -25,7 +25,7 @@ def choose_device(wanted: str) -> torch.device:
         if device.index is not None and device.index >= torch.cuda.device_count():
             raise TrainingError(f"--device {wanted}: expected a GPU number below {torch.cuda.device_count()}")
     elif device.type != "cpu":
-        raise TrainingError(f"--device: expected auto, cpu, cuda or cuda:N, found {wanted!r}")
+        raise SettingError(f"--device: expected auto, cpu, cuda or cuda:N, found {wanted!r}")
     return device
 
 

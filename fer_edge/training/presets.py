@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from fer_edge.errors import TrainingError
+from fer_edge.errors import SettingError, TrainingError
 from fer_edge.runtime.shipped import shipped_checkpoint
 from fer_edge.training.config import TrainConfig
 
@@ -33,7 +33,7 @@ def preset_named(name: str, runs: Path = RUNS) -> TrainConfig:
     Raises TrainingError that lists the names there are.
     """
     if name not in PRESETS:
-        raise TrainingError(f"--preset: expected one of {', '.join(PRESETS)}, found {name!r}")
+        raise SettingError(f"--preset: expected one of {', '.join(PRESETS)}, found {name!r}")
     preset = PRESETS[name]
     moved = {kind: getattr(preset, kind).replace(f"{RUNS}/", f"{runs}/") for kind in ("weights", "teacher")}
     return replace(preset, **moved)

@@ -13,6 +13,7 @@ import torch
 from fer_edge.data.faces import FaceData
 from fer_edge.errors import CheckpointError, FerEdgeError, Interrupted
 from fer_edge.runtime.file_kind import OWN_CHECKPOINT, RUN, kind_of
+from fer_edge.training.architectures import architecture_named
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
@@ -88,6 +89,7 @@ def _run(
 ) -> TrainResult:
     """Train to the end of the run in ``folder``, from its beginning or from what is saved there."""
     reporter = Reporter(quiet=quiet or not processes.is_main)
+    architecture_named(config.architecture)  # an unknown one is refused before anything is written
     data = request.load(config)
     data.split("train"), data.split("validation")  # an empty one is refused before anything is written
     with _held(folder, config, processes) as run:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fer_edge.errors import CheckpointError, FerEdgeError, StorageError, TrainingError
+from fer_edge.errors import CheckpointError, FerEdgeError, SettingError, StorageError, TrainingError
 from fer_edge.files import make_folder, write_bytes
 from fer_edge.runtime.file_kind import CHECKPOINT, mistaken
 from fer_edge.runtime.shipped import names_in_words, shipped_checkpoint
@@ -61,7 +61,7 @@ def starting_weights(
     if choice == "none":
         return StartingWeights(None, "from scratch (--weights none)")
     if choice not in KEYWORDS:
-        return _weights_at([Path(part.strip()) for part in choice.split(",")])
+        return _weights_at(_paths_in(choice))
     try:
         path = imagenet_weights(architecture, timeout_s=timeout_s)
         return StartingWeights(read_state_dict(path), f"ImageNet weights from {path}")
@@ -79,11 +79,18 @@ def settings_behind(choice: str) -> dict[str, Any]:
     image size. None for what is no checkpoint of this project. Raises TrainingError or CheckpointError."""
     if choice in KEYWORDS:
         return {}
-    trained = _trained_at(Path(choice.split(",")[0].strip()))
+    trained = _trained_at(_paths_in(choice)[0])
     if trained is None:
         return {}
     info = trained.info
     return {"architecture": info.architecture, **info.settings, "image_size": info.image_size}
+
+
+def _paths_in(choice: str) -> list[Path]:
+    parts = [part.strip() for part in choice.split(",")]
+    if not all(parts):
+        raise SettingError(f"--weights: expected {', '.join(KEYWORDS)}, a name, or paths with commas, found {choice!r}")
+    return [Path(part) for part in parts]
 
 
 def _weights_at(paths: list[Path]) -> StartingWeights:

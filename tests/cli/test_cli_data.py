@@ -80,7 +80,7 @@ def test_a_missing_path_is_one_line(tmp_path: Path) -> None:
 
 def test_sample_refuses_too_few_faces_and_filled_folders(faces: Path) -> None:
     done = CliRunner().invoke(app, ["data", "sample", "--count", "3", "--out", str(faces.parent / "b")])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "N from 42" in done.stderr
     assert not (faces.parent / "b").exists()
     done = CliRunner().invoke(app, ["data", "sample", "--count", "42", "--out", str(faces)])

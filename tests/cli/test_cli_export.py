@@ -61,12 +61,13 @@ def test_a_failed_check_exits_3_prints_the_figures_and_publishes_nothing(run_fol
     [
         (("--format", "pt2", "--precision", "int8"), "expected --format onnx or ort with --precision int8, found pt2"),
         (("--name", "a/b"), "--name: expected up to 200 letters, digits, '.', '_' and '-', found 'a/b'"),
+        (("--opset", "99"), "expected --opset "),
         (("--precision", "int8", "--target", "sparc"), "expected portable, x86-vnni, arm, auto, found 'sparc'"),
     ],
 )
-def test_mistakes_are_one_line(run_folder, tmp_path, arguments, message):
+def test_options_that_cannot_be_are_one_line(run_folder, tmp_path, arguments, message):
     done = run("export", "--checkpoint", run_folder, "--folder", tmp_path, *arguments)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert message in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 

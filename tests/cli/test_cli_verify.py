@@ -213,6 +213,19 @@ def test_accuracy_and_skew_on_given_data(model, run_folder):
     [
         ("model.onnx", ("--skew",), "expected --data with --skew"),
         ("model.ort", ("--locate",), "expected an .onnx file with --divergence"),
+        ("model.onnx", ("--max-drop", "1"), "expected --data with --max-drop"),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_line(run_folder, tmp_path, name, arguments, message):
+    done = run("verify", tmp_path / name, "--checkpoint", run_folder, *arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
         ("model.pt2", (), "expected --trust with a pt2 file, because loading one runs the code in it"),
         ("model.h5", (), "expected a model file (.onnx, .ort, .torchscript, .pt2), found '.h5'"),
         ("model.onnx", (), "no such model"),

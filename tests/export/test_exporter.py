@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from fer_edge.backends import open_model
-from fer_edge.errors import ModelError, StorageError
+from fer_edge.errors import ModelError, StorageError, UsageError
 from fer_edge.export import exporter
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
 from fer_edge.export.formats.onnx import onnx_bytes
@@ -137,12 +137,12 @@ _FAILED = _Failed()
     ],
 )
 def test_combinations_that_no_file_can_hold_are_refused(tmp_path, change, message):
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(UsageError, match=message):
         replace(ExportRequest(checkpoint=tmp_path), **change)
 
 
 def test_a_name_must_be_a_plain_file_name(tiny_run, tmp_path):
-    with pytest.raises(ModelError, match=r"--name: expected up to 200 letters, digits.*found '\.\./x'"):
+    with pytest.raises(UsageError, match=r"--name: expected up to 200 letters, digits.*found '\.\./x'"):
         export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path, name="../x"))
 
 

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.data.faces import FaceSet
 from fer_edge.data.leaks import leaked
-from fer_edge.errors import DataError, ModelError
+from fer_edge.errors import DataError
 from fer_edge.evaluation.metrics import evaluate_probabilities
 from fer_edge.export.card.metadata import describe
 from fer_edge.export.exporter import ExportRequest, export_checkpoint, write_and_open
@@ -365,7 +365,7 @@ def test_what_is_for_every_processor_cannot_saturate_and_is_the_default():
     assert ExportRequest(checkpoint=Path("run")).target == "portable"
     assert target_named("x86") is TARGETS["portable"]  # its former name
     assert target_named("arm").activations[0] is INT8_SYMMETRIC
-    with pytest.raises(ModelError, match="--target: expected portable, x86-vnni, arm, auto, found 'riscv'"):
+    with pytest.raises(UsageError, match="--target: expected portable, x86-vnni, arm, auto, found 'riscv'"):
         target_named("riscv")
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fer_edge.errors import ModelError
+from fer_edge.errors import ModelError, UsageError
 from fer_edge.export.exporter import ExportRequest, export_checkpoint
 from fer_edge.export.formats import weights as half_weights
 from fer_edge.export.formats.weights import export_half_weights
@@ -83,7 +83,7 @@ def test_an_accuracy_that_may_not_be_lost_is_a_gate(request_of, monkeypatch):
 
 @pytest.mark.parametrize("name", ["../evil", "a/b"])
 def test_a_name_that_leaves_the_folder_is_refused(request_of, name):
-    with pytest.raises(ModelError, match="--name: expected up to 200 letters, digits"):
+    with pytest.raises(UsageError, match="--name: expected up to 200 letters, digits"):
         export_half_weights(request_of(name=name))
 
 

@@ -140,15 +140,15 @@ def format_named(name: str) -> ModelFormat:
 
 
 def refuse_combination(model_format: ModelFormat, precision: str, input_kind: str) -> None:
-    """Raises ModelError for a precision or input that the format cannot hold, MissingExtraError without its runtime."""
+    """Raises UsageError for a precision or input that the format cannot hold, MissingExtraError without its runtime."""
     if model_format.export is not None:
         return
     if precision not in model_format.precisions:
         able = [one.name for one in all_formats().values() if precision in one.precisions and one.export is None]
-        raise ModelError(f"expected --format {in_words(able)} with --precision {precision}, found {model_format.name}")
+        raise UsageError(f"expected --format {in_words(able)} with --precision {precision}, found {model_format.name}")
     if input_kind not in model_format.input_kinds:
         able = [one.name for one in all_formats().values() if input_kind in one.input_kinds]
-        raise ModelError(f"expected --format {in_words(able)} with --raw, found {model_format.name}")
+        raise UsageError(f"expected --format {in_words(able)} with --raw, found {model_format.name}")
     opener = model_format.opened_by
     if opener is None:
         raise ModelError(f"expected a backend that opens {model_format.name} files, found none; register one")

@@ -10,7 +10,7 @@ import torch
 
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.registry import format_of, in_words, open_model
-from fer_edge.errors import ModelError
+from fer_edge.errors import ModelError, UsageError
 from fer_edge.export.card.metadata import checkpoint_metrics, describe
 from fer_edge.export.card.tables import markdown_table
 from fer_edge.export.exporter import JudgingFaces, given_faces, judging_faces, load_reference
@@ -54,11 +54,11 @@ class VerifyRequest:
         """Refuse what cannot be measured. Raises ModelError or UsageError."""
         check_max_drop(self.max_drop_points, has_labels=self.data is not None)
         if self.skew and self.data is None:
-            raise ModelError("expected --data with --skew: what a mistake costs is measured on labelled faces")
+            raise UsageError("expected --data with --skew: what a mistake costs is measured on labelled faces")
         if self.divergence and not format_named(format_of(self.model)).has_layer_names:
             able = [one for one in all_formats().values() if one.has_layer_names]
             suffixes = in_words([one.suffixes[0] for one in able])
-            raise ModelError(
+            raise UsageError(
                 f"{self.model}: expected an {suffixes} file with --divergence, because other formats lose the layers' "
                 f"names; export the checkpoint as {in_words([one.name for one in able])} too"
             )

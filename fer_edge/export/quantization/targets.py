@@ -6,7 +6,7 @@ From onnxruntime's quantisation guide (https://onnxruntime.ai/docs/performance/m
 import platform
 from dataclasses import dataclass
 
-from fer_edge.errors import ModelError
+from fer_edge.errors import UsageError
 from fer_edge.runtime.saturation import saturates
 
 
@@ -73,7 +73,7 @@ def target_named(name: str) -> Target:
         return target_of_this_machine()
     name = _FORMER_NAMES.get(name, name)
     if name not in TARGETS:
-        raise ModelError(f"--target: expected {', '.join((*TARGETS, AUTO))}, found {name!r}")
+        raise UsageError(f"--target: expected {', '.join((*TARGETS, AUTO))}, found {name!r}")
     return TARGETS[name]
 
 

@@ -13,7 +13,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-from fer_edge.errors import TrainingError
+from fer_edge.errors import SettingError
 from fer_edge.labels import FER2013
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ def architecture_named(name: str) -> Architecture:
     if name not in _REGISTERED and name in _files():
         import_module(f"{__name__}.{name}")  # which registers it
     if name not in _REGISTERED:
-        raise TrainingError(
-            f"setting 'architecture': expected one of {', '.join(architecture_names())}, found {name!r}"
-        )
+        raise SettingError(f"setting 'architecture': expected one of {', '.join(architecture_names())}, found {name!r}")
     return _REGISTERED[name]
 
 
