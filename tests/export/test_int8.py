@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.data.faces import FaceSet
 from fer_edge.data.leaks import leaked
-from fer_edge.errors import DataError
+from fer_edge.errors import DataError, UsageError
 from fer_edge.evaluation.metrics import evaluate_probabilities
 from fer_edge.export.card.metadata import describe
 from fer_edge.export.exporter import ExportRequest, export_checkpoint, write_and_open
