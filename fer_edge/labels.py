@@ -40,8 +40,9 @@ class LabelSet:
         for name in self.names:
             if (reason := _wrong_with(name)) is not None:
                 raise UsageError(f"labels: expected names that can be printed on a line, found {name!r:.80} ({reason})")
-            if (other := seen.setdefault(_folded(name), name)) is not name:
+            if (other := seen.get(_folded(name))) is not None:
                 raise UsageError(f"labels: expected names that differ, found {other!r} and {name!r}")
+            seen[_folded(name)] = name
         known = {_folded(alias): name for alias, name in self.aliases.items() if name in self.names}
         own = {_folded(name): name for name in self.names}
         object.__setattr__(self, "aliases", MappingProxyType({**known, **own}))

@@ -18,6 +18,11 @@ from fer_edge.labels import (
 )
 
 
+def test_the_very_same_name_twice_is_refused():
+    with pytest.raises(UsageError, match="expected names that differ, found 'a' and 'a'"):
+        LabelSet(("a", "a", "b"))
+
+
 def test_fer2013_is_in_the_alphabetical_order_of_the_folders_and_ferplus_in_that_of_its_table():
     assert FER2013.names == ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
     assert list(FER2013.names) == sorted(FER2013.names)

@@ -103,10 +103,6 @@ class ModelBackend(Backend):
 
     def outputs_of(self, found: "dict[str, NDArray[np.float32]]") -> Outputs:
         """``Outputs`` from the model's outputs by name; a raw model has logits alone."""
-        import numpy as np
+        from fer_edge.runtime.classifier import answers_of
 
-        from fer_edge.runtime.classifier import softmax
-
-        logits = np.asarray(found["logits"], np.float32)
-        probabilities = np.asarray(found["probabilities"], np.float32) if "probabilities" in found else softmax(logits)
-        return Outputs(probabilities, logits)
+        return Outputs(*answers_of(found, self.metadata))

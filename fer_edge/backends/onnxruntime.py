@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import onnxruntime
     from numpy.typing import NDArray
 
+    from fer_edge.runtime.foreign_files import Description
     from fer_edge.runtime.model_file import ModelFile
 
 NAME = "onnxruntime"
@@ -27,11 +28,12 @@ def load(
     precision: str | None = None,
     shape: "Sequence[int] | None" = None,
     trust: bool = False,
+    description: "Description | None" = None,
 ) -> "OnnxRuntime":
     """Open an .onnx or .ort file by the runtime's own loader. ``auto`` is CUDA where all of it is there."""
     from fer_edge.runtime.classifier import load_session
 
-    loaded = load_session(path, provider=provider, threads=threads, trust=trust)
+    loaded = load_session(path, provider=provider, threads=threads, trust=trust, description=description)
     if provider not in ("auto", loaded.provider):
         raise ProviderError(f"{path}: expected the provider {provider}, found {loaded.provider}")
     # A fixed batch is run as often as it takes, which one binding cannot.

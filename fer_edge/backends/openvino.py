@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fer_edge.runtime.foreign_files import Description
     from fer_edge.runtime.model_file import ModelFile
 
 NAME = "openvino"
@@ -35,19 +36,21 @@ def load(
     precision: str | None = None,
     shape: "Sequence[int] | None" = None,
     trust: bool = False,
+    description: "Description | None" = None,
 ) -> "OpenVino":
     """Read the model and compile it for this CPU and ``shape``. Raises ModelError where either is refused."""
     from fer_edge.runtime.model_file import read_model
 
     if provider != "cpu":
         raise ProviderError(f"{path}: expected the provider cpu for {NAME}, found {provider}")
-    model = read_model(path, trust=trust)
+    model = read_model(path, trust=trust, description=description)
     backend = OpenVino(model, threads, precision or model.metadata.precision)
     if shape is not None:
-        size = model.metadata.image_size
+        import numpy as np
+
         batch = model.metadata.input.shape[0]
-        batch = batch if isinstance(batch, int) else shape[0]
-        backend.compile([batch, 1, size, size] if backend.takes_faces else list(shape))
+        one = backend.prepare(np.zeros((1, *shape[1:]), np.uint8))
+        backend.compile([batch if isinstance(batch, int) else shape[0], *one.shape[1:]])
     return backend
 
 

@@ -18,6 +18,7 @@ from fer_edge.runtime.shipped import model_path
 
 if TYPE_CHECKING:
     from fer_edge.backends.contract import Backend, ModelBackend
+    from fer_edge.runtime.foreign_files import Description
 
 CHECKPOINT = "checkpoint"
 """Among formats: trainable weights, which are no model file."""
@@ -153,7 +154,14 @@ def check_trust(path: Path, file_format: str, *, trust: bool) -> None:
         )
 
 
-def open_model(path: str | Path, *, trust: bool = False, threads: int = 0, provider: str = "cpu") -> "ModelBackend":
+def open_model(
+    path: str | Path,
+    *,
+    trust: bool = False,
+    threads: int = 0,
+    provider: str = "cpu",
+    description: "Description | None" = None,
+) -> "ModelBackend":
     """Load a model file of any format by the backend of its suffix, or the shipped model of that name.
 
     Raises ModelError for a file that is missing, damaged, without metadata, of external data, at odds with the JSON
@@ -169,7 +177,9 @@ def open_model(path: str | Path, *, trust: bool = False, threads: int = 0, provi
         raise ModelError(f"{path}: expected a backend that opens {file_format} files, found none")
     check_trust(path, file_format, trust=trust)
     entries[0].require()
-    opened = entries[0].load(path, threads=threads, provider=provider, trust=trust)
+    # Only backends of ONNX files are told of it: those of other formats know no model without metadata.
+    more = {} if description is None else {"description": description}
+    opened = entries[0].load(path, threads=threads, provider=provider, trust=trust, **more)
     if not isinstance(opened, ModelBackend):
         raise ModelError(f"{path}: expected a model file, found a {CHECKPOINT}; export it first")
     return opened

@@ -71,8 +71,8 @@ class Printer(Protocol):
 class JsonPrinter:
     """One object at the end: a result for each face, a line for each image, the errors."""
 
-    def __init__(self, model: str, provider: str) -> None:
-        self._head = {"model": model, "provider": provider}
+    def __init__(self, model: str, provider: str, *, verified: bool) -> None:
+        self._head = {"model": model, "provider": provider, "verified": verified}
         self._results: list[dict[str, Any]] = []
         self._images: list[dict[str, Any]] = []
 

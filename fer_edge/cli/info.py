@@ -7,7 +7,7 @@ import typer
 
 from fer_edge.cli import output
 from fer_edge.cli.named import MODEL_HELP, model_named
-from fer_edge.cli.typed import Trust
+from fer_edge.cli.typed import Describe, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +20,7 @@ def info(
         Path | None,
         typer.Argument(help=f"An exported model (.onnx, .ort, .torchscript, .pt2); {MODEL_HELP}", show_default=False),
     ] = None,
+    describe: Describe = None,
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
@@ -29,19 +30,29 @@ def info(
     """
     from fer_edge.runtime.description import describe_model
 
-    description = describe_model(model_named(model), trust=trust)
+    description = describe_model(model_named(model), trust=trust, description=describe)
     if as_json:
         output.result_json(description.as_dict())
     else:
         output.result("\n".join(_lines(description)))
 
 
+_STATED = (
+    *("architecture", "face", "trained on", "metrics", "quantised", "made with", "created", "limits", "license"),
+    *("stated only", "inner hash"),
+)
+"""What only a model of this project says of itself."""
+
+
 def _lines(description: "ModelDescription") -> list[str]:
+    from fer_edge.runtime.foreign import ForeignMetadata
     from fer_edge.text import printable
 
-    metadata = description.metadata
+    metadata, ours = description.metadata, description.is_verified
+    described = metadata.description.source if isinstance(metadata, ForeignMetadata) else ""
     rows: list[tuple[str, object]] = [
-        ("file", f"{description.path} ({description.size_bytes:,} bytes), intact"),
+        ("file", f"{description.path} ({description.size_bytes:,} bytes)" + (", intact" if ours else "")),
+        ("", "" if ours else "NOT VERIFIED: another maker's model, fed as it was described"),
         ("name", metadata.name),
         ("format", f"{metadata.format}, {metadata.precision}"),
         ("architecture", f"{metadata.architecture} {_pairs(metadata.settings)}".rstrip()),
@@ -54,7 +65,12 @@ def _lines(description: "ModelDescription") -> list[str]:
         *(("metrics", f"{split}: {_pairs(values)}") for split, values in metadata.metrics.items()),
         ("quantised", _pairs(_in_short(metadata.quantisation or {}))),
         ("operators", ", ".join(f"{name} {count}" for name, count in description.operators.items())),
-        ("opset", f"{metadata.opset}, IR {metadata.ir_version}, onnxruntime {metadata.minimum_onnxruntime} or later"),
+        (
+            "opset",
+            f"{metadata.opset}, IR {metadata.ir_version}, onnxruntime {metadata.minimum_onnxruntime} or later"
+            if ours
+            else f"{metadata.opset}, IR {metadata.ir_version}",
+        ),
         *(("provider", f"{name}: {state}") for name, state in description.providers.items()),
         ("made with", _pairs(metadata.versions)),
         ("created", metadata.created),
@@ -64,6 +80,9 @@ def _lines(description: "ModelDescription") -> list[str]:
         ("file hash", description.file_sha256),
         ("inner hash", metadata.content_sha256),
     ]
+    if not ours:
+        rows = [row for row in rows if row[0] not in _STATED]
+        rows.insert(4, ("described by", described))
     if metadata.opset is None:
         rows = [row for row in rows if row[0] != "opset"]
     return [f"{title:<13}{printable(str(value))}" for title, value in rows if value]

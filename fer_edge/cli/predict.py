@@ -14,7 +14,7 @@ import typer
 
 from fer_edge.cli import answers, output
 from fer_edge.cli.named import MODEL_HELP, model_named
-from fer_edge.cli.typed import Trust
+from fer_edge.cli.typed import Describe, Trust
 from fer_edge.errors import ImageError, UsageError
 from fer_edge.files import file_identity, make_folder
 from fer_edge.own_files import OwnFiles
@@ -61,6 +61,7 @@ def predict(
     provider: Annotated[str, typer.Option(help="cpu, cuda, or auto: the best there is.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, max=256, help="Threads inside an operator; 0: as many as cores.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Faces of one size that are scored together.")] = 32,
+    describe: Describe = None,
     trust: Trust = False,
 ) -> None:
     """Name the expression of every face in images; a photo without a face is an answer, too.
@@ -83,14 +84,18 @@ def predict(
     detector = FaceDetector(min_score=min_score, max_side=max_side, threads=threads)
     search = FaceSearch(faces, Framing(margin=margin, align=align), detector)
     pictures = None if out is None else _Pictures(out, images)
-    classifier = Classifier.load(model_named(model), provider=provider, threads=threads, trust=trust)
+    classifier = Classifier.load(
+        model_named(model), provider=provider, threads=threads, trust=trust, description=describe
+    )
     output.note(f"model {shown_name(classifier.path)} on {classifier.provider}")
+    if not classifier.is_verified:
+        output.note(f"not verified: another maker's model, fed as described: {classifier.metadata.input.colour}")
     if classifier.provider_note:
         output.note(classifier.provider_note)
     tally = answers.Tally()
     printer: answers.Printer
     if as_json:
-        printer = answers.JsonPrinter(str(classifier.path), classifier.provider)
+        printer = answers.JsonPrinter(str(classifier.path), classifier.provider, verified=classifier.is_verified)
     else:
         printer = answers.CsvPrinter(classifier.labels) if as_csv else answers.ChartPrinter()
     for outcome in _outcomes(classifier, images, search, 1 if pictures else batch_size, keep_pixels=bool(pictures)):

@@ -46,6 +46,18 @@ Trust: TypeAlias = Annotated[
 """``--trust`` of commands that open no file that runs code; its default is False."""
 
 
+Describe: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE|FILE",
+        help="How to feed another maker's .onnx, several times or with ; between: labels=A,B,C size=224 channels=3 "
+        "layout=NCHW order=RGB range=0-1 mean=... std=... outputs=logits; or a JSON file of these. [default: the JSON "
+        "beside it, Hugging Face's or timm's too]",
+    ),
+]
+"""``--describe`` of commands that take models without metadata; its default is None."""
+
+
 def is_typed(context: typer.Context, name: str) -> bool:
     """Whether a parameter was typed, rather than left at its default."""
     source = context.get_parameter_source(name)

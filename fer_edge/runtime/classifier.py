@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,9 @@ from fer_edge.errors import ImageError, ModelError, ProviderError
 from fer_edge.metadata import PIXELS, ModelMetadata
 from fer_edge.runtime.batching import score_in_batches
 from fer_edge.runtime.folder import Outcome, count_images, decode, decode_ahead, images_in
+from fer_edge.runtime.foreign import ForeignMetadata
+from fer_edge.runtime.foreign_files import Description
+from fer_edge.runtime.foreign_pixels import foreign_answer, foreign_feed
 from fer_edge.runtime.images import ImageSource, decode_image, face_pixels, source_name
 from fer_edge.runtime.model_file import ModelFile, read_model
 from fer_edge.runtime.photos import DEFAULT_SEARCH, FaceSearch, PhotoOutcome, PhotoPrediction, score_photos
@@ -58,7 +61,13 @@ class Classifier:
 
     @classmethod
     def load(
-        cls, path: str | Path | None = None, *, provider: str = "cpu", threads: int = 0, trust: bool = False
+        cls,
+        path: str | Path | None = None,
+        *,
+        provider: str = "cpu",
+        threads: int = 0,
+        trust: bool = False,
+        description: Description | None = None,
     ) -> "Classifier":
         """Read an ``.onnx`` or ``.ort`` model, check it, and open it on ``cpu``, ``cuda`` or ``auto`` (the best here).
 
@@ -66,11 +75,14 @@ class Classifier:
         is ``shipped.DEFAULT_MODEL``. A file of that name in the working directory comes first.
 
         ``threads`` are those inside an operator; 0 leaves the choice to onnxruntime. ``trust`` opens also a graph that
-        no image classifier has: with operators that need not end, with functions, or very large. Raises ModelError when
-        the model is missing, damaged, without valid metadata or refused for another reason, and ProviderError when the
-        provider is not there: never another one silently.
+        no image classifier has: with operators that need not end, with functions, or very large. ``description`` says
+        how to feed an ``.onnx`` of another maker, as keys of ForeignDescription or the path of their JSON; without it
+        the JSON beside the file does. What such a model answers is not verified (``is_verified``).
+
+        Raises ModelError when the model is missing, damaged, without valid metadata or refused for another reason, and
+        ProviderError when the provider is not there: never another one silently.
         """
-        loaded = load_session(path, provider=provider, threads=threads, trust=trust)
+        loaded = load_session(path, provider=provider, threads=threads, trust=trust, description=description)
         return cls(
             loaded.session,
             loaded.model.metadata,
@@ -84,6 +96,11 @@ class Classifier:
     def labels(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the model's outputs."""
         return self.metadata.labels
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the model was compared with its checkpoint when it was made: not so for another maker's."""
+        return not isinstance(self.metadata, ForeignMetadata)
 
     @property
     def card(self) -> ModelMetadata:
@@ -213,10 +230,7 @@ class Classifier:
 
         with onnxruntime_errors(self.path):
             found = run_in_fixed_batches(run, self.feed(pixels), self.metadata)
-        logits = np.asarray(found["logits"], dtype=np.float32)
-        probabilities = np.asarray(
-            found["probabilities"] if "probabilities" in found else softmax(logits), dtype=np.float32
-        )
+        probabilities, logits = answers_of(found, self.metadata)
         check_outputs(self.path, probabilities, logits, images=len(pixels))
         return probabilities, logits
 
@@ -236,11 +250,16 @@ class LoadedSession(NamedTuple):
 
 
 def load_session(
-    path: str | Path | None = None, *, provider: str = "cpu", threads: int = 0, trust: bool = False
+    path: str | Path | None = None,
+    *,
+    provider: str = "cpu",
+    threads: int = 0,
+    trust: bool = False,
+    description: Description | None = None,
 ) -> LoadedSession:
     """Read, check and open a model; arguments and errors are those of ``Classifier.load``."""
     choice = choose_provider(provider)
-    model = read_model(model_path(path), trust=trust)
+    model = read_model(model_path(path), trust=trust, description=description)
     try:
         session, cuda_node_share = open_session(model, choice, threads=threads)
     except ProviderError as error:
@@ -256,8 +275,21 @@ def model_feed(pixels: NDArray[np.uint8], metadata: ModelMetadata) -> NDArray[np
     less the mean) over the std, (N, 1, size, size)."""
     if metadata.input.kind == PIXELS:
         return pixels
+    if isinstance(metadata, ForeignMetadata):
+        return foreign_feed(pixels, metadata.description, metadata.input.dtype)
     faces = np.stack([face_pixels(image, metadata.image_size) for image in pixels])[:, np.newaxis]
     return ((faces / 255.0 - metadata.mean) / metadata.std).astype(metadata.input.dtype)
+
+
+def answers_of(
+    found: Mapping[str, NDArray[np.generic]], metadata: ModelMetadata
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities and logits, float32 (N, classes), from a model's outputs by name; a raw model has logits alone."""
+    if isinstance(metadata, ForeignMetadata):
+        return foreign_answer(found[metadata.outputs[0].name], metadata.description)
+    logits = np.asarray(found["logits"], dtype=np.float32)
+    probabilities = found["probabilities"] if "probabilities" in found else softmax(logits)
+    return np.asarray(probabilities, dtype=np.float32), logits
 
 
 def run_in_fixed_batches(

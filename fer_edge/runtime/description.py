@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.metadata import ModelMetadata
+from fer_edge.runtime.foreign import ForeignMetadata
+from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.model_file import CheckedFile, is_archive, is_known_by_sidecar, read_any, read_model
 from fer_edge.runtime.providers import ProviderChoice, missing_for_cuda
 from fer_edge.runtime.session import executed_nodes, open_session
@@ -34,7 +36,16 @@ class ModelDescription:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         values = {**asdict(self), "path": str(self.path)}
-        return {**values, "card": values["metadata"]}  # "card": the key of earlier versions
+        return {
+            **values,
+            "verified": self.is_verified,
+            "card": values["metadata"],
+        }  # "card": the key of earlier versions
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the model was compared with its checkpoint when it was made: not so for another maker's."""
+        return not isinstance(self.metadata, ForeignMetadata)
 
     @property
     def card(self) -> ModelMetadata:
@@ -43,18 +54,20 @@ class ModelDescription:
         return self.metadata
 
 
-def describe_model(path: str | Path | None = None, *, trust: bool = False) -> ModelDescription:
+def describe_model(
+    path: str | Path | None = None, *, trust: bool = False, description: Description | None = None
+) -> ModelDescription:
     """Read, check and describe a model of any format. TorchScript and pt2 files are read, never run.
 
     ``path`` may be the name of a shipped model; without it, it is the default one.
 
-    Raises ModelError as read_model does, by the same ``trust``.
+    Raises ModelError as read_model does, by the same ``trust`` and ``description``.
     """
     path = model_path(path)
-    checked = read_any(path, trust=trust)
+    checked = read_any(path, trust=trust, description=description)
     if is_archive(checked.data) or is_known_by_sidecar(path):
         return _describe_by_metadata(checked)
-    model = read_model(path, trust=trust)
+    model = read_model(path, trust=trust, description=description)
     session, _ = open_session(model, ProviderChoice("cpu", ""))
     operators = Counter(node.operator for node in executed_nodes(model)) if model.onnx is None else model.onnx.operators
     missing = "; ".join(missing_for_cuda())

@@ -6,11 +6,13 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_edge.errors import ModelError
+from fer_edge.errors import ModelError, UsageError
 from fer_edge.metadata import METADATA_KEY, SUFFIXES, ModelMetadata, read_sidecar
 from fer_edge.runtime.checksum import file_sha256, verify_checksum, verify_zip_checksum
 from fer_edge.runtime.claims import check_format, check_graph
 from fer_edge.runtime.file_kind import MODEL, mistaken
+from fer_edge.runtime.foreign import foreign_metadata
+from fer_edge.runtime.foreign_files import HOW_TO_DESCRIBE, Description, description_beside, description_of
 from fer_edge.runtime.onnx_file import OnnxFile, read_onnx
 from fer_edge.runtime.operators import check_operators
 from fer_edge.runtime.shipped import model_path, names_in_words, shadowed
@@ -43,8 +45,11 @@ class ModelFile:
         return self.metadata
 
 
-def read_model(path: str | Path, *, trust: bool = False) -> ModelFile:
+def read_model(path: str | Path, *, trust: bool = False, description: Description | None = None) -> ModelFile:
     """Read and check an ``.onnx`` or ``.ort`` file, or the shipped model of that name.
+
+    An ``.onnx`` file that has no metadata is somebody else's, which ``description`` or the JSON beside it says how to
+    feed (see ``foreign_files``); its metadata are then ForeignMetadata.
 
     Raises ModelError, in one line, when the file is missing, runs code (TorchScript, pt2, checkpoints), differs from
     its content hash, has no metadata or malformed ones, claims what the file is not, keeps
@@ -66,8 +71,17 @@ def read_model(path: str | Path, *, trust: bool = False) -> ModelFile:
     if graph.external_tensors:
         raise ModelError(
             f"{path}: expected one self-contained file, found external data: {len(graph.external_tensors)} tensors "
-            f"kept in another file (first: {graph.external_tensors[0]!r}); export again with fer_edge"
+            f"kept in another file (first: {graph.external_tensors[0]!r}); export again with fer_edge, or save "
+            "another maker's model as one file"
         )
+    if not is_ort and not any(key == METADATA_KEY for key, _ in graph.metadata):
+        described = description_beside(path) if description is None else description_of(description)
+        if described is not None:
+            if not trust:
+                check_operators(path, graph)
+            return ModelFile(path, data, foreign_metadata(path, graph, described), file_sha256(data), graph)
+    elif description is not None:
+        raise UsageError(f"{path}: expected no description of a model that says itself what it is; leave it out")
     _expect_metadata_key(graph, path)
     if not trust:
         check_operators(path, graph)
@@ -96,7 +110,7 @@ def is_known_by_sidecar(path: Path) -> bool:
     return by_suffix.get(path.suffix, _EMBEDDING_FORMATS[0]) not in _EMBEDDING_FORMATS
 
 
-def read_any(path: str | Path, *, trust: bool = False) -> CheckedFile:
+def read_any(path: str | Path, *, trust: bool = False, description: Description | None = None) -> CheckedFile:
     """Read and check a model of any format. Nothing of it is run. Raises ModelError as ``read_model`` does.
 
     Files of formats that are registered elsewhere are known by the ``NAME.json`` beside them, which also names the
@@ -109,7 +123,7 @@ def read_any(path: str | Path, *, trust: bool = False) -> CheckedFile:
         return CheckedFile(path, data, _metadata_beside(path, sha256), sha256)
     _refuse_mistaken(path, data)
     if not is_archive(data):
-        model = read_model(path, trust=trust)
+        model = read_model(path, trust=trust, description=description)
         return CheckedFile(path, model.data, model.metadata, model.sha256)
     metadata = ModelMetadata.from_json(verify_zip_checksum(data, str(path)), where=str(path))
     check_format(path, metadata)
@@ -193,7 +207,7 @@ def _expect_metadata_key(graph: OnnxFile, path: Path) -> None:
     if count != 1:
         raise ModelError(
             f"{path}: expected one entry of metadata ('{METADATA_KEY}'), found {count or 'none'}: labels and input are "
-            "unknown; export the checkpoint with fer_edge"
+            f"unknown; {'export the checkpoint with fer_edge' if count else HOW_TO_DESCRIBE}"
         )
 
 

@@ -8,6 +8,7 @@ numbers are those of onnx/onnx.proto, wire types those of the protobuf encoding 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fer_edge.errors import ModelError
 
@@ -25,6 +26,16 @@ _MAX_NESTED_GRAPHS = 16
 _EXTERNAL = 1  # TensorProto.DataLocation
 
 
+class OnnxValue(NamedTuple):
+    """An input or output of the graph."""
+
+    name: str
+    element_type: int
+    """ONNX's number: 1 is float32."""
+    shape: tuple[str | int, ...] | None
+    """A name, or "?", where a dimension may vary; None where the file does not say."""
+
+
 @dataclass
 class OnnxFile:
     """What the walk found."""
@@ -40,6 +51,11 @@ class OnnxFile:
     """Tensors whose values lie in another file."""
     functions: int = 0
     """Operators that the file itself defines."""
+    inputs: list[OnnxValue] = field(default_factory=list)
+    """Of the main graph; in files of old IR versions its weights, too (see ``initialisers``)."""
+    outputs: list[OnnxValue] = field(default_factory=list)
+    initialisers: set[str] = field(default_factory=set)
+    """Names of the main graph's weights."""
 
     def count(self, domain: str, operator: str) -> None:
         """One node more."""
@@ -121,11 +137,18 @@ class _Walk:
             if number == 1:
                 self._node(_message(value), depth)
             elif number == 5:
-                self._tensor(_message(value))
+                name = self._tensor(_message(value))
+                if depth == 0:
+                    self._found.initialisers.add(name)
             elif number == 15:
                 self._sparse_tensor(_message(value))
-            elif number in (11, 12, 13) and self._bounded and len(_message(value)) > MAX_VALUE_BYTES:
-                raise TooLargeError(f"values described in at most {MAX_VALUE_BYTES} bytes, found a longer description")
+            elif number in (11, 12, 13):
+                if self._bounded and len(_message(value)) > MAX_VALUE_BYTES:
+                    raise TooLargeError(
+                        f"values described in at most {MAX_VALUE_BYTES} bytes, found a longer description"
+                    )
+                if depth == 0 and number != 13:
+                    (self._found.inputs if number == 11 else self._found.outputs).append(_value(_message(value)))
 
     def _node(self, node: memoryview, depth: int) -> None:
         self._nodes_left -= 1
@@ -150,7 +173,8 @@ class _Walk:
             elif number in (22, 23):
                 self._sparse_tensor(_message(value))
 
-    def _tensor(self, tensor: memoryview) -> None:
+    def _tensor(self, tensor: memoryview) -> str:
+        """Its name."""
         name, is_external = "", False
         for number, value in self._fields(tensor):
             if number == 8:
@@ -161,6 +185,7 @@ class _Walk:
                 is_external = is_external or value == _EXTERNAL
         if is_external:
             self._found.external_tensors.append(name)
+        return name
 
     def _sparse_tensor(self, tensor: memoryview) -> None:
         for number, value in self._fields(tensor):
@@ -179,6 +204,24 @@ class _Walk:
             if self._bounded and self._fields_left < 0:
                 raise TooLargeError(f"a graph of at most {MAX_FIELDS:,} fields, found more")
             yield one
+
+
+def _value(message: memoryview) -> OnnxValue:
+    """ValueInfoProto: the name, and of a tensor its element type and shape."""
+    entry = dict(_fields(message))
+    kind = dict(_fields(_message(entry[2]))) if 2 in entry else {}
+    tensor = dict(_fields(_message(kind[1]))) if 1 in kind else {}
+    element_type = tensor.get(1, 0)
+    if 2 not in tensor:
+        shape = None
+    else:
+        dimensions = [dict(_fields(_message(one))) for number, one in _fields(_message(tensor[2])) if number == 1]
+        sizes = [dimension.get(1, 0) for dimension in dimensions]
+        shape = tuple(
+            size if isinstance(size, int) and size else _text(dimension.get(2)) or "?"
+            for size, dimension in zip(sizes, dimensions, strict=True)
+        )
+    return OnnxValue(_text(entry.get(1)), element_type if isinstance(element_type, int) else 0, shape)
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -14,6 +14,8 @@ import onnxruntime
 from fer_edge.errors import ModelError, ProviderError
 from fer_edge.files import temporary_folder
 from fer_edge.metadata import METADATA_KEY, PIXELS, ModelMetadata, TensorContract
+from fer_edge.runtime.foreign import ForeignMetadata
+from fer_edge.runtime.foreign_pixels import foreign_feed
 from fer_edge.runtime.model_file import ModelFile
 from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
 from fer_edge.runtime.saturation import FULL_PRECISION, saturates
@@ -24,6 +26,8 @@ MIN_CUDA_NODE_SHARE = 0.5
 MAX_THREADS = 256
 """More than any processor this is for has; onnxruntime starts each of them at once, whether there is work or not."""
 
+_SUM_TOLERANCE = 1e-2
+"""Of a row of probabilities, from one: several times the rounding of half precision."""
 _ERRORS_ONLY, _FATAL_ONLY = 3, 4  # onnxruntime's log severities
 _DTYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)", "float16": "tensor(float16)"}
 
@@ -160,6 +164,9 @@ def _create(
 
 def _check_contract(session: onnxruntime.InferenceSession, model: ModelFile) -> None:
     """The graph that was loaded must be what its metadata say: these themselves, names, dtypes and shapes."""
+    if isinstance(model.metadata, ForeignMetadata):
+        _check_described(session, model, model.metadata)
+        return
     metadata_in_session = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY, "")
     if ModelMetadata.from_json(metadata_in_session, where=str(model.path)) != model.metadata:
         raise ModelError(
@@ -168,6 +175,33 @@ def _check_contract(session: onnxruntime.InferenceSession, model: ModelFile) -> 
     _check_tensors("input", session.get_inputs(), (model.metadata.input,), model.path)
     _check_tensors("output", session.get_outputs(), model.metadata.outputs, model.path)
     _check_answers(model)
+
+
+def _check_described(session: onnxruntime.InferenceSession, model: ModelFile, metadata: ForeignMetadata) -> None:
+    """Answers to noise must be what the description says: a row for each image, a column for each label, logits or
+    probabilities. A file need not state shapes, so the model is run."""
+    described, output = metadata.description, metadata.outputs[0].name
+    height, width = described.size or (1, 1)
+    batch = metadata.input.shape[0]
+    images = batch if isinstance(batch, int) else 2
+    noise = np.random.default_rng(0).integers(0, 256, (images, height, width, described.channels), dtype=np.uint8)
+    feed = {metadata.input.name: foreign_feed(noise, described, metadata.input.dtype)}
+    with onnxruntime_errors(model.path):
+        found = np.asarray(session.run([output], feed, run_options())[0])
+    if found.size != images * len(metadata.labels) or found.shape[:1] != (images,):
+        raise ModelError(
+            f"{model.path}: expected an output {output} of {images} images and {len(metadata.labels)} classes, as many "
+            f"as labels are described ({described.source}), found one of shape {', '.join(map(str, found.shape))}"
+        )
+    rows = found.reshape(images, -1).astype(np.float64)
+    are_probabilities = bool((rows >= 0).all() and (np.abs(rows.sum(axis=1) - 1) < _SUM_TOLERANCE).all())
+    if are_probabilities != (described.outputs == "probabilities"):
+        what = "probabilities" if are_probabilities else "rows that do not add up to 1"
+        other = "probabilities" if are_probabilities else "logits"
+        raise ModelError(
+            f"{model.path}: expected {described.outputs} from the output {output}, as described ({described.source}), "
+            f"found {what}; say outputs={other}"
+        )
 
 
 def _check_answers(model: ModelFile) -> None:

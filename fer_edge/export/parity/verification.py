@@ -28,6 +28,7 @@ from fer_edge.export.parity.skew import Skew, measure_skew
 from fer_edge.export.parity.structure import structure_failures
 from fer_edge.export.parity.tolerance import check_max_drop
 from fer_edge.metadata import LAYER_NOISE, NORMALISED, ModelMetadata
+from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.training.checkpoint import CheckpointInfo
 
 SAME_GRAPH = "the checkpoint's, operator by operator and weight by weight"
@@ -120,6 +121,11 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
     Raises ModelError, CheckpointError or DataError.
     """
     backend = open_model(request.model, trust=request.trust)
+    if isinstance(backend.metadata, ForeignMetadata):
+        raise ModelError(
+            f"{request.model}: expected a model with the metadata of an export, found another maker's; its description "
+            "does not say what it was made from"
+        )
     reference, info = load_reference(request.checkpoint)
     given = given_faces(info, request.data, request.skip_bad)
     faces = judging_faces(info.image_size, given)
