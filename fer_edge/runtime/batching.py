@@ -51,12 +51,36 @@ def score_in_batches(images: Iterable[Decoded[Key]], score: Score, batch_size: i
     """Yield a Scored for each image, in order. Images of equal (H, W, C) share a batch of up to ``batch_size``.
 
     With ``batch_size`` 1 every result comes as soon as its image went in, as a camera needs it. One image that the
-    model cannot take comes as its own ImageError: the others of its batch are scored without it.
+    model cannot take comes as its own ImageError: the others of its batch are scored without it. What ``images`` itself
+    raises is raised after the results of all images before it.
     """
     if batch_size < 1:
         raise ValueError(f"expected a batch size of at least 1, found {batch_size}")
     batcher: _Batcher[Key] = _Batcher(score, batch_size)
     return batcher.run(images)
+
+
+Item = TypeVar("Item")
+
+
+class UntilError(Generic[Item]):
+    """The items of ``items`` up to its end, or to the error that it raised: so what came before is not lost."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = items
+        self.error: Exception | None = None
+
+    def __iter__(self) -> Iterator[Item]:
+        remaining = iter(self._items)
+        while True:
+            try:
+                item = next(remaining)
+            except StopIteration:
+                return
+            except Exception as error:
+                self.error = error
+                return
+            yield item
 
 
 class _Batcher(Generic[Key]):
@@ -72,7 +96,8 @@ class _Batcher(Generic[Key]):
         self._next = 0
 
     def run(self, images: Iterable[Decoded[Key]]) -> Iterator[Scored[Key]]:
-        for index, image in enumerate(images):
+        given = UntilError(images)
+        for index, image in enumerate(given):
             if isinstance(image.pixels, ImageError):
                 self._done[index] = Scored(image.key, image.pixels)
             else:
@@ -86,6 +111,8 @@ class _Batcher(Generic[Key]):
         while self._waiting:
             self._score_group(next(iter(self._waiting)))
             yield from self._ready()
+        if given.error is not None:
+            raise given.error
 
     def _add(self, index: int, key: Key, pixels: NDArray[np.uint8]) -> None:
         group = self._waiting.setdefault(pixels.shape, [])

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from PIL.Image import Image
 
 from fer_edge.errors import ImageError, ModelError, ProviderError
 from fer_edge.metadata import PIXELS, ModelMetadata
@@ -21,6 +20,7 @@ from fer_edge.runtime.foreign_pixels import foreign_answer, foreign_feed
 from fer_edge.runtime.images import ImageSource, decode_image, face_pixels, source_name
 from fer_edge.runtime.model_file import ModelFile, read_model
 from fer_edge.runtime.photos import DEFAULT_SEARCH, FaceSearch, PhotoOutcome, PhotoPrediction, score_photos
+from fer_edge.runtime.pixels import check_images, check_one, check_several
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.runtime.providers import ProviderChoice, choose_provider
 from fer_edge.runtime.session import onnxruntime_errors, open_session, run_options
@@ -109,12 +109,12 @@ class Classifier:
         return self.metadata
 
     def predict(self, image: ImageSource) -> Prediction:
-        """The expression in one image: a path, the bytes of a file, a PIL image, an array (H, W) or (H, W, 1 | 3 | 4).
+        """The expression in one image: a path, the bytes of a file, a file open in binary mode, a PIL image, an array
+        (H, W) or (H, W, 1 | 3 | 4).
 
         For more than one use ``predict_many``. Raises ImageError, which names the image, when it cannot be opened.
         """
-        if isinstance(image, list | tuple | Iterator):
-            raise ImageError(f"expected one image, found a {type(image).__name__}; use predict_many for several")
+        check_one(image, "predict_many")
         name = source_name(image)
         pixels = decode_image(image)
         start = time.perf_counter()
@@ -128,11 +128,10 @@ class Classifier:
 
         Sizes may differ: images of equal height, width and channels are scored together, up to ``batch_size``. The
         iterable is read a few batches ahead, never whole. Raises ImageError when it is an unreadable image's turn, and
-        at once for a single image.
+        at once for a single image, an array (H, W, C) too. What a generator itself raises comes after the predictions
+        of all images that it gave before.
         """
-        is_single_array = isinstance(images, np.ndarray) and images.ndim <= 2
-        if isinstance(images, str | Path | bytes | bytearray | memoryview | Image) or is_single_array:
-            raise ImageError("expected several images, found one; use predict")
+        check_several(images)
         return self._predict_all(images, batch_size)
 
     def _predict_all(self, images: Iterable[ImageSource], batch_size: int) -> Iterator[Prediction]:
@@ -194,6 +193,7 @@ class Classifier:
         >>> [(one.label, one.face.box) for one in classifier.predict_faces("party.jpg").faces]
         [('happy', Box(x=178.2, y=62.9, width=89.9, height=113.3))]
         """
+        check_one(photo, "predict_photos")
         images = [decode(source_name(photo), photo)]
         (outcome,) = score_photos(images, search, self.probabilities, 1, labels=self.labels)
         if outcome.photo is None:
@@ -217,11 +217,13 @@ class Classifier:
         )
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities (N, classes), float32, of images uint8 (N, H, W, 1 | 3 | 4). Raises ModelError."""
+        """Probabilities (N, classes), float32, of images uint8 (N, H, W, 1 | 3 | 4). Raises ModelError,
+        and ImageError for an array of another shape or type."""
         return self.probabilities_and_logits(pixels)[0]
 
     def probabilities_and_logits(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As ``probabilities``, and the logits (N, classes), float32. Raises ModelError where they are none."""
+        check_images(pixels)
         names = [output.name for output in self.metadata.outputs]
 
         def run(feed: NDArray[np.generic]) -> dict[str, NDArray[np.float32]]:

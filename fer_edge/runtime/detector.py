@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_edge.errors import UsageError
+from fer_edge.runtime.pixels import check_photo
 from fer_edge.runtime.providers import CPU_PROVIDER
-from fer_edge.runtime.session import onnxruntime_errors, run_options, session_options
+from fer_edge.runtime.session import check_threads, onnxruntime_errors, run_options, session_options
 from fer_edge.runtime.yunet import CELL_MULTIPLE, OUTPUTS, Candidates, decode, suppress
 
 WEIGHTS = Path(__file__).parent / "assets" / "yunet.onnx"
@@ -104,6 +105,7 @@ class FaceDetector:
     """Inside an operator; 0 leaves the choice to onnxruntime."""
 
     def __post_init__(self) -> None:
+        check_threads(self.threads)
         for name in ("min_score", "max_overlap"):
             if not 0 < getattr(self, name) <= 1:
                 raise UsageError(f"expected {name} above 0 and up to 1, found {getattr(self, name)}")
@@ -112,7 +114,10 @@ class FaceDetector:
             raise UsageError(f"expected max_side from {low} to {high} pixels, found {self.max_side}")
 
     def detect(self, pixels: NDArray[np.uint8]) -> tuple[Face, ...]:
-        """The faces in a photo, uint8 (H, W, 1 | 3), the surest first; none is an answer. Raises ModelError."""
+        """The faces in a photo, uint8 (H, W, 1 | 3 | 4), the surest first; none is an answer.
+
+        Alpha is left out. Raises ModelError, and ImageError for an array of another shape or type."""
+        check_photo(pixels)
         height, width = pixels.shape[:2]
         image = _within(pixels, self.max_side)
         found = self.candidates(np.asarray(image))

@@ -10,9 +10,10 @@ from itertools import islice
 from pathlib import Path
 
 from fer_edge.errors import ImageError
-from fer_edge.runtime.batching import Decoded
+from fer_edge.runtime.batching import Decoded, UntilError
 from fer_edge.runtime.file_kind import IMAGE, RUN, kind_of, mistaken
 from fer_edge.runtime.images import SUFFIXES, ImageSource, decode_image
+from fer_edge.runtime.pixels import check_pair
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.text import shown_name
 
@@ -100,7 +101,8 @@ def decode_ahead(images: Iterable[tuple[str, ImageSource]], *, threads: int, ahe
 
     At most ``ahead`` images and about MAX_AHEAD_BYTES of pixels are opened before they are asked for.
     """
-    remaining = iter(images)
+    given = UntilError(map(check_pair, images))
+    remaining = iter(given)
     largest: int | None = None  # bytes of the largest image so far: the guess for those still being opened
     pending: deque[Future[list[Decoded[str]]]] = deque()
     num_pending = 0
@@ -113,6 +115,8 @@ def decode_ahead(images: Iterable[tuple[str, ImageSource]], *, threads: int, ahe
                     pending.append(pool.submit(_decode_all, part))
                     num_pending += len(part)
                 elif not pending:
+                    if given.error is not None:
+                        raise given.error
                     return
                 while pending and (num_pending >= limit or not part):
                     for decoded in pending.popleft().result():

@@ -1,11 +1,12 @@
 """Opens images of any origin as uint8 pixels, and turns pixels into the face that the net was trained on."""
 
+import inspect
 import io
 import os
 import re
 import stat
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,9 @@ from fer_edge.runtime.file_kind import IMAGE, mistaken
 from fer_edge.runtime.jpeg_scans import has_more_scans
 from fer_edge.text import printable, shown_name
 
-ImageSource: TypeAlias = str | Path | bytes | bytearray | memoryview | Image.Image | NDArray[np.generic]
-"""What can be opened: a path, the bytes of an image file, a PIL image, or an array (H, W) or (H, W, 1 | 3 | 4)."""
+ImageSource: TypeAlias = str | Path | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.generic]
+"""What can be opened: a path, the bytes of an image file, a file open in binary mode (BytesIO too, read from where it
+stands), a PIL image, or an array (H, W) or (H, W, 1 | 3 | 4)."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """The only decoders that untrusted bytes reach: each is widely used and widely fuzzed."""
@@ -82,6 +84,8 @@ def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.
             return _pixels_of(source, name)
         if isinstance(source, np.ndarray):
             return _pixels_of_array(source, name)
+        if hasattr(source, "read"):
+            return _decode_bytes(_read(source, name), name)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -89,13 +93,17 @@ def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, KeyError, ...
         reason = printable(" ".join(str(error).split())) or type(error).__name__
         raise ImageError(f"{name}: expected an intact image, found one that cannot be decoded ({reason})") from error
-    raise ImageError(f"{name}: expected a path, bytes, a PIL image or a numpy array, found {type(source).__name__}")
+    raise ImageError(
+        f"{name}: expected a path, bytes, an open file, a PIL image or a numpy array, found {type(source).__name__}"
+    )
 
 
 def source_name(source: object) -> str:
     """What an image is called: its path, or its kind in angle brackets where it has none."""
     if isinstance(source, str | Path):
         return str(source)
+    if hasattr(source, "read") and isinstance(path := getattr(source, "name", None), str) and path:
+        return path
     return f"<{type(source).__name__}>"
 
 
@@ -128,6 +136,20 @@ def _decode_file(source: str | Path, name: str) -> NDArray[np.uint8]:
     except OSError as error:
         raise ImageError(f"{name}: cannot be opened: {error.strerror or error}") from error
     return _decode_bytes(data, name)
+
+
+def _read(stream: Any, name: str) -> bytes:
+    data = stream.read(MAX_FILE_BYTES + 1)
+    if not isinstance(data, bytes):
+        if inspect.iscoroutine(data):
+            data.close()
+        what = "text; open it with 'rb'" if isinstance(data, str) else f"{type(data).__name__}; pass the bytes instead"
+        raise ImageError(f"{name}: expected a file whose read() gives bytes, found {what}")
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageError(f"{name}: expected at most {MAX_FILE_BYTES} bytes, found more")
+    if not data:
+        raise ImageError(f"{name}: expected a file at its start, found no bytes to read; call seek(0) first")
+    return data
 
 
 def _decode_bytes(data: bytes, name: str) -> NDArray[np.uint8]:

@@ -49,8 +49,7 @@ def open_session(
     Raises ModelError when onnxruntime refuses the model or it differs from its metadata, and ProviderError when another
     provider than the chosen one would run it, or for another number of threads than 0 to MAX_THREADS.
     """
-    if not isinstance(threads, int) or isinstance(threads, bool) or not 0 <= threads <= MAX_THREADS:
-        raise ProviderError(f"expected threads from 0 (onnxruntime's choice) to {MAX_THREADS}, found {threads!r:.40}")
+    check_threads(threads)
     _check_version(model)
     options = session_options(threads, full_precision=_needs_full_precision(model))
     if choice.name == "cuda":
@@ -65,6 +64,12 @@ def open_session(
                 raise ProviderError(f"expected the provider cuda to run the model, found: {error}") from error
         return session, share
     return _create(model, options, choice), None
+
+
+def check_threads(threads: int) -> None:
+    """Refuse (ProviderError) another number of threads than 0 to MAX_THREADS."""
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 0 <= threads <= MAX_THREADS:
+        raise ProviderError(f"expected threads from 0 (onnxruntime's choice) to {MAX_THREADS}, found {threads!r:.40}")
 
 
 def session_options(threads: int = 0, *, full_precision: bool = False) -> onnxruntime.SessionOptions:
