@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,6 +31,8 @@ class Tally:
     num_searched: int = 0
     num_faces: int = 0
     """Found in the images that were searched."""
+    crop_reasons: Counter[str] = field(default_factory=Counter)
+    """How many images were taken as one face, by the reason."""
     errors: list[dict[str, str]] = field(default_factory=list)
 
     @property
@@ -41,17 +44,21 @@ class Tally:
         """Count one image."""
         if outcome.photo is None:
             self.errors.append({"source": outcome.source, "error": str(outcome.error)})
-        elif outcome.photo.was_searched:
+        elif outcome.photo.crop_reason is not None:
+            self.crop_reasons[outcome.photo.crop_reason] += 1
+            self.num_crops += 1
+        else:
             self.num_searched += 1
             self.num_faces += len(outcome.photo.faces)
-        else:
-            self.num_crops += 1
 
     def summary(self) -> str:
         """Which images were taken as crops and which were searched, in a line; empty when none was scored."""
-        parts = []
-        if self.num_crops:
-            parts.append(f"{_count(self.num_crops, 'image')} taken as face crop{'s' * (self.num_crops > 1)}")
+        from fer_edge.runtime.whole_faces import REASONS
+
+        parts = [
+            f"{_count(number, 'image')} taken as face crop{'s' * (number > 1)} ({REASONS[reason]})"
+            for reason, number in sorted(self.crop_reasons.items())
+        ]
         if self.num_searched:
             faces = _count(self.num_faces, "face") if self.num_faces else "no face"
             parts.append(f"{_count(self.num_searched, 'image')} searched: {faces} found")
@@ -161,7 +168,7 @@ def _print_photo(console: "Console", photo: "PhotoPrediction") -> None:
     from rich.text import Text
 
     name = shown_name(photo.source)
-    if not photo.was_searched:
+    if photo.is_crop:
         (face,) = photo.faces
         console.print(Text(f"{name}: {face.label} {face.confidence:.1%}", style="bold"))
         _print_bars(console, face)
@@ -169,7 +176,7 @@ def _print_photo(console: "Console", photo: "PhotoPrediction") -> None:
     if not photo.faces:
         console.print(Text(f"{name}: no face found", style="bold"))
     for number, face in enumerate(photo.faces, start=1):
-        assert face.face is not None  # those of a searched photo have a place
+        assert face.face is not None  # cut out of the photo, so with a place
         box = face.face.box
         place = f"face {number} of {len(photo.faces)} ({box.width:.0f}x{box.height:.0f} at {box.x:.0f}, {box.y:.0f})"
         console.print(Text(f"{name} {place}: {face.label} {face.confidence:.1%}", style="bold"))

@@ -40,8 +40,8 @@ def predict(
     faces: Annotated[
         str,
         typer.Option(
-            help="crop: an image is one face. detect: search it. auto: squares of up to 200 pixels are crops, all else "
-            "is searched."
+            help="crop: an image is one face. detect: search it. auto: search it; take it whole where a face fills it "
+            "or no side is above 48 pixels."
         ),
     ] = "auto",
     out: Annotated[

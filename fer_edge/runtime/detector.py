@@ -3,9 +3,10 @@
 How a photo becomes the detector's input, so that another language can do the same:
 
 1. The photo is uint8 RGB, upright; grey is repeated three times.
-2. With ``scale = min(1, max_side / max(width, height))`` it is resized to ``w = max(1, floor(width * scale + 0.5))`` by
-   ``h = max(1, floor(height * scale + 0.5))``, by Pillow's bilinear filter (antialiased: a triangle as wide as the
-   scale asks for, rounded to uint8). A photo within ``max_side`` keeps its pixels: nothing is ever enlarged.
+2. With ``longer = max(width, height)`` and ``scale = min(max(longer, MIN_SIDE), max_side) / longer`` it is resized to
+   ``w = max(1, floor(width * scale + 0.5))`` by ``h = max(1, floor(height * scale + 0.5))``, by Pillow's bilinear
+   filter (antialiased: a triangle as wide as the scale asks for, rounded to uint8). From MIN_SIDE to ``max_side`` a
+   photo keeps its pixels; a smaller one is enlarged.
 3. Zeros (black) are put right of it and below it until both sides are multiples of 32.
 4. The channels go from RGB to BGR and to (1, 3, height, width) float32, 0-255, not normalised.
 
@@ -36,6 +37,10 @@ WEIGHTS = Path(__file__).parent / "assets" / "yunet.onnx"
 DEFAULT_MAX_SIDE = 640
 """Pixels: finds every face of the photos in benchmarks/results/face_detector.json, which also says what smaller and
 larger sides find and cost."""
+
+MIN_SIDE = 256
+"""Pixels: a smaller photo is enlarged before it is searched. Of FER-2013's faces at 64 pixels more are found then than
+in any other size (benchmarks/results/face_crops.md)."""
 
 SIDE_LIMITS = (CELL_MULTIPLE, 4096)
 """Memory grows with the square of the side: 1.6 GB at 4096 (measured)."""
@@ -140,9 +145,10 @@ class FaceDetector:
 
 
 def _within(pixels: NDArray[np.uint8], max_side: int) -> Image.Image:
-    """Steps 1 and 2: an RGB image of at most ``max_side``."""
+    """Steps 1 and 2: an RGB image whose longer side is from MIN_SIDE to ``max_side``."""
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    scale = min(1.0, max_side / max(image.size))
+    longer = max(image.size)
+    scale = min(max(longer, MIN_SIDE), max_side) / longer
     size = (max(1, math.floor(image.width * scale + 0.5)), max(1, math.floor(image.height * scale + 0.5)))
     if size != image.size:
         image = image.resize(size, Image.Resampling.BILINEAR)

@@ -1,6 +1,7 @@
 """Every face in a photo and its expression: whether to search an image, and the way from images to results."""
 
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.errors import ImageError, UsageError
+from fer_edge.runtime import whole_faces
 from fer_edge.runtime.batching import Decoded, Score, Scored, score_in_batches
 from fer_edge.runtime.crops import Framing, crop_face
 from fer_edge.runtime.detector import Face, FaceDetector
@@ -18,20 +20,14 @@ from fer_edge.runtime.prediction import Prediction
 AUTO, CROP, DETECT = "auto", "crop", "detect"
 FACES_MODES = (AUTO, CROP, DETECT)
 
-MAX_AUTO_CROP_SIDE = 200
-"""Pixels: data sets of faces hold crops of 48 to 200, and photos are larger."""
-
-SQUARE_TOLERANCE = 0.1
-"""How much of the longer side the shorter one may lack in an image that counts as square."""
-
 
 @dataclass(frozen=True)
 class FaceSearch:
     """How the faces of an image are found."""
 
     mode: str = AUTO
-    """``crop``: an image is one face. ``detect``: it is searched. ``auto``: small squares are crops (``is_face_crop``),
-    all else is searched."""
+    """``crop``: an image is one face. ``detect``: it is searched. ``auto``: it is searched, but for images as small as
+    FER-2013's (48 pixels), and taken whole where a face fills it (``fer_edge.runtime.whole_faces``)."""
     framing: Framing = field(default_factory=Framing)
     detector: FaceDetector = field(default_factory=FaceDetector)
 
@@ -41,7 +37,18 @@ class FaceSearch:
 
     def searches(self, pixels: NDArray[np.uint8]) -> bool:
         """Whether an image uint8 (H, W, C) is searched, rather than taken as one face."""
-        return self.mode == DETECT or (self.mode == AUTO and not is_face_crop(pixels))
+        return self.mode == DETECT or (self.mode == AUTO and not is_small_crop(pixels))
+
+    def find(self, pixels: NDArray[np.uint8]) -> tuple[tuple[Face | None, ...], str | None]:
+        """The faces of an image uint8 (H, W, C), in order; None stands for the image itself, and the second says then
+        why it was taken as one face: ``asked``, ``small`` or ``filled``. Raises ModelError."""
+        if not self.searches(pixels):
+            return (None,), whole_faces.ASKED if self.mode == CROP else whole_faces.SMALL
+        faces = self.detector.detect(pixels)
+        height, width = pixels.shape[:2]
+        if self.mode == AUTO and whole_faces.is_filled(width, height, faces):
+            return (None,), whole_faces.FILLED
+        return faces, None
 
 
 DEFAULT_SEARCH = FaceSearch()
@@ -70,16 +77,24 @@ class PhotoPrediction:
     """Pixels of the image as it stands upright: what the boxes refer to."""
     height: int
     was_searched: bool
-    """False: the image was taken as one face."""
+    """Whether the detector looked at it."""
     faces: tuple[FacePrediction, ...]
     """The surest face first; none is an answer."""
     detection_ms: float
     """Milliseconds that the search took; 0 without one."""
+    crop_reason: str | None = None
+    """Why the whole image was taken as one face: ``asked`` (``faces="crop"``), ``small`` (no side above 48 pixels) or
+    ``filled`` (the one face that was found fills it); None where the faces were cut out."""
+
+    @property
+    def is_crop(self) -> bool:
+        """Whether the whole image was taken as one face."""
+        return self.crop_reason is not None
 
     def summary(self) -> str:
         """What was done with the image, in words: ``searched as a photo: 2 faces found``."""
-        if not self.was_searched:
-            return "taken as a face crop"
+        if self.crop_reason is not None:
+            return f"taken as a face crop ({whole_faces.REASONS[self.crop_reason]})"
         count = len(self.faces)
         return f"searched as a photo: {'no face' if not count else f'{count} face' + 's' * (count > 1)} found"
 
@@ -90,6 +105,7 @@ class PhotoPrediction:
             "width": self.width,
             "height": self.height,
             "was_searched": self.was_searched,
+            "crop_reason": self.crop_reason,
             "num_faces": len(self.faces),
             "detection_ms": round(self.detection_ms, 4),
         }
@@ -106,11 +122,10 @@ class PhotoOutcome:
     """The image itself, uint8 (H, W, C), to draw on; None unless asked for."""
 
 
-def is_face_crop(pixels: NDArray[np.uint8]) -> bool:
-    """Whether an image uint8 (H, W, C) looks like a face of a data set: no side above MAX_AUTO_CROP_SIDE, and square
-    but for SQUARE_TOLERANCE. Below 48 pixels too: a scene as small as that shows no face."""
-    longer, shorter = max(pixels.shape[:2]), min(pixels.shape[:2])
-    return bool(longer <= MAX_AUTO_CROP_SIDE and longer - shorter <= SQUARE_TOLERANCE * longer)
+def is_small_crop(pixels: NDArray[np.uint8]) -> bool:
+    """Whether an image uint8 (H, W, C) is taken as one face without a search: no side is above 48 pixels."""
+    height, width = pixels.shape[:2]
+    return whole_faces.is_small_crop(width, height)
 
 
 def score_photos(
@@ -148,6 +163,7 @@ class _Found:
     width: int
     height: int
     was_searched: bool
+    crop_reason: str | None
     places: tuple[Face | None, ...]
     detection_ms: float
     num_pieces: int
@@ -161,7 +177,13 @@ class _Found:
             plain = Prediction.from_row(piece.result, labels, latency_ms=piece.latency_ms, source=self.source)
             predictions.append(FacePrediction(**vars(plain), face=place))
         photo = PhotoPrediction(
-            self.source, self.width, self.height, self.was_searched, tuple(predictions), self.detection_ms
+            self.source,
+            self.width,
+            self.height,
+            self.was_searched,
+            tuple(predictions),
+            self.detection_ms,
+            self.crop_reason,
         )
         return PhotoOutcome(self.source, photo, None, self.pixels)
 
@@ -173,15 +195,26 @@ def _find(
     opened, an error goes: batching hands it through in its turn, so that results keep the order of the images."""
     pixels = image.pixels
     if isinstance(pixels, ImageError):
-        return _Found(image.key, 0, 0, False, (None,), 0.0, 1, None), [pixels]
+        return _Found(image.key, 0, 0, False, None, (None,), 0.0, 1, None), [pixels]
     height, width = pixels.shape[:2]
     was_searched = search.searches(pixels)
     start = time.perf_counter()
-    places: tuple[Face | None, ...] = search.detector.detect(pixels) if was_searched else (None,)
+    places, crop_reason = search.find(pixels)
     detection_ms = (time.perf_counter() - start) * 1e3 if was_searched else 0.0
     crops: list[NDArray[np.uint8] | ImageError] = [
         pixels if place is None else crop_face(pixels, place, search.framing) for place in places
     ]
     kept = pixels if keep_pixels else None
-    one = _Found(image.key, width, height, was_searched, places, detection_ms, max(1, len(places)), kept)
+    one = _Found(image.key, width, height, was_searched, crop_reason, places, detection_ms, max(1, len(places)), kept)
     return one, crops or [ImageError(f"{image.key}: no face found")]
+
+
+_RENAMED = {"is_face_crop": is_small_crop, "MAX_AUTO_CROP_SIDE": whole_faces.MAX_UNSEARCHED_SIDE}
+_NEW_NAMES = {"is_face_crop": "photos.is_small_crop", "MAX_AUTO_CROP_SIDE": "whole_faces.MAX_UNSEARCHED_SIDE"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        warnings.warn(f"fer_edge.runtime.photos.{name} is now {_NEW_NAMES[name]}", DeprecationWarning, stacklevel=2)
+        return _RENAMED[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ from fer_edge.errors import WebError
 from fer_edge.files import make_folder
 from fer_edge.folder_manifest import earlier_files, file_entry, replace_folder, with_files
 from fer_edge.metadata import PIXELS, sidecar_json
-from fer_edge.runtime import crops, detector, photos
+from fer_edge.runtime import crops, detector, whole_faces
 from fer_edge.runtime.model_file import ModelFile, read_model
 from fer_edge.web.onnxruntime_web import FILES, WASM, WEBGPU, runtime_files
 
@@ -191,8 +191,11 @@ def _manifest(models: Mapping[str, ModelFile], files: list[SiteFile]) -> SiteFil
             "cameraSide": CAMERA_SIDE,
             "margin": framing.margin,
             "maxCropSide": crops.MAX_CROP_SIDE,
-            "maxAutoCropSide": photos.MAX_AUTO_CROP_SIDE,
-            "squareTolerance": photos.SQUARE_TOLERANCE,
+            "minSide": detector.MIN_SIDE,
+            "maxUnsearchedSide": whole_faces.MAX_UNSEARCHED_SIDE,
+            "minFill": whole_faces.MIN_FILL,
+            "maxShift": whole_faces.MAX_SHIFT,
+            "squareTolerance": whole_faces.SQUARE_TOLERANCE,
             "smoothing": SMOOTHING,
         },
     }

@@ -27,7 +27,7 @@ def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
     generator = np.random.default_rng(1)
-    for name, size in (("a.png", 30), ("b.jpg", 60), ("more/c.png", 30)):
+    for name, size in (("a.png", 30), ("b.jpg", 40), ("more/c.png", 30)):
         Image.fromarray(generator.integers(0, 256, (size, size, 3), dtype=np.uint8)).save(folder / name)
     return folder
 
@@ -51,7 +51,7 @@ def test_chart_shows_seven_bars_for_each_image(repository: Path, model: str, pho
     assert widths.index(max(widths)) == shares.index(max(shares))
     assert title.split()[-2] == FER2013.names[shares.index(max(shares))]
     assert "\x1b" not in done.stdout
-    assert done.stderr == f"model {model} on cpu\n1 image taken as face crop\n"
+    assert done.stderr == f"model {model} on cpu\n1 image taken as face crop (at most 48 pixels)\n"
 
 
 def test_json_holds_results_for_files_folders_and_globs(repository: Path, model: str, photos: Path) -> None:
@@ -96,7 +96,7 @@ def test_bad_images_are_named_and_the_others_scored(repository: Path, model: str
     assert done.stdout.count("a.png") == done.stdout.count("more/c.png") == times
     note, *errors, summary, last = done.stderr.splitlines()
     assert note == f"model {model} on cpu"
-    assert summary == "3 images taken as face crops"
+    assert summary == "3 images taken as face crops (at most 48 pixels)"
     assert [error.split(":")[0] for error in errors] == ["bad.jpg", "cut.tif", "nowhere.png", "none*"]
     assert last == "error: 4 of 7 could not be scored (named above); the others were"
 

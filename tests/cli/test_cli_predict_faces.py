@@ -43,7 +43,9 @@ def test_the_faces_of_a_photo_are_named_with_their_place(repository: Path, model
     assert titles[0].startswith("astronaut.png face 1 of 1 (90x113 at 178, 63): ")
     assert titles[1] == "sky.jpg: no face found"
     assert titles[2].startswith("crop.png: ")
-    assert done.stderr.splitlines()[-1] == "1 image taken as face crop, 2 images searched: 1 face found"
+    assert (
+        done.stderr.splitlines()[-1] == "1 image taken as face crop (a face fills it), 2 images searched: 1 face found"
+    )
 
 
 def test_no_face_is_an_answer_with_exit_code_0(repository: Path, model: str, desk: Path) -> None:
@@ -62,8 +64,8 @@ def test_json_has_box_landmarks_and_probabilities(repository: Path, model: str, 
     assert photo["detection_score"] > 0.9
     assert sum(photo["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     assert (crop["source"], crop["box"], crop["landmarks"]) == ("crop.png", None, None)
-    told = {one["source"]: (one["was_searched"], one["num_faces"]) for one in found["images"]}
-    assert told == {"astronaut.png": (True, 1), "crop.png": (False, 1), "sky.jpg": (True, 0)}
+    told = {one["source"]: (one["was_searched"], one["crop_reason"], one["num_faces"]) for one in found["images"]}
+    assert told == {"astronaut.png": (True, None, 1), "crop.png": (True, "filled", 1), "sky.jpg": (True, None, 0)}
     assert (found["images"][0]["width"], found["images"][0]["height"]) == (512, 512)
 
 
@@ -81,7 +83,7 @@ def test_faces_may_be_searched_for_in_a_crop_and_not_in_a_photo(repository: Path
     done = run(repository, "crop.png", "--faces", "detect", "--model", model, cwd=desk)
     assert done.stderr.splitlines()[-1] == "1 image searched: 1 face found"
     done = run(repository, "astronaut.png", "--faces", "crop", "--model", model, cwd=desk)
-    assert done.stderr.splitlines()[-1] == "1 image taken as face crop"
+    assert done.stderr.splitlines()[-1] == "1 image taken as face crop (as asked)"
     done = run(repository, "astronaut.png", "--faces", "all", "--model", model, cwd=desk)
     assert done.returncode == 2
     assert done.stderr == "error: expected faces to be one of auto, crop, detect, found 'all'\n"

@@ -9,30 +9,48 @@ from fer_edge.labels import FER2013
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.crops import Framing, crop_face
 from fer_edge.runtime.images import decode_image
-from fer_edge.runtime.photos import FaceSearch, is_face_crop
+from fer_edge.runtime.photos import FaceSearch, is_small_crop
 
 
 @pytest.mark.parametrize(
     ("width", "height", "expected"),
-    [
-        (48, 48, True),
-        (200, 200, True),
-        (201, 201, False),
-        (30, 30, True),
-        (200, 180, True),
-        (200, 179, False),
-        (90, 100, True),
-        (512, 512, False),
-        (1, 1, True),
-        (48, 4000, False),
-    ],
+    [(48, 48, True), (30, 30, True), (48, 20, True), (1, 1, True), (49, 49, False), (48, 49, False), (200, 200, False)],
 )
-def test_small_squares_are_face_crops(width: int, height: int, expected: bool) -> None:
+def test_only_images_as_small_as_fer_2013s_are_crops_without_a_search(width: int, height: int, expected: bool) -> None:
     pixels = np.zeros((height, width, 3), dtype=np.uint8)
-    assert is_face_crop(pixels) is expected
+    assert is_small_crop(pixels) is expected
     assert FaceSearch().searches(pixels) is not expected
     assert FaceSearch("detect").searches(pixels)
     assert not FaceSearch("crop").searches(pixels)
+
+
+@pytest.mark.parametrize("side", [64, 100, 200, 400])
+def test_a_square_of_nobody_has_no_face(classifier: Classifier, side: int) -> None:
+    pixels = np.zeros((side, side, 3), dtype=np.uint8) + np.linspace(0, 255, side, dtype=np.uint8)[:, None]
+    photo = classifier.predict_faces(pixels)
+    assert (photo.was_searched, photo.is_crop, photo.crop_reason, photo.faces) == (True, False, None, ())
+
+
+@pytest.mark.parametrize("side", [96, 160, 200])
+def test_an_avatars_face_is_cut_out_of_it(classifier: Classifier, astronaut: Path, side: int) -> None:
+    avatar = Image.open(astronaut).convert("RGB").crop((110, 10, 340, 240)).resize((side, side))
+    photo = classifier.predict_faces(avatar)
+    assert photo.crop_reason is None
+    (one,) = photo.faces
+    assert one.face is not None
+    assert 0.3 * side < one.face.box.height < 0.65 * side
+    assert one.probabilities != classifier.predict(avatar).probabilities
+
+
+def test_names_of_before_are_still_answered() -> None:
+    from fer_edge.runtime import photos
+
+    with pytest.warns(DeprecationWarning, match=r"photos\.is_face_crop is now photos\.is_small_crop"):
+        assert photos.is_face_crop is is_small_crop
+    with pytest.warns(DeprecationWarning, match=r"is now whole_faces\.MAX_UNSEARCHED_SIDE"):
+        assert photos.MAX_AUTO_CROP_SIDE == 48
+    with pytest.raises(AttributeError, match="has no attribute 'is_crop'"):
+        photos.is_crop  # noqa: B018  # asking is the test
 
 
 def test_an_unknown_mode_is_refused() -> None:
@@ -62,14 +80,23 @@ def test_margin_and_alignment_reach_the_model(classifier: Classifier, astronaut:
     assert rows[0] != rows[2]
 
 
-def test_a_crop_is_not_searched(classifier: Classifier, astronaut: Path) -> None:
-    face = Image.open(astronaut).convert("L").crop((170, 50, 280, 180)).resize((96, 96))
+def test_a_face_that_fills_its_image_is_not_cut_again(classifier: Classifier, astronaut: Path) -> None:
+    face = Image.open(astronaut).convert("L").crop((165, 62, 281, 178)).resize((96, 96))
     photo = classifier.predict_faces(face)
-    assert (photo.was_searched, photo.summary(), photo.detection_ms) == (False, "taken as a face crop", 0)
+    assert (photo.was_searched, photo.is_crop, photo.crop_reason) == (True, True, "filled")
+    assert photo.summary() == "taken as a face crop (a face fills it)"
+    assert photo.as_dict()["crop_reason"] == "filled"
     assert photo.faces[0].face is None
     assert photo.faces[0].probabilities == classifier.predict(face).probabilities
     assert photo.faces[0].as_dict()["box"] is None
-    assert classifier.predict_faces(face, search=FaceSearch("detect")).faces[0].face is not None
+    found = classifier.predict_faces(face, search=FaceSearch("detect"))
+    assert found.crop_reason is None
+    assert found.faces[0].face is not None
+    asked = classifier.predict_faces(astronaut, search=FaceSearch("crop"))
+    assert (asked.was_searched, asked.crop_reason, asked.detection_ms) == (False, "asked", 0)
+    assert asked.summary() == "taken as a face crop (as asked)"
+    small = classifier.predict_faces(face.resize((48, 48)))
+    assert (small.was_searched, small.summary()) == (False, "taken as a face crop (at most 48 pixels)")
 
 
 def test_no_face_is_an_answer(classifier: Classifier) -> None:

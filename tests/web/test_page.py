@@ -53,7 +53,7 @@ def expect_clean(facts: dict[str, Any], url: str) -> None:
 def differences(analysis: dict[str, Any], expected: PhotoPrediction) -> tuple[float, float]:
     """Largest difference of a box in pixels, and of a probability."""
     assert (analysis["width"], analysis["height"]) == (expected.width, expected.height)
-    assert analysis["isCrop"] is not expected.was_searched
+    assert (analysis["isCrop"], analysis["cropReason"]) == (expected.is_crop, expected.crop_reason)
     assert len(analysis["faces"]) == len(expected.faces)
     by_column = sorted(expected.faces, key=lambda face: face.face.box.x if face.face else 0)
     boxes, probabilities = [0.0], [0.0]
@@ -229,7 +229,7 @@ def test_saved_files_say_what_python_says(crowd: dict[str, Any], classifier: Cla
 def test_hints_fit_what_was_shown(seen: dict[str, Any], pictures: dict[str, Path]) -> None:
     notes = {name: shown["note"] for name, shown in zip(pictures, seen["shown"], strict=True)}
     assert notes["none.png"].startswith("Faces that are small, turned away, covered or lying on their side")
-    assert notes["crop.png"].endswith("% · taken as one cropped face")
+    assert notes["crop.png"].endswith("% · taken as one face: the picture is small")
     assert notes["two.png"].endswith("of 2; choose the other on the picture")
     assert notes["example.jpg"].endswith(" %")
 

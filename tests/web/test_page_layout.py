@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fer_edge.runtime import whole_faces
+from fer_edge.runtime.detector import Box, Face
 from fer_edge.web.site import PAGE
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="no node: install Node.js 20 or newer")
@@ -87,6 +89,27 @@ def test_a_face_that_fills_the_picture_has_its_name_inside() -> None:
     stage = {"width": 266, "height": 266}
     (labels,) = in_node("labels.js", "placeLabels", [[[box(0, 0, 266, 266)], size, stage, 0]])
     assert 200 < labels[0]["top"] <= 266 - HEIGHT
+
+
+def test_the_page_takes_whole_what_python_takes_whole() -> None:
+    rng = np.random.default_rng(4)
+    settings = {"minFill": whole_faces.MIN_FILL, "maxShift": whole_faces.MAX_SHIFT}
+    settings |= {"squareTolerance": whole_faces.SQUARE_TOLERANCE, "maxUnsearchedSide": whole_faces.MAX_UNSEARCHED_SIDE}
+    calls, expected = [], []
+    for _ in range(300):
+        width, height = (int(side) for side in rng.integers(90, 110, 2))
+        long = rng.uniform(60, 110)
+        places = [
+            Box(rng.uniform(-20, 20) + 10, (height - long) / 2 + rng.uniform(-18, 18), 0.8 * long, long)
+            for _ in range(rng.choice([0, 1, 2], p=[0.1, 0.8, 0.1]))
+        ]
+        calls.append([{"width": width, "height": height}, [{"box": vars(place)} for place in places], settings])
+        expected.append(whole_faces.is_filled(width, height, [Face(place, ((0, 0),) * 5, 1) for place in places]))
+    assert 30 < sum(expected) < 270
+    assert in_node("crops.js", "isFilled", calls) == expected
+    sizes = [(48, 48), (49, 10), (10, 49), (1, 1)]
+    small = in_node("crops.js", "isSmallCrop", [[{"width": w, "height": h}, settings] for w, h in sizes])
+    assert small == [whole_faces.is_small_crop(*size) for size in sizes] == [True, False, False, True]
 
 
 def numbers(faces: list[dict[str, float]]) -> list[int]:

@@ -55,9 +55,9 @@ def test_resize_is_that_of_pillow(photo: NDArray[np.uint8], width: int, height: 
 
 @pytest.mark.parametrize("max_side", [211, 100, 640])
 def test_bounded_side_is_that_of_the_detector(photo: NDArray[np.uint8], max_side: int) -> None:
-    from fer_edge.runtime.detector import _within
+    from fer_edge.runtime.detector import MIN_SIDE, _within
 
-    np.testing.assert_array_equal(in_node("within", photo, max_side), np.asarray(_within(photo, max_side)))
+    np.testing.assert_array_equal(in_node("within", photo, MIN_SIDE, max_side), np.asarray(_within(photo, max_side)))
 
 
 @pytest.mark.parametrize(

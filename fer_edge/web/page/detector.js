@@ -4,7 +4,7 @@
  * @typedef {import("./picture.js").Picture} Picture
  * @typedef {{x: number, y: number, width: number, height: number}} Box in pixels of the picture
  * @typedef {{box: Box, landmarks: [number, number][], score: number}} Face
- * @typedef {{minScore: number, maxOverlap: number}} Limits
+ * @typedef {{minScore: number, maxOverlap: number, minSide: number}} Limits
  */
 
 import { within } from "./picture.js";
@@ -19,12 +19,12 @@ const LANDMARKS = 5;
  * @param {typeof import("onnxruntime-web")} ort
  * @param {import("onnxruntime-web").InferenceSession} session
  * @param {Picture} picture
- * @param {number} maxSide a larger picture is made smaller before it is searched
+ * @param {number} maxSide a larger picture is made smaller before it is searched, one below `minSide` larger
  * @param {Limits} limits
  * @returns {Promise<Face[]>}
  */
 export async function detect(ort, session, picture, maxSide, limits) {
-  const small = within(picture, maxSide);
+  const small = within(picture, limits.minSide, maxSide);
   const input = toInput(small);
   const outputs = await session.run({ input: new ort.Tensor("float32", input.data, [1, 3, input.height, input.width]) });
   const valuesOf = (/** @type {string} */ name) => /** @type {Float32Array} */ (outputs[name].data);

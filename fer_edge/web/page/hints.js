@@ -23,8 +23,9 @@ export function hintWithoutFace({ width, height }, isLive) {
  * @param {number} index of the chosen face
  * @param {boolean} isLive
  */
-export function hintForFace({ faces, isCrop }, index, isLive) {
-  if (isCrop) return "taken as one cropped face";
+export function hintForFace({ faces, cropReason }, index, isLive) {
+  if (cropReason === "filled") return "taken as one face: it fills the picture";
+  if (cropReason) return "taken as one face: the picture is small";
   if (faces.length === 1) return "";
   const choose = faces.length === 2 ? "choose the other" : "choose another";
   return `face ${index + 1} of ${faces.length}; ${choose} ${isLive ? "while you watch" : "on the picture"}`;

@@ -7,7 +7,8 @@
  * }} ModelChoice `card`: path of the JSON beside the model
  * @typedef {{
  *   minScore: number, maxOverlap: number, photoSide: number, cameraSide: number, margin: number,
- *   maxCropSide: number, maxAutoCropSide: number, squareTolerance: number, smoothing: number,
+ *   maxCropSide: number, minSide: number, maxUnsearchedSide: number, minFill: number,
+ *   maxShift: number, squareTolerance: number, smoothing: number,
  * }} FaceSettings what fer_edge.runtime uses in Python, written here by `cli.py web`
  * @typedef {{
  *   labels: string[], onnxruntime: Record<"wasm" | "webgpu", SiteFile[]>, models: ModelChoice[],

@@ -1,5 +1,5 @@
 /**
- * Pixels of one picture, and making it smaller exactly as Python does.
+ * Pixels of one picture, and resizing it exactly as Python does.
  *
  * @typedef {{data: Uint8Array | Uint8ClampedArray, width: number, height: number}} Picture RGBA bytes, row by row;
  *   alpha is 255 everywhere, because pictures are laid on white before they get here
@@ -10,13 +10,15 @@ const PRECISION_BITS = 32 - 8 - 2; // of the fixed-point weights, as in Pillow's
 const HALF = 1 << (PRECISION_BITS - 1); // rounds instead of cutting off
 
 /**
- * At most `maxSide` pixels wide and high: the rule of fer_edge/runtime/detector.py, step 2.
+ * From `minSide` to `maxSide` pixels on the longer side: the rule of fer_edge/runtime/detector.py, step 2.
  * @param {Picture} picture
+ * @param {number} minSide
  * @param {number} maxSide
  * @returns {Picture}
  */
-export function within(picture, maxSide) {
-  const scale = Math.min(1, maxSide / Math.max(picture.width, picture.height));
+export function within(picture, minSide, maxSide) {
+  const longer = Math.max(picture.width, picture.height);
+  const scale = Math.min(Math.max(longer, minSide), maxSide) / longer;
   const width = Math.max(1, Math.floor(picture.width * scale + 0.5));
   const height = Math.max(1, Math.floor(picture.height * scale + 0.5));
   return resized(picture, width, height);

@@ -63,8 +63,8 @@ export async function markedPicture(source, { width, height, faces, isCrop }, { 
  * @param {{source: string, model: string, provider: string, labels: string[]}} options
  */
 export function readingsAsJson(analysis, { source, model, provider, labels }) {
-  const { width, height, faces, detectMs, expressionMs } = analysis;
-  const wasSearched = faces.every(isFound);
+  const { width, height, faces, cropReason, detectMs, expressionMs } = analysis;
+  const wasSearched = cropReason !== "small";
   const results = faces.map(({ probabilities, ...face }) => ({
     source,
     label: labels[indexOfLargest(probabilities)],
@@ -73,7 +73,7 @@ export function readingsAsJson(analysis, { source, model, provider, labels }) {
     latency_ms: rounded(expressionMs, 4),
     ...(isFound(face) ? placeOf(face) : { box: null, landmarks: null, detection_score: null }),
   }));
-  const image = { source, width, height, was_searched: wasSearched, num_faces: faces.length };
+  const image = { source, width, height, was_searched: wasSearched, crop_reason: cropReason, num_faces: faces.length };
   const images = [{ ...image, detection_ms: wasSearched ? rounded(detectMs, 4) : 0 }];
   return `${JSON.stringify({ model, provider, results, images, errors: [] }, undefined, 2)}\n`;
 }

@@ -6,13 +6,15 @@
  *
  * @typedef {import("./detector.js").Face & {probabilities: number[]}} FaceReading
  * @typedef {{
- *   width: number, height: number, faces: FaceReading[], isCrop: boolean, detectMs: number, expressionMs: number,
- * }} Analysis `isCrop`: the picture was taken for one face; `expressionMs`: mean of a face
+ *   width: number, height: number, faces: FaceReading[], isCrop: boolean, cropReason: "small" | "filled" | null,
+ *   detectMs: number, expressionMs: number,
+ * }} Analysis `isCrop`: the picture was taken for one face, and why; `expressionMs`: mean of a face
  * @typedef {{
  *   card: import("./model_files.js").Card, provider: string, bytes: number, labels: string[], smoothing: number,
  * }} Ready `bytes`: of the model; `smoothing`: share of the newest camera frame in what is shown
  */
 
+import { isFilled, isSmallCrop, wholeFace } from "./crops.js";
 import { detect } from "./detector.js";
 import { classify, crop } from "./expression.js";
 import { PageError, readSite } from "./model_files.js";
@@ -62,9 +64,12 @@ async function analyse(bitmap, live) {
   const { ort } = models;
 
   const detectStart = performance.now();
-  const isCrop = !live && isFaceCrop(picture, site.faces);
   const maxSide = live ? site.faces.cameraSide : site.faces.photoSide;
-  const found = isCrop ? [wholeFace(picture)] : await detect(ort, models.detector, picture, maxSide, site.faces);
+  const isSmall = !live && isSmallCrop(picture, site.faces);
+  const searched = isSmall ? [] : await detect(ort, models.detector, picture, maxSide, site.faces);
+  const cropReason = isSmall ? "small" : !live && isFilled(picture, searched, site.faces) ? "filled" : null;
+  const isCrop = cropReason !== null;
+  const found = isCrop ? [wholeFace(picture)] : searched;
   const detectMs = performance.now() - detectStart;
 
   const expressionStart = performance.now();
@@ -74,25 +79,7 @@ async function analyse(bitmap, live) {
     faces.push({ ...face, probabilities: await classify(ort, models.expression, models.card.input.name, pixels) });
   }
   const expressionMs = found.length ? (performance.now() - expressionStart) / found.length : 0;
-  return { width: picture.width, height: picture.height, faces, isCrop, detectMs, expressionMs };
-}
-
-/**
- * A small square is a face that somebody cut out already, as `predict --faces auto` takes it.
- * @param {Picture} picture
- * @param {import("./model_files.js").FaceSettings} settings
- */
-function isFaceCrop({ width, height }, { maxAutoCropSide, squareTolerance }) {
-  const [longer, shorter] = [Math.max(width, height), Math.min(width, height)];
-  return longer <= maxAutoCropSide && longer - shorter <= squareTolerance * longer;
-}
-
-/**
- * @param {Picture} picture
- * @returns {import("./detector.js").Face}
- */
-function wholeFace({ width, height }) {
-  return { box: { x: 0, y: 0, width, height }, landmarks: [], score: 1 };
+  return { width: picture.width, height: picture.height, faces, isCrop, cropReason, detectMs, expressionMs };
 }
 
 /** @type {OffscreenCanvas | undefined} */
