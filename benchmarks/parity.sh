@@ -28,6 +28,6 @@ done
 verify "$scratch/$name.onnx" fp32 --skew --picture "$results/parity-fp32.png"
 verify "$scratch/$name-fp16.onnx" fp16 --picture "$results/parity-fp16.png"
 verify "exported/$name-int8.onnx" int8 --picture "$results/parity-int8.png"
-verify "$scratch/$name-ort.ort" ort
-verify "$scratch/$name-pt2.pt2" pt2 --trust
-verify "$scratch/$name-torchscript.torchscript" torchscript --trust
+verify "$scratch/$name-mobile.ort" ort
+verify "$scratch/$name-export.pt2" pt2 --trust
+verify "$scratch/$name-jit.torchscript" torchscript --trust

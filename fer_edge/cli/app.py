@@ -29,8 +29,9 @@ from fer_edge.cli.numbers import FiniteNumbers
 from fer_edge.cli.output import PLAIN, discard_stdout, is_main_process, note, register_plain
 from fer_edge.cli.program import AsCalled
 from fer_edge.cli.quiet import libraries_silenced
+from fer_edge.cli.root import HELP_NAMES, refuse_completion, root
 from fer_edge.cli.stopping import raise_on_sigterm, signal_behind
-from fer_edge.errors import DataError, FerEdgeError, Interrupted, MissingExtraError, ProviderError
+from fer_edge.errors import DataError, FerEdgeError, Interrupted, MissingExtraError, ProviderError, UsageError
 from fer_edge.text import printable
 
 _TRAIN_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "matplotlib", "filelock")
@@ -79,11 +80,12 @@ def _as_project_error(error: FerEdgeError | ModuleNotFoundError) -> FerEdgeError
 app = typer.Typer(
     cls=_OneLineErrors,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=HELP_NAMES,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Facial-expression recognition from a folder of labelled faces to a verified model in other people's apps.",
 )
+
+app.callback()(root)
 
 app.command()(train.train)
 app.command()(evaluate.evaluate)
@@ -113,4 +115,9 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # not closed, and not replaced by a test
             stream.reconfigure(errors=PLAIN)  # a terminal may lack a file name's letters
     program.remember(sys.argv[0])
+    try:
+        refuse_completion(sys.argv[1:])
+    except UsageError as error:
+        typer.echo(f"error: {error}", err=True)  # not by note, which would name the program as it was called
+        sys.exit(error.exit_code)
     app(prog_name=program.called())

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from fer_edge.benchmark.request import BenchmarkRequest
     from fer_edge.benchmark.results import Benchmark
 
-STDOUT = Path("-")
+FORMER_STDOUT = Path("-")
+"""What ``--json`` took to print, before it took nothing."""
 
 
 def benchmark(
@@ -67,10 +68,8 @@ def benchmark(
     ] = 10.0,
     out: Annotated[Path, typer.Option(help="Folder for JSON, CSV, Markdown and pictures.")] = Path("benchmark-results"),
     name: Annotated[str, typer.Option(help="File name without suffix.")] = "benchmark",
-    json_path: Annotated[
-        Path | None,
-        typer.Option("--json", metavar="PATH", help="Write the JSON here; - prints it in place of the table."),
-    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the JSON in place of the table.")] = False,
+    json_file: Annotated[Path | None, typer.Option(help="Write the JSON to this file, too.")] = None,
 ) -> None:
     """Measure models and baselines side by side: latency, throughput, cold start, memory, size and accuracy.
 
@@ -97,7 +96,8 @@ def benchmark(
 
     if Path(name).name != name or name in ("", ".", "..") or is_reserved_name(name):
         raise UsageError(f"--name: expected a file name without folder, found {name!r}")
-    target = json_path if json_path not in (None, STDOUT) else None
+    if as_json:
+        _refuse_former_use(models or [])
     request = _request(
         quick=quick,
         models=models,
@@ -115,8 +115,8 @@ def benchmark(
     )
     untouched = [file for model in model_paths(request) for file in files_of_model(model)]
     untouched += [*request.checkpoints, *([compare] if compare is not None else [])]
-    refuse_overwriting("--out, --name", output_paths(out, name, target), untouched)
-    OwnFiles(OTHER_NAME).refuse_foreign(output_paths(out, name, target))
+    refuse_overwriting("--out, --name", output_paths(out, name, json_file), untouched)
+    OwnFiles(OTHER_NAME).refuse_foreign(output_paths(out, name, json_file))
     before = Benchmark.read(compare) if compare is not None else None  # before minutes of measuring, not after
     with StopSignals() as signals, Reporter() as reporter:
         done = run_benchmark(request, reporter, stop=lambda: signals.received is not None, command=_command_line())
@@ -127,15 +127,15 @@ def benchmark(
             comparison = compare_benchmarks(done, before, max_regression)
         except ModelError as error:  # said once what was measured is written
             incomparable = error
-    if json_path == STDOUT:
+    if as_json:
         result(done.to_json().rstrip())
     elif done.timed:
         _print(done, comparison)
     if done.timed:
         make_folder(out)
-        if target is not None:
-            make_folder(target.parent)
-        wrote(*write_benchmark(done, out, name, comparison, note, target))
+        if json_file is not None:
+            make_folder(json_file.parent)
+        wrote(*write_benchmark(done, out, name, comparison, note, json_file))
     for line in done.left_out:
         note(f"left out: {line}")
     if received is not None:
@@ -151,6 +151,14 @@ def benchmark(
             f"{len(comparison.regressions)} rows are slower than in {compare} by more than {max_regression:g}%, "
             f"worst: {worst.row.title}: {worst.ratio:.2f}x ({worst.interval.low:.2f}–{worst.interval.high:.2f})"
         )
+
+
+def _refuse_former_use(models: list[Path]) -> None:
+    """``--json`` took a path once, which is now read as a model. Raises UsageError that names the new option."""
+    for path in models:
+        if path.suffix == ".json" or path == FORMER_STDOUT:
+            instead = "leave out the -" if path == FORMER_STDOUT else f"to write it to a file: --json-file {path}"
+            raise UsageError(f"--json: expected no file after it, because it prints the JSON, found {path}; {instead}")
 
 
 def _request(

@@ -85,6 +85,7 @@ def sample(
     out: Annotated[Path, typer.Option(help="A new or empty folder.")] = Path("sample-faces"),
     count: Annotated[int, typer.Option(help="How many faces, in all splits together.")] = 2100,
     seed: Annotated[int, typer.Option(min=0, help="Another seed gives other faces.")] = 0,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write synthetic faces as PNG files in split and class folders, to try any command without photos of people.
 
@@ -94,7 +95,10 @@ def sample(
 
     written = write_sample(out, count, seed=seed)
     look = as_called(f"fer-edge data inspect --data {shlex.quote(str(out))}")
-    output.result(f"{written} synthetic faces; look at them with: {look}")
+    if json_output:
+        output.result_json({"folder": str(out), "faces": written, "seed": seed, "next": look})
+    else:
+        output.result(f"{written} synthetic faces; look at them with: {look}")
     output.wrote(out)
 
 
@@ -109,6 +113,7 @@ def fetch(
     votes: Annotated[
         bool, typer.Option("--votes", help="Get FER+'s votes (1.6 MB, from Microsoft's repository) instead of faces.")
     ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Get FER-2013 from Kaggle (60 MB; needs the extra 'fetch' and, at Kaggle's discretion, an account), or its votes.
 
@@ -125,14 +130,20 @@ def fetch(
         with own_files.writing(table):
             fetch_votes(table)
         join = as_called(f"fer-edge data inspect --data fer2013 --votes {shlex.quote(str(table))}")
-        output.result(f"FER+'s votes are in {shown_name(table)}; join them with: {join}")
+        if json_output:
+            output.result_json({"file": str(table), "sha256": SHA256, "next": join})
+        else:
+            output.result(f"FER+'s votes are in {shown_name(table)}; join them with: {join}")
         output.wrote(table)
         return
     from fer_edge.data.kaggle import fetch_fer2013
 
     fetched = fetch_fer2013(out or Path("fer2013"))
     look = as_called(f"fer-edge data inspect --data {shlex.quote(str(fetched))}")
-    output.result(f"FER-2013 is in {fetched}; look at it with: {look}")
+    if json_output:
+        output.result_json({"folder": str(fetched), "next": look})
+    else:
+        output.result(f"FER-2013 is in {fetched}; look at it with: {look}")
     output.wrote(fetched)
 
 

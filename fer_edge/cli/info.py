@@ -89,18 +89,35 @@ def _lines(description: "ModelDescription") -> list[str]:
 
 
 def _in_short(quantisation: "Mapping[str, Any]") -> dict[str, Any]:
-    """What a model says of its quantisation, of its layers' noise the range alone."""
+    """What a model says of its quantisation: of its layers' noise the range, of the candidates their number. --json has
+    all of it."""
     from fer_edge.metadata import LAYER_NOISE
 
     layers = quantisation.get(LAYER_NOISE)
+    short = {name: f"{len(one)}" if _is_table(one) else one for name, one in quantisation.items()}
     if not isinstance(layers, dict) or not layers:
-        return dict(quantisation)
+        return short
     noise = [float(value) for value in layers.values() if isinstance(value, int | float)]
-    return {**quantisation, LAYER_NOISE: f"{min(noise, default=0):g} to {max(noise, default=0):g}"}
+    return {**short, LAYER_NOISE: f"{min(noise, default=0):g} to {max(noise, default=0):g}"}
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, list | tuple) and any(isinstance(one, dict) for one in value)
 
 
 def _pairs(values: object) -> str:
-    """``a 1, b 2`` for a mapping, in its order; floats short."""
-    if not isinstance(values, dict):
-        return f"{values:.4g}" if isinstance(values, float) else str(values)
-    return ", ".join(f"{key} {_pairs(value)}" for key, value in values.items())
+    """``a 1, b 2`` for a mapping, in its order, ``1 2`` for a list; floats short, nothing as ``none``."""
+    if isinstance(values, dict):
+        return ", ".join(f"{key} {_inner(value)}" for key, value in values.items())
+    if isinstance(values, list | tuple):
+        return " ".join(map(_inner, values)) or "none"
+    if isinstance(values, bool):
+        return "yes" if values else "no"
+    if values is None:
+        return "none"
+    return f"{values:.4g}" if isinstance(values, float) else str(values)
+
+
+def _inner(value: object) -> str:
+    """As ``_pairs``, in brackets where it has several parts of its own."""
+    return f"({_pairs(value)})" if isinstance(value, dict) and value else _pairs(value)

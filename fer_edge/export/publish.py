@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fer_edge.errors import ModelError, UsageError
 from fer_edge.export.card.model_card import model_card_markdown
-from fer_edge.export.formats.registry import ModelFormat
+from fer_edge.export.formats.registry import ModelFormat, format_named
 from fer_edge.export.parity.comparison import Parity
 from fer_edge.export.quantization.report import QuantisationReport
 from fer_edge.files import (
@@ -40,7 +40,7 @@ def default_name(checkpoint: Path, file_format: str, precision: str, raw: bool, 
     parts += [precision] if precision != "fp32" else []
     parts += ["raw"] if raw else []
     parts += ["fixed"] if fixed_shape else []
-    parts += [file_format] if file_format != "onnx" else []
+    parts += [format_named(file_format).name_part or file_format] if file_format != "onnx" else []
     return "-".join(parts)
 
 

@@ -112,7 +112,7 @@ def test_a_bound_that_is_wide_enough_lets_the_slowed_model_pass(measured, tmp_pa
 def test_the_earlier_benchmark_is_never_replaced_by_the_one_that_is_compared_with_it(measured):
     _, folder = measured
     before = (folder / "benchmark.json").read_bytes()
-    for where in (("--out", folder), ("--json", folder / "." / "benchmark.json")):
+    for where in (("--out", folder), ("--json-file", folder / "." / "benchmark.json")):
         done = run(FIXTURES / "tiny.onnx", *SHORT, *where, "--compare", folder / "benchmark.json")
         assert done.exit_code == 2
         assert "expected a file of its own, found" in done.stderr
@@ -151,7 +151,7 @@ def test_cuda_on_a_machine_without_it_is_exit_1_its_reason_and_no_number(tmp_pat
 
 
 def test_json_dash_prints_json_and_nothing_else_on_stdout(tmp_path):
-    done = run(FIXTURES / "tiny.onnx", *SHORT, "--out", tmp_path, "--json", "-")
+    done = run(FIXTURES / "tiny.onnx", *SHORT, "--out", tmp_path, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["rows"][0]["runtime"] == "onnxruntime"
 
@@ -236,6 +236,18 @@ def test_no_folder_for_temporary_files_is_one_line(tmp_path, monkeypatch):
     done = run(FIXTURES / "tiny.onnx", *SHORT, "--out", tmp_path / "out")
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-1] == f"error: {tmp_path / 'gone'}: cannot be written: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("former", "instead"), [("out.json", "to write it to a file: --json-file out.json"), ("-", "leave out the -")]
+)
+def test_the_former_use_of_json_is_answered_with_the_new_one(former, instead):
+    done = run(FIXTURES / "tiny.onnx", *SHORT, "--json", former)
+    assert done.exit_code == 2
+    assert (
+        done.stderr
+        == f"error: --json: expected no file after it, because it prints the JSON, found {former}; {instead}\n"
+    )
 
 
 def test_no_models_is_an_error_that_says_how_to_make_one(tmp_path, monkeypatch):

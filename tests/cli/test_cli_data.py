@@ -88,6 +88,14 @@ def test_sample_refuses_too_few_faces_and_filled_folders(faces: Path) -> None:
     assert "expected a new or empty folder" in done.stderr
 
 
+def test_sample_prints_json(tmp_path: Path) -> None:
+    out = tmp_path / "made"
+    done = CliRunner().invoke(app, ["data", "sample", "--count", "42", "--seed", "3", "--out", str(out), "--json"])
+    found = json.loads(done.stdout)
+    assert found == {"folder": str(out), "faces": 42, "seed": 3, "next": f"fer-edge data inspect --data {out}"}
+    assert done.stderr == f"wrote {out}\n"
+
+
 def test_fetch_without_its_extra_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     done = CliRunner().invoke(app, ["data", "fetch", "--out", str(tmp_path / "fer2013")])

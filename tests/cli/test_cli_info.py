@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,17 @@ def test_everything_about_a_model_is_printed(model: Path) -> None:
     assert lines["opset"] == "18, IR 8, onnxruntime 1.14 or later"
     assert lines["file hash"] == read_model(model).sha256
     assert "quantised" not in lines
+
+
+def test_nothing_is_printed_as_python_would(repository: Path) -> None:
+    """Lists, nested values and truth in words; quantised models state all three."""
+    for name in ("fer-tiny", "fer-resnet18", "ferplus-resnet18"):
+        done = CliRunner().invoke(app, ["info", name])
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith("quantised")]
+        assert "held_back_accuracy (fp32 0." in line
+        assert re.search(r"trials \d+", line)
+        for sign in ("{", "}", "['", "[]", "None", "True", "False", "': "):
+            assert sign not in line
 
 
 def test_json_holds_card_graph_and_hashes(model: Path) -> None:

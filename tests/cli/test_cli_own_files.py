@@ -38,7 +38,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("kept/activation_maps.png", "explain --checkpoint missing.pt --out kept"),
         ("benchmark-results/benchmark.csv", f"benchmark {MODEL} --data missing"),
         ("kept/mine-latency.png", f"benchmark {MODEL} --data missing --out kept --name mine"),
-        ("mine.json", f"benchmark {MODEL} --data missing --json mine.json"),
+        ("mine.json", f"benchmark {MODEL} --data missing --json-file mine.json"),
         ("parity.md", f"verify {MODEL} --checkpoint missing --markdown parity.md"),
         ("parity.png", f"verify {MODEL} --checkpoint missing --picture parity.png"),
         ("devices/tiny-devices.md", f"verify {MODEL} --devices --data missing"),

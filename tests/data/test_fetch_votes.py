@@ -1,6 +1,7 @@
 """FER+'s votes from a server on this machine: whole, or not at all."""
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -86,6 +87,12 @@ def test_the_command_names_the_next_one(tmp_path: Path, server: str, monkeypatch
     assert "data inspect --data fer2013 --votes fer2013new.csv" in done.stdout
     assert done.stderr.splitlines()[-1] == "wrote fer2013new.csv"
     assert (tmp_path / "fer2013new.csv").read_bytes() == CONTENT
+    as_json = CliRunner().invoke(app, ["data", "fetch", "--votes", "--json"])
+    assert json.loads(as_json.stdout) == {
+        "file": "fer2013new.csv",
+        "sha256": module.SHA256,
+        "next": "fer-edge data inspect --data fer2013 --votes fer2013new.csv",
+    }
     monkeypatch.setitem(module.fetch_votes.__kwdefaults__, "url", f"{server}/changed")
     done = CliRunner().invoke(app, ["data", "fetch", "--votes", "--out", "other.csv"])
     assert (done.exit_code, len(done.stderr.splitlines())) == (1, 1)

@@ -31,10 +31,10 @@ def faces_of(run):
         ("onnx", "fp32", False, "tiny-run.onnx"),
         ("onnx", "fp32", True, "tiny-run-raw.onnx"),
         ("onnx", "fp16", False, "tiny-run-fp16.onnx"),
-        ("ort", "fp32", False, "tiny-run-ort.ort"),
-        ("ort", "fp16", True, "tiny-run-fp16-raw-ort.ort"),
-        ("torchscript", "fp32", False, "tiny-run-torchscript.torchscript"),
-        ("pt2", "fp32", False, "tiny-run-pt2.pt2"),
+        ("ort", "fp32", False, "tiny-run-mobile.ort"),
+        ("ort", "fp16", True, "tiny-run-fp16-raw-mobile.ort"),
+        ("torchscript", "fp32", False, "tiny-run-jit.torchscript"),
+        ("pt2", "fp32", False, "tiny-run-export.pt2"),
     ],
 )
 def test_each_format_round_trips_with_parity(tiny_run, tmp_path, file_format, precision, raw, name):

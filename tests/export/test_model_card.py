@@ -97,7 +97,7 @@ def test_card_says_what_a_user_must_know(exported_tiny):
 def test_torch_formats_show_how_torch_loads_them(tiny_run, tmp_path):
     request = ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path, file_format="pt2")
     text = export_checkpoint(request).paths[2].read_text()
-    assert 'torch.export.load("tiny-run-pt2.pt2").module()' in text
+    assert 'torch.export.load("tiny-run-export.pt2").module()' in text
     assert "only from a source that you trust" in text
     assert "```cpp" not in text
 

@@ -43,6 +43,7 @@ FORMAT = ModelFormat(
     name="ort",
     summary="ort (onnxruntime's own)",
     suffixes=(".ort",),
+    name_part="mobile",
     write=_write,
     precisions=("fp32", "fp16", "int8"),
     input_kinds=("pixels", "normalised"),

@@ -44,6 +44,7 @@ FORMAT = ModelFormat(
     name="pt2",
     summary="pt2 (torch.export)",
     suffixes=(".pt2",),
+    name_part="export",
     write=_write,
     channels=(3,),  # torch.export fixes their number when it traces; three serve every image that is opened as RGB
     torch_loader='torch.export.load("{file}").module()',

@@ -52,6 +52,9 @@ class ModelFormat:
     """In a few words, for help."""
     suffixes: tuple[str, ...]
     """Of its files; the first one's is the model's own."""
+    name_part: str = ""
+    """What a file's name has beside the run's, such as ``mobile`` of ``NAME-mobile.ort``: the cards beside two files of
+    one name would be the same file. Empty: the format's name."""
     write: Write | None = None
     precisions: tuple[str, ...] = ("fp32",)
     input_kinds: tuple[str, ...] = ("pixels",)

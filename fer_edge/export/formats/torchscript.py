@@ -39,6 +39,7 @@ FORMAT = ModelFormat(
     name="torchscript",
     summary="torchscript",
     suffixes=(".torchscript",),
+    name_part="jit",
     write=_write,
     torch_loader='torch.jit.load("{file}")',
     note="TorchScript is deprecated in PyTorch; its successor is --format pt2",
