@@ -19,8 +19,9 @@ def write_model(
     softmax: bool = False,
     output: str = "scores",
     dtype: int = TensorProto.FLOAT,
+    gain: float = 1.0,
 ) -> Path:
-    """``path``, written: the mean of each channel times WEIGHTS, as logits or probabilities."""
+    """``path``, written: the mean of each channel times WEIGHTS times ``gain``, as logits or probabilities."""
     is_nchw = shape[1] in (1, 3)
     channels = shape[1 if is_nchw else 3]
     axes = [2, 3] if is_nchw else [1, 2]
@@ -37,7 +38,7 @@ def write_model(
         "foreign",
         [helper.make_tensor_value_info("image", dtype, shape)],
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, [shape[0], len(LABELS)])],
-        [numpy_helper.from_array(weights, "weights")],
+        [numpy_helper.from_array(weights * np.float32(gain), "weights")],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
     return path

@@ -8,6 +8,8 @@ from fer_edge.backends.contract import Backend
 from fer_edge.backends.registry import open_model
 from fer_edge.data.load import load_faces, load_faces_for
 from fer_edge.evaluation.evaluation import CROP_FRACTION, Evaluation, Subject, Views, evaluate_split
+from fer_edge.runtime.foreign import ForeignMetadata
+from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.machine import describe_machine
 from fer_edge.runtime.shipped import model_path
 
@@ -27,17 +29,20 @@ def evaluate_model(
     votes: str | Path | None = None,
     corruptions: bool = False,
     trust: bool = False,
+    description: Description | None = None,
 ) -> Evaluation:
     """Evaluate the model file ``model``, or the shipped model of that name, on ``split`` of the faces at ``source``.
 
     Without ``source`` the faces are those of the folder ``fer2013`` here. ``labels`` says what the faces' labels are,
     as ``load_faces`` takes it; without it they are the model's where the folders are called so. ``votes`` is FER+'s
-    table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too; ``trust`` is ``open_model``'s.
+    table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too; ``trust`` and
+    ``description`` are ``open_model``'s.
     Raises ModelError, ProviderError and DataError (an empty split too).
     """
     model = model_path(model)
-    backend = open_model(model, threads=0, provider=provider, trust=trust)
+    backend = open_model(model, threads=0, provider=provider, trust=trust, description=description)
     metadata = backend.metadata
+    is_verified = not isinstance(metadata, ForeignMetadata)
     size, seed = metadata.image_size, metadata.training_data.seed
     if labels is None:
         data = load_faces_for(metadata.label_set, source, size=size, skip_bad=skip_bad, seed=seed, votes=votes)
@@ -51,8 +56,9 @@ def evaluate_model(
     subject = Subject(
         kind="model",
         path=model,
-        description=f"{metadata.architecture} {metadata.precision} on {backend.provider}",
-        facts=facts | {"provider": backend.provider},
+        description=f"{metadata.architecture} {metadata.precision} on {backend.provider}"
+        + ("" if is_verified else ", another maker's: not verified"),
+        facts=facts | {"provider": backend.provider, "verified": is_verified},
         data_fingerprint=metadata.training_data.fingerprint,
         labels=metadata.label_set,
     )

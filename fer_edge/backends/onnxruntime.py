@@ -75,6 +75,8 @@ class OnnxRuntime(ModelBackend):
         """As the contract says, by onnxruntime's profiler; None for a model without preprocessing in its graph."""
         from fer_edge.backends._profile import preprocessing_share
 
+        if self.takes_faces:
+            return None
         return preprocessing_share(self.path, pixels, threads)
 
 

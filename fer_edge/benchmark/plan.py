@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fer_edge.backends import torch_eager
@@ -35,6 +35,7 @@ class Planned:
             self.row.threads,
             str(self.subject.path),
             self.subject.image_size,
+            None if self.subject.description is None else asdict(self.subject.description),
         )
 
 
@@ -97,7 +98,9 @@ def _subjects(request: BenchmarkRequest, runtimes: Sequence[str], folder: Path, 
     if not request.models and not request.trust and paths:
         for line in skipped_in(request.folder):
             note(line)
-    subjects = [read_subject(path, trust=request.trust) for path in paths if is_new(path, path)]
+    subjects = [
+        read_subject(path, trust=request.trust, description=request.description) for path in paths if is_new(path, path)
+    ]
     for number, checkpoint in enumerate(request.checkpoints):
         if not backend_named(torch_eager.NAME).is_installed:
             note("torch is not installed: no rows of checkpoints; run: pip install 'fer-edge[train]'")

@@ -7,6 +7,7 @@ from pathlib import Path
 from fer_edge.backends.registry import backends
 from fer_edge.benchmark.timed_run import RunLength
 from fer_edge.errors import UsageError
+from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.session import MAX_THREADS
 
 MAX_BATCH = 4096
@@ -31,6 +32,8 @@ class BenchmarkRequest:
     threads: tuple[int, ...] = (1,)
     runtimes: tuple[str, ...] = field(default_factory=lambda: tuple(backends()))
     """Names of backends."""
+    description: Description | None = None
+    """How to feed another maker's model, where one is measured."""
     trust: bool = False
     """Load files that were given whose loading can run any code."""
     rounds: int = 5

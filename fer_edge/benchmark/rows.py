@@ -8,6 +8,7 @@ from typing import Any
 from fer_edge.backends import onnxruntime, torch_eager
 from fer_edge.backends.registry import BackendEntry, backends_for
 from fer_edge.metadata import NORMALISED, ModelMetadata
+from fer_edge.runtime.foreign import ForeignDescription, ForeignMetadata
 
 EAGER, ONNXRUNTIME = torch_eager.NAME, onnxruntime.NAME
 """The two that others are compared with: a checkpoint as PyTorch runs it, and its fp32 file as onnxruntime does."""
@@ -36,6 +37,8 @@ class Subject:
     """Made for this comparison, or run beside what was asked for: it may be left out with a note."""
     labels: tuple[str, ...] = ()
     """Names of its classes, in the order of its outputs."""
+    description: ForeignDescription | None = None
+    """Of another maker's model, which nothing verified."""
     checkpoint: Path | None = None
     """As it was named; for itself and for what was exported from it."""
 
@@ -53,7 +56,9 @@ class Subject:
             file_format=metadata.format,
             precision=metadata.precision,
             architecture=metadata.architecture,
-            family=family_of(
+            family=f"foreign {sha256}"
+            if isinstance(metadata, ForeignMetadata)
+            else family_of(
                 metadata.architecture,
                 metadata.settings,
                 metadata.training_data.fingerprint,
@@ -67,6 +72,7 @@ class Subject:
             file_bytes=path.stat().st_size,
             is_baseline=is_baseline,
             labels=metadata.labels,
+            description=metadata.description if isinstance(metadata, ForeignMetadata) else None,
         )
 
 
@@ -137,6 +143,8 @@ def rows_of(subject: Subject, wanted: Wanted) -> list[Row]:
 
 def _form(subject: Subject, entry: BackendEntry) -> str:
     """What sets a file apart from one of the format that the backend opens first."""
+    if subject.description is not None:
+        return "not verified"
     if subject.is_raw:
         return "raw"
     return subject.file_format if entry.formats[0] != subject.file_format else ""

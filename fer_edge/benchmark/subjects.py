@@ -12,6 +12,7 @@ from fer_edge.export.formats.registry import all_formats
 from fer_edge.files import storage_errors
 from fer_edge.metadata import SUFFIXES
 from fer_edge.runtime.checksum import file_sha256
+from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.model_file import is_archive, read_any, read_model, read_model_bytes
 from fer_edge.runtime.shipped import model_path
 
@@ -24,7 +25,7 @@ _BASELINE_PRECISIONS = ("fp32", "fp16")
 """INT8 is a choice of its own and comes from 'export'."""
 
 
-def read_subject(path: Path, *, trust: bool = False) -> Subject:
+def read_subject(path: Path, *, trust: bool = False, description: Description | None = None) -> Subject:
     """An exported model of any format, checked. Nothing of it is run.
 
     Raises ModelError as read_model does, for a file that would run code without ``trust``, and for one whose runtime
@@ -32,7 +33,7 @@ def read_subject(path: Path, *, trust: bool = False) -> Subject:
     """
     path = model_path(path)
     if not is_archive(read_model_bytes(path)) and path.suffix not in SUFFIXES.values():
-        model = read_model(path, trust=trust)  # by what it holds, whatever it is called
+        model = read_model(path, trust=trust, description=description)  # by what it holds, whatever it is called
         return Subject.of_model(path, model.metadata, model.sha256)
     file_format = format_of(path)
     check_trust(path, file_format, trust=trust)
@@ -41,7 +42,7 @@ def read_subject(path: Path, *, trust: bool = False) -> Subject:
             entry.require()
         except MissingExtraError as error:
             raise ModelError(f"{path}: {error}") from error
-    checked = read_any(path, trust=trust)
+    checked = read_any(path, trust=trust, description=description)
     return Subject.of_model(path, checked.metadata, checked.sha256)
 
 

@@ -42,6 +42,8 @@ class WorkerSpec:
     threads: int
     path: str
     image_size: int
+    description: dict[str, Any] | None = None
+    """Of another maker's model."""
 
 
 @dataclass(frozen=True)

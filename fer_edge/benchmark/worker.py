@@ -67,8 +67,19 @@ class Worker:
         imported = time.monotonic()
         shape = (spec.batch, spec.image_size, spec.image_size, 1)
         # whoever planned the row has refused what is not trusted
+        more: dict[str, Any] = {}
+        if spec.description is not None:
+            from fer_edge.runtime.foreign import ForeignDescription
+
+            more["description"] = ForeignDescription.from_worker(spec.description)
         backend = entry.load(
-            spec.path, threads=spec.threads, provider=spec.provider, precision=spec.precision, shape=shape, trust=True
+            spec.path,
+            threads=spec.threads,
+            provider=spec.provider,
+            precision=spec.precision,
+            shape=shape,
+            trust=True,
+            **more,
         )
         loaded = time.monotonic()
         self._pixels = _faces(command["faces"])[: spec.batch]

@@ -10,6 +10,7 @@ import typer
 from fer_edge.backends.registry import backends, formats_that_run_code, in_words
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, wrote
 from fer_edge.cli.program import called
+from fer_edge.cli.typed import Describe
 from fer_edge.errors import CheckFailed, Interrupted, ModelError, ProviderError, UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def benchmark(
         int | None, typer.Option(min=1, max=1000, help="Measurement rounds. [default: 5; quick: 3]")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rows, rounds and faces: under half a minute.")] = False,
+    describe: Describe = None,
     trust: Annotated[
         bool,
         typer.Option("--trust", help=f"Load {in_words(formats_that_run_code(), 'and')} files, which can run any code."),
@@ -110,6 +112,7 @@ def benchmark(
         threads=threads,
         runtimes=runtimes,
         rounds=rounds,
+        describe=describe,
         trust=trust,
         max_drop=max_drop,
     )
@@ -174,6 +177,7 @@ def _request(
     threads: str | None,
     runtimes: str | None,
     rounds: int | None,
+    describe: list[str] | None,
     trust: bool,
     max_drop: float,
 ) -> "BenchmarkRequest":
@@ -193,6 +197,7 @@ def _request(
         batch_sizes=_numbers("--batch-sizes", batch_sizes) or ((1, 32) if quick else (1, 8, 32)),
         threads=_numbers("--threads", threads) or ((1,) if quick else all_cores),
         runtimes=tuple(runtimes.split(",")) if runtimes is not None else tuple(backends()),
+        description=describe,
         trust=trust,
         rounds=rounds or (3 if quick else 5),
         cold_starts=2 if quick else 5,

@@ -9,7 +9,7 @@ from fer_edge.cli.named import model_named
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run, run_of
 from fer_edge.cli.tables import result_table
-from fer_edge.cli.typed import LabelsOfFaces, Trust, Votes
+from fer_edge.cli.typed import Describe, LabelsOfFaces, Trust, Votes
 from fer_edge.errors import UsageError
 from fer_edge.own_files import OwnFiles
 from fer_edge.text import printable, shown_name
@@ -54,6 +54,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder for figures and plots. [default: the run's; outside a run, nothing is written]"),
     ] = None,
+    describe: Describe = None,
     trust: Trust = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -95,7 +96,7 @@ def evaluate(
 
         if out is not None:
             require_matplotlib()
-        done = evaluate_model(model_named(model), provider=device, trust=trust, **evaluated)
+        done = evaluate_model(model_named(model), provider=device, trust=trust, description=describe, **evaluated)
     else:
         from fer_edge.training.evaluate import evaluate_checkpoint
 

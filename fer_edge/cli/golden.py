@@ -7,7 +7,7 @@ import typer
 
 from fer_edge.cli import output
 from fer_edge.cli.named import MODEL_HELP, model_named
-from fer_edge.cli.typed import Trust
+from fer_edge.cli.typed import Describe, Trust
 
 
 def golden(
@@ -21,6 +21,7 @@ def golden(
             help="Folder of the kit; default: NAME-golden beside the model, of a shipped one here.", show_default=False
         ),
     ] = None,
+    describe: Describe = None,
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the kit's manifest as JSON.")] = False,
 ) -> None:
@@ -32,8 +33,10 @@ def golden(
     from fer_edge.golden.kit import write_kit
 
     model_named(model)  # says which file a name means
-    kit = write_kit(model, out, trust=trust)
+    kit = write_kit(model, out, trust=trust, description=describe)
     output.note(f"model {kit.model}")
+    if "answer" in kit.manifest["model"]:
+        output.note("not verified: another maker's model; the kit shows whether others answer as it does here")
     tolerance = kit.manifest["tolerance"]
     if as_json:
         output.result_json(kit.manifest)

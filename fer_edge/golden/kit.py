@@ -23,6 +23,8 @@ from fer_edge.folder_manifest import earlier_files, replace_folder, with_files
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
 from fer_edge.metadata import PIXELS, ModelMetadata
+from fer_edge.runtime.foreign import ForeignMetadata
+from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.shipped import model_path, shipped_named
 
@@ -33,6 +35,9 @@ PLAIN_MANIFEST = "manifest.txt"
 KIT_FORMAT = "fer_edge golden vectors 1"
 
 _EXPECTED = "an older kit"
+
+_DTYPES = ("uint8", "float32")
+"""Of inputs, that every language's checker makes."""
 
 CHECKERS = ("check.py", "check.mjs", "check.cpp", "README.md")
 
@@ -68,6 +73,7 @@ def write_kit(
     inputs: Iterable[Vector] | None = None,
     full_precision: bool = False,
     trust: bool = False,
+    description: Description | None = None,
 ) -> Kit:
     """Run ``model`` (.onnx or .ort) on the golden inputs with onnxruntime's CPU provider and write the kit.
 
@@ -76,6 +82,8 @@ def write_kit(
     ``inputs`` replace the usual ones, to measure on more. ``full_precision`` has 8-bit products added in full whatever
     the metadata say of the weights: for those who doubt them.
 
+    ``description`` is that of another maker's model (see ``read_model``).
+
     ``folder`` is made, or the kit that it holds replaced, file by file; what else lies there stays. Raises ModelError
     where the model is refused, takes no input that the kit has or answers with no numbers, and StorageError where the
     folder holds something else than a kit, a changed file of one, or cannot be written; then nothing is changed.
@@ -83,9 +91,11 @@ def write_kit(
     folder = folder or default_folder(model)
     model = model_path(model)
     earlier_files(folder, MANIFEST, _EXPECTED)  # before the work: it raises
-    checked = read_model(model, trust=trust)
+    checked = read_model(model, trust=trust, description=description)
+    if checked.metadata.input.dtype not in _DTYPES:
+        raise ModelError(f"{model}: expected an input of {' or '.join(_DTYPES)}, found {checked.metadata.input.dtype}")
     # One thread: sums are taken in the same order on every machine.
-    backend: ModelBackend = open_model(model, threads=1, trust=trust)
+    backend: ModelBackend = open_model(model, threads=1, trust=trust, description=description)
     if full_precision:
         backend = OnnxRuntime(graph_session(checked.data, threads=1, full_precision=True), checked)
     fitting = (vector for vector in inputs or make_vectors() if _fits(vector, backend.metadata))
@@ -123,6 +133,7 @@ def plain_manifest(manifest: dict[str, Any]) -> str:
         f"sha256 {model['sha256']}",
         f"input {model['input']} {model['dtype']}",
         f"outputs {' '.join(model['outputs'])}",
+        *([f"answer {model['answer']}"] if "answer" in model else []),
         *(f"label {label}" for label in model["labels"]),
         *(f"{name} {tolerance[name]!r}" for name in tolerance if name != "reason"),
     ]
@@ -212,6 +223,16 @@ def _shortest(rows: NDArray[np.float32]) -> list[list[float]]:
     return [[float(str(value)) for value in row] for row in rows]
 
 
+def _layout(metadata: ModelMetadata) -> str:
+    if metadata.input.kind == PIXELS:
+        return "batch, height, width, channels"
+    if not isinstance(metadata, ForeignMetadata):
+        return "batch, 1, height, width"
+    channels = metadata.input.channels[0]
+    is_first = metadata.description.layout == "NCHW"
+    return f"batch, {channels}, height, width" if is_first else f"batch, height, width, {channels}"
+
+
 def _manifest(sha256: str, backend: ModelBackend, entries: list[dict[str, Any]]) -> dict[str, Any]:
     metadata = backend.metadata
     tolerance = GOLDEN_TOLERANCES[metadata.precision]
@@ -224,9 +245,10 @@ def _manifest(sha256: str, backend: ModelBackend, entries: list[dict[str, Any]])
             "precision": metadata.precision,
             "input": metadata.input.name,
             "dtype": metadata.input.dtype,
-            "layout": "batch, height, width, channels" if metadata.input.kind == PIXELS else "batch, 1, height, width",
+            "layout": _layout(metadata),
             "outputs": [output.name for output in metadata.outputs],
             "labels": list(metadata.labels),
+            **({"answer": metadata.description.outputs} if isinstance(metadata, ForeignMetadata) else {}),
         },
         "made_with": {
             "fer_edge": __version__,

@@ -98,6 +98,12 @@ class ForeignDescription:
             )
         return cls(**{key: _read(key, value, source) for key, value in raw.items()}, source=source)
 
+    @classmethod
+    def from_worker(cls, values: Mapping[str, Any]) -> "ForeignDescription":
+        """What ``asdict`` made of one, after JSON, which knows no tuples."""
+        plain: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in values.items()}
+        return cls(**plain)
+
     def in_words(self) -> str:
         """For people, in a line."""
         scaled = {"0-1": "pixel/255", "0-255": "pixel", "-1-1": "pixel/127.5 - 1"}[self.range]

@@ -1,11 +1,13 @@
 """Commands on models of other makers: described by options or by a JSON beside them, and said not to be verified."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from foreign_models import LABELS, write_model
+from foreign_models import LABELS, WEIGHTS, write_model
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -66,3 +68,57 @@ def test_a_wrong_description_is_one_line(model):
     done = run("info", model, "--describe", "labels=a,b,c", "--describe", "order=GBR")
     assert done.exit_code == 2
     assert "order: expected one of RGB, BGR, found GBR" in done.stderr
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    """Labelled faces, each of one colour, so that the answers are known."""
+    for split in ("train", "test"):
+        for label, grey in zip(LABELS, (250, 120, 10), strict=True):
+            folder = tmp_path / "faces" / split / label
+            folder.mkdir(parents=True)
+            for number in range(3):
+                Image.fromarray(np.full((32, 32), grey + number - 2, np.uint8)).save(folder / f"{number}.png")
+    return tmp_path / "faces"
+
+
+def test_evaluate_measures_it_and_says_so(model, faces):
+    arguments = ("--model", model, "--data", faces, "--split", "test", "--labels", ",".join(LABELS))
+    done = run("evaluate", *arguments, *DESCRIBE)
+    assert done.exit_code == 0, done.output
+    assert "another maker's: not verified" in done.stdout
+    values = [(grey / 255 - 0.5) / 0.25 for grey in (249, 119, 9)]
+    expected = [int((np.full(3, value) @ WEIGHTS).argmax()) for value in values]
+    accuracy = sum(index == found for index, found in enumerate(expected)) / 3
+    report = json.loads(run("evaluate", *arguments, *DESCRIBE, "--json").stdout)
+    assert report["accuracy"] == pytest.approx(accuracy)
+    assert report["verified"] is False
+
+
+@pytest.mark.parametrize("outputs", ["logits", "probabilities"])
+def test_a_golden_kit_is_written_and_holds(tmp_path, outputs):
+    path = write_model(tmp_path / "theirs.onnx", shape=("n", 24, 24, 3), softmax=outputs == "probabilities")
+    done = run("golden", path, *DESCRIBE, "--describe", f"outputs={outputs}")
+    assert done.exit_code == 0, done.output
+    assert "not verified: another maker's model" in done.stderr
+    checked = subprocess.run(
+        [sys.executable, tmp_path / "theirs-golden" / "check.py", path], capture_output=True, text=True
+    )
+    assert checked.stdout.startswith("ok: "), checked.stderr
+    write_model(tmp_path / "other.onnx", shape=("n", 24, 24, 3), softmax=outputs == "probabilities", gain=1.5)
+    checked = subprocess.run(
+        [sys.executable, tmp_path / "theirs-golden" / "check.py", tmp_path / "other.onnx"],
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 1
+    assert "logits differ by" in checked.stderr
+
+
+def test_benchmark_measures_it_and_marks_its_rows(model, tmp_path):
+    quick = ("--quick", "--batch-sizes", "1", "--rounds", "1", "--runtimes", "onnxruntime", "--out", tmp_path / "out")
+    done = run("benchmark", model, *DESCRIBE, *quick, "--json", tmp_path / "rows.json")
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert row["form"] == "not verified"
+    assert "not verified" in done.stdout

@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from foreign_models import LABELS, write_model
 from headless import run_page
 from languages import FIXTURES, need, run
+
+from fer_edge.golden.kit import write_kit
 
 TINY, TINY_RAW = FIXTURES / "tiny.onnx", FIXTURES / "tiny_raw.onnx"
 
@@ -175,3 +178,15 @@ def test_a_browser_that_decodes_otherwise_is_found(check, tiny_kit, tmp_path):
     shutil.copy(kit / "images" / "jpeg-rgb.jpg", kit / "images" / "jpeg-turned.jpg")
     done = check(kit, TINY)
     assert "images/jpeg-turned.jpg: expected 60x80 pixels upright, found 96x112" in done.stderr
+
+
+@QUICK
+@pytest.mark.parametrize("outputs", ["logits", "probabilities"])
+def test_another_makers_model_is_checked_by_what_the_kit_says_of_it(check, tmp_path, outputs):
+    path = write_model(tmp_path / "theirs.onnx", shape=("n", 24, 24, 3), softmax=outputs == "probabilities")
+    kit = write_kit(path, tmp_path / "kit", description={"labels": LABELS, "outputs": outputs}).folder
+    assert check(kit, path).stdout.startswith("ok: ")
+    other = write_model(tmp_path / "other.onnx", shape=("n", 24, 24, 3), softmax=outputs == "probabilities", gain=1.5)
+    found = check(kit, other)
+    assert found.returncode == 1
+    assert "logits differ by" in found.stderr

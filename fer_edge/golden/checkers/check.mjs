@@ -18,7 +18,8 @@ export async function checkKit(ort, model, read, options = {}, report = {}) {
   const { model: ofModel, tolerance: allowed, vectors } = manifest;
   let session, labels;
   try {
-    labels = labelsIn(model);
+    // "answer" is in kits of another maker's model, which does not say itself what its classes and output are
+    labels = ofModel.answer ? ofModel.labels : labelsIn(model);
     session = await ort.InferenceSession.create(model, options);
   } catch (error) {
     throw new Error(`the model cannot be loaded: ${oneLine(error)}`);
@@ -85,8 +86,15 @@ export function fetchFrom(base) {
   };
 }
 
+const TINY = 2 ** -126; // the smallest float32, in place of a probability of 0
+
 async function answer(ort, session, ofModel, values, shape) {
   const outputs = await session.run({ [ofModel.input]: new ort.Tensor(ofModel.dtype, values, shape) });
+  if (ofModel.answer) {
+    const found = rows(outputs[ofModel.outputs[0]].data, shape[0]);
+    if (ofModel.answer === "logits") return { logits: found, probabilities: found.map(softmax) };
+    return { logits: found.map((row) => Array.from(row, (one) => Math.log(Math.max(one, TINY)))), probabilities: found };
+  }
   const logits = rows(outputs.logits.data, shape[0]);
   return { logits, probabilities: outputs.probabilities ? rows(outputs.probabilities.data, shape[0]) : logits.map(softmax) };
 }
