@@ -117,7 +117,7 @@ def test_a_golden_kit_is_written_and_holds(tmp_path, outputs):
 
 def test_benchmark_measures_it_and_marks_its_rows(model, tmp_path):
     quick = ("--quick", "--batch-sizes", "1", "--rounds", "1", "--runtimes", "onnxruntime", "--out", tmp_path / "out")
-    done = run("benchmark", model, *DESCRIBE, *quick, "--json", tmp_path / "rows.json")
+    done = run("benchmark", model, *DESCRIBE, *quick, "--json-file", tmp_path / "rows.json")
     assert done.exit_code == 0, done.output
     (row,) = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert row["form"] == "not verified"
