@@ -15,7 +15,7 @@ from pathlib import Path
 from fer_edge import leftovers
 from fer_edge.errors import StorageError
 from fer_edge.files import storage_errors
-from fer_edge.text import shown_name
+from fer_edge.text import as_utf8, shown_name
 
 LIST = ".fer-edge-files.jsonl"
 """Name of the list in every folder that files were written to."""
@@ -40,12 +40,12 @@ class OwnFiles:
         """Take ``path`` as it is now for one of ours: for a file that says by its content that a command wrote it."""
         sha256 = leftovers.sha256_of(path)
         if sha256 is not None:
-            self._known.setdefault(path.parent, _read(path.parent)).setdefault(path.name, set()).add(sha256)
+            self._known.setdefault(path.parent, _read(path.parent)).setdefault(as_utf8(path.name), set()).add(sha256)
             self._accepted.add(path)
 
     def knows(self, path: Path) -> bool:
         """Whether a command wrote a file of this name there once, whatever it is now."""
-        return path.name in self._known.setdefault(path.parent, _read(path.parent))
+        return as_utf8(path.name) in self._known.setdefault(path.parent, _read(path.parent))
 
     def refuse_foreign(self, paths: Iterable[Path]) -> None:
         """Raise StorageError where writing ``paths`` would replace what no command wrote, or a link.
@@ -85,7 +85,7 @@ class OwnFiles:
             sha256 = leftovers.sha256_of(path)
             if sha256 is not None and sha256 != earlier:
                 _add(path, sha256)
-                self._known.setdefault(path.parent, {}).setdefault(path.name, set()).add(sha256)
+                self._known.setdefault(path.parent, {}).setdefault(as_utf8(path.name), set()).add(sha256)
 
     def _foreign(self, path: Path, reread: set[Path]) -> str:
         """What has the place of ``path`` and is not ours, in words; empty where it may be written. ``reread``: folders
@@ -93,12 +93,12 @@ class OwnFiles:
         found = _found(path)
         if found != _FILE:
             return found
-        sha256, folder = leftovers.sha256_of(path), path.parent
-        if sha256 not in self._known.get(folder, {}).get(path.name, ()) and folder not in reread:
-            for name, hashes in _read(folder).items():  # another command may have added to it
-                self._known.setdefault(folder, {}).setdefault(name, set()).update(hashes)
+        sha256, folder, name = leftovers.sha256_of(path), path.parent, as_utf8(path.name)
+        if sha256 not in self._known.get(folder, {}).get(name, ()) and folder not in reread:
+            for one, hashes in _read(folder).items():  # another command may have added to it
+                self._known.setdefault(folder, {}).setdefault(one, set()).update(hashes)
             reread.add(folder)
-        known = self._known.get(folder, {}).get(path.name, set())
+        known = self._known.get(folder, {}).get(name, set())
         if sha256 in known:
             return ""
         return "one that was changed since" if known else _FILE
@@ -140,7 +140,7 @@ def _add(path: Path, sha256: str) -> None:
     """Add a line to the list of the folder of ``path``. Raises StorageError."""
     place = path.parent / LIST
     # The line break comes first: what a full disk cut off before spoils no more than its own line.
-    line = "\n" + json.dumps({"name": path.name, "sha256": sha256})
+    line = "\n" + json.dumps({"name": as_utf8(path.name), "sha256": sha256})
     with storage_errors(place):
         # No link is followed: the list is a file of the folder itself.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)

@@ -10,6 +10,8 @@ _ESCAPE = re.compile(r"x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}" + ("" if os.name 
 """What follows a backslash in an escape; no file of Windows has a tab or line break in its name, but C:\\new is one."""
 _SURROGATE_ESCAPE = re.compile(r"ud[89a-f][0-9a-f]{2}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_BYTES = re.compile("[\udc80-\udcff]+")
+"""How Python spells the bytes of a name that its locale does not read."""
 
 
 def printable(text: object, *, keep: str = "") -> str:
@@ -26,12 +28,17 @@ def printable(text: object, *, keep: str = "") -> str:
     )
 
 
+def as_utf8(name: str) -> str:
+    """A file's name as a UTF-8 locale reads it: in the locale POSIX its letters beyond ASCII are lone surrogates."""
+    return name if name.isascii() else _BYTES.sub(_as_letters, name)
+
+
 def shown_name(name: object) -> str:
     """The name of a file as ``printable`` shows it, but so that no two names are shown alike.
 
     A backslash before what would read as an escape is doubled; every other name is shown as it is.
     """
-    whole = str(name)
+    whole = as_utf8(str(name))
     return printable(_backslashes_doubled(whole, _ESCAPE, lambda character: not character.isprintable()))
 
 
@@ -44,13 +51,19 @@ def without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         if value.isascii() and "\\ud" not in value:
             return value
-        doubled = _backslashes_doubled(value, _SURROGATE_ESCAPE, lambda character: bool(_SURROGATE.match(character)))
+        doubled = _backslashes_doubled(
+            as_utf8(value), _SURROGATE_ESCAPE, lambda character: bool(_SURROGATE.match(character))
+        )
         return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", doubled)
     if isinstance(value, Mapping):
         return {without_surrogates(key): without_surrogates(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [without_surrogates(one) for one in value]
     return value
+
+
+def _as_letters(run: re.Match[str]) -> str:
+    return run[0].encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
 
 
 def _backslashes_doubled(text: str, escape: re.Pattern[str], is_escaped: Callable[[str], bool]) -> str:

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,13 +12,14 @@ from fer_edge.text import shown_name
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from fer_edge.runtime.photos import FacePrediction, PhotoOutcome, PhotoPrediction
 
 _FIRST_COLUMNS = ("source", "label", "confidence")
-_LAST_COLUMNS = ("latency_ms", "face", "x", "y", "width", "height", "detection_score")
+_LAST_COLUMNS = ("latency_ms", "face", "x", "y", "width", "height", "detection_score", "error")
 """The probability of each label stands between both. A row for each face; an image without one has a row in which only
-the source is filled."""
+the source is filled, one that could not be scored a row of its source and its error."""
 
 _BAR_WIDTH = 40
 
@@ -34,6 +35,10 @@ class Tally:
     crop_reasons: Counter[str] = field(default_factory=Counter)
     """How many images were taken as one face, by the reason."""
     errors: list[dict[str, str]] = field(default_factory=list)
+    labels: Counter[str] = field(default_factory=Counter)
+    """How many faces have which label."""
+    num_without_face: int = 0
+    """Images that were scored and have none."""
 
     @property
     def num_images(self) -> int:
@@ -42,6 +47,9 @@ class Tally:
 
     def add(self, outcome: "PhotoOutcome") -> None:
         """Count one image."""
+        if outcome.photo is not None:
+            self.labels.update(face.label for face in outcome.photo.faces)
+            self.num_without_face += not outcome.photo.faces
         if outcome.photo is None:
             self.errors.append({"source": outcome.source, "error": str(outcome.error)})
         elif outcome.photo.crop_reason is not None:
@@ -50,6 +58,14 @@ class Tally:
         else:
             self.num_searched += 1
             self.num_faces += len(outcome.photo.faces)
+
+    def labels_summary(self) -> str:
+        """How many faces have which label, the most frequent first, in a line; empty for fewer than two faces."""
+        if self.labels.total() < 2:
+            return ""
+        counts = ", ".join(f"{label} {count}" for label, count in sorted(self.labels.items(), key=_by_count))
+        without = f"; {_count(self.num_without_face, 'image')} without a face" if self.num_without_face else ""
+        return f"{_count(self.labels.total(), 'face')}: {counts}{without}"
 
     def summary(self) -> str:
         """Which images were taken as crops and which were searched, in a line; empty when none was scored."""
@@ -92,14 +108,20 @@ class JsonPrinter:
     def finish(self, tally: Tally) -> None:
         """Print the object, then the errors on stderr."""
         output.result_json(
-            {**self._head, "results": self._results, "images": self._images, "errors": tally.errors},
+            {
+                **self._head,
+                "results": self._results,
+                "images": self._images,
+                "labels": dict(sorted(tally.labels.items(), key=_by_count)),
+                "errors": tally.errors,
+            },
         )
         for error in tally.errors:
             output.note(error["error"])
 
 
 class CsvPrinter:
-    """A header and a row for each face."""
+    """A header and a row for each face, and for each image without one or with an error."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         from fer_edge.runtime.prediction import probability_columns
@@ -112,6 +134,8 @@ class CsvPrinter:
         """Print the rows of one image."""
         if outcome.photo is None:
             output.note(str(outcome.error))
+            empty = [""] * (len(self._columns) - 2)
+            _print_row((shown_name(outcome.source), *empty, str(outcome.error)))
             return
         for number, face in enumerate(outcome.photo.faces, start=1):
             _print_row((*_prediction_cells(face), *_place_cells(face, number)))
@@ -122,8 +146,11 @@ class CsvPrinter:
         """Nothing comes after the last row."""
 
 
-class ChartPrinter:
-    """A bar for each label of each face."""
+class TextPrinter:
+    """A line for each face and, unless ``is_compact``, a bar for each label below it."""
+
+    def __init__(self, *, is_compact: bool = False) -> None:
+        self._is_compact = is_compact
 
     def show(self, outcome: "PhotoOutcome") -> None:
         """Print the faces of one image."""
@@ -131,12 +158,22 @@ class ChartPrinter:
             output.note(str(outcome.error))
             return
         from rich.console import Console
+        from rich.text import Text
 
         with output.stdout_errors():
-            _print_photo(Console(highlight=False, soft_wrap=True), outcome.photo)
+            console = Console(highlight=False, soft_wrap=True)
+            for line, face in _lines(outcome.photo):
+                _print_text(console, Text(line, style="" if self._is_compact else "bold"))
+                if face is not None and not self._is_compact:
+                    _print_bars(console, face)
 
     def finish(self, tally: Tally) -> None:
-        """Nothing comes after the last chart."""
+        """Nothing comes after the last line."""
+
+
+def _by_count(entry: tuple[str, int]) -> tuple[int, str]:
+    label, count = entry
+    return -count, label
 
 
 def _count(number: int, noun: str) -> str:
@@ -150,10 +187,10 @@ def _prediction_cells(face: "FacePrediction") -> list[str]:
 
 def _place_cells(face: "FacePrediction", number: int) -> list[str]:
     if face.face is None:
-        return [""] * 6
+        return [""] * 7
     box = face.face.box
     sides = [f"{value:.2f}" for value in (box.x, box.y, box.width, box.height)]
-    return [str(number), *sides, f"{face.face.score:.4f}"]
+    return [str(number), *sides, f"{face.face.score:.4f}", ""]
 
 
 def _print_row(cells: Iterable[str]) -> None:
@@ -164,23 +201,28 @@ def _print_row(cells: Iterable[str]) -> None:
     output.result(row.getvalue())
 
 
-def _print_photo(console: "Console", photo: "PhotoPrediction") -> None:
-    from rich.text import Text
-
+def _lines(photo: "PhotoPrediction") -> "Iterator[tuple[str, FacePrediction | None]]":
+    """One line for each face, with the face; for a photo without any a line that says so."""
     name = shown_name(photo.source)
     if photo.is_crop:
         (face,) = photo.faces
-        console.print(Text(f"{name}: {face.label} {face.confidence:.1%}", style="bold"))
-        _print_bars(console, face)
+        yield f"{name}: {face.label} {face.confidence:.1%}", face
         return
     if not photo.faces:
-        console.print(Text(f"{name}: no face found", style="bold"))
+        yield f"{name}: no face found", None
     for number, face in enumerate(photo.faces, start=1):
         assert face.face is not None  # cut out of the photo, so with a place
         box = face.face.box
         place = f"face {number} of {len(photo.faces)} ({box.width:.0f}x{box.height:.0f} at {box.x:.0f}, {box.y:.0f})"
-        console.print(Text(f"{name} {place}: {face.label} {face.confidence:.1%}", style="bold"))
-        _print_bars(console, face)
+        yield f"{name} {place}: {face.label} {face.confidence:.1%}", face
+
+
+def _print_text(console: "Console", text: "Text") -> None:
+    """In colour where there is a terminal, else as every other result."""
+    if console.is_terminal:
+        console.print(text)
+    else:
+        output.result(text.plain)
 
 
 def _print_bars(console: "Console", face: "FacePrediction") -> None:
@@ -194,8 +236,9 @@ def _print_bars(console: "Console", face: "FacePrediction") -> None:
     for label, probability in face.probabilities.items():
         bar = block * round(probability * _BAR_WIDTH)
         style = "green" if label == face.label else "dim"
-        console.print(
+        _print_text(
+            console,
             Text(f"  {set_cell_size(label, width)}")
             .append(f"{bar:<{_BAR_WIDTH}}", style=style)
-            .append(f" {probability:6.1%}")
+            .append(f" {probability:6.1%}"),
         )

@@ -74,7 +74,7 @@ def _shown(text: str) -> str:
 def result(text: str) -> None:
     """Print a result for people or programs on stdout. Raises StorageError."""
     with stdout_errors():
-        typer.echo(_shown(text))
+        typer.echo(_shown(text), file=sys.stdout)  # named for the same reason as in ``_say``
 
 
 def result_json(value: Any) -> None:
@@ -102,10 +102,15 @@ def files_of_model(path: Path) -> tuple[Path, ...]:
 
 def note(text: str) -> None:
     """Say something about the work on stderr; commands in it name the program as it was called."""
-    typer.echo(_shown(as_called(text)), err=True)
+    _say(_shown(as_called(text)))
+
+
+def _say(text: str) -> None:
+    # Named, because click would write UTF-8 to a stream that takes ASCII only, past its error handler.
+    typer.echo(text, file=sys.stderr)
 
 
 def wrote(*paths: Path) -> None:
     """Name the files a command wrote, its last words (on stderr, so that ``--json`` on stdout stays JSON)."""
     for path in paths:
-        typer.echo(f"wrote {shown_name(path)}", err=True)
+        _say(f"wrote {shown_name(path)}")

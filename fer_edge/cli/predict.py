@@ -5,7 +5,6 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ import typer
 
 from fer_edge.cli import answers, output
 from fer_edge.cli.named import MODEL_HELP, model_named
+from fer_edge.cli.progress import progress_bar
 from fer_edge.cli.typed import Describe, Trust
 from fer_edge.errors import ImageError, UsageError
 from fer_edge.files import file_identity, make_folder
@@ -58,6 +58,7 @@ def predict(
     min_score: Annotated[float, typer.Option(min=0.01, max=1.0, help="Leave out faces found less surely.")] = 0.7,
     as_json: Annotated[bool, typer.Option("--json", help="Print results and errors as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV row for each face.")] = False,
+    compact: Annotated[bool, typer.Option("--compact", help="Print one line for each face, without bars.")] = False,
     provider: Annotated[str, typer.Option(help="cpu, cuda, or auto: the best there is.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, max=256, help="Threads inside an operator; 0: as many as cores.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Faces of one size that are scored together.")] = 32,
@@ -70,10 +71,14 @@ def predict(
 
     Example: `fer-edge predict party.jpg --out annotated.jpg`
 
+    Example: `fer-edge predict photos/ --compact`
+
     Example: `fer-edge predict photos/ 'more/*.jpg' --csv > expressions.csv`
     """
-    if as_json and as_csv:
-        raise typer.BadParameter("expected one of --json and --csv, found both")
+    formats = {"--json": as_json, "--csv": as_csv, "--compact": compact}
+    if len(given := [name for name, is_given in formats.items() if is_given]) > 1:
+        found = "both" if len(given) == 2 else "all"
+        raise typer.BadParameter(f"expected one of {' and '.join(given)}, found {found}")
     if images.count("-") > 1:
         raise typer.BadParameter("expected - once: standard input is one image, found it named again")
     from fer_edge.runtime.classifier import Classifier
@@ -97,14 +102,17 @@ def predict(
     if as_json:
         printer = answers.JsonPrinter(str(classifier.path), classifier.provider, verified=classifier.is_verified)
     else:
-        printer = answers.CsvPrinter(classifier.labels) if as_csv else answers.ChartPrinter()
-    for outcome in _outcomes(classifier, images, search, 1 if pictures else batch_size, keep_pixels=bool(pictures)):
-        if pictures:
-            outcome = pictures.write(outcome)
-        tally.add(outcome)
-        printer.show(outcome)
+        printer = answers.CsvPrinter(classifier.labels) if as_csv else answers.TextPrinter(is_compact=compact)
+    outcomes = _outcomes(classifier, images, search, 1 if pictures else batch_size, keep_pixels=bool(pictures))
+    with progress_bar(lambda: len(_sources(images))) as advance:
+        for outcome in outcomes:
+            if pictures:
+                outcome = pictures.write(outcome)
+            tally.add(outcome)
+            printer.show(outcome)
+            advance()
     printer.finish(tally)
-    if summary := tally.summary():
+    for summary in filter(None, (tally.labels_summary(), tally.summary())):
         output.note(summary)
     if pictures:
         output.wrote(*pictures.written)
@@ -176,7 +184,7 @@ class _Pictures:
 
 
 def _sources(arguments: list[str]) -> list[str]:
-    """Each image that the command line names, in order; one that is not there is said when it is its turn."""
+    """What the command line names, in order: each image, and what is none."""
     from fer_edge.runtime.folder import images_named
 
     found: list[str] = []
@@ -184,8 +192,10 @@ def _sources(arguments: list[str]) -> list[str]:
         if argument == "-":
             found.append(_STDIN)
             continue
-        with suppress(ImageError):
+        try:
             found.extend(str(path) for path in images_named(argument))
+        except ImageError:  # said when it is its turn
+            found.append(argument)
     return found
 
 

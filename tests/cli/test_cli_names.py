@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from fer_edge.cli import app
 
 MODEL = str(Path(__file__).parents[1] / "fixtures" / "tiny.onnx")
+CLI = str(Path(__file__).parents[2] / "cli.py")
 RAW = (b"line\nbreak.png", b"esc\x1b[2J.png", rb"esc\x1b[2J.png", b"bad\xff.png", rb"bad\udcff.png")
 
 
@@ -30,7 +31,7 @@ def odd(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fer_edge", *map(str, arguments)]
+    command = [sys.executable, CLI, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -88,7 +89,11 @@ def test_libraries_are_not_heard_unless_asked_for(tmp_path: Path) -> None:
 
     def told(**environment: str) -> list[str]:
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            cwd=Path(CLI).parent,
+            env={**os.environ, **environment},
         )
         assert done.returncode == 0, done.stderr
         return done.stderr.splitlines()

@@ -94,9 +94,10 @@ def test_bad_images_are_named_and_the_others_scored(repository: Path, model: str
     assert done.returncode == 1
     times = 2 if output == "--json" else 1  # among the results and among the images
     assert done.stdout.count("a.png") == done.stdout.count("more/c.png") == times
-    note, *errors, summary, last = done.stderr.splitlines()
+    note, *errors, labels, summary, last = done.stderr.splitlines()
     assert note == f"model {model} on cpu"
     assert summary == "3 images taken as face crops (at most 48 pixels)"
+    assert labels.startswith("3 faces: ")
     assert [error.split(":")[0] for error in errors] == ["bad.jpg", "cut.tif", "nowhere.png", "none*"]
     assert last == "error: 4 of 7 could not be scored (named above); the others were"
 
