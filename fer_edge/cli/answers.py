@@ -139,6 +139,8 @@ class CsvPrinter:
             return
         for number, face in enumerate(outcome.photo.faces, start=1):
             _print_row((*_prediction_cells(face), *_place_cells(face, number)))
+        if hint := outcome.photo.hint():
+            output.note(f"{shown_name(outcome.photo.source)}: no face found; {hint}")
         if not outcome.photo.faces:
             _print_row((shown_name(outcome.source), *[""] * (len(self._columns) - 1)))
 
@@ -209,7 +211,8 @@ def _lines(photo: "PhotoPrediction") -> "Iterator[tuple[str, FacePrediction | No
         yield f"{name}: {face.label} {face.confidence:.1%}", face
         return
     if not photo.faces:
-        yield f"{name}: no face found", None
+        hint = photo.hint()
+        yield f"{name}: no face found{hint and f'; {hint}'}", None
     for number, face in enumerate(photo.faces, start=1):
         assert face.face is not None  # cut out of the photo, so with a place
         box = face.face.box

@@ -217,7 +217,7 @@ class Classifier:
         )
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities (N, classes), float32, of images uint8 (N, H, W, 1 | 3 | 4). Raises ModelError,
+        """Probabilities (N, classes), float32, of images uint8 (N, H, W, 1 | 3 | 4), RGB. Raises ModelError,
         and ImageError for an array of another shape or type."""
         return self.probabilities_and_logits(pixels)[0]
 

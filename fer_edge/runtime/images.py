@@ -20,7 +20,7 @@ from fer_edge.text import printable, shown_name
 
 ImageSource: TypeAlias = str | Path | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.generic]
 """What can be opened: a path, the bytes of an image file, a file open in binary mode (BytesIO too, read from where it
-stands), a PIL image, or an array (H, W) or (H, W, 1 | 3 | 4)."""
+stands), a PIL image, or an array (H, W) or (H, W, 1 | 3 | 4) in RGB order."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """The only decoders that untrusted bytes reach: each is widely used and widely fuzzed."""

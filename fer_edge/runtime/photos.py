@@ -1,11 +1,12 @@
 """Every face in a photo and its expression: whether to search an image, and the way from images to results."""
 
+import math
 import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ class FaceSearch:
     FER-2013's (48 pixels), and taken whole where a face fills it (``fer_edge.runtime.whole_faces``)."""
     framing: Framing = field(default_factory=Framing)
     detector: FaceDetector = field(default_factory=FaceDetector)
+    looks_sideways: bool = True
+    """Whether an image without a face is looked at again, turned, for a hint that it lies on its side. Off in video."""
 
     def __post_init__(self) -> None:
         if self.mode not in FACES_MODES:
@@ -39,16 +42,27 @@ class FaceSearch:
         """Whether an image uint8 (H, W, C) is searched, rather than taken as one face."""
         return self.mode == DETECT or (self.mode == AUTO and not is_small_crop(pixels))
 
-    def find(self, pixels: NDArray[np.uint8]) -> tuple[tuple[Face | None, ...], str | None]:
-        """The faces of an image uint8 (H, W, C), in order; None stands for the image itself, and the second says then
-        why it was taken as one face: ``asked``, ``small`` or ``filled``. Raises ModelError."""
+    def find(self, pixels: NDArray[np.uint8]) -> "FoundFaces":
+        """The faces of an image uint8 (H, W, C). Raises ModelError."""
         if not self.searches(pixels):
-            return (None,), whole_faces.ASKED if self.mode == CROP else whole_faces.SMALL
+            return FoundFaces((None,), whole_faces.ASKED if self.mode == CROP else whole_faces.SMALL)
         faces = self.detector.detect(pixels)
         height, width = pixels.shape[:2]
         if self.mode == AUTO and whole_faces.is_filled(width, height, faces):
-            return (None,), whole_faces.FILLED
-        return faces, None
+            return FoundFaces((None,), whole_faces.FILLED)
+        looks_again = self.looks_sideways and not faces
+        return FoundFaces(faces, None, self.detector.clockwise_turn(pixels) if looks_again else None)
+
+
+class FoundFaces(NamedTuple):
+    """What a search gave."""
+
+    places: tuple[Face | None, ...]
+    """The surest face first; None stands for the image itself."""
+    crop_reason: str | None
+    """Why the image was taken as one face: ``asked``, ``small`` or ``filled``; None where it was not."""
+    clockwise_turn: int | None = None
+    """Degrees by which an image without a face is to be turned so that one is found; None: that helps nothing."""
 
 
 DEFAULT_SEARCH = FaceSearch()
@@ -79,17 +93,45 @@ class PhotoPrediction:
     was_searched: bool
     """Whether the detector looked at it."""
     faces: tuple[FacePrediction, ...]
-    """The surest face first; none is an answer."""
+    """In the order of the detector's score, the surest face first; none is an answer. ``main`` is the one that matters
+    most."""
     detection_ms: float
-    """Milliseconds that the search took; 0 without one."""
+    """Milliseconds that the search took, a second look included; 0 without one."""
     crop_reason: str | None = None
     """Why the whole image was taken as one face: ``asked`` (``faces="crop"``), ``small`` (no side above 48 pixels) or
     ``filled`` (the one face that was found fills it); None where the faces were cut out."""
+
+    clockwise_turn: int | None = None
+    """Degrees clockwise (90, 180, 270): no face stands upright, and turned so one would. The faces stay empty."""
 
     @property
     def is_crop(self) -> bool:
         """Whether the whole image was taken as one face."""
         return self.crop_reason is not None
+
+    @property
+    def main(self) -> FacePrediction | None:
+        """The face that the photo is of: the largest and most central; None without a face.
+
+        That is the one with the largest ``longer side of its box * (1 - distance / 2)``, where ``distance`` is that of
+        the middles of box and photo, over half the photo's diagonal: a face in a corner counts for half of its size.
+        Of equal ones the surest.
+        """
+        return max(self.faces, key=self._weight, default=None)
+
+    def _weight(self, one: FacePrediction) -> float:
+        if one.face is None:
+            return 1.0  # the only one there is
+        x, y = one.face.box.centre
+        distance = math.hypot(x - self.width / 2, y - self.height / 2) / (math.hypot(self.width, self.height) / 2)
+        return max(one.face.box.width, one.face.box.height) * (1 - min(distance, 1.0) / 2)
+
+    def hint(self) -> str:
+        """What to try where no face was found, in words; empty where there is nothing to say."""
+        if self.clockwise_turn is None:
+            return ""
+        lies = "stand on its head" if self.clockwise_turn == 180 else "lie on its side"
+        return f"the photo seems to {lies}; turn it clockwise by {self.clockwise_turn} degrees"
 
     def summary(self) -> str:
         """What was done with the image, in words: ``searched as a photo: 2 faces found``."""
@@ -107,6 +149,7 @@ class PhotoPrediction:
             "was_searched": self.was_searched,
             "crop_reason": self.crop_reason,
             "num_faces": len(self.faces),
+            "clockwise_turn": self.clockwise_turn,
             "detection_ms": round(self.detection_ms, 4),
         }
 
@@ -163,15 +206,16 @@ class _Found:
     width: int
     height: int
     was_searched: bool
-    crop_reason: str | None
-    places: tuple[Face | None, ...]
+    search: FoundFaces
     detection_ms: float
     num_pieces: int
     pixels: NDArray[np.uint8] | None
 
     def outcome(self, scored: list[Scored[str]], labels: Sequence[str]) -> PhotoOutcome:
         predictions = []
-        for place, piece in zip(self.places, scored, strict=False):  # an image without a face has a piece all the same
+        for place, piece in zip(
+            self.search.places, scored, strict=False
+        ):  # an image without a face has a piece all the same
             if isinstance(piece.result, ImageError):
                 return PhotoOutcome(self.source, None, piece.result)
             plain = Prediction.from_row(piece.result, labels, latency_ms=piece.latency_ms, source=self.source)
@@ -183,7 +227,8 @@ class _Found:
             self.was_searched,
             tuple(predictions),
             self.detection_ms,
-            self.crop_reason,
+            self.search.crop_reason,
+            self.search.clockwise_turn,
         )
         return PhotoOutcome(self.source, photo, None, self.pixels)
 
@@ -195,17 +240,17 @@ def _find(
     opened, an error goes: batching hands it through in its turn, so that results keep the order of the images."""
     pixels = image.pixels
     if isinstance(pixels, ImageError):
-        return _Found(image.key, 0, 0, False, None, (None,), 0.0, 1, None), [pixels]
+        return _Found(image.key, 0, 0, False, FoundFaces((None,), None), 0.0, 1, None), [pixels]
     height, width = pixels.shape[:2]
     was_searched = search.searches(pixels)
     start = time.perf_counter()
-    places, crop_reason = search.find(pixels)
+    found = search.find(pixels)
     detection_ms = (time.perf_counter() - start) * 1e3 if was_searched else 0.0
     crops: list[NDArray[np.uint8] | ImageError] = [
-        pixels if place is None else crop_face(pixels, place, search.framing) for place in places
+        pixels if place is None else crop_face(pixels, place, search.framing) for place in found.places
     ]
     kept = pixels if keep_pixels else None
-    one = _Found(image.key, width, height, was_searched, crop_reason, places, detection_ms, max(1, len(places)), kept)
+    one = _Found(image.key, width, height, was_searched, found, detection_ms, max(1, len(found.places)), kept)
     return one, crops or [ImageError(f"{image.key}: no face found")]
 
 

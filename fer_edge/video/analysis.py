@@ -86,7 +86,7 @@ def analyse(
 
     The frame rate counts from one frame to the next, so what the caller does with them (drawing, writing) is in it.
     """
-    detect = FaceSearch(DETECT, search.framing, search.detector)
+    detect = FaceSearch(DETECT, search.framing, search.detector, looks_sideways=False)
     times_s: deque[float] = deque(maxlen=RATE_FRAMES + 1)
     for frame in frames:
         photo = classifier.predict_faces(frame.pixels, search=detect)

@@ -8,8 +8,9 @@ from fer_edge.errors import ImageError, ModelError, UsageError
 from fer_edge.labels import FER2013
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.crops import Framing, crop_face
+from fer_edge.runtime.detector import Box, Face, FaceDetector
 from fer_edge.runtime.images import decode_image
-from fer_edge.runtime.photos import FaceSearch, is_small_crop
+from fer_edge.runtime.photos import FacePrediction, FaceSearch, PhotoPrediction, is_small_crop
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,39 @@ def test_no_face_is_an_answer(classifier: Classifier) -> None:
     assert (photo.was_searched, photo.faces) == (True, ())
     assert photo.summary() == "searched as a photo: no face found"
     assert photo.as_dict()["num_faces"] == 0
+
+
+@pytest.mark.parametrize(
+    ("turn", "words"), [(90, "lie on its side"), (270, "lie on its side"), (180, "stand on its head")]
+)
+def test_a_photo_on_its_side_is_hinted_at(classifier: Classifier, astronaut: Path, turn: int, words: str) -> None:
+    lying = Image.open(astronaut).convert("RGB").rotate(turn)  # counterclockwise
+    search = FaceSearch(detector=FaceDetector(min_score=0.9))  # lower, some are found as they lie
+    photo = classifier.predict_faces(lying, search=search)
+    assert (photo.faces, photo.clockwise_turn) == ((), turn)
+    assert photo.hint() == f"the photo seems to {words}; turn it clockwise by {turn} degrees"
+    assert photo.as_dict()["clockwise_turn"] == turn
+    upright = classifier.predict_faces(lying.rotate(-turn), search=search)
+    assert (len(upright.faces), upright.clockwise_turn, upright.hint()) == (1, None, "")
+    quick = classifier.predict_faces(lying, search=FaceSearch(detector=search.detector, looks_sideways=False))
+    assert quick.hint() == ""
+
+
+def test_the_main_face_is_large_and_central() -> None:
+    def one(x: float, y: float, side: float, score: float) -> FacePrediction:
+        place = Face(Box(x, y, 0.8 * side, side), ((0.0, 0.0),) * 5, score)
+        return FacePrediction("happy", 1.0, {"happy": 1.0}, 0.0, "group.jpg", face=place)
+
+    def main(*faces: FacePrediction) -> FacePrediction | None:
+        return PhotoPrediction("group.jpg", 400, 300, True, faces, 1.0).main
+
+    central, corner, small = one(160, 100, 100, 0.8), one(0, 0, 130, 0.99), one(190, 140, 20, 0.95)
+    assert main(corner, small, central) is central
+    huge = one(0, 0, 200, 0.7)
+    assert main(corner, small, central, huge) is huge
+    assert main() is None
+    twins = one(100, 100, 60, 0.9), one(252, 100, 60, 0.8)
+    assert main(*twins) is twins[0]  # as far from the middle: the surer
 
 
 def test_exif_orientation_counts_before_the_search(classifier: Classifier, astronaut: Path, tmp_path: Path) -> None:
