@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fer_edge.runtime.foreign_files import Description
+    from fer_edge.runtime.forks import OwnSession
     from fer_edge.runtime.model_file import ModelFile
 
 NAME = "onnxruntime"
@@ -47,7 +48,9 @@ def load(
 class OnnxRuntime(ModelBackend):
     """A session whose input and outputs are numpy arrays."""
 
-    def __init__(self, session: "onnxruntime.InferenceSession", model: "ModelFile", *, provider: str = "cpu") -> None:
+    def __init__(
+        self, session: "OwnSession | onnxruntime.InferenceSession", model: "ModelFile", *, provider: str = "cpu"
+    ) -> None:
         from fer_edge.runtime.session import run_options
 
         super().__init__(model.path, model.metadata, model.sha256, provider=provider)
@@ -90,15 +93,19 @@ class BoundOnnxRuntime(OnnxRuntime):
 
     def __init__(
         self,
-        session: "onnxruntime.InferenceSession",
+        session: "OwnSession | onnxruntime.InferenceSession",
         model: "ModelFile",
         *,
         provider: str = "cuda",
         device: str = "cuda",
     ) -> None:
+        from fer_edge.runtime.forks import OwnSession
+
         super().__init__(session, model, provider=provider)
         self._device = device
-        self._binding = session.io_binding()
+        # Bound memory belongs to one session, so this backend stays in its process.
+        self._bound_session: Any = session.get() if isinstance(session, OwnSession) else session
+        self._binding = self._bound_session.io_binding()
         self._bound: Any = None
 
     def upload(self, feed: "NDArray[Any]") -> None:
@@ -122,7 +129,7 @@ class BoundOnnxRuntime(OnnxRuntime):
         from fer_edge.runtime.session import onnxruntime_errors
 
         with onnxruntime_errors(self.path):
-            self._session.run_with_iobinding(self._binding, self._run_options())
+            self._bound_session.run_with_iobinding(self._binding, self._run_options())
             self._binding.synchronize_outputs()
 
     def download(self, answer: None) -> Outputs:  # type: ignore[override]  # what was computed is bound
@@ -148,6 +155,7 @@ def graph_session(
     """
     import onnxruntime
 
+    from fer_edge.runtime.forks import kept_by_children
     from fer_edge.runtime.session import session_options
 
     options = session_options(threads, full_precision=full_precision)
@@ -156,7 +164,7 @@ def graph_session(
     if profile_prefix is not None:
         options.enable_profiling = True
         options.profile_file_prefix = profile_prefix
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return kept_by_children(onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]))
 
 
 BACKEND = BackendEntry(

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from fer_edge.runtime.folder import Outcome, count_images, decode, decode_ahead,
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.foreign_pixels import foreign_answer, foreign_feed
+from fer_edge.runtime.forks import OwnSession
 from fer_edge.runtime.images import ImageSource, decode_image, face_pixels, source_name
 from fer_edge.runtime.model_file import ModelFile, read_model
 from fer_edge.runtime.photos import DEFAULT_SEARCH, FaceSearch, PhotoOutcome, PhotoPrediction, score_photos
@@ -32,7 +34,8 @@ _SUM_TOLERANCE = 1e-2
 
 
 class Classifier:
-    """An exported model in an onnxruntime session. Make one with ``Classifier.load``; it may be used from many threads.
+    """An exported model in an onnxruntime session. Make one with ``Classifier.load``; it may be used from many threads,
+    pickled, and used in forked processes, each of which opens the file again (docs/deployment/processes.md).
 
     >>> Classifier.load().predict("face.jpg").label
     'happy'
@@ -40,15 +43,17 @@ class Classifier:
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        session: OwnSession,
         metadata: ModelMetadata,
         path: Path,
         *,
+        origin: "ModelOrigin",
         provider: str,
         provider_note: str = "",
         cuda_node_share: float | None = None,
     ) -> None:
         self._session = session
+        self._origin = origin
         self.metadata = metadata
         """What the model says about itself."""
         self.path = path
@@ -87,10 +92,15 @@ class Classifier:
             loaded.session,
             loaded.model.metadata,
             loaded.model.path,
+            origin=loaded.origin,
             provider=loaded.provider,
             provider_note=loaded.provider_note,
             cuda_node_share=loaded.cuda_node_share,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by the file's path and checksum: another process opens the file again, as it was opened here."""
+        return _load_again, (type(self), self._origin)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -241,11 +251,32 @@ class Classifier:
         return model_feed(pixels, self.metadata)
 
 
+class ModelOrigin(NamedTuple):
+    """Where a model was read and how it was opened, for another process to do the same."""
+
+    path: Path
+    """Absolute: another process may have another working directory."""
+    sha256: str
+    """Of the file that was read: another process must not answer by another model."""
+    provider: str
+    threads: int
+    trust: bool
+    description: Description | None
+
+    def check(self, sha256: str) -> None:
+        """Refuse (ModelError) another file than the one that was read."""
+        if sha256 != self.sha256:
+            raise ModelError(
+                f"{self.path}: expected the file that was loaded, found that it has changed; load the model again"
+            )
+
+
 class LoadedSession(NamedTuple):
     """A model in an onnxruntime session, and what runs it."""
 
-    session: onnxruntime.InferenceSession
+    session: OwnSession
     model: ModelFile
+    origin: "ModelOrigin"
     provider: str
     provider_note: str
     cuda_node_share: float | None
@@ -269,7 +300,34 @@ def load_session(
             raise
         choice = ProviderChoice("cpu", f"auto chose cpu; {error}")
         session, cuda_node_share = open_session(model, choice, threads=threads)
-    return LoadedSession(session, model, choice.name, choice.note, cuda_node_share)
+    if isinstance(description, str | Path):
+        description = Path(description).absolute()
+    origin = ModelOrigin(model.path.absolute(), model.sha256, provider, threads, trust, description)
+    own = OwnSession(partial(_open_again, origin, choice), session)
+    return LoadedSession(own, model, origin, choice.name, choice.note, cuda_node_share)
+
+
+def _open_again(origin: ModelOrigin, choice: ProviderChoice) -> onnxruntime.InferenceSession:
+    if choice.name == "cuda":
+        raise ProviderError(
+            f"{origin.path}: expected a process of its own for CUDA, found one forked from a process that uses it, "
+            "which CUDA does not support; load the model after forking, or start processes by 'spawn'"
+        )
+    model = read_model(origin.path, trust=origin.trust, description=origin.description)
+    origin.check(model.sha256)
+    return open_session(model, choice, threads=origin.threads)[0]
+
+
+def _load_again(kind: type[Classifier], origin: ModelOrigin) -> Classifier:
+    again = kind.load(
+        origin.path,
+        provider=origin.provider,
+        threads=origin.threads,
+        trust=origin.trust,
+        description=origin.description,
+    )
+    origin.check(again._origin.sha256)
+    return again
 
 
 def model_feed(pixels: NDArray[np.uint8], metadata: ModelMetadata) -> NDArray[np.generic]:

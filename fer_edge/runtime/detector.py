@@ -15,8 +15,8 @@ by ``height / h``. Boxes are not clipped: a face at the border may reach beyond 
 """
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_edge.errors import UsageError
+from fer_edge.runtime.forks import OwnSession
 from fer_edge.runtime.pixels import check_photo
 from fer_edge.runtime.providers import CPU_PROVIDER
 from fer_edge.runtime.session import check_threads, onnxruntime_errors, run_options, session_options
@@ -98,7 +99,7 @@ class Face:
 class FaceDetector:
     """YuNet, ready to search photos. Making one costs nothing: the session is opened by the first search.
 
-    It may be used from many threads.
+    It may be used from many threads, pickled, and used in forked processes.
 
     >>> FaceDetector().detect(decode_image("party.jpg"))[0].box
     Box(x=178.2, y=62.9, width=89.9, height=113.3)
@@ -152,11 +153,17 @@ class FaceDetector:
         )
 
     @cached_property
-    def _session(self) -> onnxruntime.InferenceSession:
-        with onnxruntime_errors(WEIGHTS):
-            return onnxruntime.InferenceSession(
-                WEIGHTS.read_bytes(), session_options(self.threads), providers=[CPU_PROVIDER]
-            )
+    def _session(self) -> OwnSession:
+        return OwnSession(partial(_open, self.threads))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its settings: a session belongs to a process."""
+        return type(self), tuple(getattr(self, one.name) for one in fields(self))
+
+
+def _open(threads: int) -> onnxruntime.InferenceSession:
+    with onnxruntime_errors(WEIGHTS):
+        return onnxruntime.InferenceSession(WEIGHTS.read_bytes(), session_options(threads), providers=[CPU_PROVIDER])
 
 
 def _within(pixels: NDArray[np.uint8], max_side: int) -> Image.Image:
