@@ -106,6 +106,15 @@ def test_every_command_answers_help(bare: Path, desk: Path) -> None:
         assert "Usage: fer-edge" in run(command, name, "--help", cwd=desk)
 
 
+def test_the_installed_command_says_its_version_and_completes(bare: Path, desk: Path) -> None:
+    command = bare.parent / "fer-edge"
+    assert run(command, "--version", cwd=desk).startswith("fer-edge 0.")
+    assert "Usage: fer-edge predict" in run(command, "predict", "-h", cwd=desk)
+    words = {"COMP_WORDS": "fer-edge bench", "COMP_CWORD": "1", "_FER_EDGE_COMPLETE": "complete_bash"}
+    asked = subprocess.run([command], capture_output=True, text=True, cwd=desk, env={**os.environ, **words})
+    assert asked.stdout == "benchmark"
+
+
 def test_predict_and_info_run(bare: Path, desk: Path) -> None:
     assert "face.jpg: " in run(bare.parent / "fer-edge", "predict", "face.jpg", "--model", "model.onnx", cwd=desk)
     assert "intact" in run(bare.parent / "fer-edge", "info", "model.onnx", cwd=desk)

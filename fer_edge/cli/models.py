@@ -49,8 +49,8 @@ def models(
         output.result(f"{one['name']}: {one['path']}")
         if one["checkpoint"] is not None:
             output.result(f"{' ' * len(one['name'])}  {one['checkpoint']}")
-    measured = dict.fromkeys(one["measured_on"] for one in found if one["measured_on"])
-    output.note(f"accuracy of {'; '.join(measured)}. Without a name, commands take {DEFAULT_NAME}")
+    measured = dict.fromkeys(one["measured_on"].removeprefix("this model, ") for one in found if one["measured_on"])
+    output.note(f"accuracy: {'; '.join(measured)}; without a name, commands take {DEFAULT_NAME}")
 
 
 def _facts(model: "ShippedModel") -> dict[str, Any]:

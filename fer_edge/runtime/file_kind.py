@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fer_edge.text import printable
 
-MODEL, CHECKPOINT, FACES, IMAGE = "a model", "a checkpoint", "labelled faces", "an image"
+MODEL, CHECKPOINT, FACES, IMAGE, CLIP = "a model", "a checkpoint", "labelled faces", "an image", "a video to read"
 """What can be asked for."""
 _HEAD_BYTES = 1024
 _MAX_RECORD_BYTES = 2**24
@@ -37,7 +37,13 @@ class FileKind:
 
 
 OWN_CHECKPOINT = FileKind(
-    "a checkpoint", {MODEL: EXPORT, FACES: _BEGIN, IMAGE: f"name images; to use it as their model, {EXPORT}"}
+    "a checkpoint",
+    {
+        MODEL: EXPORT,
+        FACES: _BEGIN,
+        IMAGE: f"name images; to use it as their model, {EXPORT}",
+        CLIP: f"name a video; to use it as its model, {EXPORT}",
+    },
 )
 WEIGHTS = FileKind(
     "PyTorch weights",
@@ -45,6 +51,7 @@ WEIGHTS = FileKind(
         MODEL: "they lack their network; begin a run from them (fer-edge train --weights {path}) and export that",
         FACES: _BEGIN,
         IMAGE: "name images, and their model after --model",
+        CLIP: "name a video, and its model after --model",
     },
 )
 EXPORTED = FileKind(
@@ -53,6 +60,7 @@ EXPORTED = FileKind(
         CHECKPOINT: _BEHIND,
         FACES: "name labelled faces with --data; a run begins from the checkpoint behind a model: --weights CHECKPOINT",
         IMAGE: "name images, and the model after --model",
+        CLIP: "name a video, and the model after --model",
     },
 )
 METADATA = FileKind(
@@ -62,6 +70,7 @@ METADATA = FileKind(
         CHECKPOINT: _OTHER_CHECKPOINT,
         FACES: "name a folder or CSV of labelled faces",
         IMAGE: "name images, and the model after --model",
+        CLIP: "name a video, and the model after --model",
     },
 )
 PICTURE = FileKind(
@@ -71,8 +80,11 @@ PICTURE = FileKind(
         CHECKPOINT: _OTHER_CHECKPOINT,
         FACES: "name a folder with a folder of images for each class; to name the expressions in it: "
         "fer-edge predict {path}",
+        CLIP: "images go by themselves: fer-edge predict {path}",
     },
 )
+ANIMATION = FileKind("an image", {use: way for use, way in PICTURE.way_out.items() if use != CLIP})
+"""One that may move."""
 VIDEO = FileKind(
     "a video",
     {
@@ -85,7 +97,8 @@ VIDEO = FileKind(
 )
 TABLE = FileKind(
     "a table",
-    {MODEL: _OTHER_MODEL, CHECKPOINT: _OTHER_CHECKPOINT, IMAGE: "name images; labelled faces in a CSV go after --data"},
+    {MODEL: _OTHER_MODEL, CHECKPOINT: _OTHER_CHECKPOINT, IMAGE: "name images; labelled faces in a CSV go after --data"}
+    | {CLIP: "name a video; the table that is written goes after --csv"},
 )
 FOREIGN = FileKind(
     "a model of another library",
@@ -94,22 +107,29 @@ FOREIGN = FileKind(
         CHECKPOINT: _OTHER_CHECKPOINT,
         FACES: "name a folder or CSV of labelled faces",
         IMAGE: "name images, and an .onnx model after --model",
+        CLIP: "name a video, and an .onnx model after --model",
     },
 )
-ARCHIVE = FileKind("an archive", dict.fromkeys((MODEL, CHECKPOINT, FACES, IMAGE), "unpack it and name what is in it"))
+ARCHIVE = FileKind(
+    "an archive", dict.fromkeys((MODEL, CHECKPOINT, FACES, IMAGE, CLIP), "unpack it and name what is in it")
+)
 RUN = FileKind(
     "a run folder",
     {
         MODEL: EXPORT,
         FACES: _BEGIN,
         IMAGE: f"to judge the run: fer-edge evaluate --checkpoint {{path}}; to use it, {EXPORT}",
+        CLIP: f"name a video; to use it as its model, {EXPORT}",
     },
 )
 MODELS = FileKind(
     "a folder of models",
-    {MODEL: "name one of them", CHECKPOINT: _OTHER_CHECKPOINT},
+    {MODEL: "name one of them", CHECKPOINT: _OTHER_CHECKPOINT, CLIP: "name a video, and a model after --model"},
 )
-PHOTOS = FileKind("a folder of images", {MODEL: _OTHER_MODEL, CHECKPOINT: _OTHER_CHECKPOINT})
+PHOTOS = FileKind(
+    "a folder of images",
+    {MODEL: _OTHER_MODEL, CHECKPOINT: _OTHER_CHECKPOINT, CLIP: "images go by themselves: fer-edge predict {path}"},
+)
 
 _TORCH_MODEL_SUFFIXES = (".torchscript", ".pt2")
 _MODEL_SUFFIXES = (".onnx", ".ort", *_TORCH_MODEL_SUFFIXES)
@@ -118,7 +138,7 @@ _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".t
 _STARTS: tuple[tuple[bytes, FileKind], ...] = (
     (b"\xff\xd8\xff", PICTURE),
     (b"\x89PNG\r\n", PICTURE),
-    (b"GIF8", PICTURE),
+    (b"GIF8", ANIMATION),
     (b"II*\0", PICTURE),
     (b"MM\0*", PICTURE),
     (b"\x1a\x45\xdf\xa3", VIDEO),  # Matroska and WebM
@@ -141,7 +161,7 @@ _FOURTH_TO_EIGHTH = {
 }
 _STILL_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
 """Of files with MP4's boxes that hold a photo: HEIC, AVIF, Canon's raw format."""
-_RIFF = {b"WEBP": PICTURE, b"AVI ": VIDEO}
+_RIFF = {b"WEBP": ANIMATION, b"AVI ": VIDEO}
 _ONNX_FIELDS = frozenset((0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72))
 """Tags that follow the version with which an ONNX file begins."""
 _TS_PACKET = 188
@@ -212,6 +232,8 @@ def _kind_of_zip(whole: Path | io.BytesIO, suffix: str) -> FileKind | None:
 def _kind_of_head(head: bytes, suffix: str) -> FileKind | None:
     if head[4:8] == b"ftyp":
         return PICTURE if head[8:12] in _STILL_BRANDS else VIDEO
+    if head.startswith(b"\xff\xd8\xff") and suffix in (".mjpeg", ".mjpg"):
+        return VIDEO  # JPEGs one after the other
     if head.startswith(b"RIFF"):
         return _RIFF.get(head[8:12])
     found = next((kind for start, kind in _STARTS if head.startswith(start)), _FOURTH_TO_EIGHTH.get(head[4:8]))

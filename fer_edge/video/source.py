@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.errors import MissingExtraError, VideoError
+from fer_edge.runtime.file_kind import CLIP, mistaken
 from fer_edge.runtime.images import MAX_PIXELS
 from fer_edge.text import printable
 
@@ -91,14 +92,17 @@ class VideoSource:
     def _check_file(self, path: Path) -> None:
         try:
             if path.is_dir():
-                raise VideoError(f"{self.name}: expected a video file, found a folder")
+                found = mistaken(path, CLIP) or "found a folder"
+                raise VideoError(f"{self.name}: expected a video file, {found}")
             if path.exists() and not path.is_file():
                 raise VideoError(f"{self.name}: expected a video file, found a device, pipe or socket")
             with path.open("rb"):
-                pass
+                told = mistaken(path, CLIP)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise VideoError(f"{self.name}: cannot be opened: {reason}") from error
+        if told is not None:
+            raise VideoError(f"{self.name}: expected a video file, {told}")
 
     def _advice(self) -> str:
         if self.is_camera:

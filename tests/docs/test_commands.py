@@ -97,6 +97,8 @@ def test_command_exists(page: str, words: list[str], app: Any) -> None:
         words = words[1:]
     if words[0] == "fer-edge":
         check_options(app, words[1:])
+    elif words[:2] == ["python", "cli.py"]:  # the same program
+        check_options(app, words[2:])
     elif "fer_edge" in words:  # torchrun -m fer_edge
         assert words[words.index("fer_edge") - 1] == "-m"
         check_options(app, words[words.index("fer_edge") + 1 :])

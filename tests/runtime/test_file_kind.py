@@ -14,13 +14,13 @@ from fer_edge.errors import DataError, ImageError, ModelError
 from fer_edge.runtime import file_kind
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.description import describe_model
-from fer_edge.runtime.file_kind import CHECKPOINT, FACES, IMAGE, MODEL, kind_of, mistaken
+from fer_edge.runtime.file_kind import CHECKPOINT, CLIP, FACES, IMAGE, MODEL, kind_of, mistaken
 from fer_edge.runtime.folder import images_named
 from fer_edge.runtime.images import decode_image
 from fer_edge.runtime.shipped import shipped_by_name
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-USES = (MODEL, CHECKPOINT, FACES, IMAGE)
+USES = (MODEL, CHECKPOINT, FACES, IMAGE, CLIP)
 MP4 = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41"
 
 
@@ -48,7 +48,8 @@ CONTENTS = {
     "net.json": (json.dumps({"format_version": 1, "name": "net"}).encode(), file_kind.METADATA),
     "face.png": (picture("PNG"), file_kind.PICTURE),
     "face.jpg": (picture("JPEG"), file_kind.PICTURE),
-    "face.webp": (picture("WEBP"), file_kind.PICTURE),
+    "face.webp": (picture("WEBP"), file_kind.ANIMATION),
+    "face.gif": (picture("GIF"), file_kind.ANIMATION),
     "face.tiff": (picture("TIFF"), file_kind.PICTURE),
     "face.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", file_kind.PICTURE),
     "clip.mp4": (MP4, file_kind.VIDEO),
@@ -56,6 +57,7 @@ CONTENTS = {
     "old.mov": (b"\0\0\0\x08wide\0\0\0\0mdat", file_kind.VIDEO),
     "clip.webm": (b"\x1a\x45\xdf\xa3\x01\0\0\0", file_kind.VIDEO),
     "clip.avi": (b"RIFF\0\0\0\0AVI LIST", file_kind.VIDEO),
+    "clip.mjpeg": (picture("JPEG"), file_kind.VIDEO),
     "clip.ts": (b"G" + b"\0" * 187 + b"G" + b"\0" * 187 + b"G", file_kind.VIDEO),
     "table.csv": (b"name,label\na.png,happy\n", file_kind.TABLE),
     "net.safetensors": ((12).to_bytes(8, "little") + b'{"a":{"b":1}', file_kind.FOREIGN),
@@ -67,7 +69,8 @@ CONTENTS = {
 @pytest.mark.parametrize("name", CONTENTS)
 def test_a_file_is_known_by_its_content_under_any_name(tmp_path, name):
     content, kind = CONTENTS[name]
-    for path in (tmp_path / name, tmp_path / "renamed.csv" if kind is file_kind.TABLE else tmp_path / "renamed"):
+    suffix = Path(name).suffix if name in ("table.csv", "clip.mjpeg", "net.torchscript", "net.pt2") else ""
+    for path in (tmp_path / name, tmp_path / f"renamed{suffix}"):
         path.write_bytes(content)
         assert kind_of(path) is kind
         assert kind_of(path, content) is kind
@@ -116,15 +119,17 @@ def test_every_kind_has_a_way_out_wherever_it_does_not_fit():
         "PyTorch weights": {CHECKPOINT},
         "an exported model": {MODEL},
         "an image": {IMAGE},
+        "a video": {CLIP},
         "a table": {FACES},
         "a run folder": {CHECKPOINT},
         "a folder of models": {FACES, IMAGE},
         "a folder of images": {FACES, IMAGE},
     }
     kinds = [one for one in vars(file_kind).values() if isinstance(one, file_kind.FileKind)]
-    assert len(kinds) == 12
+    assert len(kinds) == 13
     for kind in kinds:
-        assert set(kind.way_out) == set(USES) - fits.get(kind.words, set()), kind.words
+        fit = {CLIP, IMAGE} if kind is file_kind.ANIMATION else fits.get(kind.words, set())
+        assert set(kind.way_out) == set(USES) - fit, kind.words
         for advice in kind.way_out.values():
             assert "{" not in advice.format(path="x")
 

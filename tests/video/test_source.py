@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fer_edge.errors import MissingExtraError, VideoError
 from fer_edge.video.source import VideoSource, load_opencv
@@ -70,3 +71,15 @@ def test_without_opencv_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         MissingExtraError, match=r"'opencv-python-headless', found none; run: pip install 'fer-edge\[video"
     ):
         load_opencv()
+
+
+def test_an_image_and_a_model_are_no_videos(tmp_path: Path) -> None:
+    image = tmp_path / "face.png"
+    Image.new("L", (9, 9)).save(image)
+    with pytest.raises(VideoError, match=r"expected a video file, found an image; .*: fer-edge predict /"):
+        VideoSource(image)
+    with pytest.raises(VideoError, match=r"expected a video file, found a folder of images; .*: fer-edge predict /"):
+        VideoSource(tmp_path)
+    model = Path(__file__).parents[1] / "fixtures" / "tiny.onnx"
+    with pytest.raises(VideoError, match="expected a video file, found an exported model; name a video, and the model"):
+        VideoSource(model)
