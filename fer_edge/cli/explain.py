@@ -17,8 +17,11 @@ DEFAULT_FOLDER = Path("explanation")
 def explain(
     images: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[IMAGE]...", help="Faces to explain. [default: seven synthetic ones]"),
+        typer.Argument(metavar="[IMAGE]...", help="Photos or faces to explain. [default: seven synthetic ones]"),
     ] = None,
+    faces: Annotated[
+        str, typer.Option(help="crop, detect or auto: whether images are searched, as in predict.")
+    ] = "auto",
     checkpoint: Annotated[
         Path | None, typer.Option(help="Run folder or checkpoint file. [default: the only run in runs/]")
     ] = None,
@@ -33,6 +36,7 @@ def explain(
     """
     checkpoint = checkpoint or only_run(Path("runs"))
 
+    from fer_edge.runtime.photos import FaceSearch
     from fer_edge.training.checkpoint import load_classifier
     from fer_edge.training.explain import (
         ACTIVATION_MAPS,
@@ -44,13 +48,14 @@ def explain(
         write_filters,
     )
 
+    search = FaceSearch(faces)
     folder = out or run_of(checkpoint) or DEFAULT_FOLDER
     OwnFiles(OTHER_FOLDER).refuse_foreign([folder / FILTERS, folder / ACTIVATION_MAPS])
     classifier, info = load_classifier(checkpoint)
-    names, faces = read_images(images, info.image_size) if images else drawn_examples(info.image_size)
+    names, crops = read_images(images, info.image_size, search=search) if images else drawn_examples(info.image_size)
     filters = write_filters(classifier, info, folder)
     wrote(filters)  # now, because the maps may want an extra that is not installed
-    explanation = explain_faces(classifier, info, names, faces)
+    explanation = explain_faces(classifier, info, names, crops)
     maps = explanation.write(folder)
     faces_told = explanation.to_dict()["faces"]
     if json_output:

@@ -180,19 +180,21 @@ class Classifier:
         self,
         folder: str | Path,
         *,
+        search: FaceSearch = DEFAULT_SEARCH,
         batch_size: int = DEFAULT_BATCH_SIZE,
         decoders: int = 2,
         progress: Callable[[int, int], object] | None = None,
-    ) -> Iterator[Outcome]:
-        """As predict_named, for every image file in ``folder`` and below, by name, without hidden ones.
+    ) -> Iterator[PhotoOutcome]:
+        """As predict_photos, for every image file in ``folder`` and below, by name, without hidden ones: what
+        ``predict FOLDER`` on the command line does. For crops of faces take ``search=FaceSearch(mode="crop")``.
 
         ``progress`` is called with the files done and their total. Raises ImageError when there is no such folder, or
         no image in it.
         """
         total = count_images(folder)
-        report = None if progress is None else lambda done: progress(done, total)
         named = ((str(path), path) for path in images_in(folder))
-        return self.predict_named(named, batch_size=batch_size, decoders=decoders, progress=report)
+        outcomes = self.predict_photos(named, search=search, batch_size=batch_size, decoders=decoders)
+        return outcomes if progress is None else _counted(outcomes, lambda done: progress(done, total))
 
     def predict_faces(self, photo: ImageSource, *, search: FaceSearch = DEFAULT_SEARCH) -> PhotoPrediction:
         """The expression of every face in one photo, the surest face first; a photo without a face has none.
@@ -269,6 +271,12 @@ class ModelOrigin(NamedTuple):
             raise ModelError(
                 f"{self.path}: expected the file that was loaded, found that it has changed; load the model again"
             )
+
+
+def _counted(outcomes: Iterator[PhotoOutcome], report: Callable[[int], object]) -> Iterator[PhotoOutcome]:
+    for done, outcome in enumerate(outcomes, start=1):
+        yield outcome
+        report(done)
 
 
 class LoadedSession(NamedTuple):

@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from fer_edge.data.sample import synthetic_faces
-from fer_edge.errors import MissingExtraError
+from fer_edge.errors import ImageError, MissingExtraError
 from fer_edge.evaluation.face_plots import plot_activation_maps, plot_filters
 from fer_edge.files import make_folder
 from fer_edge.labels import FER2013
 from fer_edge.own_files import OwnFiles
+from fer_edge.runtime.crops import crop_face
 from fer_edge.runtime.images import decode_image, face_pixels, source_name
+from fer_edge.runtime.photos import DEFAULT_SEARCH, FaceSearch
+from fer_edge.text import shown_name
 from fer_edge.training.augmentation import normalise
 from fer_edge.training.checkpoint import CheckpointInfo
 from fer_edge.training.classifier import FacialExpressionClassifier
@@ -89,10 +92,24 @@ def write_filters(classifier: FacialExpressionClassifier, info: CheckpointInfo, 
     return path
 
 
-def read_images(images: Sequence[Path], size: int) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and faces uint8 (N, size, size) of image files. Raises ImageError for one that cannot be opened."""
-    names = tuple(source_name(image) for image in images)
-    return names, np.stack([face_pixels(decode_image(image), size) for image in images])
+def read_images(
+    images: Sequence[Path], size: int, *, search: FaceSearch = DEFAULT_SEARCH
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names and faces uint8 (N, size, size) of image files: of crops themselves, of photos each face that is found, by
+    the rule of ``predict``. Raises ImageError for an image that cannot be opened or has no face."""
+    names, faces = [], []
+    for image in images:
+        pixels = decode_image(image)
+        places, _ = search.find(pixels)
+        if not places:
+            raise ImageError(
+                f"{shown_name(image)}: expected a face, found none; leave the photo out, or take it whole with "
+                "--faces crop"
+            )
+        for number, place in enumerate(places, start=1):
+            names.append(source_name(image) + ("" if place is None else f" face {number} of {len(places)}"))
+            faces.append(face_pixels(pixels if place is None else crop_face(pixels, place, search.framing), size))
+    return tuple(names), np.stack(faces)
 
 
 def drawn_examples(size: int) -> tuple[tuple[str, ...], np.ndarray]:

@@ -1,6 +1,8 @@
 import io
 import json
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +16,10 @@ from PIL import Image
 from fer_edge import FER2013, Classifier, Prediction
 from fer_edge.errors import ImageError, ModelError
 from fer_edge.runtime.images import MAX_SIDE, decode_image
+from fer_edge.runtime.photos import FaceSearch
 
 RNG = np.random.default_rng(11)
+CROPS = FaceSearch("crop")
 
 
 def photo(height: int = 40, width: int = 30, channels: int = 3) -> np.ndarray:
@@ -207,19 +211,22 @@ def folder(tmp_path: Path) -> Path:
 
 def test_folder_is_streamed_by_name_and_one_bad_file_stops_nothing(classifier: Classifier, folder: Path) -> None:
     progress: list[tuple[int, int]] = []
-    outcomes = list(classifier.predict_folder(folder, batch_size=4, progress=lambda *done: progress.append(done)))
+    outcomes = list(
+        classifier.predict_folder(folder, search=CROPS, batch_size=4, progress=lambda *done: progress.append(done))
+    )
     names = [Path(outcome.source).name for outcome in outcomes]
     assert names == [f"{n:02d}.png" for n in (*range(0, 12, 2), *range(1, 12, 2))] + ["bad.JPG"]
     assert progress == [(done, 13) for done in range(1, 14)]
     *good, bad = outcomes
-    assert bad.prediction is None
+    assert bad.photo is None
     assert str(bad.error).startswith(f"{folder / 'b' / 'bad.JPG'}: expected a JPEG")
     for outcome in good:
         assert outcome.error is None
-        assert outcome.prediction is not None
-        assert outcome.prediction.source == outcome.source
+        assert outcome.photo is not None
+        (face,) = outcome.photo.faces
+        assert face.source == outcome.source
         alone = classifier.predict(outcome.source)
-        assert outcome.prediction.confidence == pytest.approx(alone.confidence, abs=1e-5)
+        assert face.confidence == pytest.approx(alone.confidence, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -244,12 +251,12 @@ def test_images_of_any_allowed_shape_are_scored(classifier: Classifier) -> None:
 
 def test_an_enormous_side_among_good_images_is_one_error(classifier: Classifier, folder: Path) -> None:
     Image.new("L", (80_000_000, 1)).save(folder / "a-long.png")
-    outcomes = list(classifier.predict_folder(folder))
+    outcomes = list(classifier.predict_folder(folder, search=CROPS))
     assert len(outcomes) == 14
     assert next(str(one.error) for one in outcomes if one.error).endswith(
         "a-long.png: expected sides of at most 65535 pixels, found 80000000x1; make the image smaller"
     )
-    assert sum(one.prediction is not None for one in outcomes) == 12
+    assert sum(one.photo is not None for one in outcomes) == 12
 
 
 def test_what_onnxruntime_raises_is_not_also_written_to_stderr(
@@ -262,9 +269,29 @@ def test_what_onnxruntime_raises_is_not_also_written_to_stderr(
 
 def test_folder_may_be_left_early(classifier: Classifier, folder: Path) -> None:
     stream = classifier.predict_folder(folder, batch_size=2)
-    assert next(stream).prediction is not None
+    assert next(stream).photo is not None
     stream.close()  # type: ignore[attr-defined]  # it is a generator, which the interface need not promise
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def test_a_folder_is_searched_as_the_command_line_searches_it(
+    classifier: Classifier, astronaut: Path, tmp_path: Path, repository: Path
+) -> None:
+    with Image.open(astronaut) as portrait:
+        portrait.save(tmp_path / "portrait.png")
+        portrait.crop((170, 50, 280, 180)).resize((48, 48)).save(tmp_path / "small.png")
+    Image.new("RGB", (300, 200), (90, 120, 150)).save(tmp_path / "sky.png")
+    command = [sys.executable, repository / "cli.py", "predict", tmp_path, "--model", classifier.path, "--json"]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    photos = [outcome.photo for outcome in classifier.predict_folder(tmp_path)]
+    assert [photo.as_dict() | {"detection_ms": 0} for photo in photos if photo] == [
+        one | {"detection_ms": 0} for one in told["images"]
+    ]
+    ours = [face.as_dict() for photo in photos if photo for face in photo.faces]
+    assert [(one["source"], one["label"], one["box"]) for one in ours] == [
+        (one["source"], one["label"], one["box"]) for one in told["results"]
+    ]
+    assert [len(photo.faces) for photo in photos if photo] == [1, 0, 1]
 
 
 def test_missing_or_empty_folder_is_refused_at_once(classifier: Classifier, tmp_path: Path) -> None:

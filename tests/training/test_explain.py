@@ -10,6 +10,10 @@ from torch import nn
 
 from fer_edge.errors import ImageError, MissingExtraError
 from fer_edge.labels import FER2013
+from fer_edge.runtime.classifier import Classifier
+from fer_edge.runtime.crops import Framing, crop_face
+from fer_edge.runtime.images import decode_image, face_pixels
+from fer_edge.runtime.photos import FaceSearch
 from fer_edge.training.architectures import architecture_names, build_classifier
 from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
 from fer_edge.training.classifier import FacialExpressionClassifier
@@ -158,7 +162,7 @@ def test_both_pictures_are_drawn(run, info, tmp_path):
 
 
 def test_photos_are_prepared_as_the_runtime_does_and_a_bad_one_is_named(tmp_path):
-    Image.new("RGB", (100, 80), (255, 0, 0)).save(tmp_path / "red.png")
+    Image.new("RGB", (48, 40), (255, 0, 0)).save(tmp_path / "red.png")
     names, faces = read_images([tmp_path / "red.png"], 48)
     assert names == (str(tmp_path / "red.png"),)
     assert faces.shape == (1, 48, 48)
@@ -166,6 +170,20 @@ def test_photos_are_prepared_as_the_runtime_does_and_a_bad_one_is_named(tmp_path
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"bad\.png"):
         read_images([tmp_path / "red.png", tmp_path / "bad.png"], 48)
+
+
+def test_faces_are_found_in_photos_as_predict_finds_them(tmp_path, astronaut):
+    (box,) = (face.face for face in Classifier.load("fer-tiny").predict_faces(astronaut).faces)
+    names, faces = read_images([astronaut], 48)
+    assert names == (f"{astronaut} face 1 of 1",)
+    with Image.open(astronaut) as photo:
+        cut = crop_face(np.asarray(photo.convert("RGB")), box, Framing())
+    np.testing.assert_array_equal(faces[0], face_pixels(cut, 48))
+    _, whole = read_images([astronaut], 48, search=FaceSearch("crop"))
+    np.testing.assert_array_equal(whole[0], face_pixels(decode_image(astronaut), 48))
+    Image.new("RGB", (300, 200), (90, 120, 150)).save(tmp_path / "sky.png")
+    with pytest.raises(ImageError, match=r"sky\.png: expected a face, found none.*--faces crop"):
+        read_images([astronaut, tmp_path / "sky.png"], 48)
 
 
 def test_without_captum_the_extra_is_named(run, info, monkeypatch):
