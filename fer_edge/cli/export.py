@@ -1,5 +1,6 @@
 """``export``: a checkpoint becomes a model file that answers the same."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 else:
     Format = Literal[tuple(all_formats())]
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
+
+
+_OF_WEIGHTS = ("image_size", "mean", "std")
+"""Options that say of a state dict what a checkpoint says itself."""
+
+
+def _name_of_weights(weights: Path, file_format: str, precision: str, *, raw: bool, fixed_shape: bool) -> str:
+    from fer_edge.export.publish import default_name
+
+    return default_name(weights.with_suffix(".pt"), file_format, precision, raw, fixed_shape)
 
 
 def export(
@@ -58,6 +69,16 @@ def export(
     max_drop: Annotated[
         float | None, typer.Option(help="Percentage points of accuracy that may be lost. [default: 0.5 for int8]")
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="--checkpoint is another maker's ResNet18, a state dict as torchvision's, whose outputs are these.",
+        ),
+    ] = None,
+    image_size: Annotated[int, typer.Option(min=1, max=4096, help="With --labels: side of its faces.")] = 224,
+    mean: Annotated[float, typer.Option(help="With --labels: mean of pixel / 255 that it was trained with.")] = 0.5,
+    std: Annotated[float, typer.Option(help="With --labels: their standard deviation.")] = 0.5,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
@@ -74,6 +95,8 @@ def export(
 
         fer-edge export --checkpoint runs/NAME --raw --opset 11 --fixed-shape  (for OpenCV, tract, TensorRT)
 
+        fer-edge export --checkpoint theirs.pth --labels A,B,C --image-size 224 --mean 0.5 --std 0.25
+
         fer-edge export --checkpoint runs/NAME --format weights  (float16, for exporting again later)
     """
     chosen = format_named(file_format)
@@ -83,11 +106,18 @@ def export(
                 f"--format {chosen.name} keeps float16 weights, which every format is made from; leave out --{option}"
             )
 
+    if labels is None and (typed := [one for one in _OF_WEIGHTS if is_typed(context, one)]):
+        raise UsageError(
+            f"expected --labels with --{typed[0].replace('_', '-')}, which says more of another maker's weights"
+        )
+
     from fer_edge.export.exporter import ExportRequest
     from fer_edge.export.exporter import export as export_by
 
     if chosen.note:
         note(chosen.note)
+    if labels is not None:
+        name = name or _name_of_weights(checkpoint, file_format, precision, raw=raw, fixed_shape=fixed_shape)
     request = ExportRequest(
         checkpoint=checkpoint,
         file_format=chosen.name,
@@ -102,7 +132,21 @@ def export(
         target=target,
         max_drop_points=max_drop,
     )
-    done = export_by(request, note)
+    if labels is None:
+        done = export_by(request, note)
+    else:
+        from fer_edge.files import temporary_folder
+        from fer_edge.labels import label_set_named
+        from fer_edge.training.foreign_weights import checkpoint_of_weights
+
+        with temporary_folder() as temporary:
+            made = Path(temporary) / "weights.pt"
+            note(
+                checkpoint_of_weights(
+                    checkpoint, made, labels=label_set_named(labels), image_size=image_size, mean=mean, std=std
+                )
+            )
+            done = export_by(replace(request, checkpoint=made), note)
     if json_output:
         result_json(done.to_dict())
     else:

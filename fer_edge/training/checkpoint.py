@@ -178,7 +178,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint file, on the CPU. Nothing in the file is run. Raises CheckpointError."""
     content: dict[str, Any] = read_torch_file(path)
     if not is_checkpoint(content):
-        raise CheckpointError(f"{path}: expected a checkpoint that 'fer-edge train' wrote, found another torch file")
+        raise CheckpointError(
+            f"{path}: expected a checkpoint that 'fer-edge train' wrote, found another torch file; a plain "
+            "ResNet18 state dict is for 'fer-edge export --labels A,B,C' and 'fer-edge train --weights'"
+        )
     version = content.get("version")
     if type(version) is not int or version != VERSION:
         raise CheckpointError(

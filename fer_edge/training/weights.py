@@ -19,7 +19,6 @@ from fer_edge.runtime.shipped import names_in_words, shipped_checkpoint
 from fer_edge.training.architectures import Architecture
 from fer_edge.training.checkpoint import CheckpointInfo, is_checkpoint, load_classifier
 from fer_edge.training.heads import in_words
-from fer_edge.training.torch_file import read_torch_file
 
 KEYWORDS = ("auto", "imagenet", "none")
 """What ``--weights`` takes beside paths and names."""
@@ -56,12 +55,13 @@ def starting_weights(
     'auto' takes ImageNet weights from torchvision's cache or a download, and starts from scratch where neither works;
     'imagenet' raises TrainingError there. A path is that of a torchvision state dict, or of a run folder or checkpoint
     of this project, or the name of a shipped one, which gives the trained classifier in it; of the latter there may be
-    several. A file of another kind raises TrainingError, a folder without a finished epoch CheckpointError.
+    several. A state dict may have any head, and a prefix before its names (see ``foreign_weights``). A file of another
+    kind raises TrainingError, a folder without a finished epoch CheckpointError.
     """
     if choice == "none":
         return StartingWeights(None, "from scratch (--weights none)")
     if choice not in KEYWORDS:
-        return _weights_at(_paths_in(choice))
+        return _weights_at(_paths_in(choice), architecture)
     try:
         path = imagenet_weights(architecture, timeout_s=timeout_s)
         return StartingWeights(read_state_dict(path), f"ImageNet weights from {path}")
@@ -93,7 +93,7 @@ def _paths_in(choice: str) -> list[Path]:
     return [Path(part) for part in parts]
 
 
-def _weights_at(paths: list[Path]) -> StartingWeights:
+def _weights_at(paths: list[Path], architecture: Architecture) -> StartingWeights:
     named = ", ".join(map(_told, paths))
     trained = [_trained_at(path) for path in paths]
     if all(trained):
@@ -111,7 +111,12 @@ def _weights_at(paths: list[Path]) -> StartingWeights:
             f"--weights {named}: expected runs or checkpoints of this project where several are named, found {other}; "
             "name it alone, or leave it out"
         )
-    return StartingWeights(read_state_dict(paths[0]), f"from {named}")
+    if architecture.weights_url is None:  # a network of this project alone: no other maker has weights of it
+        return StartingWeights(read_state_dict(paths[0]), f"from {named}")
+    from fer_edge.training.foreign_weights import fit_weights
+
+    fitted = fit_weights(_read(paths[0]), architecture.name, paths[0])
+    return StartingWeights(fitted.state, f"from {named}: {fitted.report}")
 
 
 def _told(path: Path) -> str:
@@ -189,8 +194,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def _read(path: Path) -> Any:
+    from fer_edge.training.foreign_weights import read_weights
+
     try:
-        return read_torch_file(path, before_zip=True)
+        return read_weights(path)
     except CheckpointError as error:
         damaged = "found a damaged file, another kind, or one that would run code; choose another"
         told = mistaken(path, CHECKPOINT) or damaged

@@ -83,3 +83,36 @@ def test_a_missing_checkpoint_is_one_line(tmp_path):
 def test_help_shows_an_example(command):
     text = run(command, "--help").stdout
     assert f"fer-edge {command} " in text
+
+
+def test_another_makers_resnet18_is_exported_with_labels(tmp_path):
+    import torch
+
+    from fer_edge.training.architectures.torchvision_models import models
+
+    torch.manual_seed(0)
+    state = models.resnet18(weights=None, num_classes=3).state_dict()
+    torch.save({"state_dict": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "theirs.pth")
+    options = ("--labels", "angry,happy,sad", "--image-size", 48, "--mean", 0.4, "--std", 0.2)
+    done = run("export", "--checkpoint", tmp_path / "theirs.pth", *options, "--folder", tmp_path / "out", "--json")
+    assert done.exit_code == 0, done.output
+    assert (
+        "122 of 122 tensors of resnet18 matched without the prefix 'module.'; a head of 3 classes kept" in done.stderr
+    )
+    report = json.loads(done.stdout)
+    assert report["published"][0] == str(tmp_path / "out" / "theirs.onnx")
+    assert report["metadata"]["labels"] == ["angry", "happy", "sad"]
+    assert (report["metadata"]["mean"], report["metadata"]["image_size"]) == (0.4, 48)
+    assert report["parity"]["passed"] is True
+
+
+def test_a_state_dict_without_labels_is_told_the_way(tmp_path):
+    import torch
+
+    torch.save({"fc.weight": torch.zeros(3, 4)}, tmp_path / "theirs.pth")
+    done = run("export", "--checkpoint", tmp_path / "theirs.pth")
+    assert done.exit_code == 1
+    assert "export --labels A,B,C" in done.stderr
+    done = run("export", "--checkpoint", tmp_path / "theirs.pth", "--mean", 0.4)
+    assert done.exit_code == 2
+    assert "expected --labels with --mean" in done.stderr

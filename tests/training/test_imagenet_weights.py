@@ -108,7 +108,7 @@ def test_a_file_of_the_users_own_is_taken(tmp_path):
     path = tmp_path / "mine.pth"
     torch.save(models.mobilenet_v3_small(weights=None).state_dict(), path)
     start = starting_weights(str(path), architecture_named("mobilenet_v3_small"))
-    assert start.description == f"from {path}"
+    assert start.description.startswith(f"from {path}: ")
     assert start.state.keys() == models.mobilenet_v3_small(weights=None).state_dict().keys()
 
 

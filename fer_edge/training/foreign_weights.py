@@ -1,0 +1,193 @@
+"""Weights of other makers: state dicts as torchvision defines them, wrapped and headed as people save them.
+
+A DataParallel or Lightning module puts a prefix before every name (``module.``, ``model.``, ``net.``), a training
+script puts the state dict under a key beside other things, and the last layer has its author's classes.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fer_edge.errors import CheckpointError, SettingError, TrainingError
+from fer_edge.labels import LabelSet
+from fer_edge.training.architectures.torchvision_models import models
+from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, save_checkpoint
+from fer_edge.training.config import TrainConfig
+from fer_edge.training.heads import Head
+from fer_edge.training.plain_types import check_tensors
+from fer_edge.training.torch_file import read_torch_file
+
+NETWORK = "resnet18"
+"""What ``export`` takes without a checkpoint of this project."""
+_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
+"""Under which training scripts keep a state dict."""
+_COUNTERS = "num_batches_tracked"
+_IMAGENET_CLASSES = 1000
+_HEADER_BYTES = 8
+_SAFETENSORS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_SAFETENSORS |= {"I64": torch.int64, "I32": torch.int32, "U8": torch.uint8, "BOOL": torch.bool}
+
+
+@dataclass(frozen=True)
+class FittedWeights:
+    """A state dict by torchvision's own names, and what was done to get it."""
+
+    state: Mapping[str, Tensor]
+    """Every tensor of the network but counters; zeros for a head that does not fit."""
+    head: Mapping[str, Tensor]
+    """The last layer as it was found, ``weight`` and ``bias``; empty where it is none of the network's."""
+    report: str
+    """One line for people: what matched, what was left, what became of the head."""
+
+
+def fit_weights(content: Any, network: str, path: Path) -> FittedWeights:
+    """``content`` of the file ``path`` as weights of torchvision's ``network``.
+
+    Raises TrainingError where it is no state dict, or one of another network: nothing but the head may be missing, and
+    no shape may differ but the head's and that of a first layer for grey images.
+    """
+    found = _state_dict_in(content, path)
+    with torch.device("meta"):
+        wanted = getattr(models, network)(weights=None).state_dict()
+    prefix = _prefix_of(found, wanted)
+    named = {name: found[prefix + name] for name in wanted if prefix + name in found}
+    heads = {name for name in wanted if wanted[name].shape[:1] == (_IMAGENET_CLASSES,)}
+    missing = [name for name in wanted if name not in named and name not in heads and not name.endswith(_COUNTERS)]
+    if missing:
+        raise TrainingError(
+            f"--weights {path}: expected the {len(wanted)} tensors of torchvision's {network}, with any head, "
+            f"found {len(named)} of them among {len(found)} (first missing: {missing[0]}); name other weights, or "
+            "another --architecture"
+        )
+    left = sorted(found.keys() - {prefix + name for name in named})
+    state, notes = dict(named), []
+    for name in named:
+        if _is_grey(named[name], wanted[name]):  # summed over three equal channels it is what it was
+            state[name] = named[name].float().repeat(1, 3, 1, 1) / 3
+            notes.append("a first layer for grey images")
+    found_head = {name.rpartition(".")[2]: named[name] for name in heads if name in named}
+    if any(name not in named or named[name].shape != wanted[name].shape for name in heads):
+        state |= {name: torch.zeros(wanted[name].shape) for name in heads}
+        classes = len(found_head["weight"]) if "weight" in found_head else 0
+        notes.append(f"the head of {classes} classes replaced" if classes else "the head replaced")
+    try:
+        check_tensors(state, wanted, loose=(_COUNTERS,))
+    except CheckpointError as error:
+        raise TrainingError(
+            f"--weights {path}: expected weights of torchvision's {network}, found others: {error}"
+        ) from error
+    matched = len(named)
+    told = f"{matched} of {len(wanted)} tensors of {network} matched"
+    told += f" without the prefix '{prefix}'" if prefix else ""
+    if left:
+        shown = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
+        notes.append(f"{len(left)} left out ({shown})")
+    return FittedWeights(state, found_head, "; ".join([told, *notes]))
+
+
+def checkpoint_of_weights(
+    path: Path, target: Path, *, labels: LabelSet, image_size: int, mean: float, std: float
+) -> str:
+    """Write the weights at ``path``, of torchvision's ResNet18, as a checkpoint to ``target``; gives the report.
+
+    A first layer of three channels is summed up to one: the network is fed grey, as if all three were equal, which is
+    what it answers to such images, exactly. Raises TrainingError or SettingError.
+    """
+    if not (0 <= mean <= 1 and 1e-4 <= std <= 1):
+        raise SettingError(f"--mean, --std: expected those of pixel / 255, found {mean:g} and {std:g}")
+    fitted = fit_weights(read_weights(path), NETWORK, path)
+    weight, bias = fitted.head.get("weight"), fitted.head.get("bias")
+    if weight is None or weight.ndim != 2 or bias is None or len(bias) != len(weight):
+        raise TrainingError(
+            f"{path}: expected a last layer fc with weight and bias to export, found none; train it first"
+        )
+    if len(weight) != len(labels):
+        raise TrainingError(
+            f"{path}: expected as many --labels as the last layer has outputs, {len(weight)}, found {len(labels)}"
+        )
+    config = TrainConfig(architecture=NETWORK, stem="imagenet", image_size=image_size, weights=str(path))
+    heads = (Head("labels", labels),)
+    classifier = classifier_from_config(config, fitted.state, heads)
+    layer = classifier.network.fc
+    check_tensors({"weight": weight, "bias": bias}, layer.state_dict())  # type: ignore[union-attr]
+    layer.load_state_dict({"weight": weight.float(), "bias": bias.float()})  # type: ignore[union-attr]
+    record = CheckpointInfo(
+        config=config,
+        mean=mean,
+        std=std,
+        data_source="unknown",
+        data_fingerprint="unknown",
+        starting_weights=f"another maker's, {path.name}: {fitted.report}",
+        heads=heads,
+    )
+    save_checkpoint(target, {"record": record.to_dict(), "model": classifier.state_dict(), "average": None})
+    return f"{fitted.report.replace('; the head of', '; a head of').replace('classes replaced', 'classes kept')}"
+
+
+def read_weights(path: Path) -> Any:
+    """What is in a ``.pt``, ``.pth``, ``.ckpt`` or ``.safetensors`` file, as data: nothing is run.
+
+    Raises TrainingError or CheckpointError.
+    """
+    return _read_safetensors(path) if path.suffix == ".safetensors" else read_torch_file(path, before_zip=True)
+
+
+def _state_dict_in(content: Any, path: Path) -> dict[str, Tensor]:
+    for _ in range(2):  # a Lightning checkpoint may hold a training script's
+        inner = [
+            content[key] for key in _KEYS if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)
+        ]
+        content = inner[0] if inner else content
+    if not isinstance(content, Mapping):
+        raise TrainingError(
+            f"--weights {path}: expected a state dict (names to tensors), found a {type(content).__name__}"
+        )
+    tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    if len(tensors) != len(content) or not tensors:
+        raise TrainingError(
+            f"--weights {path}: expected a torchvision state dict (names to tensors), found other content; "
+            "name such a file or a run of this project, or start from scratch with --weights none"
+        )
+    return tensors
+
+
+def _prefix_of(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """What stands before most of the names that are wanted."""
+    prefixes = Counter(name[: -len(own)] for own in wanted for name in found if name == own or name.endswith(f".{own}"))
+    # Shorter among equals: a block's name ends as another's.
+    return min(prefixes, key=lambda prefix: (-prefixes[prefix], len(prefix)), default="")
+
+
+def _is_grey(found: Tensor, wanted: Tensor) -> bool:
+    return found.ndim == 4 and wanted.shape[1] == 3 and found.shape == (wanted.shape[0], 1, *wanted.shape[2:])
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """https://huggingface.co/docs/safetensors: the length of a JSON header, the header, and the tensors' bytes."""
+    try:
+        data = path.read_bytes()
+        length = int.from_bytes(data[:_HEADER_BYTES], "little")
+        header = json.loads(data[_HEADER_BYTES : _HEADER_BYTES + length])
+        body = bytearray(data[_HEADER_BYTES + length :])
+        return {name: _tensor(one, body) for name, one in header.items() if name != "__metadata__"}
+    except OSError as error:
+        raise TrainingError(f"--weights {path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise TrainingError(f"--weights {path}: expected a safetensors file, found a damaged or another one") from error
+
+
+def _tensor(entry: Mapping[str, Any], body: bytearray) -> Tensor:
+    dtype, shape, (start, end) = _SAFETENSORS[entry["dtype"]], entry["shape"], entry["data_offsets"]
+    size = math.prod(shape) * dtype.itemsize
+    if not 0 <= start <= end <= len(body) or end - start != size or not all(isinstance(one, int) for one in shape):
+        raise ValueError(entry)
+    if not size:
+        return torch.zeros(shape, dtype=dtype)
+    return torch.frombuffer(body[start:end], dtype=dtype).reshape(shape)
