@@ -65,9 +65,9 @@ def test_without_data_train_says_what_to_do(cli):
     assert "data fetch" in done.stderr
 
 
-def test_a_bad_setting_is_one_line_and_exit_code_1_or_2(cli):
+def test_a_bad_setting_is_one_line_and_usage(cli):
     assert "found 0" in one_line(cli("train", *QUICK, "--epochs", 0).stderr)
-    assert cli("train", *QUICK, "--epochs", 0).returncode == 1
+    assert cli("train", *QUICK, "--epochs", 0).returncode == 2
     unknown = cli("train", *QUICK, "--stem", "huge")
     assert unknown.returncode == 2
     assert "huge" in unknown.stderr
@@ -109,7 +109,7 @@ def test_a_preset_gives_its_settings_and_typed_options_change_them(cli, tmp_path
     assert early.returncode == 1
     assert "expected the run elsewhere/teacher-0, found none; train it first" in one_line(early.stderr)
     unknown = cli("train", "--preset", "nope")
-    assert unknown.returncode == 1
+    assert unknown.returncode == 2
     assert f"--preset: expected one of {', '.join(PRESETS)}, found 'nope'" in one_line(unknown.stderr)
 
 
