@@ -47,6 +47,10 @@ class OwnFiles:
         """Whether a command wrote a file of this name there once, whatever it is now."""
         return as_utf8(path.name) in self._known.setdefault(path.parent, _read(path.parent))
 
+    def is_foreign(self, path: Path) -> bool:
+        """Whether ``path`` is taken by what no command wrote, or by a link. Raises StorageError."""
+        return bool(self._foreign(path, set()))
+
     def refuse_foreign(self, paths: Iterable[Path]) -> None:
         """Raise StorageError where writing ``paths`` would replace what no command wrote, or a link.
 

@@ -22,6 +22,7 @@ from fer_edge.text import shown_name
 
 if TYPE_CHECKING:
     from fer_edge.runtime.classifier import Classifier
+    from fer_edge.runtime.crops import Framing
     from fer_edge.runtime.images import ImageSource
     from fer_edge.runtime.photos import FaceSearch, PhotoOutcome
 
@@ -47,6 +48,9 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(help="Picture to draw the faces on (.jpg, .png, .webp); for several images a folder."),
+    ] = None,
+    save_crops: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for what the model saw of each face, as PNG.")
     ] = None,
     margin: Annotated[
         float, typer.Option(min=0.5, max=3.0, help="Side of a face's crop over the longer side of its box.")
@@ -89,6 +93,8 @@ def predict(
     detector = FaceDetector(min_score=min_score, max_side=max_side, threads=threads)
     search = FaceSearch(faces, Framing(margin=margin, align=align), detector)
     pictures = None if out is None else _Pictures(out, images)
+    crops = None if save_crops is None else _Crops(save_crops, images, search.framing)
+    keep_pixels = pictures is not None or crops is not None
     classifier = Classifier.load(
         model_named(model), provider=provider, threads=threads, trust=trust, description=describe
     )
@@ -103,11 +109,13 @@ def predict(
         printer = answers.JsonPrinter(str(classifier.path), classifier.provider, verified=classifier.is_verified)
     else:
         printer = answers.CsvPrinter(classifier.labels) if as_csv else answers.TextPrinter(is_compact=compact)
-    outcomes = _outcomes(classifier, images, search, 1 if pictures else batch_size, keep_pixels=bool(pictures))
+    outcomes = _outcomes(classifier, images, search, 1 if keep_pixels else batch_size, keep_pixels=keep_pixels)
     with progress_bar(lambda: len(_sources(images))) as advance:
         for outcome in outcomes:
             if pictures:
                 outcome = pictures.write(outcome)
+            if crops:
+                crops.write(outcome)
             tally.add(outcome)
             printer.show(outcome)
             advance()
@@ -116,6 +124,8 @@ def predict(
         output.note(summary)
     if pictures:
         output.wrote(*pictures.written)
+    if crops:
+        output.wrote(*crops.written)
     if tally.errors:
         others = "; the others were" if len(tally.errors) < tally.num_images else ""
         raise ImageError(f"{len(tally.errors)} of {tally.num_images} could not be scored (named above){others}")
@@ -181,6 +191,38 @@ class _Pictures:
     def _refuse_image(self, path: Path) -> None:
         if file_identity(path) in self._images:
             raise UsageError(f"--out {path}: expected another file than the image itself; choose another name")
+
+
+class _Crops:
+    """Writes what the model saw of each face into a folder, under names that nothing else has."""
+
+    def __init__(self, folder: Path, arguments: list[str], framing: "Framing") -> None:
+        from fer_edge.runtime.output_names import OutputNames
+
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise UsageError(f"--save-crops {folder}: expected a folder, or a name that is free, found a file")
+        self.written: list[Path] = []
+        self._folder, self._framing = folder, framing
+        self._own_files = OwnFiles("choose another with --save-crops")
+        images = {file_identity(source) for source in _sources(arguments) if source != _STDIN}
+        self._names = OutputNames(folder, images)
+
+    def write(self, outcome: "PhotoOutcome") -> None:
+        """Write the faces of one image, each under a name of its own. Raises StorageError."""
+        if outcome.photo is None or outcome.pixels is None:
+            return
+        from fer_edge.runtime.annotation import write_picture
+        from fer_edge.runtime.results import face_crops
+
+        stem = "stdin" if outcome.source == _STDIN else Path(outcome.source).stem
+        for crop in face_crops(outcome.pixels, outcome.photo.faces, self._framing):
+            path = self._names.path(stem, "face.png")
+            while self._own_files.is_foreign(path):  # somebody else's: it keeps its name
+                path = self._names.path(stem, "face.png")
+            make_folder(self._folder)
+            with self._own_files.writing(path):
+                write_picture(path, crop)
+            self.written.append(path)
 
 
 def _sources(arguments: list[str]) -> list[str]:

@@ -106,14 +106,18 @@ def _colour_of(face: FacePrediction) -> str:
 
 
 def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Write a picture uint8 RGB (H, W, 3), as the suffix of ``path`` says, atomically. Raises UsageError for another
-    suffix than those of PICTURE_FORMATS and StorageError; ImageError for a size that the format cannot hold."""
+    """Write a picture uint8 in RGB order (H, W, 3) or grey (H, W, 1), as the suffix of ``path`` says, atomically.
+
+    Raises UsageError for another suffix than those of PICTURE_FORMATS and StorageError; ImageError for a size that the
+    format cannot hold.
+    """
     file_format = PICTURE_FORMATS.get(path.suffix.lower())
     if file_format is None:
         raise UsageError(f"{path}: expected a picture that ends in {', '.join(PICTURE_FORMATS)}, found {path.suffix!r}")
     stream = io.BytesIO()
+    image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
     try:
-        Image.fromarray(picture).save(stream, file_format, quality=QUALITY)
+        image.save(stream, file_format, quality=QUALITY)
     except (OSError, ValueError) as error:  # WebP ends at 16383 pixels a side
         height, width = picture.shape[:2]
         raise ImageError(f"{path}: a picture of {width}x{height} pixels cannot be {file_format}; write .png") from error

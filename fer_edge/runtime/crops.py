@@ -51,6 +51,9 @@ class Framing:
             raise UsageError(f"expected a margin from {low} to {high} of the face's longer side, found {self.margin}")
 
 
+DEFAULT_FRAMING = Framing()
+
+
 def crop_face(pixels: NDArray[np.uint8], face: Face, framing: Framing) -> NDArray[np.uint8]:
     """The square around one face of a photo uint8 (H, W, C): uint8 (size, size, C), independent of the photo."""
     size = max(1, math.floor(framing.margin * max(face.box.width, face.box.height) + 0.5))

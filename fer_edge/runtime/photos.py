@@ -6,7 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,16 @@ from numpy.typing import NDArray
 from fer_edge.errors import ImageError, UsageError
 from fer_edge.runtime import whole_faces
 from fer_edge.runtime.batching import Decoded, Score, Scored, score_in_batches
-from fer_edge.runtime.crops import Framing, crop_face
+from fer_edge.runtime.crops import DEFAULT_FRAMING, Framing, crop_face
 from fer_edge.runtime.detector import Face, FaceDetector
 from fer_edge.runtime.prediction import Prediction
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from fer_edge.runtime.images import ImageSource
 
 AUTO, CROP, DETECT = "auto", "crop", "detect"
 FACES_MODES = (AUTO, CROP, DETECT)
@@ -125,6 +132,35 @@ class PhotoPrediction:
         x, y = one.face.box.centre
         distance = math.hypot(x - self.width / 2, y - self.height / 2) / (math.hypot(self.width, self.height) / 2)
         return max(one.face.box.width, one.face.box.height) * (1 - min(distance, 1.0) / 2)
+
+    def plot(self) -> "Figure":
+        """A bar for each label of each face, as a matplotlib figure. Raises MissingExtraError without matplotlib."""
+        from fer_edge.runtime.results import plot_probabilities
+
+        return plot_probabilities(self.faces, "" if self.faces else "no face found")
+
+    def save(self, path: "str | Path", *, image: "ImageSource | None" = None) -> "Path":
+        """Write it as JSON (``.json``) or as the annotated picture (``.jpg``, ``.png``, ``.webp``); gives the path.
+
+        ``image`` is what was scored, where that was no path. Raises UsageError for another suffix, ImageError,
+        StorageError.
+        """
+        from fer_edge.runtime.results import save_result
+
+        values = {**self.as_dict(), "faces": [face.as_dict() for face in self.faces]}
+        return save_result(path, values, self.faces, self.source, image)
+
+    def crops(
+        self, image: "ImageSource | None" = None, *, framing: Framing = DEFAULT_FRAMING
+    ) -> list[NDArray[np.uint8]]:
+        """What the model saw of each face, in their order: uint8 (H, W, C).
+
+        ``image`` is what was scored, where that was no path; ``framing`` that of the search. Raises ImageError where
+        it cannot be opened, or is another one by now.
+        """
+        from fer_edge.runtime.results import face_crops, pixels_again
+
+        return face_crops(pixels_again(self.source, image, (self.width, self.height)), self.faces, framing)
 
     def hint(self) -> str:
         """What to try where no face was found, in words; empty where there is nothing to say."""

@@ -2,10 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from fer_edge.runtime.images import ImageSource
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,24 @@ class Prediction:
             "probabilities": dict(self.probabilities),
             "latency_ms": round(self.latency_ms, 4),
         }
+
+    def plot(self) -> "Figure":
+        """A bar for each label, as a matplotlib figure. Raises MissingExtraError without matplotlib."""
+        from fer_edge.runtime.results import plot_probabilities
+
+        return plot_probabilities([self])
+
+    def save(self, path: "str | Path", *, image: "ImageSource | None" = None) -> "Path":
+        """Write it as JSON (``.json``) or as the annotated picture (``.jpg``, ``.png``, ``.webp``); gives the path.
+
+        ``image`` is what was scored, where that was no path. Raises UsageError for another suffix, ImageError,
+        StorageError.
+        """
+        from fer_edge.runtime.photos import FacePrediction
+        from fer_edge.runtime.results import save_result
+
+        face = self if isinstance(self, FacePrediction) else FacePrediction(**vars(self))
+        return save_result(path, self.as_dict(), [face], self.source, image)
 
 
 def probability_columns(labels: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:

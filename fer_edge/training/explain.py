@@ -100,7 +100,7 @@ def read_images(
     names, faces = [], []
     for image in images:
         pixels = decode_image(image)
-        places, *_ = search.find(pixels)
+        places = search.find(pixels).places
         if not places:
             raise ImageError(
                 f"{shown_name(image)}: expected a face, found none; leave the photo out, or take it whole with "
