@@ -32,6 +32,10 @@ class Decoded(Generic[Key]):
 
     key: Key
     pixels: NDArray[np.uint8] | ImageError
+    size: tuple[int, int] | None = None
+    """Width and height of the whole image, where ``pixels`` are fewer; None: they are all."""
+    factor: int = 1
+    """So many pixels of the image, across and down, are one of ``pixels``."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.foreign_pixels import foreign_answer, foreign_feed
 from fer_edge.runtime.forks import OwnSession
-from fer_edge.runtime.images import ImageSource, decode_image, face_pixels, source_name
+from fer_edge.runtime.images import ImageSource, face_pixels, open_image, source_name
 from fer_edge.runtime.model_file import ModelFile, read_model
 from fer_edge.runtime.photos import DEFAULT_SEARCH, FaceSearch, PhotoOutcome, PhotoPrediction, score_photos
 from fer_edge.runtime.pixels import check_images, check_one, check_several
@@ -126,7 +126,7 @@ class Classifier:
         """
         check_one(image, "predict_many")
         name = source_name(image)
-        pixels = decode_image(image)
+        pixels = open_image(image).pixels
         start = time.perf_counter()
         row = self.probabilities(pixels[np.newaxis])[0]
         return Prediction.from_row(row, self.labels, latency_ms=(time.perf_counter() - start) * 1e3, source=name)
@@ -223,7 +223,7 @@ class Classifier:
     ) -> Iterator[PhotoOutcome]:
         """As predict_named, for every face of every (name, photo). ``keep_pixels`` hands the photos out with their
         faces, to draw on; take ``batch_size`` 1 then, which keeps one photo at a time."""
-        decoded = decode_ahead(photos, threads=decoders, ahead=2 * batch_size)
+        decoded = decode_ahead(photos, threads=decoders, ahead=2 * batch_size, reduces=not keep_pixels)
         return score_photos(
             decoded, search, self.probabilities, batch_size, labels=self.labels, keep_pixels=keep_pixels
         )

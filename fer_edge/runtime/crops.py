@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fer_edge.errors import UsageError
-from fer_edge.runtime.detector import Box, Face
+from fer_edge.runtime.detector import Face
 
 DEFAULT_MARGIN = 1.0
 """What benchmarks/results/face_margin.json favours: FER-2013 frames its faces so that the longer side of YuNet's box is
@@ -59,7 +59,7 @@ def crop_face(pixels: NDArray[np.uint8], face: Face, framing: Framing) -> NDArra
     size = max(1, math.floor(framing.margin * max(face.box.width, face.box.height) + 0.5))
     if size > MAX_CROP_SIDE:
         factor = -(-size // MAX_CROP_SIDE)
-        return crop_face(_reduced(pixels, factor), _shrunk(face, factor), framing)
+        return crop_face(_reduced(pixels, factor), face.enlarged(1 / factor), framing)
     cx, cy = face.box.centre
     left, top = math.floor(cx - size / 2 + 0.5), math.floor(cy - size / 2 + 0.5)
     if not framing.align:
@@ -94,8 +94,3 @@ def _reduced(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     reduced = np.asarray(image.reduce(factor))
     return reduced[:, :, np.newaxis] if reduced.ndim == 2 else reduced
-
-
-def _shrunk(face: Face, factor: int) -> Face:
-    box = Box(face.box.x / factor, face.box.y / factor, face.box.width / factor, face.box.height / factor)
-    return Face(box, tuple((x / factor, y / factor) for x, y in face.landmarks), face.score)

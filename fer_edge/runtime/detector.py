@@ -84,6 +84,11 @@ class Face:
     score: float
     """How sure the detector is that this is a face, 0-1; says nothing about the expression."""
 
+    def enlarged(self, factor: float) -> "Face":
+        """The same face in a photo of so many times the side."""
+        box = Box(self.box.x * factor, self.box.y * factor, self.box.width * factor, self.box.height * factor)
+        return Face(box, tuple((x * factor, y * factor) for x, y in self.landmarks), self.score)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {

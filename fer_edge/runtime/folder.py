@@ -12,7 +12,7 @@ from pathlib import Path
 from fer_edge.errors import ImageError
 from fer_edge.runtime.batching import Decoded, UntilError
 from fer_edge.runtime.file_kind import IMAGE, RUN, kind_of, mistaken
-from fer_edge.runtime.images import SUFFIXES, ImageSource, decode_image
+from fer_edge.runtime.images import SUFFIXES, ImageSource, open_image
 from fer_edge.runtime.pixels import check_pair
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.text import shown_name
@@ -96,10 +96,13 @@ def images_named(argument: str) -> Iterator[Path | str]:
         yield from found
 
 
-def decode_ahead(images: Iterable[tuple[str, ImageSource]], *, threads: int, ahead: int) -> Iterator[Decoded[str]]:
+def decode_ahead(
+    images: Iterable[tuple[str, ImageSource]], *, threads: int, ahead: int, reduces: bool = True
+) -> Iterator[Decoded[str]]:
     """Open named images in ``threads`` threads, in order; one that cannot be opened comes as its error.
 
-    At most ``ahead`` images and about MAX_AHEAD_BYTES of pixels are opened before they are asked for.
+    At most ``ahead`` images and about MAX_AHEAD_BYTES of pixels are opened before they are asked for. With ``reduces``
+    large ones are made smaller (``open_image``).
     """
     given = UntilError(map(check_pair, images))
     remaining = iter(given)
@@ -112,7 +115,7 @@ def decode_ahead(images: Iterable[tuple[str, ImageSource]], *, threads: int, ahe
                 limit = threads if largest is None else max(threads, min(ahead, MAX_AHEAD_BYTES // largest))
                 part = list(islice(remaining, max(1, min(IMAGES_PER_TASK, limit // (2 * threads)))))
                 if part:
-                    pending.append(pool.submit(_decode_all, part))
+                    pending.append(pool.submit(_decode_all, part, reduces))
                     num_pending += len(part)
                 elif not pending:
                     if given.error is not None:
@@ -129,13 +132,14 @@ def decode_ahead(images: Iterable[tuple[str, ImageSource]], *, threads: int, ahe
                 future.cancel()
 
 
-def _decode_all(images: list[tuple[str, ImageSource]]) -> list[Decoded[str]]:
-    return [decode(name, image) for name, image in images]
+def _decode_all(images: list[tuple[str, ImageSource]], reduces: bool) -> list[Decoded[str]]:
+    return [decode(name, image, reduces=reduces) for name, image in images]
 
 
-def decode(name: str, source: ImageSource) -> Decoded[str]:
+def decode(name: str, source: ImageSource, *, reduces: bool = True) -> Decoded[str]:
     """Open one image; an error comes as a value, to be met when it is the image's turn."""
     try:
-        return Decoded(name, decode_image(source, name=shown_name(name)))
+        opened = open_image(source, name=shown_name(name), reduces=reduces)
+        return Decoded(name, opened.pixels, (opened.width, opened.height), opened.factor)
     except ImageError as error:
         return Decoded(name, error)

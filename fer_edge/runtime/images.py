@@ -5,6 +5,8 @@ import io
 import os
 import re
 import stat
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from fer_edge.errors import ImageError
-from fer_edge.runtime import tiff_layouts
+from fer_edge.runtime import reduction, tiff_layouts
 from fer_edge.runtime.file_kind import IMAGE, mistaken
 from fer_edge.runtime.jpeg_scans import has_more_scans
 from fer_edge.text import printable, shown_name
@@ -33,8 +35,8 @@ SUFFIXES = frozenset(
 MAX_PIXELS = 2**30 // 4 // 3
 """Pillow's own bound (89 megapixels, 256 MB as RGB): above it an image is more likely a decompression bomb.
 
-One image of this size takes 2.9 GB at its peak (measured, ResNet-18 on the CPU: the pixels twice, and the graph's
-planes of floats twice), and a folder of them, of which two are opened while one is scored, 6.6 GB.
+Opened whole (``decode_image``) such an image takes its decoder's 4 bytes a pixel and its pixels; ``predict`` and its
+siblings make it smaller while it is opened: benchmarks/results/memory.md has the peaks.
 """
 
 MAX_SIDE = 2**16 - 1
@@ -74,18 +76,37 @@ def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.
     Raises ImageError, one line that names the image, for anything else: no such file, a URL, bytes of another format,
     a truncated or damaged file, more than MAX_PIXELS, a side above MAX_SIDE, an array of another shape or type.
     """
+    return open_image(source, name=name, reduces=False).pixels
+
+
+@dataclass(frozen=True)
+class OpenedImage:
+    """The pixels of an image, and what it was before a large one was made smaller."""
+
+    pixels: NDArray[np.uint8]
+    """(H, W, 1 | 3), as ``decode_image`` gives them."""
+    width: int
+    """Of the whole image, as it stands upright."""
+    height: int
+    factor: int = 1
+    """So many pixels of the image, across and down, are one of ``pixels``."""
+
+
+def open_image(source: ImageSource, *, name: str | None = None, reduces: bool = True) -> OpenedImage:
+    """As ``decode_image``; with ``reduces`` images of more than 16.8 megapixels (reduction.REDUCED_PIXELS) are made
+    smaller by a whole factor while they are decoded, which takes less memory and time."""
     name = shown_name(source_name(source)) if name is None else printable(name)
     try:
         if isinstance(source, str | Path):
-            return _decode_file(source, name)
+            return _decode_file(source, name, reduces)
         if isinstance(source, bytes | bytearray | memoryview):
-            return _decode_bytes(bytes(source), name)
+            return _decode_bytes(bytes(source), name, reduces)
         if isinstance(source, Image.Image):
-            return _pixels_of(source, name)
+            return _pixels_of(source, name, reduces)
         if isinstance(source, np.ndarray):
-            return _pixels_of_array(source, name)
+            return _opened(_pixels_of_array(source, name), reduces)
         if hasattr(source, "read"):
-            return _decode_bytes(_read(source, name), name)
+            return _decode_bytes(_read(source, name), name, reduces)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -120,7 +141,7 @@ def face_pixels(pixels: NDArray[np.uint8], size: int = FACE_SIZE) -> NDArray[np.
     return np.array(face, dtype=np.uint8)
 
 
-def _decode_file(source: str | Path, name: str) -> NDArray[np.uint8]:
+def _decode_file(source: str | Path, name: str, reduces: bool) -> OpenedImage:
     if isinstance(source, str) and _URL.match(source):
         raise ImageError(f"{name[:200]}: expected a file, found a URL; download it and pass the file")
     try:
@@ -135,7 +156,7 @@ def _decode_file(source: str | Path, name: str) -> NDArray[np.uint8]:
             data = stream.read()
     except OSError as error:
         raise ImageError(f"{name}: cannot be opened: {error.strerror or error}") from error
-    return _decode_bytes(data, name)
+    return _decode_bytes(data, name, reduces)
 
 
 def _read(stream: Any, name: str) -> bytes:
@@ -152,7 +173,7 @@ def _read(stream: Any, name: str) -> bytes:
     return data
 
 
-def _decode_bytes(data: bytes, name: str) -> NDArray[np.uint8]:
+def _decode_bytes(data: bytes, name: str, reduces: bool) -> OpenedImage:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -160,10 +181,18 @@ def _decode_bytes(data: bytes, name: str) -> NDArray[np.uint8]:
         found = f"other bytes (they start with {start.hex(' ')})" if start else "no bytes"
         told = mistaken(name, IMAGE, data) or f"found {found}"
         raise ImageError(f"{name}: expected a {', '.join(FORMATS)} image, {told}") from error
-    with image:
-        if image.format in ("JPEG", "MPO") and has_more_scans(data, MAX_JPEG_SCANS):
-            raise ImageError(f"{name}: expected a JPEG of at most {MAX_JPEG_SCANS} scans, found more; save it again")
-        return _pixels_of(image, name)
+    is_large = reduces and reduction.factor_of(*image.size) > 1
+    with reduction.one_at_a_time() if is_large else nullcontext():
+        with image:
+            if image.format in ("JPEG", "MPO") and has_more_scans(data, MAX_JPEG_SCANS):
+                raise ImageError(
+                    f"{name}: expected a JPEG of at most {MAX_JPEG_SCANS} scans, found more; save it again"
+                )
+            opened = _pixels_of(image, name, reduces)
+        del image  # before another thread decodes the next large one
+        if is_large:
+            reduction.give_back()
+    return opened
 
 
 def _check_size(width: int, height: int, name: str) -> None:
@@ -181,31 +210,64 @@ def _too_large(name: str) -> ImageError:
     return ImageError(f"{name}: expected at most {MAX_PIXELS} pixels, found more; make the image smaller")
 
 
-def _pixels_of(image: Image.Image, name: str) -> NDArray[np.uint8]:
+def _pixels_of(image: Image.Image, name: str, reduces: bool) -> OpenedImage:
     _check_size(image.width, image.height, name)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and (fault := tiff_layouts.fault(image)):
         raise ImageError(f"{name}: {fault}")
-    is_from_file = image.format is not None
+    is_wide = image.mode.startswith("I") or image.mode == "F"
+    if not reduces or reduction.factor_of(*image.size) == 1:
+        image.load()
+        if image.format is None and is_wide and image.mode != "F":
+            _refuse_narrow(np.asarray(image), name)
+        pixels = _as_array(_eight_bit(_upright(image, image), image, name))
+        return OpenedImage(pixels, pixels.shape[1], pixels.shape[0])
+    width, height = image.size
+    factor = reduction.draft(image)
     image.load()
-    upright = _upright(image)
-    if upright.mode.startswith("I") or upright.mode == "F":
-        if not is_from_file and upright.mode != "F":
-            _refuse_narrow(np.asarray(upright), name)
-        grey = _scaled_to_8_bit(np.asarray(upright), name)
-        if isinstance(image, TiffImagePlugin.TiffImageFile) and tiff_layouts.is_inverted(image):
-            grey = 255 - grey
-        if isinstance(transparent := image.info.get("transparency"), int):  # a PNG's one transparent level
-            grey[np.asarray(upright) == transparent] = BACKGROUND
-        return grey[:, :, np.newaxis]
-    flat = _flattened(upright)
-    pixels = np.array(flat, dtype=np.uint8)  # a copy: writable, and independent of Pillow's buffer
+    if factor == 1:
+        width, height = image.size  # Pillow turns a TIFF as its tag says while it decodes
+    if image.format is None and is_wide and image.mode != "F":
+        _refuse_narrow(np.asarray(image), name)
+    more = reduction.factor_of(*image.size)
+    smaller = reduction.in_bands(image, more, lambda band: _eight_bit(band, image, name))
+    upright = _upright(smaller, image)
+    if upright.size != smaller.size and upright.size == smaller.size[::-1]:
+        width, height = height, width
+    return OpenedImage(_as_array(upright), width, height, factor * more)
+
+
+def _opened(pixels: NDArray[np.uint8], reduces: bool) -> OpenedImage:
+    """An image that was in memory already."""
+    height, width = pixels.shape[:2]
+    factor = reduction.factor_of(width, height) if reduces else 1
+    if factor > 1:
+        image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        pixels = _as_array(reduction.in_bands(image, factor, lambda band: band))
+    return OpenedImage(pixels, width, height, factor)
+
+
+def _as_array(image: Image.Image) -> NDArray[np.uint8]:
+    pixels = np.array(image, dtype=np.uint8)  # a copy: writable, and independent of Pillow's buffer
     return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation. Unreadable EXIF leaves the image as it is: the pixels are sound without it."""
+def _eight_bit(part: Image.Image, image: Image.Image, name: str) -> Image.Image:
+    """A part of an image, or all of it, as ``L`` or ``RGB``."""
+    if not (part.mode.startswith("I") or part.mode == "F"):
+        return _flattened(part)
+    values = np.asarray(part)
+    grey = _scaled_to_8_bit(values, name)
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and tiff_layouts.is_inverted(image):
+        grey = 255 - grey
+    if isinstance(transparent := image.info.get("transparency"), int):  # a PNG's one transparent level
+        grey[values == transparent] = BACKGROUND
+    return Image.fromarray(grey)
+
+
+def _upright(image: Image.Image, source: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation of ``source``. Unreadable EXIF leaves the image as it is: its pixels are sound."""
     try:
-        orientation = image.getexif().get(_EXIF_ORIENTATION)
+        orientation = source.getexif().get(_EXIF_ORIENTATION)
     except Exception:  # EXIF parsing raises as many types as the decoders do
         return image
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None

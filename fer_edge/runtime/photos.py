@@ -277,7 +277,7 @@ def _find(
     pixels = image.pixels
     if isinstance(pixels, ImageError):
         return _Found(image.key, 0, 0, False, FoundFaces((None,), None), 0.0, 1, None), [pixels]
-    height, width = pixels.shape[:2]
+    width, height = image.size or (pixels.shape[1], pixels.shape[0])
     was_searched = search.searches(pixels)
     start = time.perf_counter()
     found = search.find(pixels)
@@ -286,6 +286,9 @@ def _find(
         pixels if place is None else crop_face(pixels, place, search.framing) for place in found.places
     ]
     kept = pixels if keep_pixels else None
+    if image.factor > 1:
+        whole = tuple(None if place is None else place.enlarged(image.factor) for place in found.places)
+        found = found._replace(places=whole)
     one = _Found(image.key, width, height, was_searched, found, detection_ms, max(1, len(found.places)), kept)
     return one, crops or [ImageError(f"{image.key}: no face found")]
 

@@ -1,0 +1,146 @@
+"""Peak memory of the largest images that are accepted, one process each: what SECURITY.md says of bounds.
+
+Each image is written first (89 megapixels, the most that is accepted, of random blocks), then a fresh process opens it
+and names its faces as `predict` does. "Peak" is the process's VmHWM, "after" what stays resident in the end.
+
+python benchmarks/memory.py --output benchmarks/results/memory
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fer_edge.runtime.images import MAX_PIXELS
+
+HEIGHT = 8192
+WIDTH = MAX_PIXELS // HEIGHT
+IMAGES_IN_FOLDER = 8
+
+PROBE = """
+import gc, sys
+from pathlib import Path
+from fer_edge.runtime.classifier import Classifier
+def status(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(name)))
+classifier = Classifier.load(sys.argv[1], threads=1)
+named = [(path, path) for path in sys.argv[3:]]
+keep = sys.argv[2] == "keep"
+outcomes = 0
+for outcome in classifier.predict_photos(named, batch_size=1 if keep else 32, keep_pixels=keep):
+    assert outcome.error is None, outcome.error
+    outcomes += 1
+assert outcomes == len(named)
+outcome = None
+gc.collect()
+print(status("VmHWM"), status("VmRSS"))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="fer-resnet18")
+    parser.add_argument("--output", type=Path, help="name without suffix of a .json and a .md")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        small = Path(folder, "small.jpg")
+        Image.new("RGB", (640, 480), 128).save(small)
+        base_peak, base_after = measured(arguments.model, [small])
+        rows = []
+        for name, write in WRITERS.items():
+            path = write(Path(folder))
+            peak, after = measured(arguments.model, [path])
+            rows.append(
+                {"image": name, "file_mb": round(path.stat().st_size / 1e6), "peak_mb": peak, "after_mb": after}
+            )
+            print(rows[-1], file=sys.stderr, flush=True)
+            if name != "PNG, RGB":
+                path.unlink()
+        peak, after = measured(arguments.model, [Path(folder, "large.png")] * IMAGES_IN_FOLDER)
+        rows.append(
+            {"image": f"{IMAGES_IN_FOLDER} of PNG, RGB, two threads", "file_mb": 0, "peak_mb": peak, "after_mb": after}
+        )
+        path = WRITERS["JPEG"](Path(folder))
+        peak, after = measured(arguments.model, [path], keep=True)
+        rows.append({"image": "JPEG, pixels kept (--out)", "file_mb": 3, "peak_mb": peak, "after_mb": after})
+    report = {
+        "model": arguments.model,
+        "size": [WIDTH, HEIGHT],
+        "small_image_peak_mb": base_peak,
+        "small_image_after_mb": base_after,
+        "rows": rows,
+    }
+    text = as_markdown(report)
+    print(text)
+    if arguments.output:
+        arguments.output.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+        arguments.output.with_suffix(".md").write_text(text)
+
+
+def measured(model: str, paths: list[Path], *, keep: bool = False) -> tuple[int, int]:
+    """Peak and final resident memory in MB of a process that names the faces of these images; with ``keep`` it hands
+    out their pixels too, as `predict --out` needs them."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, model, "keep" if keep else "drop", *map(str, paths)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    peak, after = (int(value) for value in done.stdout.split())
+    return round(peak * 1024 / 1e6), round(after * 1024 / 1e6)
+
+
+def blocks(channels: int, dtype: type = np.uint8) -> np.ndarray:
+    """Random blocks of 16 by 16: (HEIGHT, WIDTH, channels), or (HEIGHT, WIDTH) for one channel."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, np.iinfo(dtype).max, (HEIGHT // 16 + 1, WIDTH // 16 + 1, channels), dtype=dtype)
+    large = coarse.repeat(16, axis=0)[:HEIGHT].repeat(16, axis=1)[:, :WIDTH]
+    return np.ascontiguousarray(large[:, :, 0] if channels == 1 else large)
+
+
+def saved(folder: Path, suffix: str, pixels: np.ndarray, **options: Any) -> Path:
+    path = folder / f"large{suffix}"
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+WRITERS = {
+    "JPEG": lambda folder: saved(folder, ".jpg", blocks(3)),
+    "JPEG, progressive": lambda folder: saved(folder, ".jpg", blocks(3), progressive=True, subsampling=0),
+    "PNG, RGB": lambda folder: saved(folder, ".png", blocks(3), compress_level=1),
+    "PNG, RGBA": lambda folder: saved(folder, "-a.png", blocks(4), compress_level=1),
+    "PNG, 16-bit grey": lambda folder: saved(folder, "-16.png", blocks(1, np.uint16), compress_level=1),
+    "WebP": lambda folder: saved(folder, ".webp", blocks(3), quality=50, method=0),
+    "TIFF": lambda folder: saved(folder, ".tif", blocks(3)),
+    "TIFF, 16-bit grey": lambda folder: saved(folder, "-16.tif", blocks(1, np.uint16)),
+}
+
+
+def as_markdown(report: dict[str, Any]) -> str:
+    width, height = report["size"]
+    lines = [
+        "# Memory of the largest images",
+        "",
+        f"`benchmarks/memory.py` with {report['model']}, one thread: {width} x {height} pixels, the most that "
+        "is accepted. MB of the whole process; at its peak one that reads a small photo has "
+        f"{report['small_image_peak_mb']}.",
+        "",
+        "| image | file | peak | after |",
+        "| --- | ---: | ---: | ---: |",
+        *(
+            f"| {one['image']} | {one['file_mb'] or ''} | {one['peak_mb']} | {one['after_mb']} |"
+            for one in report["rows"]
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
