@@ -14,6 +14,8 @@ from weakref import WeakSet
 
 import onnxruntime
 
+from fer_edge.runtime import providers as _providers  # noqa: F401  # says what to install where files are missing
+
 _sessions: "WeakSet[onnxruntime.InferenceSession]" = WeakSet()
 """Every session that this process opened, for the children that it may fork."""
 

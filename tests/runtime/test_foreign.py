@@ -1,4 +1,5 @@
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -240,3 +241,10 @@ def test_predict_of_a_file_is_that_of_its_pixels(tmp_path, photo):
     path = write_model(tmp_path / "model.onnx")
     classifier = Classifier.load(path, description=["labels=angry,happy,sad"])
     assert classifier.predict(tmp_path / "face.png").label == LABELS[int(answer(np.array(COLOUR) / 255).argmax())]
+
+
+def test_it_pickles_with_its_description(tmp_path, photo):
+    path = write_model(tmp_path / "model.onnx")
+    classifier = Classifier.load(path, description={"labels": LABELS, "mean": 0.5})
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(again.probabilities(photo[np.newaxis]), classifier.probabilities(photo[np.newaxis]))
