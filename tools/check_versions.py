@@ -29,7 +29,7 @@ RAN = (0, 1, 5)
 """pytest's exit codes of tests that passed, some that failed, and a file that is skipped as a whole."""
 KINDS = ("passed", "failed", "skipped")
 UV = (sys.executable, "-m", "uv")
-_MACHINE = "from fer_edge.runtime.machine import available_cores, processor_name"
+_MACHINE = "from fer_edge.runtime.cores import available_cores; from fer_edge.runtime.machine import processor_name"
 EXTRAS = "dev,fetch"
 """All of them: 'dev' has the others."""
 LEFT_OUT = {

@@ -63,8 +63,10 @@ class OnnxRuntime(ModelBackend):
         from fer_edge.runtime.classifier import run_in_fixed_batches
         from fer_edge.runtime.session import onnxruntime_errors
 
+        num_pixels = feed.size // 3
+
         def run(part: "NDArray[Any]") -> "dict[str, NDArray[np.float32]]":
-            values = self._session.run(self._names, {self.metadata.input.name: part}, self._run_options())
+            values = self._session.run(self._names, {self.metadata.input.name: part}, self._run_options(num_pixels))
             return dict(zip(self._names, values, strict=True))
 
         with onnxruntime_errors(self.path):

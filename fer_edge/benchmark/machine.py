@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fer_edge.runtime.machine import available_cores, processor_name
+from fer_edge.runtime.cores import available_cores
+from fer_edge.runtime.machine import processor_name
 from fer_edge.runtime.onnxruntime_packages import onnxruntime_packages
 
 PACKAGES = ("fer-edge", "numpy", "pillow", "openvino", "torch", "torchvision", "onnx")

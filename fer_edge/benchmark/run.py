@@ -20,7 +20,7 @@ from fer_edge.benchmark.subjects import Note
 from fer_edge.errors import DataError
 from fer_edge.files import temporary_folder
 from fer_edge.labels import label_set_of
-from fer_edge.runtime.machine import available_cores
+from fer_edge.runtime.cores import available_cores
 from fer_edge.runtime.providers import choose_provider
 
 

@@ -184,7 +184,7 @@ def _request(
     """The options as one request; ``quick`` changes the defaults and nothing that was named."""
     from fer_edge.benchmark.request import BenchmarkRequest
     from fer_edge.benchmark.timed_run import RunLength
-    from fer_edge.runtime.machine import available_cores
+    from fer_edge.runtime.cores import available_cores
 
     all_cores = tuple(sorted({1, available_cores()}))
     return BenchmarkRequest(

@@ -26,7 +26,8 @@ from fer_edge.golden.kit import Kit, write_kit
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
 from fer_edge.processes import words_ending_here
-from fer_edge.runtime.machine import available_cores, describe_machine, processor_name
+from fer_edge.runtime.cores import available_cores
+from fer_edge.runtime.machine import describe_machine, processor_name
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.session import version_numbers
 

@@ -21,7 +21,14 @@ from fer_edge.runtime.foreign_pixels import foreign_answer, foreign_feed
 from fer_edge.runtime.forks import OwnSession
 from fer_edge.runtime.images import ImageSource, face_pixels, open_image, source_name
 from fer_edge.runtime.model_file import ModelFile, read_model
-from fer_edge.runtime.photos import DEFAULT_SEARCH, FaceSearch, PhotoOutcome, PhotoPrediction, score_photos
+from fer_edge.runtime.photos import (
+    DEFAULT_SEARCH,
+    FaceSearch,
+    PhotoOutcome,
+    PhotoPrediction,
+    score_photos,
+    within_threads,
+)
 from fer_edge.runtime.pixels import check_images, check_one, check_several
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.runtime.providers import ProviderChoice, choose_provider
@@ -79,7 +86,8 @@ class Classifier:
         ``path`` may be the name of a shipped model, such as ``fer-tiny`` ('fer-edge models' lists them); without it, it
         is ``shipped.DEFAULT_MODEL``. A file of that name in the working directory comes first.
 
-        ``threads`` are those inside an operator; 0 leaves the choice to onnxruntime. ``trust`` opens also a graph that
+        ``threads`` are those inside an operator, of the model and of the face detector each; 0: as many as cores,
+        within affinity and a container's quota (``cores``). ``trust`` opens also a graph that
         no image classifier has: with operators that need not end, with functions, or very large. ``description`` says
         how to feed an ``.onnx`` of another maker, as keys of ForeignDescription or the path of their JSON; without it
         the JSON beside the file does. What such a model answers is not verified (``is_verified``).
@@ -207,6 +215,7 @@ class Classifier:
         """
         check_one(photo, "predict_photos")
         images = [decode(source_name(photo), photo)]
+        search = within_threads(search, self._origin.threads)
         (outcome,) = score_photos(images, search, self.probabilities, 1, labels=self.labels)
         if outcome.photo is None:
             raise outcome.error or ImageError(f"{outcome.source}: cannot be scored")
@@ -224,6 +233,7 @@ class Classifier:
         """As predict_named, for every face of every (name, photo). ``keep_pixels`` hands the photos out with their
         faces, to draw on; take ``batch_size`` 1 then, which keeps one photo at a time."""
         decoded = decode_ahead(photos, threads=decoders, ahead=2 * batch_size, reduces=not keep_pixels)
+        search = within_threads(search, self._origin.threads)
         return score_photos(
             decoded, search, self.probabilities, batch_size, labels=self.labels, keep_pixels=keep_pixels
         )
@@ -237,9 +247,10 @@ class Classifier:
         """As ``probabilities``, and the logits (N, classes), float32. Raises ModelError where they are none."""
         check_images(pixels)
         names = [output.name for output in self.metadata.outputs]
+        options = run_options(pixels.shape[0] * pixels.shape[1] * pixels.shape[2])
 
         def run(feed: NDArray[np.generic]) -> dict[str, NDArray[np.float32]]:
-            values = self._session.run(names, {self.metadata.input.name: feed}, run_options())
+            values = self._session.run(names, {self.metadata.input.name: feed}, options)
             return dict(zip(names, values, strict=True))
 
         with onnxruntime_errors(self.path):

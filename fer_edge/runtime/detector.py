@@ -29,7 +29,7 @@ from fer_edge.errors import UsageError
 from fer_edge.runtime.forks import OwnSession
 from fer_edge.runtime.pixels import check_photo
 from fer_edge.runtime.providers import CPU_PROVIDER
-from fer_edge.runtime.session import check_threads, onnxruntime_errors, run_options, session_options
+from fer_edge.runtime.session import MAX_KEPT_PIXELS, check_threads, onnxruntime_errors, run_options, session_options
 from fer_edge.runtime.yunet import CELL_MULTIPLE, OUTPUTS, Candidates, decode, suppress
 
 WEIGHTS = Path(__file__).parent / "assets" / "yunet.onnx"
@@ -49,6 +49,8 @@ than one that is missing."""
 
 SIDE_LIMITS = (CELL_MULTIPLE, 4096)
 """Memory grows with the square of the side: 1.6 GB at 4096 (measured)."""
+
+_SMALLEST = np.zeros((1, 3, CELL_MULTIPLE, CELL_MULTIPLE), dtype=np.float32)
 
 LANDMARKS = ("right_eye", "left_eye", "nose_tip", "mouth_right", "mouth_left")
 """Right and left are the person's own, so the right eye is on the left of a photo."""
@@ -117,7 +119,8 @@ class FaceDetector:
     max_side: int = DEFAULT_MAX_SIDE
     """Pixels: a larger photo is made smaller before it is searched."""
     threads: int = 0
-    """Inside an operator; 0 leaves the choice to onnxruntime."""
+    """Inside an operator. 0: as many as the classifier has that searches (``Classifier.load(threads=)``), and as many
+    as cores where that has no number either, within affinity and a container's quota."""
 
     def __post_init__(self) -> None:
         check_threads(self.threads)
@@ -153,9 +156,14 @@ class FaceDetector:
     def candidates(self, pixels: NDArray[np.uint8]) -> Candidates:
         """Steps 3 and 4 and the decoding alone: faces in an RGB image uint8 (h, w, 3) that is searched as it is."""
         outputs = self._session.run(list(OUTPUTS), {"input": _blob(pixels)}, run_options())
-        return suppress(
+        found = suppress(
             decode(dict(zip(OUTPUTS, outputs, strict=True)), _padded(pixels.shape[1]), self.min_score), self.max_overlap
         )
+        num_pixels = pixels.shape[0] * pixels.shape[1]
+        if num_pixels > MAX_KEPT_PIXELS:
+            del outputs  # large ones: memory is given back around them, so not by the run that made them
+            self._session.run([OUTPUTS[0]], {"input": _SMALLEST}, run_options(num_pixels))
+        return found
 
     @cached_property
     def _session(self) -> OwnSession:

@@ -1,9 +1,10 @@
 """The machine behind a number, in one line."""
 
-import os
 import platform
 from importlib import import_module
 from pathlib import Path
+
+from fer_edge.runtime.cores import available_cores
 
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -18,11 +19,6 @@ def processor_name() -> str:
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe_machine(library: str = "onnxruntime") -> str:

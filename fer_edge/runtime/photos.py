@@ -5,7 +5,8 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -70,6 +71,15 @@ class FoundFaces(NamedTuple):
     """Why the image was taken as one face: ``asked``, ``small`` or ``filled``; None where it was not."""
     clockwise_turn: int | None = None
     """Degrees by which an image without a face is to be turned so that one is found; None: that helps nothing."""
+
+
+@lru_cache(maxsize=8)
+def within_threads(search: FaceSearch, threads: int) -> FaceSearch:
+    """``search`` with a detector of so many threads where it has no number of its own; the same object each time, so
+    that the detector's session is opened once."""
+    if search.detector.threads or not threads:
+        return search
+    return replace(search, detector=replace(search.detector, threads=threads))
 
 
 DEFAULT_SEARCH = FaceSearch()

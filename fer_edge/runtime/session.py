@@ -14,6 +14,7 @@ import onnxruntime
 from fer_edge.errors import ModelError, ProviderError
 from fer_edge.files import temporary_folder
 from fer_edge.metadata import METADATA_KEY, PIXELS, ModelMetadata, TensorContract
+from fer_edge.runtime.cores import default_threads
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_pixels import foreign_feed
 from fer_edge.runtime.model_file import ModelFile
@@ -28,6 +29,10 @@ MAX_THREADS = 256
 
 _SUM_TOLERANCE = 1e-2
 """Of a row of probabilities, from one: several times the rounding of half precision."""
+MAX_KEPT_PIXELS = 2**21
+"""Of a run whose memory onnxruntime keeps for the next: 2 megapixels, about 50 MB. It would keep that of the largest
+run for good, 1.6 GB after a photo of 50 megapixels. Giving back costs milliseconds, which only large photos pay."""
+
 _ERRORS_ONLY, _FATAL_ONLY = 3, 4  # onnxruntime's log severities
 _DTYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)", "float16": "tensor(float16)"}
 
@@ -45,7 +50,7 @@ def open_session(
 ) -> tuple[onnxruntime.InferenceSession, float | None]:
     """A session on the model's bytes, and the share (0-1) of nodes that CUDA ran: None for the CPU provider.
 
-    ``threads`` are those inside an operator; 0 leaves their number to onnxruntime (one a physical core).
+    ``threads`` are those inside an operator; 0: see ``default_threads``.
     Raises ModelError when onnxruntime refuses the model or it differs from its metadata, and ProviderError when another
     provider than the chosen one would run it, or for another number of threads than 0 to MAX_THREADS.
     """
@@ -69,7 +74,7 @@ def open_session(
 def check_threads(threads: int) -> None:
     """Refuse (ProviderError) another number of threads than 0 to MAX_THREADS."""
     if not isinstance(threads, int) or isinstance(threads, bool) or not 0 <= threads <= MAX_THREADS:
-        raise ProviderError(f"expected threads from 0 (onnxruntime's choice) to {MAX_THREADS}, found {threads!r:.40}")
+        raise ProviderError(f"expected threads from 0 (as many as cores) to {MAX_THREADS}, found {threads!r:.40}")
 
 
 def session_options(threads: int = 0, *, full_precision: bool = False) -> onnxruntime.SessionOptions:
@@ -86,7 +91,7 @@ def session_options(threads: int = 0, *, full_precision: bool = False) -> onnxru
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or default_threads()
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if full_precision:
         options.add_session_config_entry(FULL_PRECISION, "1")
@@ -106,10 +111,15 @@ def _needs_full_precision(model: ModelFile) -> bool:
     return True
 
 
-def run_options() -> onnxruntime.RunOptions:
-    """Options of one run: what fails is raised, so onnxruntime need not also write it to stderr in colours."""
+def run_options(num_pixels: int = 0) -> onnxruntime.RunOptions:
+    """Options of one run: what fails is raised, so onnxruntime need not also write it to stderr in colours.
+
+    ``num_pixels``: of all images of the run. Above MAX_KEPT_PIXELS the memory that the run took is given back after it.
+    """
     options = onnxruntime.RunOptions()
     options.log_severity_level = _FATAL_ONLY
+    if num_pixels > MAX_KEPT_PIXELS:
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import torch
 
 from fer_edge.errors import SettingError, TrainingError
-from fer_edge.runtime.machine import available_cores, processor_name
+from fer_edge.runtime.cores import available_cores
+from fer_edge.runtime.machine import processor_name
 from fer_edge.training.config import TrainConfig
 
 

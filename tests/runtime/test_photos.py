@@ -219,3 +219,25 @@ def test_a_photo_that_cannot_be_opened_is_one_line(classifier: Classifier, tmp_p
     (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
     with pytest.raises(ImageError, match=r"^[^\n]*cut\.jpg: expected [^\n]*$"):
         classifier.predict_faces(tmp_path / "cut.jpg")
+
+
+def test_the_classifiers_threads_are_the_detectors_too(
+    classifier: Classifier, astronaut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[FaceDetector] = []
+    detect = FaceDetector.detect
+
+    def recorded(self: FaceDetector, pixels: np.ndarray) -> tuple[Face, ...]:
+        used.append(self)
+        return detect(self, pixels)
+
+    monkeypatch.setattr(FaceDetector, "detect", recorded)
+    for _ in range(2):
+        classifier.predict_faces(astronaut)  # loaded with threads=1
+    list(classifier.predict_photos([("a", astronaut)]))
+    assert {one.threads for one in used} == {1}
+    assert used[0]._session.get().get_session_options().intra_op_num_threads == 1
+    assert len({id(one) for one in used}) == 1  # so that its session is opened once
+    own = FaceSearch(detector=FaceDetector(threads=2))
+    classifier.predict_faces(astronaut, search=own)
+    assert used[-1] is own.detector  # a number of its own stays
