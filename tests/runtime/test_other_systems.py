@@ -23,7 +23,7 @@ from fer_edge.cli import output
 from fer_edge.data.folders import list_entries
 from fer_edge.data.problems import ProblemList
 from fer_edge.data.sample import synthetic_face
-from fer_edge.errors import ModelError
+from fer_edge.errors import ModelError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -231,7 +231,7 @@ def test_names_of_devices_are_reserved(name: str) -> None:
     from fer_edge.export.publish import check_name
 
     assert files.is_reserved_name(name)
-    with pytest.raises(ModelError, match="a device on Windows"):
+    with pytest.raises(UsageError, match="a device on Windows"):
         check_name(name)
 
 
