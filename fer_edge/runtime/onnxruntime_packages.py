@@ -34,4 +34,12 @@ def install_advice() -> str:
 
 def reinstalling(package: str) -> str:
     """The commands that leave ``package`` as the only one."""
-    return f"pip uninstall {' '.join(onnxruntime_packages()) or PLAIN}, then pip install {package}"
+    return f"pip uninstall -y {' '.join(onnxruntime_packages()) or PLAIN}, then pip install {package}"
+
+
+def upgrading() -> str:
+    """The commands that bring a newer onnxruntime, by the package that is there: another would overwrite its files."""
+    packages = list(onnxruntime_packages())
+    if len(packages) > 1:
+        return reinstalling(next(name for name in packages if name != PLAIN))
+    return f"pip install --upgrade {packages[0] if packages else PLAIN}"

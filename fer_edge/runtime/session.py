@@ -18,6 +18,7 @@ from fer_edge.runtime.cores import default_threads
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_pixels import foreign_feed
 from fer_edge.runtime.model_file import ModelFile
+from fer_edge.runtime.onnxruntime_packages import upgrading
 from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
 from fer_edge.runtime.saturation import FULL_PRECISION, saturates
 
@@ -149,8 +150,7 @@ def _check_version(model: ModelFile) -> None:
     needed = model.metadata.minimum_onnxruntime
     if needed is not None and version_numbers(onnxruntime.__version__) < version_numbers(needed):
         raise ModelError(
-            f"{model.path}: expected onnxruntime {needed} or later, found {onnxruntime.__version__}; "
-            "run: pip install --upgrade onnxruntime"
+            f"{model.path}: expected onnxruntime {needed} or later, found {onnxruntime.__version__}; run: {upgrading()}"
         )
 
 

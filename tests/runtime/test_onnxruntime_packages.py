@@ -48,10 +48,10 @@ def test_all_that_bring_the_module_are_found_and_no_other(site: Path) -> None:
 
 
 def test_cuda_that_was_overwritten_comes_back_by_removing_both(site: Path) -> None:
-    assert "(pip uninstall onnxruntime, then pip install onnxruntime-gpu)" in next(missing_for_cuda())
+    assert "(pip uninstall -y onnxruntime, then pip install onnxruntime-gpu)" in next(missing_for_cuda())
     install(site, "onnxruntime-gpu", "1.31.1")
     assert next(missing_for_cuda()) == (
-        "onnxruntime with CUDA (pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu)"
+        "onnxruntime with CUDA (pip uninstall -y onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu)"
     )
 
 
@@ -59,7 +59,7 @@ def test_of_several_the_one_that_somebody_chose_is_kept(site: Path) -> None:
     install(site, "onnxruntime-openvino", "1.24.1")
     assert install_advice() == (
         f"expected the files of onnxruntime {onnxruntime.__version__}, onnxruntime-openvino 1.24.1, found that another "
-        "package's removal took some; run: pip uninstall onnxruntime onnxruntime-openvino, then pip install "
+        "package's removal took some; run: pip uninstall -y onnxruntime onnxruntime-openvino, then pip install "
         "onnxruntime-openvino"
     )
 
@@ -67,7 +67,7 @@ def test_of_several_the_one_that_somebody_chose_is_kept(site: Path) -> None:
 def test_without_any_the_plain_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "distributions", list)
     assert install_advice() == "expected a package that brings onnxruntime, found none; run: pip install onnxruntime"
-    assert reinstalling("onnxruntime-gpu") == "pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+    assert reinstalling("onnxruntime-gpu") == "pip uninstall -y onnxruntime, then pip install onnxruntime-gpu"
 
 
 @pytest.mark.parametrize("source", ["", "raise ModuleNotFoundError('no module', name='onnxruntime')"])

@@ -136,7 +136,7 @@ def test_cuda_without_the_pip_package_says_which(tiny_model: Path, monkeypatch: 
     with pytest.raises(ProviderError) as raised:
         Classifier.load(tiny_model, provider="cuda")
     assert (
-        "found missing: onnxruntime with CUDA (pip uninstall onnxruntime, then pip install onnxruntime-gpu); or"
+        "found missing: onnxruntime with CUDA (pip uninstall -y onnxruntime, then pip install onnxruntime-gpu); or"
         in str(raised.value)
     )
 
