@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fer_edge.errors import UsageError, VideoError
 from fer_edge.files import make_folder, storage_error, storage_errors, sweep_once
 from fer_edge.leftovers import owned
+from fer_edge.own_files import OwnFiles
 from fer_edge.runtime.prediction import probability_columns
 from fer_edge.video.source import Frame, load_opencv
 from fer_edge.video.tracks import Track
@@ -34,6 +35,8 @@ class _Staged:
     """A file that is written under another name beside its place, and takes its place when it is finished."""
 
     def __init__(self, path: Path) -> None:
+        self._own_files = OwnFiles("choose another name")
+        self._own_files.refuse_foreign([path])
         sweep_once(make_folder(path.parent))
         self.path = path
         self.temporary = path.with_name(f"{owned()}{path.name}")
@@ -41,7 +44,7 @@ class _Staged:
             self.temporary.touch()
 
     def finish(self) -> None:
-        with storage_errors(self.path):
+        with self._own_files.writing(self.path), storage_errors(self.path):
             self.temporary.replace(self.path)
 
     def discard(self) -> None:

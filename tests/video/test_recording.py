@@ -24,19 +24,34 @@ def test_a_video_plays_as_fast_as_what_it_shows(tmp_path: Path) -> None:
     assert len(frames) == 7
     assert frames[0].pixels.shape == (64, 96, 3)
     np.testing.assert_allclose(frames[3].pixels.mean(axis=(0, 1)), (200, 60, 30), atol=6)
-    assert [path.name for path in tmp_path.iterdir()] == ["slow.mp4"]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["slow.mp4"]
 
 
 def test_what_is_discarded_leaves_nothing_and_the_old_file(tmp_path: Path) -> None:
+    table = TableFile(tmp_path / "old.csv", FER2013.names)
+    table.finish()
+    old = (tmp_path / "old.csv").read_bytes()
+    table = TableFile(tmp_path / "old.csv", FER2013.names)
+    table.write(Frame(0, 0.0, PICTURE), ())
+    table.discard()
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["old.csv"]
+    assert (tmp_path / "old.csv").read_bytes() == old
     pytest.importorskip("cv2")
-    (tmp_path / "old.mp4").write_bytes(b"old")
-    video = VideoFile(tmp_path / "old.mp4", 10.0)
+    video = VideoFile(tmp_path / "new.mp4", 10.0)
     video.write(PICTURE, 0.0)
     video.discard()
-    table = TableFile(tmp_path / "old.csv", FER2013.names)
-    table.discard()
-    assert [path.name for path in tmp_path.iterdir()] == ["old.mp4"]
-    assert (tmp_path / "old.mp4").read_bytes() == b"old"
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["old.csv"]
+
+
+def test_a_file_that_was_not_written_here_is_kept(tmp_path: Path) -> None:
+    for name in ("mine.csv", "mine.mp4"):
+        (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(StorageError, match=r"mine\.csv: expected no file, or one that was written here before"):
+        TableFile(tmp_path / "mine.csv", FER2013.names)
+    pytest.importorskip("cv2")
+    with pytest.raises(StorageError, match=r"mine\.mp4: expected no file, or one that was written here before"):
+        VideoFile(tmp_path / "mine.mp4", 10.0)
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"mine"}
 
 
 def test_files_that_cannot_be_written_are_said_at_once(tmp_path: Path) -> None:
