@@ -30,6 +30,7 @@ AVATAR_SIDES = (96, 160, 200)
 SHARES = (0.4, 0.5, 0.65, 0.8, 0.9)
 CROP_SIDES = (48, 64, 96, 128, 224)
 SQUARE_SIDES = (64, 128, 200)
+HINT_SIDE = 320
 MODES = (CROP, DETECT, AUTO)
 MIN_SIDES = (64, 128, 192, 256, 320)
 
@@ -64,6 +65,7 @@ def main() -> None:
             {"side": side, **squares(classifier, [drawn(kind, side, rng) for kind in DRAWINGS for _ in range(20)])}
             for side in SQUARE_SIDES
         ],
+        "hints": hints([avatar(face, HINT_SIDE, 0.5, rng) for face in faces]),
         "found_by_search_side": {str(side): found([resized(face, 64) for face in faces], side) for side in MIN_SIDES},
     }
     text = as_markdown(report)
@@ -109,6 +111,18 @@ def found(pictures: list[Pixels], side: int) -> float:
         return round(float(np.mean([bool(search.detect(one[:, :, np.newaxis])) for one in pictures])), 4)
     finally:
         detector.MIN_SIDE = default
+
+
+def hints(pictures: list[Pixels]) -> dict[str, float]:
+    """The shares of pictures that get a hint that they lie: false ones at 0 degrees, right ones at the others."""
+    search = FaceSearch(detector=FaceDetector(threads=1))
+    shares = {}
+    for quarters in range(4):  # counterclockwise
+        turned = [np.ascontiguousarray(np.rot90(one, quarters))[:, :, np.newaxis] for one in pictures]
+        found = [search.find(one).clockwise_turn for one in turned]
+        right = [turn is not None if quarters == 0 else turn == 90 * quarters for turn in found]
+        shares[str(90 * quarters)] = round(float(np.mean(right)), 4)
+    return shares
 
 
 def resized(face: Pixels, side: int) -> Pixels:
@@ -209,6 +223,14 @@ def as_markdown(report: dict[str, Any]) -> str:
         row("side", "pictures", "with a face"),
         row("---:", "---:", "---:"),
         *(row(one["side"], one["pictures"], one["with_a_face"]) for one in report["squares_of_nobody"]),
+        "",
+        f"## Photos that lie: hints ({HINT_SIDE} pixels, the face half of the side)",
+        "",
+        row("turned counterclockwise by", "hint"),
+        row("---:", "---:"),
+        *(row(turn, percent(share)) for turn, share in report["hints"].items()),
+        "",
+        "At 0 each hint is a false one.",
         "",
         "## Enlarged for the search: faces found of those at 64 pixels",
         "",

@@ -140,7 +140,7 @@ class CsvPrinter:
         for number, face in enumerate(outcome.photo.faces, start=1):
             _print_row((*_prediction_cells(face), *_place_cells(face, number)))
         if hint := outcome.photo.hint():
-            output.note(f"{shown_name(outcome.photo.source)}: no face found; {hint}")
+            output.note(f"{shown_name(outcome.photo.source)}: {hint}")
         if not outcome.photo.faces:
             _print_row((shown_name(outcome.source), *[""] * (len(self._columns) - 1)))
 
@@ -210,14 +210,16 @@ def _lines(photo: "PhotoPrediction") -> "Iterator[tuple[str, FacePrediction | No
         (face,) = photo.faces
         yield f"{name}: {face.label} {face.confidence:.1%}", face
         return
+    hint = photo.hint()
     if not photo.faces:
-        hint = photo.hint()
         yield f"{name}: no face found{hint and f'; {hint}'}", None
     for number, face in enumerate(photo.faces, start=1):
         assert face.face is not None  # cut out of the photo, so with a place
         box = face.face.box
         place = f"face {number} of {len(photo.faces)} ({box.width:.0f}x{box.height:.0f} at {box.x:.0f}, {box.y:.0f})"
         yield f"{name} {place}: {face.label} {face.confidence:.1%}", face
+    if photo.faces and hint:
+        yield f"{name}: {hint}", None
 
 
 def _print_text(console: "Console", text: "Text") -> None:

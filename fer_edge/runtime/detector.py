@@ -47,6 +47,13 @@ MIN_TURNED_SCORE = 0.8
 """Of a face in a photo that was turned for a second look: higher than else, because a hint that is wrong costs more
 than one that is missing."""
 
+TURNED_MARGIN = 0.05
+"""By how much surer a face must be in the turned photo than in the photo as it is: YuNet finds some faces that lie, and
+takes them for upright ones. benchmarks/face_crops.py counts the hints that this gives for upright and lying faces."""
+
+SURE_SCORE = 0.88
+"""A face as sure as this stands upright: no second look is taken."""
+
 SIDE_LIMITS = (CELL_MULTIPLE, 4096)
 """Memory grows with the square of the side: 1.6 GB at 4096 (measured)."""
 
@@ -142,16 +149,17 @@ class FaceDetector:
         x_scale, y_scale = width / image.width, height / image.height
         return tuple(_face(found, index, x_scale, y_scale) for index in range(len(found.scores)))
 
-    def clockwise_turn(self, pixels: NDArray[np.uint8]) -> int | None:
-        """By how many degrees clockwise (90, 180 or 270) a photo without an upright face seems to want turning: so that
-        its surest face stands; None where there is no face either way. Three more searches of the reduced photo."""
+    def clockwise_turn(self, pixels: NDArray[np.uint8], *, score: float = 0.0) -> int | None:
+        """By how many degrees clockwise (90, 180 or 270) a photo seems to want turning: so that its surest face is
+        surer than ``score``, that of its surest face as it is, by TURNED_MARGIN; None where that helps nothing. Three
+        more searches of the reduced photo."""
         small = np.asarray(_within(pixels, self.max_side))
         surest = {
-            90 * quarters: max(self.candidates(np.rot90(small, -quarters)).scores, default=0.0)
+            90 * quarters: float(max(self.candidates(np.rot90(small, -quarters)).scores, default=0.0))
             for quarters in (1, 2, 3)
         }
         best = max(surest, key=surest.__getitem__)
-        return best if surest[best] >= MIN_TURNED_SCORE else None
+        return best if surest[best] >= max(MIN_TURNED_SCORE, score + TURNED_MARGIN) else None
 
     def candidates(self, pixels: NDArray[np.uint8]) -> Candidates:
         """Steps 3 and 4 and the decoding alone: faces in an RGB image uint8 (h, w, 3) that is searched as it is."""

@@ -16,7 +16,7 @@ from fer_edge.errors import ImageError, UsageError
 from fer_edge.runtime import whole_faces
 from fer_edge.runtime.batching import Decoded, Score, Scored, score_in_batches
 from fer_edge.runtime.crops import DEFAULT_FRAMING, Framing, crop_face
-from fer_edge.runtime.detector import Face, FaceDetector
+from fer_edge.runtime.detector import SURE_SCORE, Face, FaceDetector
 from fer_edge.runtime.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ class FaceSearch:
     framing: Framing = field(default_factory=Framing)
     detector: FaceDetector = field(default_factory=FaceDetector)
     looks_sideways: bool = True
-    """Whether an image without a face is looked at again, turned, for a hint that it lies on its side. Off in video."""
+    """Whether an image without a sure face is looked at again, turned, for a hint that it lies on its side. Off in
+    video."""
 
     def __post_init__(self) -> None:
         if self.mode not in FACES_MODES:
@@ -58,8 +59,9 @@ class FaceSearch:
         height, width = pixels.shape[:2]
         if self.mode == AUTO and whole_faces.is_filled(width, height, faces):
             return FoundFaces((None,), whole_faces.FILLED)
-        looks_again = self.looks_sideways and not faces
-        return FoundFaces(faces, None, self.detector.clockwise_turn(pixels) if looks_again else None)
+        score = max((face.score for face in faces), default=0.0)
+        looks_again = self.looks_sideways and score < SURE_SCORE
+        return FoundFaces(faces, None, self.detector.clockwise_turn(pixels, score=score) if looks_again else None)
 
 
 class FoundFaces(NamedTuple):
@@ -70,7 +72,7 @@ class FoundFaces(NamedTuple):
     crop_reason: str | None
     """Why the image was taken as one face: ``asked``, ``small`` or ``filled``; None where it was not."""
     clockwise_turn: int | None = None
-    """Degrees by which an image without a face is to be turned so that one is found; None: that helps nothing."""
+    """Degrees by which an image is to be turned so that a surer face is found; None: that helps nothing."""
 
 
 @lru_cache(maxsize=8)
@@ -119,7 +121,8 @@ class PhotoPrediction:
     ``filled`` (the one face that was found fills it); None where the faces were cut out."""
 
     clockwise_turn: int | None = None
-    """Degrees clockwise (90, 180, 270): no face stands upright, and turned so one would. The faces stay empty."""
+    """Degrees clockwise (90, 180, 270): turned so, the photo has a much surer face. ``faces`` are those of the photo as
+    it is: none, or some that lie."""
 
     @property
     def is_crop(self) -> bool:
@@ -173,7 +176,7 @@ class PhotoPrediction:
         return face_crops(pixels_again(self.source, image, (self.width, self.height)), self.faces, framing)
 
     def hint(self) -> str:
-        """What to try where no face was found, in words; empty where there is nothing to say."""
+        """What to try where faces seem to lie, in words; empty where there is nothing to say."""
         if self.clockwise_turn is None:
             return ""
         lies = "stand on its head" if self.clockwise_turn == 180 else "lie on its side"

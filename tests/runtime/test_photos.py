@@ -123,6 +123,15 @@ def test_a_photo_on_its_side_is_hinted_at(classifier: Classifier, astronaut: Pat
     assert quick.hint() == ""
 
 
+def test_a_face_that_is_found_lying_is_hinted_at(classifier: Classifier, repository: Path) -> None:
+    with Image.open(repository / "fer_edge" / "web" / "page" / "example.jpg") as opened:
+        upright = opened.convert("RGB")
+    assert classifier.predict_faces(upright).hint() == ""
+    for turn in (90, 180, 270):
+        photo = classifier.predict_faces(upright.rotate(turn, expand=True))
+        assert (len(photo.faces), photo.clockwise_turn) == (1, turn)
+
+
 def test_the_main_face_is_large_and_central() -> None:
     def one(x: float, y: float, side: float, score: float) -> FacePrediction:
         place = Face(Box(x, y, 0.8 * side, side), ((0.0, 0.0),) * 5, score)
