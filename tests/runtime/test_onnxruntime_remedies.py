@@ -88,11 +88,9 @@ GPU = ("onnxruntime-gpu 2.0", "('onnxruntime-gpu', '2.0')")
     ("before", "advice", "expected"),
     [
         (["install onnxruntime"], "reinstalling('onnxruntime-gpu')", GPU),
-        (["install onnxruntime", "install onnxruntime-gpu"], "reinstalling('onnxruntime-gpu')", GPU),
         (["install onnxruntime-gpu", "install onnxruntime"], "upgrading()", GPU),
         (["install onnxruntime onnxruntime-gpu", "uninstall -y onnxruntime"], "install_advice()", GPU),
         (["install onnxruntime-gpu==1.0"], "upgrading()", GPU),
-        (["install onnxruntime==1.0"], "upgrading()", ("onnxruntime 2.0", "('onnxruntime', '2.0')")),
         ([], "install_advice()", ("onnxruntime 2.0", "('onnxruntime', '2.0')")),
     ],
 )
