@@ -99,7 +99,7 @@ def party_photos() -> dict[Path, int]:
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory, astronaut: Path) -> Path:
     """A video of the portrait, slowly panned: 12 frames of 318x256 at 10 a second, the last two without a face."""
-    cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is in the extra video")
+    cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is in the extra dev")
     photo = np.asarray(Image.open(astronaut).convert("RGB"))
     path = tmp_path_factory.mktemp("video") / "clip.avi"
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"MJPG"), FRAMES_PER_S, (318, 256))

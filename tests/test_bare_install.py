@@ -93,6 +93,7 @@ def test_nothing_heavy_comes_with_it(bare: Path, desk: Path) -> None:
         "matplotlib",
         "scipy",
         "opencv-python-headless",
+        "av",
         "sympy",
     }
 

@@ -10,7 +10,7 @@ import typer
 from fer_edge.cli import output
 from fer_edge.cli.named import MODEL_HELP, model_named
 from fer_edge.cli.stopping import signal_behind
-from fer_edge.errors import Interrupted, UsageError
+from fer_edge.errors import Interrupted, UsageError, VideoError
 from fer_edge.files import file_identity
 from fer_edge.text import shown_name
 
@@ -55,7 +55,7 @@ def webcam(
 ) -> None:
     """Name the expression of every face before the camera, live, or in a video file. Ctrl-C finishes the files.
 
-    Needs the extra 'video' (OpenCV).
+    Needs the extra 'video' (PyAV).
 
     Example: `fer-edge webcam`
 
@@ -64,6 +64,8 @@ def webcam(
     for name, path in (("--out", out), ("--csv", csv)):
         if path is not None and video is not None and file_identity(path) == file_identity(video):
             raise UsageError(f"{name} {path}: expected another file than the video itself; choose another name")
+    if out is not None and csv is not None and file_identity(out) == file_identity(csv):
+        raise UsageError(f"--out {out}: expected another file than that of --csv; choose another name")
     from fer_edge.runtime.classifier import Classifier
     from fer_edge.runtime.crops import Framing
     from fer_edge.runtime.detector import FaceDetector
@@ -79,7 +81,10 @@ def webcam(
     summary = VideoSummary(classifier.labels)
     with VideoSource(camera if video is None else video) as source, ExitStack() as stack:
         shows = window if window is not None else video is None or (out is None and csv is None)
-        sinks = _Sinks(stack, source.name, source.frames_per_s, out=out, csv=csv, labels=classifier.labels, shows=shows)
+        sound = None if video is None else (video, source.start_s)
+        sinks = _Sinks(
+            stack, source.name, source.frames_per_s, sound, out=out, csv=csv, labels=classifier.labels, shows=shows
+        )
         output.note(f"model {shown_name(classifier.path)} on {source.name}; Ctrl-C ends it")
         stopped_by: int | None = None
         start = time.perf_counter()
@@ -93,12 +98,15 @@ def webcam(
         summary.seconds = time.perf_counter() - start
         written = sinks.finish() if summary.num_frames else []
     if as_json:
-        output.result_json({"source": source.name, "model": str(classifier.path), **summary.as_dict()})
+        told = {"source": source.name, "model": str(classifier.path), **summary.as_dict()}
+        output.result_json(told | ({"problem": source.problem} if source.problem else {}))
     else:
         output.result(_told(source.name, summary))
     output.wrote(*written)
     if stopped_by is not None:
         raise Interrupted(f"interrupted after {summary.num_frames} frames; what was done is written", stopped_by)
+    if source.problem is not None:
+        raise VideoError(f"{source.name}: {source.problem}; what could be read is scored")
 
 
 class _Sinks:
@@ -113,6 +121,7 @@ class _Sinks:
         stack: ExitStack,
         title: str,
         frames_per_s: float,
+        sound: tuple[Path, float] | None,
         *,
         out: Path | None,
         csv: Path | None,
@@ -128,7 +137,7 @@ class _Sinks:
             from fer_edge.video.recording import TableFile, VideoFile
 
             if out is not None:
-                self._video = VideoFile(out, frames_per_s)
+                self._video = VideoFile(out, frames_per_s, sound=sound)
                 stack.callback(self._video.discard)
             if csv is not None:
                 self._table = TableFile(csv, labels)

@@ -3,6 +3,8 @@
 import csv
 import io
 from collections.abc import Sequence
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,17 @@ from fer_edge.files import make_folder, storage_error, storage_errors, sweep_onc
 from fer_edge.leftovers import owned
 from fer_edge.own_files import OwnFiles
 from fer_edge.runtime.prediction import probability_columns
-from fer_edge.video.source import Frame, load_opencv
+from fer_edge.video.sound import Soundtrack
+from fer_edge.video.source import Frame, load_av
 from fer_edge.video.tracks import Track
 
 VIDEO_SUFFIX = ".mp4"
 
-CODEC = "mp4v"
-"""MPEG-4 Part 2: the one that OpenCV's packages can write everywhere. Browsers want H.264; ffmpeg turns one into the
-other (ffmpeg -i result.mp4 -c:v libx264 web.mp4)."""
+CODEC = "libx264"
+"""H.264: every browser and phone plays it."""
+
+TICKS_PER_S = 90_000
+"""Resolution of the time stamps written: MPEG's own."""
 
 FIXED_COLUMNS = (
     *("frame", "time_s", "face", "x", "y", "width", "height", "detection_score"),
@@ -52,19 +57,23 @@ class _Staged:
 
 
 class VideoFile:
-    """An ``.mp4`` that plays as fast as what it shows: a frame is repeated where a slow computer left others out.
+    """An ``.mp4`` (H.264, as browsers play it) in which each picture stands as long as in what it shows.
 
-    Raises UsageError for another suffix, and StorageError or VideoError when it cannot be written.
+    ``sound``: a file whose sound goes along, and the second of its clock at which the first picture stands. Raises
+    UsageError for another suffix, and StorageError or VideoError when it cannot be written.
     """
 
-    def __init__(self, path: Path, frames_per_s: float) -> None:
+    def __init__(self, path: Path, frames_per_s: float, *, sound: tuple[Path, float] | None = None) -> None:
         if path.suffix.lower() != VIDEO_SUFFIX:
             raise UsageError(f"{path}: expected a video that ends in {VIDEO_SUFFIX}, found {path.suffix!r}")
-        self._cv2 = load_opencv()
+        self._av = load_av()
         self._staged = _Staged(path)
         self._frames_per_s = frames_per_s
-        self._writer: Any = None
-        self._num_written = 0
+        self._sound_of = sound
+        self._sound: Soundtrack | None = None
+        self._container: Any = None
+        self._stream: Any = None
+        self._last_tick = -1
 
     @property
     def path(self) -> Path:
@@ -74,24 +83,30 @@ class VideoFile:
     def write(self, picture: NDArray[np.uint8], time_s: float) -> None:
         """Add a picture uint8 RGB (H, W, 3), shown from ``time_s`` on; all have one size."""
         height, width = (side // 2 * 2 for side in picture.shape[:2])  # the format knows even sides only
-        if self._writer is None:
-            code = self._cv2.VideoWriter_fourcc(*CODEC)
-            self._writer = self._cv2.VideoWriter(
-                str(self._staged.temporary), self._cv2.CAP_FFMPEG, code, self._frames_per_s, (width, height)
-            )
-            if not self._writer.isOpened():
-                raise VideoError(f"{self.path}: OpenCV cannot write a video of {width}x{height} pixels here")
-        frame = np.ascontiguousarray(picture[:height, :width, ::-1])
-        num_due = round(time_s * self._frames_per_s) + 1
-        for _ in range(num_due - self._num_written):
-            self._writer.write(frame)
-        self._num_written = max(self._num_written, num_due)
+        try:
+            if self._container is None:
+                self._open(width, height)
+            frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
+            # Two pictures cannot begin at one time: the later one comes a tick after.
+            self._last_tick = max(round(time_s * TICKS_PER_S), self._last_tick + 1)
+            frame.pts, frame.time_base = self._last_tick, Fraction(1, TICKS_PER_S)
+            self._container.mux(self._stream.encode(frame))
+            if self._sound is not None:
+                self._sound.copy_until(time_s)
+        except (self._av.FFmpegError, ValueError) as error:
+            raise VideoError(f"{self.path}: cannot write {width}x{height} pixels as H.264: {error}") from error
 
     def finish(self) -> None:
         """Put the file in its place. Raises VideoError when nothing was written or the disk is full."""
-        if self._writer is not None:
-            self._writer.release()
-        if not self._num_written or not self._staged.temporary.stat().st_size:
+        try:
+            if self._container is not None:
+                self._container.mux(self._stream.encode(None))
+                if self._sound is not None:
+                    self._sound.finish(self._last_tick / TICKS_PER_S + 1 / self._frames_per_s)
+            self._close()
+        except self._av.FFmpegError:
+            self._last_tick = -1
+        if self._last_tick < 0 or not self._staged.temporary.stat().st_size:
             self.discard()
             raise VideoError(
                 f"{self.path}: expected frames to write, found none that could be written; is the disk full?"
@@ -100,9 +115,28 @@ class VideoFile:
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        if self._writer is not None:
-            self._writer.release()
+        with suppress(self._av.FFmpegError):
+            self._close()
         self._staged.discard()
+
+    def _open(self, width: int, height: int) -> None:
+        # faststart: a browser can begin before it has all of the file.
+        self._container = self._av.open(
+            str(self._staged.temporary), "w", format="mp4", options={"movflags": "+faststart"}
+        )
+        self._stream = self._container.add_stream(CODEC, rate=max(1, round(self._frames_per_s)))
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        self._stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
+        self._stream.options = {"preset": "veryfast", "crf": "20"}
+        if self._sound_of is not None:
+            self._sound = Soundtrack.of(*self._sound_of, self._container)
+
+    def _close(self) -> None:
+        sound, container, self._sound, self._container = self._sound, self._container, None, None
+        if sound is not None:
+            sound.close()
+        if container is not None:
+            container.close()
 
 
 class TableFile:

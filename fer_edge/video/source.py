@@ -1,13 +1,12 @@
-"""Where frames come from: a camera or a video file, opened by OpenCV."""
+"""Where frames come from: a camera or a video file, opened by PyAV (FFmpeg)."""
 
-import math
-import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,14 @@ DEFAULT_FRAMES_PER_S = 25.0
 MAX_FRAMES_PER_S = 240.0
 """A file that claims more is not believed."""
 
+CONTAINERS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,h264,hevc,mjpeg,m4v,mpegvideo,mxf,ivf,obu,wtv,dv,nut,rm"
+)
+"""Kinds of files that are opened. Playlists and patterns of file names are not among them: they name other files."""
+
+MISSING_S = 0.5
+"""A file whose pictures and sound end so much before its stated duration is taken as cut off."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -31,33 +38,46 @@ class Frame:
     number: int
     """From 0."""
     time_s: float
-    """Seconds since the first frame: by the file's own rate, or by the clock for a camera."""
+    """Seconds since the first frame: by the file's own time stamps, or by the clock for a camera."""
     pixels: NDArray[np.uint8]
-    """(H, W, 3), RGB."""
+    """(H, W, 3), RGB, upright: turned as the file says that it is to be shown."""
 
 
 class VideoSource:
     """A camera (its number) or a video file (its path). Use it in a ``with`` statement, which gives it back.
 
     Only files of this machine are opened: no address of a stream, and no pattern of file names. Raises VideoError, one
-    line that names it, when it cannot be opened or gives no picture, and MissingExtraError without OpenCV.
+    line that names it, when it cannot be opened or gives no picture, and MissingExtraError without PyAV.
     """
 
     def __init__(self, source: int | Path) -> None:
         self.is_camera = isinstance(source, int)
         self.name = f"camera {source}" if isinstance(source, int) else printable(str(source))
-        cv2 = load_opencv()
-        if isinstance(source, int):
-            self._capture = cv2.VideoCapture(source)
-        else:
+        self.problem: str | None = None
+        """After the last frame: what is wrong with the file where not all of it could be read."""
+        self._av = load_av()
+        self._container: Any = None
+        self._num_damaged = 0
+        self._end_s = 0.0
+        if isinstance(source, Path):
             self._check_file(source)
-            # Resolved, so that nothing in a name ("rtsp:...") can be taken for an address.
-            self._capture = cv2.VideoCapture(str(source.resolve()), cv2.CAP_FFMPEG)
-        self._first = self._read() if self._capture.isOpened() else None
+        try:
+            self._container = self._open(source)
+            self._stream = self._container.streams.video[0]
+            self._stream.thread_type = "AUTO"
+            self._decoded = self._decode()
+            self._first = next(self._decoded, None)
+        except (self._av.FFmpegError, IndexError, OSError, ValueError):
+            self._first = None
+        except VideoError:
+            self.close()
+            raise
         if self._first is None:
             self.close()
             raise VideoError(f"{self.name}: {self._advice()}")
-        self.frames_per_s = _believable(self._capture.get(cv2.CAP_PROP_FPS))
+        self.start_s: float = self._first.time or 0.0
+        """The time stamp of the first frame, in seconds of the file's own clock."""
+        self.frames_per_s = _believable(self._stream.average_rate)
         """What the file or the camera claims; DEFAULT_FRAMES_PER_S where it claims nothing."""
 
     def __enter__(self) -> "VideoSource":
@@ -67,27 +87,91 @@ class VideoSource:
         self.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames, once. A file that breaks off ends there; a camera ends when it is unplugged."""
+        """The frames, once. A damaged or cut file gives what can be read, and ``problem`` says so afterwards."""
         start = time.perf_counter()
-        pixels, self._first = self._first, None
-        number = 0
-        while pixels is not None:
-            time_s = time.perf_counter() - start if self.is_camera else number / self.frames_per_s
-            yield Frame(number, time_s, pixels)
-            pixels = self._read()
+        frame, self._first = self._first, None
+        number, time_s = 0, 0.0
+        while frame is not None:
+            if self.is_camera:
+                time_s = time.perf_counter() - start
+            elif frame.time is not None:
+                time_s = max(time_s, frame.time - self.start_s)  # a stamp that goes back is a fault of the file
+            elif number:
+                time_s += 1 / self.frames_per_s
+            yield Frame(number, time_s, self._pixels(frame))
+            frame = next(self._decoded, None)
             number += 1
+        if not self.is_camera:
+            self.problem = self._found_problem(number)
 
     def close(self) -> None:
         """Give the camera or file back."""
-        self._capture.release()
+        if self._container is not None:
+            self._container.close()
+            self._container = None
 
-    def _read(self) -> NDArray[np.uint8] | None:
-        is_there, pixels = self._capture.read()
-        if not is_there or pixels is None or pixels.ndim != 3:
+    def _open(self, source: int | Path) -> Any:
+        if isinstance(source, Path):
+            # "file:", so that nothing in a name ("rtsp:...") can be taken for an address.
+            options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+            return self._av.open(f"file:{source.resolve()}", options=options, metadata_errors="replace")
+        if sys.platform == "linux":
+            return self._av.open(f"/dev/video{source}", format="v4l2")
+        if sys.platform == "darwin":
+            return self._av.open(str(source), format="avfoundation", options={"framerate": "30"})
+        from av.device import enumerate_input_devices
+
+        cameras = [device for device in enumerate_input_devices("dshow") if "video" in device.media_types]
+        return self._av.open(f"video={cameras[source].name}", format="dshow")
+
+    def _decode(self) -> Iterator[Any]:
+        """Decoded frames. A packet that cannot be decoded is left out and counted."""
+        packets = self._container.demux()
+        while True:
+            try:
+                packet = next(packets)
+                self._note_end(packet)
+                frames = packet.decode() if packet.stream is self._stream else ()
+            except StopIteration:
+                return
+            except self._av.error.EOFError:
+                return
+            except self._av.error.InvalidDataError:
+                self._num_damaged += 1
+                continue
+            except self._av.FFmpegError:  # the device is gone
+                self._num_damaged += 1
+                return
+            for frame in frames:
+                self._num_damaged += bool(frame.is_corrupt)
+                yield frame
+
+    def _note_end(self, packet: Any) -> None:
+        if packet.pts is not None:
+            self._end_s = max(self._end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+
+    def _found_problem(self, num_frames: int) -> str | None:
+        container, stream = self._container, self._stream
+        if container is None:
             return None
-        if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+        stated_s = container.duration / self._av.time_base if container.duration else 0.0
+        ends = container.format.name.split(",")[0] in ("mov", "matroska", "avi") and stated_s
+        start_s = container.start_time / self._av.time_base if container.start_time else 0.0
+        found_s = self._end_s - max(0.0, start_s)
+        if ends and found_s < stated_s - max(MISSING_S, 1 / self.frames_per_s):
+            return f"expected {stated_s:.1f} s as the file states, found {found_s:.1f} s: it is cut off or damaged"
+        if stream.frames and num_frames < 0.9 * stream.frames and stated_s:
+            return f"expected {stream.frames} frames as the file states, found {num_frames}: it is cut off or damaged"
+        if self._num_damaged:
+            return f"expected a whole video, found {self._num_damaged} damaged packets or frames"
+        return None
+
+    def _pixels(self, frame: Any) -> NDArray[np.uint8]:
+        if frame.width * frame.height > MAX_PIXELS:
             raise VideoError(f"{self.name}: expected frames of at most {MAX_PIXELS} pixels, found more")
-        return np.ascontiguousarray(pixels[:, :, ::-1])  # BGR to RGB
+        pixels = frame.to_ndarray(format="rgb24")
+        # The display matrix's angle is counter-clockwise, as that of rot90 is.
+        return np.ascontiguousarray(np.rot90(pixels, round((frame.rotation or 0) / 90) % 4))
 
     def _check_file(self, path: Path) -> None:
         try:
@@ -113,17 +197,17 @@ class VideoSource:
         return "expected a video that FFmpeg can decode, found other or damaged bytes"
 
 
-def load_opencv() -> ModuleType:
-    """OpenCV, kept from writing to stderr on its own. Raises MissingExtraError where it is not installed."""
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg's own number for "quiet"
+def load_av() -> ModuleType:
+    """PyAV, kept from writing to stderr on its own. Raises MissingExtraError where it is not installed."""
     try:
-        import cv2
+        import av
+        import av.logging
     except ImportError as error:
-        raise MissingExtraError("opencv-python-headless", "video") from error
-    return cv2
+        raise MissingExtraError("av", "video") from error
+    av.logging.set_level(None)
+    return cast(ModuleType, av)
 
 
 def _believable(frames_per_s: Any) -> float:
-    number = float(frames_per_s)
-    return number if math.isfinite(number) and 0 < number <= MAX_FRAMES_PER_S else DEFAULT_FRAMES_PER_S
+    number = float(frames_per_s or 0)
+    return number if 0 < number <= MAX_FRAMES_PER_S else DEFAULT_FRAMES_PER_S

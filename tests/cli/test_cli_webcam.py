@@ -16,7 +16,7 @@ from fer_edge.video.tracks import DEFAULT_SMOOTHING
 
 @pytest.fixture
 def command(repository: Path) -> list[str]:
-    pytest.importorskip("cv2", reason="opencv-python-headless is in the extra video")
+    pytest.importorskip("av", reason="PyAV is in the extra video")
     model = repository / "tests" / "fixtures" / "tiny.onnx"
     return [sys.executable, str(repository / "cli.py"), "webcam", "--model", str(model), "--threads", "1"]
 
@@ -46,8 +46,29 @@ def test_a_video_file_becomes_a_video_and_a_table(command: list[str], clip: Path
 
     capture = cv2.VideoCapture(str(tmp_path / "result.mp4"))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 12
-    assert capture.get(cv2.CAP_PROP_FPS) == 10
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["faces.csv", "result.mp4"]
+
+
+def test_a_cut_video_is_scored_and_told(command: list[str], clip: Path, tmp_path: Path) -> None:
+    data = clip.read_bytes()
+    (tmp_path / "cut.avi").write_bytes(data[: len(data) // 2])
+    done = run([*command, "cut.avi", "--csv", "faces.csv", "--json"], tmp_path)
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert 1 <= found["num_frames"] < 12
+    assert "cut off or damaged" in found["problem"]
+    assert done.stderr.splitlines()[-1] == f"error: cut.avi: {found['problem']}; what could be read is scored"
+    assert len((tmp_path / "faces.csv").read_text().splitlines()) == found["num_frames"] + 1
+    done = run([*command, str(clip), "--csv", "faces.csv", "--json"], tmp_path)
+    assert (done.returncode, "problem" in json.loads(done.stdout)) == (0, False)
+
+
+def test_one_name_for_two_files_is_usage(command: list[str], clip: Path, tmp_path: Path) -> None:
+    done = run([*command, str(clip), "--out", "a.mp4", "--csv", "./a.mp4"], tmp_path)
+    assert done.returncode == 2
+    assert "error: --out a.mp4: expected another file than that of --csv" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_json_sums_the_video_up(command: list[str], clip: Path, tmp_path: Path) -> None:
@@ -127,14 +148,12 @@ def test_errors_leave_nothing_behind(command: list[str], clip: Path, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["text.mp4"]
 
 
-def test_without_opencv_the_extra_is_named(repository: Path) -> None:
+def test_without_pyav_the_extra_is_named(repository: Path) -> None:
     model = repository / "tests" / "fixtures" / "tiny.onnx"
-    code = "import sys; sys.modules['cv2'] = None; from fer_edge.cli import main; main()"
+    code = "import sys; sys.modules['av'] = None; from fer_edge.cli import main; main()"
     done = run([sys.executable, "-c", code, "webcam", "--model", str(model)], repository)
     assert done.returncode == 1
-    assert done.stderr == (
-        "error: expected the package 'opencv-python-headless', found none; run: pip install 'fer-edge[video]'\n"
-    )
+    assert done.stderr == ("error: expected the package 'av', found none; run: pip install 'fer-edge[video]'\n")
 
 
 def test_the_default_smoothing_is_the_librarys() -> None:

@@ -1,5 +1,7 @@
 import os
+import struct
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fer_edge.errors import MissingExtraError, VideoError
-from fer_edge.video.source import VideoSource, load_opencv
+from fer_edge.video.source import VideoSource, load_av
 
 
 def test_frames_come_in_order_as_rgb_with_their_time(clip: Path) -> None:
@@ -32,7 +34,7 @@ def test_frames_come_in_order_as_rgb_with_their_time(clip: Path) -> None:
     ],
 )
 def test_what_is_no_video_is_one_line(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
-    pytest.importorskip("cv2")
+    pytest.importorskip("av")
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(VideoError, match=message) as caught:
@@ -41,7 +43,7 @@ def test_what_is_no_video_is_one_line(tmp_path: Path, name: str, content: bytes 
 
 
 def test_folders_devices_and_addresses_are_refused(tmp_path: Path) -> None:
-    pytest.importorskip("cv2")
+    pytest.importorskip("av")
     with pytest.raises(VideoError, match="expected a video file, found a folder"):
         VideoSource(tmp_path)
     os.mkfifo(tmp_path / "pipe")
@@ -56,21 +58,61 @@ def test_a_cut_file_gives_the_frames_before_the_cut(clip: Path, tmp_path: Path) 
     (tmp_path / "cut.avi").write_bytes(data[: len(data) // 2])
     with VideoSource(tmp_path / "cut.avi") as source:
         assert 1 <= len(list(source)) < 12
+        assert source.problem is not None
+        assert "cut off or damaged" in source.problem
+
+
+def test_time_stamps_are_the_files_own(tmp_path: Path) -> None:
+    """As a browser's MediaRecorder writes them: uneven, later than zero, and without a duration."""
+    av = pytest.importorskip("av")
+    times_ms = [500, 533, 700, 1900, 1933, 5400]
+    with av.open(str(tmp_path / "uneven.webm"), "w", options={"live": "1"}) as container:
+        stream = container.add_stream("libvpx", rate=60)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for time_ms in times_ms:
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), time_ms // 30, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with VideoSource(tmp_path / "uneven.webm") as source:
+        assert [frame.time_s for frame in source] == pytest.approx([(one - 500) / 1000 for one in times_ms], abs=0.002)
+        assert source.problem is None
+
+
+def test_a_phones_video_stands_upright(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:, :32] = 255  # white on the left: above, once it is turned clockwise
+    with av.open(str(tmp_path / "phone.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    data = bytearray((tmp_path / "phone.mp4").read_bytes())
+    matrix = data.index(b"tkhd") + 4 + 40  # ISO/IEC 14496-12, track header, version 0
+    clockwise = (0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
+    data[matrix : matrix + 36] = struct.pack(">9i", *clockwise)
+    (tmp_path / "phone.mp4").write_bytes(data)
+    with VideoSource(tmp_path / "phone.mp4") as source:
+        frame = next(iter(source))
+    assert frame.pixels.shape == (64, 48, 3)
+    assert frame.pixels[:28].mean() > 240
+    assert frame.pixels[36:].mean() < 15
 
 
 @pytest.mark.skipif(Path("/dev/video99").exists(), reason="there is a camera 99")
 def test_no_camera_is_one_line() -> None:
-    pytest.importorskip("cv2")
+    pytest.importorskip("av")
     with pytest.raises(VideoError, match=r"^camera 99: expected a camera that gives pictures, found none; plug one in"):
         VideoSource(99)
 
 
-def test_without_opencv_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(
-        MissingExtraError, match=r"'opencv-python-headless', found none; run: pip install 'fer-edge\[video"
-    ):
-        load_opencv()
+def test_without_pyav_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtraError, match=r"'av', found none; run: pip install 'fer-edge\[video"):
+        load_av()
 
 
 def test_an_image_and_a_model_are_no_videos(tmp_path: Path) -> None:
