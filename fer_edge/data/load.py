@@ -100,9 +100,8 @@ def load_faces_for(
 def _existing(source: str | Path | None) -> Path:
     """The path behind ``source``. Raises DataError where there is none."""
     if source is None:
-        for name in DEFAULT_SOURCES:
-            if Path(name).exists():
-                return Path(name)
+        source = next((name for name in DEFAULT_SOURCES if Path(name).exists()), None)
+    if source is None:
         raise DataError(
             f"expected {' or '.join(DEFAULT_SOURCES)} in {Path.cwd()}, found neither; name your faces with --data "
             "PATH, take synthetic ones with --data sample, or get FER-2013 with 'fer-edge data fetch'"
@@ -123,12 +122,17 @@ def _existing(source: str | Path | None) -> Path:
     kind = kind_of(path)
     if kind is not ARCHIVE and (told := mistaken(path, FACES)) is not None:
         raise DataError(f"{printable(path)}: expected a folder of faces or a CSV file, {printable(told)}")
-    if stat.S_ISREG(mode) and is_archive(path):
+    if stat.S_ISREG(mode):
+        _refuse_archive(path)
+    return path
+
+
+def _refuse_archive(path: Path) -> None:
+    if is_archive(path):
         raise DataError(
             f"{printable(path)}: expected a folder of faces or a CSV file, found an archive; unpack it and name the "
             "folder with --data"
         )
-    return path
 
 
 def _existing_votes(votes: str | Path | None) -> Path | None:
@@ -201,12 +205,16 @@ def _read_folder(
         if len(folders) != 1:
             break
         root = folders[0]
+    if not entries and problems.found:  # a pipe called fer2013.csv is more to hear of than an empty folder
+        raise problems.nothing_usable()
     raise DataError(_unknown_layout(root, entries))
 
 
 def _read_tables(
     tables: list[Path], size: int, problems: ProblemList, votes: Path | None
 ) -> tuple[dict[str, FaceSet], str]:
+    for table in tables:  # in a folder, too, whatever it is called
+        _refuse_archive(table)
     splits, layout = read_tables(tables, size, problems)
     if votes is None:
         return splits, layout

@@ -146,6 +146,9 @@ def _find_columns(header: list[str], path: Path) -> tuple[Columns | None, str]:
     if "emotion" not in names or "pixels" not in names:
         found = ", ".join(field[:40] for field in names[:8]) or "an empty file"
         return None, f"expected a header with the columns emotion and pixels, found {printable(found)}"
+    repeated = [name for name in ("emotion", "pixels", "usage") if names.count(name) > 1]
+    if repeated:  # which of them counts would be a guess
+        return None, f"expected each column once, found {' and '.join(repeated)} more than once; remove the extra ones"
     usage = names.index("usage") if "usage" in names else None
     split = "test" if path.name.casefold() == TABLE_PAIR[1] else "train"
     return Columns(names.index("emotion"), names.index("pixels"), usage, split), ""

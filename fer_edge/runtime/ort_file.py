@@ -15,13 +15,15 @@ from fer_edge.errors import ModelError
 from fer_edge.runtime.onnx_file import MAX_FIELDS, MAX_NODES, OnnxFile, TooLargeError, too_large
 
 _MAX_NESTED_GRAPHS = 16
+_SHARED_TEXT_BYTES = 2**20
+"""Of strings that several tables share, as operators of one name do, beyond what the file itself holds."""
 _INLINE = -1  # Tensor.external_data_offset of values that lie in the file
 
 
 def read_ort(data: bytes, name: str, *, bounded: bool = True) -> OnnxFile:
     """Walk the flatbuffer ``data``. Raises ModelError as ``read_onnx`` does; the format has no functions."""
     try:
-        found = _Walk(bounded).session(Table(data, encode.Get(UOffsetTFlags.packer_type, data, 0)))
+        found = _Walk(bounded, len(data)).session(Table(data, encode.Get(UOffsetTFlags.packer_type, data, 0)))
     except TooLargeError as error:
         raise too_large(name, error) from error
     except (ValueError, struct.error, IndexError, TypeError) as error:  # offsets beyond the end
@@ -34,8 +36,9 @@ def read_ort(data: bytes, name: str, *, bounded: bool = True) -> OnnxFile:
 class _Walk:
     """Through one file's tables, by the number of each field in the schema."""
 
-    def __init__(self, bounded: bool) -> None:
+    def __init__(self, bounded: bool, num_bytes: int) -> None:
         self._bounded = bounded
+        self._text_left = num_bytes + _SHARED_TEXT_BYTES
         self._tables_left = MAX_FIELDS
         self._nodes_left = MAX_NODES
         self._found = OnnxFile()
@@ -46,10 +49,10 @@ class _Walk:
             raise ValueError("no model")
         self._found.ir_version = _integer(model, 0, Int64Flags, 0)
         for opset in self._tables(model, 1):
-            if _text(opset, 0) in ("", "ai.onnx"):
+            if self._text(opset, 0) in ("", "ai.onnx"):
                 self._found.opset = _integer(opset, 1, Int64Flags, 0)
         for entry in self._tables(model, 9):
-            self._found.metadata.append((_text(entry, 0), _text(entry, 1)))
+            self._found.metadata.append((self._text(entry, 0), self._text(entry, 1)))
         graph = self._table(model, 7)
         if graph is not None:
             self._graph(graph, depth=0)
@@ -74,7 +77,7 @@ class _Walk:
         self._nodes_left -= 1
         if self._bounded and self._nodes_left < 0:
             raise TooLargeError(f"a network of at most {MAX_NODES:,} nodes, found more")
-        self._found.count(_text(node, 2), _text(node, 5))
+        self._found.count(self._text(node, 2), self._text(node, 5))
         for attribute in self._tables(node, 10):
             for tensor in (self._table(attribute, 6), *self._tables(attribute, 11)):
                 if tensor is not None:
@@ -85,7 +88,7 @@ class _Walk:
 
     def _tensor(self, tensor: Table) -> None:
         if _integer(tensor, 6, Int64Flags, _INLINE) != _INLINE:
-            self._found.external_tensors.append(_text(tensor, 0))
+            self._found.external_tensors.append(self._text(tensor, 0))
 
     def _table(self, table: Table, field: int) -> Table | None:
         """The table that a field holds, if it has a value."""
@@ -105,6 +108,21 @@ class _Walk:
             self._count()
             yield _checked(Table(table.Bytes, table.Indirect(start + index * UOffsetTFlags.bytewidth)))
 
+    def _text(self, table: Table, field: int) -> str:
+        """A string field; absent means empty. UnicodeDecodeError is a ValueError.
+
+        Any number of tables may point to one long string: reading it for each would take time that grows with the
+        square of the file.
+        """
+        offset = _offset(table, field)
+        if not offset:
+            return ""
+        text = table.String(offset + table.Pos)
+        self._text_left -= len(text)
+        if self._text_left < 0:
+            raise ValueError("strings of more bytes than the file")
+        return str(text, "utf-8")
+
     def _count(self) -> None:
         self._tables_left -= 1
         if self._bounded and self._tables_left < 0:
@@ -120,12 +138,6 @@ def _checked(table: Table) -> Table:
 def _offset(table: Table, field: int) -> int:
     """Of a field's value from the table's start; 0 where it has none. A table's own table of offsets starts at 4."""
     return int(table.Offset(4 + 2 * field))
-
-
-def _text(table: Table, field: int) -> str:
-    """A string field; absent means empty. UnicodeDecodeError is a ValueError."""
-    offset = _offset(table, field)
-    return str(table.String(offset + table.Pos), "utf-8") if offset else ""
 
 
 def _integer(table: Table, field: int, flags: type[Int32Flags] | type[Int64Flags], default: int) -> int:

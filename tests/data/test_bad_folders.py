@@ -1,5 +1,6 @@
 """What can be wrong with a folder of faces: told by name before training, left out on request, never changed."""
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -270,3 +271,28 @@ def test_what_macos_and_windows_leave_behind_is_passed_over(tmp_path: Path) -> N
     data = load_faces(tmp_path / "archive")
     assert data.problems == ()
     assert sum(len(faces) for faces in data.splits.values()) == 42
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "in the working directory"])
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_or_device_called_as_the_table_is_not_read(
+    tmp_path: Path, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "fer2013.csv"
+    monkeypatch.chdir(tmp_path)
+    for make in (lambda: os.mkfifo(table), lambda: table.symlink_to("/dev/zero")):
+        make()
+        with pytest.raises(DataError, match=r"fer2013\.csv: .*pipe, socket or device") as failure:
+            load_faces(tmp_path if named else None)
+        assert "empty folder" not in str(failure.value)
+        table.unlink()
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["its folder named", "in the working directory"])
+def test_an_archive_called_as_the_table_is_to_be_unpacked(
+    tmp_path: Path, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fer2013.csv").write_bytes(gzip.compress(b"emotion,pixels,Usage\n"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"fer2013\.csv: .*found an archive; unpack it"):
+        load_faces(tmp_path if named else None)

@@ -145,3 +145,10 @@ def test_a_table_without_the_columns_is_refused(tmp_path: Path, content: bytes) 
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"fer2013\.csv.*expected a header with the columns emotion and pixels, found"):
         load_faces(path)
+
+
+@pytest.mark.parametrize("column", ["emotion", "pixels", "Usage"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, column: str) -> None:
+    table = write_table(tmp_path / "fer2013.csv", header=f"emotion,pixels,Usage,{column.upper()}")
+    with pytest.raises(DataError, match=f"expected each column once, found {column.casefold()} more than once"):
+        load_faces(table)

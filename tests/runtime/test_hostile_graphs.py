@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import faults  # benchmarks/attacks/faults.py
+import flatbuffers
 import numpy as np
 import onnx
 import pytest
@@ -125,3 +126,24 @@ def test_damaged_ort_files_are_refused_whatever_the_offset_that_is_wrong(changed
                 read_ort(changed, "m")  # a change of a weight is the checksum's to find
             except ModelError:
                 continue
+
+
+def test_tables_that_share_a_long_string_are_not_read_one_by_one() -> None:
+    text = b"x" * 2**20
+    builder = flatbuffers.Builder()
+    shared = builder.CreateString(text)
+    builder.StartObject(2)
+    builder.PrependUOffsetTRelativeSlot(0, shared, 0)
+    entry = builder.EndObject()
+    builder.StartVector(4, 50_000, 4)
+    for _ in range(50_000):
+        builder.PrependUOffsetTRelative(entry)
+    entries = builder.EndVector()
+    builder.StartObject(10)
+    builder.PrependUOffsetTRelativeSlot(9, entries, 0)
+    model = builder.EndObject()
+    builder.StartObject(2)
+    builder.PrependUOffsetTRelativeSlot(1, model, 0)
+    builder.Finish(builder.EndObject())
+    with pytest.raises(ModelError, match="strings of more bytes than the file"):
+        read_ort(bytes(builder.Output()), "m")
