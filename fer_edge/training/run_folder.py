@@ -5,6 +5,7 @@ import io
 import json
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,8 @@ from fer_edge.files import make_folder, storage_errors, write_text
 from fer_edge.leftovers import sweep
 from fer_edge.training.checkpoint import BEST, LAST
 from fer_edge.training.history import Row
+
+LOCK = "run.lock"
 
 
 class RunFolder:
@@ -37,9 +40,11 @@ class RunFolder:
         self.curves = path / "curves.png"
         self.learning_rate = path / "learning_rate.png"
         self.tensorboard = path / "tensorboard"
-        self._lock = FileLock(path / "run.lock")
+        self._is_new = False
+        self._lock = FileLock(path / LOCK)
 
     def __enter__(self) -> "RunFolder":
+        self._is_new = not self.path.exists()
         make_folder(self.checkpoints)
         with storage_errors(self.path):
             try:
@@ -56,7 +61,18 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and self._is_new and not self.has_begun:
+            self._remove_if_bare()
         self._lock.release()
+
+    def _remove_if_bare(self) -> None:
+        """A refused start leaves no folder of settings; one with anything else in it (teachers' answers) stays."""
+        with suppress(OSError):
+            if {path.name for path in self.path.iterdir()} <= {self.checkpoints.name, self.config.name, LOCK}:
+                self.checkpoints.rmdir()  # raises where it holds something
+                self.config.unlink(missing_ok=True)
+                (self.path / LOCK).unlink(missing_ok=True)
+                self.path.rmdir()
 
     @property
     def has_begun(self) -> bool:

@@ -196,6 +196,12 @@ def test_a_validation_loss_that_is_not_finite_ends_the_run_and_is_never_best(tmp
 def test_a_refused_start_does_not_use_up_the_runs_name(tmp_path, tiny_config):
     with pytest.raises(TrainingError, match="--batch-size"):
         train(replace(tiny_config, batch_size=1), DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="--batch-size"):
+        train(replace(tiny_config, batch_size=1), DataRequest("sample:140"), tmp_path / "run", quiet=True)
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
     train(tiny_config, DataRequest("sample:140"), tmp_path / "run", quiet=True)
 
 
