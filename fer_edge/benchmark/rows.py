@@ -61,7 +61,9 @@ class Subject:
             else family_of(
                 metadata.architecture,
                 metadata.settings,
+                metadata.labels,
                 metadata.training_data.fingerprint,
+                metadata.training_data.seed,
                 metadata.mean,
                 metadata.std,
             ),
@@ -76,9 +78,15 @@ class Subject:
         )
 
 
-def family_of(architecture: str, settings: Any, fingerprint: str, mean: float, std: float) -> str:
-    """A key that files made from one checkpoint share, from what their metadata say."""
-    return f"{architecture} {sorted(dict(settings).items())} {fingerprint} {mean:.9g} {std:.9g}"
+def family_of(
+    architecture: str, settings: Any, labels: Sequence[str], fingerprint: str, seed: int, mean: float, std: float
+) -> str:
+    """A key that files made from one checkpoint share, from what their metadata say.
+
+    Labels and seed belong to it: one data set trains a network of seven classes and one of eight, or twice the same.
+    """
+    trained_on = f"{fingerprint} {seed} {mean:.9g} {std:.9g}"
+    return f"{architecture} {sorted(dict(settings).items())} {list(labels)} {trained_on}"
 
 
 @dataclass(frozen=True)

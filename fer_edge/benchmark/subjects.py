@@ -77,7 +77,9 @@ def subjects_of_checkpoint(
 
     baselines = Baselines(checkpoint)
     path, info = baselines.path, baselines.info
-    family = family_of(info.architecture, info.settings, info.data_fingerprint, info.mean, info.std)
+    family = family_of(
+        info.architecture, info.settings, info.labels, info.data_fingerprint, info.seed, info.mean, info.std
+    )
     own = Subject(
         name=baselines.name,
         path=path,

@@ -6,10 +6,12 @@ import pytest
 
 from fer_edge.backends import backends
 from fer_edge.benchmark.request import BenchmarkRequest
-from fer_edge.benchmark.rows import Subject, Wanted, rows_of
+from fer_edge.benchmark.rows import Subject, Wanted, family_of, rows_of
 from fer_edge.benchmark.timed_run import RunLength
 from fer_edge.errors import UsageError
+from fer_edge.runtime.model_file import read_model
 
+ROOT = Path(__file__).resolve().parents[2]
 FP32 = Subject("net", Path("net.onnx"), "onnx", "fp32", "resnet18", "family", 48, 0, False, "0" * 64, 10, False)
 BF16_CPU = frozenset({"avx512_bf16"})
 
@@ -66,3 +68,20 @@ def test_a_raw_or_ort_file_is_told_apart_from_a_plain_one():
 def test_what_cannot_be_measured_is_refused(settings, message):
     with pytest.raises(UsageError, match=message):
         BenchmarkRequest(**settings)
+
+
+def _family(path: Path) -> str:
+    metadata = read_model(path).metadata
+    return Subject.of_model(path, metadata, "0" * 64).family
+
+
+def test_networks_of_one_data_set_with_other_labels_are_not_compared():
+    exported = ROOT / "exported"
+    assert _family(exported / "fer-resnet18-int8.onnx") != _family(exported / "ferplus-resnet18-int8.onnx")
+
+
+@pytest.mark.parametrize("changed", [{"labels": ("happy", "sad")}, {"seed": 1}])
+def test_a_family_is_one_training_run(changed):
+    own = dict.fromkeys(("fingerprint",), "0") | {"labels": ("a", "b"), "seed": 0, "mean": 0.5, "std": 0.25}
+    assert family_of("tiny", {}, **own) == family_of("tiny", (), **own)
+    assert family_of("tiny", {}, **own) != family_of("tiny", {}, **own | changed)
