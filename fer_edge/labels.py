@@ -40,11 +40,11 @@ class LabelSet:
         for name in self.names:
             if (reason := _wrong_with(name)) is not None:
                 raise UsageError(f"labels: expected names that can be printed on a line, found {name!r:.80} ({reason})")
-            if (other := seen.get(_folded(name))) is not None:
+            if (other := seen.get(folded(name))) is not None:
                 raise UsageError(f"labels: expected names that differ, found {other!r} and {name!r}")
-            seen[_folded(name)] = name
-        known = {_folded(alias): name for alias, name in self.aliases.items() if name in self.names}
-        own = {_folded(name): name for name in self.names}
+            seen[folded(name)] = name
+        known = {folded(alias): name for alias, name in self.aliases.items() if name in self.names}
+        own = {folded(name): name for name in self.names}
         object.__setattr__(self, "aliases", MappingProxyType({**known, **own}))
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class LabelSet:
 
     def resolve(self, name: str) -> str | None:
         """The class that a folder or column calls ``name`` (any capitals, spaces around it), or None."""
-        return self.aliases.get(_folded(name))
+        return self.aliases.get(folded(name))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for checkpoints; ``from_dict`` reads it back."""
@@ -76,7 +76,8 @@ class LabelSet:
         return cls(tuple(names), values["name"], dict(values["aliases"]), values["dataset"])
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """``name`` as it is compared: composed, without blanks around it, whatever the case of its letters."""
     return unicodedata.normalize("NFC", name).strip().casefold()
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from fer_edge.backends.contract import Backend
 from fer_edge.backends.registry import open_model
+from fer_edge.data.class_map import ClassMap
 from fer_edge.data.load import load_faces, load_faces_for
 from fer_edge.evaluation.evaluation import CROP_FRACTION, Evaluation, Subject, Views, evaluate_split
 from fer_edge.runtime.foreign import ForeignMetadata
@@ -28,13 +29,15 @@ def evaluate_model(
     provider: str = "cpu",
     votes: str | Path | None = None,
     corruptions: bool = False,
+    class_map: ClassMap | None = None,
     trust: bool = False,
     description: Description | None = None,
 ) -> Evaluation:
     """Evaluate the model file ``model``, or the shipped model of that name, on ``split`` of the faces at ``source``.
 
     Without ``source`` the faces are those of the folder ``fer2013`` here. ``labels`` says what the faces' labels are,
-    as ``load_faces`` takes it; without it they are the model's where the folders are called so. ``votes`` is FER+'s
+    as ``load_faces`` takes it; without it they are the model's where the folders, by
+    ``class_map`` if there is one, are called so. ``votes`` is FER+'s
     table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too; ``trust`` and
     ``description`` are ``open_model``'s.
     Raises ModelError, ProviderError and DataError (an empty split too).
@@ -45,9 +48,13 @@ def evaluate_model(
     is_verified = not isinstance(metadata, ForeignMetadata)
     size, seed = metadata.image_size, metadata.training_data.seed
     if labels is None:
-        data = load_faces_for(metadata.label_set, source, size=size, skip_bad=skip_bad, seed=seed, votes=votes)
+        data = load_faces_for(
+            metadata.label_set, source, size=size, skip_bad=skip_bad, seed=seed, votes=votes, class_map=class_map
+        )
     else:
-        data = load_faces(source, labels=labels, size=size, skip_bad=skip_bad, seed=seed, votes=votes)
+        data = load_faces(
+            source, labels=labels, size=size, skip_bad=skip_bad, seed=seed, votes=votes, class_map=class_map
+        )
     facts = {
         "architecture": metadata.architecture,
         "settings": dict(metadata.settings),

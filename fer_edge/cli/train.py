@@ -10,7 +10,7 @@ import typer
 
 from fer_edge.cli.output import is_main_process, note, result, result_json, wrote
 from fer_edge.cli.settings import config_from, with_settings
-from fer_edge.cli.typed import Labels, Votes, is_typed
+from fer_edge.cli.typed import ClassMapFile, Labels, Votes, is_typed
 from fer_edge.errors import UsageError
 from fer_edge.labels import AUTO
 from fer_edge.training.config import AUGMENTATION, TrainConfig
@@ -41,6 +41,7 @@ def train(
     ] = False,
     skip_bad: Annotated[bool, typer.Option(help="Go on without files and rows that cannot be read.")] = False,
     votes: Votes = None,
+    class_map: ClassMapFile = None,
     augment_strength: Annotated[
         float,
         typer.Option(help="Multiplies all variations below.", rich_help_panel=AUGMENTATION),
@@ -60,6 +61,7 @@ def train(
     else:
         config = _config(context)
 
+    from fer_edge.data.class_map import read_class_map
     from fer_edge.training.preparation import DataRequest
     from fer_edge.training.runs import resume as resume_run
     from fer_edge.training.runs import train as train_run
@@ -70,7 +72,16 @@ def train(
         # A preset's own name, so that the presets that begin from its run find it.
         name = name or preset or f"{config.architecture}-{datetime.now():%Y%m%d-%H%M%S}"
         done = train_run(
-            config, DataRequest(data, skip_bad, drop_leaks, labels, None if votes is None else str(votes)), runs / name
+            config,
+            DataRequest(
+                data,
+                skip_bad,
+                drop_leaks,
+                labels,
+                None if votes is None else str(votes),
+                {} if class_map is None else dict(read_class_map(class_map).entries),
+            ),
+            runs / name,
         )
     if not is_main_process():
         return

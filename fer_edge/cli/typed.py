@@ -35,6 +35,17 @@ Votes: TypeAlias = Annotated[
 ]
 """``--votes``: FER+'s table for faces that lack votes; its default is None."""
 
+ClassMapFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--class-map",
+        metavar="FILE",
+        help="Which class a folder, or a number in a CSV, means: two columns (1,surprise) or a JSON object. For "
+        "RAF-DB's 1 to 7 and names in other languages.",
+    ),
+]
+"""``--class-map`` of commands that read labelled faces; its default is None."""
+
 Trust: TypeAlias = Annotated[
     bool,
     typer.Option(

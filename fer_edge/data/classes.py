@@ -29,8 +29,10 @@ def is_known_class(name: str, wanted: LabelSet | None) -> bool:
     return any(labels.resolve(name) for labels in ((wanted,) if wanted else BUILT_IN.values()))
 
 
-def labels_of_folders(names: Iterable[str], wanted: LabelSet | None, root: Path) -> LabelSet:
-    """The label set of class folders called ``names``, those of all splits together.
+def labels_of_folders(
+    names: Iterable[str], wanted: LabelSet | None, root: Path, *, is_mapped: bool = False
+) -> LabelSet:
+    """The label set of class folders called ``names`` (by ``--class-map`` if ``is_mapped``), those of all splits.
 
     ``wanted`` decides where it is given. Else it is FER2013 or FERPLUS where the names are exactly theirs (or aliases
     of theirs), and the sorted names where fewer than MIN_KNOWN of them are known. Where there are no folders at all it
@@ -40,13 +42,13 @@ def labels_of_folders(names: Iterable[str], wanted: LabelSet | None, root: Path)
     if not folders:
         return wanted or FER2013
     if wanted is not None:
-        _refuse_differences(folders, wanted, root)
+        _refuse_differences(folders, wanted, root, is_mapped=is_mapped)
         return wanted
     known = {name for name in folders if any(labels.resolve(name) for labels in BUILT_IN.values())}
     if known != set(folders) and len({FERPLUS.resolve(name) for name in known}) < MIN_KNOWN:
         return _own_labels(folders, root)
     nearest = FERPLUS if any(FER2013.resolve(name) is None for name in known) else FER2013
-    _refuse_differences(folders, nearest, root)
+    _refuse_differences(folders, nearest, root, is_mapped=is_mapped)
     return nearest
 
 
@@ -77,7 +79,7 @@ def _own_labels(folders: list[str], root: Path) -> LabelSet:
         ) from error
 
 
-def _refuse_differences(folders: list[str], labels: LabelSet, root: Path) -> None:
+def _refuse_differences(folders: list[str], labels: LabelSet, root: Path, *, is_mapped: bool) -> None:
     """Raise DataError where ``folders`` are not exactly the classes of ``labels``."""
     resolved = {labels.resolve(name) for name in folders}
     missing = [name for name in labels.names if name not in resolved]
@@ -90,7 +92,9 @@ def _refuse_differences(folders: list[str], labels: LabelSet, root: Path) -> Non
     ways += [f"--labels {name} for that label set" for name in _fitting(folders) if name != labels.name]
     raise LabelsDiffer(
         f"{printable(root)}: expected the {len(labels)} class folders of {expected} ({', '.join(labels.names)}), "
-        f"found {printable('; '.join(found))}; mend the folders" + "".join(f", or add {printable(way)}" for way in ways)
+        f"found {printable('; '.join(found))}; mend the folders"
+        + " or the --class-map" * is_mapped
+        + "".join(f", or add {printable(way)}" for way in ways)
     )
 
 

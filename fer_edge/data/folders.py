@@ -8,6 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from fer_edge.data.class_map import ClassMap
 from fer_edge.data.classes import is_known_class, labels_of_folders
 from fer_edge.data.problems import ProblemList
 from fer_edge.data.splits import SPLIT_OF_FOLDER, split_of_file_name, split_of_folder
@@ -15,6 +16,7 @@ from fer_edge.errors import ImageError, StorageError
 from fer_edge.files import contents, storage_errors
 from fer_edge.labels import LabelSet
 from fer_edge.runtime.images import SUFFIXES, decode_image
+from fer_edge.text import printable
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,16 @@ class SplitFolder:
     """Found while it was listed."""
 
 
-def is_layout(entries: list[Entry], wanted: LabelSet | None) -> bool:
+def is_layout(entries: list[Entry], wanted: LabelSet | None, class_map: ClassMap) -> bool:
     """Whether a folder with these ``entries`` holds split folders, or class folders whose names are known.
 
-    Known are those of the ``wanted`` label set, or of the built-in ones where it is None.
+    Known are those of the ``class_map``, and of the ``wanted`` label set, or of the built-in ones where it is None.
     """
     return any(
-        entry.is_folder and (split_of_folder(entry.path.name) or is_known_class(entry.path.name, wanted))
+        entry.is_folder
+        and (
+            split_of_folder(entry.path.name) or entry.path.name in class_map or is_known_class(entry.path.name, wanted)
+        )
         for entry in entries
     )
 
@@ -116,7 +121,7 @@ def _holds_images(folder: Path) -> bool:
 
 
 def list_images(
-    root: Path, entries: list[Entry], wanted: LabelSet | None, problems: ProblemList
+    root: Path, entries: list[Entry], wanted: LabelSet | None, problems: ProblemList, class_map: ClassMap
 ) -> tuple[list[ImageFile], str, LabelSet]:
     """Every image under ``root``, whose ``entries`` are given, the layout in words, and the label set.
 
@@ -127,9 +132,9 @@ def list_images(
     identity = _identity(root)
     split_folders = [entry for entry in entries if entry.is_folder and split_of_folder(entry.path.name)]
     if not split_folders:
-        labels = labels_of_folders(_class_names(entries), wanted, root)
+        labels = _labels_of(_class_names(entries), wanted, root, class_map)
         alone = SplitFolder(root, "train", entries, frozenset([identity]), problems)
-        images = _list_classes(alone, labels, problems)
+        images = _list_classes(alone, labels, problems, class_map)
         return images, _in_words("class folders", images, "all train"), labels
 
     found = []
@@ -143,13 +148,23 @@ def list_images(
         else:
             above, noted = frozenset([identity, entry.identity]), ProblemList(problems.source)
             found.append(SplitFolder(entry.path, split, list_entries(entry.path, noted, above), above, noted))
-    labels = labels_of_folders((name for folder in found for name in _class_names(folder.entries)), wanted, root)
+    names_of_all = [name for folder in found for name in _class_names(folder.entries)]
+    labels = _labels_of(names_of_all, wanted, root, class_map)
     images = []
     for folder in found:
         problems.found.extend(folder.problems.found)
-        images.extend(_list_classes(folder, labels, problems))
+        images.extend(_list_classes(folder, labels, problems, class_map))
     names = ", ".join(f"{entry.path.name}/" for entry in split_folders)
     return images, _in_words(f"split folders {names}", images, "by folder"), labels
+
+
+def _labels_of(names: list[str], wanted: LabelSet | None, root: Path, class_map: ClassMap) -> LabelSet:
+    """The label set of folders called ``names``, mapped. Raises DataError where map, folders and classes do not fit."""
+    class_map.refuse_unused(names, printable(root))
+    if wanted is not None:
+        class_map.refuse_unknown(wanted, printable(root))
+    is_mapped = any(name in class_map for name in names)
+    return labels_of_folders([class_map.class_of(name) for name in names], wanted, root, is_mapped=is_mapped)
 
 
 def _class_names(entries: list[Entry]) -> list[str]:
@@ -165,7 +180,7 @@ def _in_words(folders: str, images: list[ImageFile], otherwise: str) -> str:
     return f"{folders}; split: {prefixed} images by the prefix of their name, {len(images) - prefixed} {otherwise}"
 
 
-def _list_classes(folder: SplitFolder, labels: LabelSet, problems: ProblemList) -> list[ImageFile]:
+def _list_classes(folder: SplitFolder, labels: LabelSet, problems: ProblemList, class_map: ClassMap) -> list[ImageFile]:
     """The images of every class folder of ``folder``; names that mean the same class are merged."""
     images: list[ImageFile] = []
     missing = set(labels.names)
@@ -173,7 +188,7 @@ def _list_classes(folder: SplitFolder, labels: LabelSet, problems: ProblemList) 
         if not entry.is_folder:
             _check_stray_file(entry.path, problems)
             continue
-        name = labels.resolve(entry.path.name)
+        name = labels.resolve(class_map.class_of(entry.path.name))
         assert name is not None, "labels_of_folders refuses folders of other classes"
         missing.discard(name)
         inside = _list_class(entry, labels.index(name), folder.split, problems, folder.above)

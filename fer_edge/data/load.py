@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fer_edge.data.archives import is_archive
+from fer_edge.data.class_map import ClassMap
 from fer_edge.data.classes import LabelsDiffer, fer2013_or_refuse, wanted_labels
 from fer_edge.data.faces import FaceData, FaceSet
 from fer_edge.data.ferplus import VOTES_TABLE, count_rows, is_ferplus_layout, read_ferplus, with_votes_by_row
@@ -36,6 +37,7 @@ def load_faces(
     *,
     labels: str | LabelSet = AUTO,
     votes: str | Path | None = None,
+    class_map: ClassMap | None = None,
     size: int = FACE_SIZE,
     skip_bad: bool = False,
     drop_leaks: bool = False,
@@ -53,6 +55,7 @@ def load_faces(
     ``ferplus`` takes the votes' majority for the label, and leaves faces without one their votes alone.
     ``votes`` is FER+'s ``fer2013new.csv``, or a folder that holds it, for faces that lack votes: the popular folder of
     FER-2013 (joined by file name, see ``fer_edge.data.names``) and ``fer2013.csv`` (joined by row).
+    ``class_map`` (``fer_edge.data.class_map``) says which classes folders or values of ``emotion`` mean.
     Where no face is from validation, a stratified ``validation_fraction`` of train, chosen by ``seed``, becomes it.
     ``drop_leaks`` leaves faces out of validation and test that are byte-identical to one in an earlier split.
 
@@ -67,10 +70,12 @@ def load_faces(
     if is_sample(source):
         if votes is not None:
             raise DataError(f"{source}: nobody voted on synthetic faces; leave out --votes")
+        if class_map is not None:
+            class_map.refuse_unused((), f"{source} (synthetic faces)")
         fer2013_or_refuse(str(source), wanted)
         data = synthetic_data(str(source), size=size, seed=seed)
     else:
-        data = _read(_existing(source), wanted, size, skip_bad, _existing_votes(votes))
+        data = _read(_existing(source), wanted, size, skip_bad, _existing_votes(votes), class_map or ClassMap())
     if not len(data.validation) and len(data.train):
         data = _with_validation_from_train(data, validation_fraction, seed)
     return without_leaks(data) if drop_leaks else data
@@ -84,6 +89,7 @@ def load_faces_for(
     skip_bad: bool = False,
     seed: int = 0,
     votes: str | Path | None = None,
+    class_map: ClassMap | None = None,
 ) -> FaceData:
     """As ``load_faces``, for a model with the labels ``model``: where class folders are called so, these are theirs.
 
@@ -91,10 +97,12 @@ def load_faces_for(
     """
     if model.name not in BUILT_IN:
         try:
-            return load_faces(source, labels=model, votes=votes, size=size, skip_bad=skip_bad, seed=seed)
+            return load_faces(
+                source, labels=model, votes=votes, class_map=class_map, size=size, skip_bad=skip_bad, seed=seed
+            )
         except LabelsDiffer:
             pass  # of other classes: what these are, and whether the model's can be found in them, is seen next
-    return load_faces(source, votes=votes, size=size, skip_bad=skip_bad, seed=seed)
+    return load_faces(source, votes=votes, class_map=class_map, size=size, skip_bad=skip_bad, seed=seed)
 
 
 def _existing(source: str | Path | None) -> Path:
@@ -149,14 +157,16 @@ def _existing_votes(votes: str | Path | None) -> Path | None:
     return found
 
 
-def _read(path: Path, wanted: LabelSet | None, size: int, skip_bad: bool, votes: Path | None) -> FaceData:
+def _read(
+    path: Path, wanted: LabelSet | None, size: int, skip_bad: bool, votes: Path | None, class_map: ClassMap
+) -> FaceData:
     problems = ProblemList(printable(path))
     if path.is_dir():
         # With votes, FER+'s labels are theirs: the folders may be called by either label set.
         of_folders = None if votes is not None and wanted == FERPLUS else wanted
-        splits, layout, labels = _read_folder(path, of_folders, size, problems, votes)
+        splits, layout, labels = _read_folder(path, of_folders, size, problems, votes, class_map)
     else:
-        splits, layout = _read_tables([path], size, problems, votes)
+        splits, layout = _read_tables([path], size, problems, votes, class_map)
         labels = FER2013
     if not any(splits.values()):
         raise problems.nothing_usable()
@@ -180,14 +190,19 @@ def _read(path: Path, wanted: LabelSet | None, size: int, skip_bad: bool, votes:
 
 
 def _read_folder(
-    path: Path, wanted: LabelSet | None, size: int, problems: ProblemList, votes: Path | None
+    path: Path,
+    wanted: LabelSet | None,
+    size: int,
+    problems: ProblemList,
+    votes: Path | None,
+    class_map: ClassMap,
 ) -> tuple[dict[str, FaceSet], str, LabelSet]:
     root = path
     for _ in range(MAX_NESTING):
         entries = list_entries(root, problems)
         tables = find_tables(entry.path for entry in entries if not entry.is_folder)
-        if is_layout(entries, wanted) or (not tables and has_own_classes(entries)):
-            files, layout, labels = list_images(root, entries, wanted, problems)
+        if is_layout(entries, wanted, class_map) or (not tables and has_own_classes(entries)):
+            files, layout, labels = list_images(root, entries, wanted, problems, class_map)
             splits = read_images(files, size, problems)
             return *_with_votes_by_name(splits, layout, votes, problems), labels
         beside = root / VOTES_TABLE
@@ -197,10 +212,11 @@ def _read_folder(
                 f"{printable(root)}: expected faces without votes, found {VOTES_TABLE} there; leave out --votes"
             )
         if is_ferplus:
+            class_map.refuse_unused((), f"{printable(root)} (FER+'s layout)")
             return *read_ferplus(root, size, problems), FER2013
         if tables:
             own = beside if len(tables) == 1 and beside.is_file() else None
-            return *_read_tables(tables, size, problems, votes or own), FER2013
+            return *_read_tables(tables, size, problems, votes or own, class_map), FER2013
         folders = [entry.path for entry in entries if entry.is_folder]
         if len(folders) != 1:
             break
@@ -211,11 +227,11 @@ def _read_folder(
 
 
 def _read_tables(
-    tables: list[Path], size: int, problems: ProblemList, votes: Path | None
+    tables: list[Path], size: int, problems: ProblemList, votes: Path | None, class_map: ClassMap
 ) -> tuple[dict[str, FaceSet], str]:
     for table in tables:  # in a folder, too, whatever it is called
         _refuse_archive(table)
-    splits, layout = read_tables(tables, size, problems)
+    splits, layout = read_tables(tables, size, problems, class_map)
     if votes is None:
         return splits, layout
     if len(tables) > 1:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_edge.data.class_map import ClassMap
 from fer_edge.data.faces import FaceSet, empty_face_set
 from fer_edge.data.problems import ProblemList
 from fer_edge.data.splits import SPLIT_OF_USAGE, SPLITS
-from fer_edge.labels import FER2013
+from fer_edge.labels import FER2013, folded
 from fer_edge.runtime.images import FACE_SIZE, face_pixels
 from fer_edge.text import printable
 
@@ -22,6 +23,8 @@ WHOLE_TABLES = ("fer2013.csv", "icml_face_data.csv")
 """Files that hold every split; the first that is there is read alone."""
 
 TABLE_PAIR = ("train.csv", "test.csv")
+
+_MOST_VALUES = 1000  # of a column that holds no labels, no more are kept for the message
 
 NUM_PIXELS = FACE_SIZE * FACE_SIZE
 
@@ -70,18 +73,24 @@ def find_tables(files: Iterable[Path]) -> list[Path]:
     return [named[name] for name in TABLE_PAIR if name in named] if TABLE_PAIR[0] in named else []
 
 
-def read_tables(paths: list[Path], size: int, problems: ProblemList) -> tuple[dict[str, FaceSet], str]:
+def read_tables(
+    paths: list[Path], size: int, problems: ProblemList, class_map: ClassMap
+) -> tuple[dict[str, FaceSet], str]:
     """Read the rows of ``paths`` as faces, uint8 (size, size), by split, and the layout in words.
 
     Rows that cannot be used become problems. A file without an emotion column (the competition's test.csv) has no
-    labels and is left out, which the layout says.
+    labels and is left out, which the layout says. Raises DataError where ``class_map`` does not fit the rows.
     """
+    class_map.refuse_unknown(FER2013, problems.source)
+    # Numbers of a table mean FER-2013's classes, so a map that was recorded for other faces must not change them.
+    labels = _Labels(class_map if class_map.is_strict else ClassMap())
     rows: list[Row] = []
     layouts = []
     for path in paths:
-        found, layout = _read_table(path, problems, may_lack_labels=len(paths) > 1)
+        found, layout = _read_table(path, problems, labels, may_lack_labels=len(paths) > 1)
         rows.extend(found)
         layouts.append(layout)
+    class_map.refuse_unused(labels.found, problems.source)
     trained = {row.label for row in rows if row.split == "train"}
     for code, name in enumerate(CLASSES_BY_CODE):
         if trained and FER2013.index(name) not in trained:
@@ -96,7 +105,9 @@ def _gather(rows: list[Row], size: int) -> FaceSet:
     return FaceSet(faces, np.array([row.label for row in rows], np.int64), tuple(row.where for row in rows))
 
 
-def _read_table(path: Path, problems: ProblemList, *, may_lack_labels: bool) -> tuple[list[Row], str]:
+def _read_table(
+    path: Path, problems: ProblemList, labels: "_Labels", *, may_lack_labels: bool
+) -> tuple[list[Row], str]:
     name = printable(path)
     try:
         # utf-8-sig drops the byte-order mark that spreadsheets write; what is no UTF-8 shows up as a bad field.
@@ -109,7 +120,9 @@ def _read_table(path: Path, problems: ProblemList, *, may_lack_labels: bool) -> 
             if columns is None:
                 problems.add(name, reason)
                 return [], path.name
-            rows = [row for line, fields in lines if (row := _read_row(fields, columns, f"{name}:{line}", problems))]
+            rows = [
+                row for line, fields in lines if (row := _read_row(fields, columns, f"{name}:{line}", problems, labels))
+            ]
     except OSError as error:
         problems.add(name, f"cannot be read: {error.strerror}")
         return [], path.name
@@ -154,12 +167,12 @@ def _find_columns(header: list[str], path: Path) -> tuple[Columns | None, str]:
     return Columns(names.index("emotion"), names.index("pixels"), usage, split), ""
 
 
-def _read_row(fields: list[str], columns: Columns, where: str, problems: ProblemList) -> Row | None:
+def _read_row(fields: list[str], columns: Columns, where: str, problems: ProblemList, labels: "_Labels") -> Row | None:
     """The face in one row; None, with the problem noted, where a field cannot be used."""
     if len(fields) < columns.width:
         problems.add(where, f"expected {columns.width} fields, found {len(fields)}")
         return None
-    label = _read_label(fields[columns.emotion])
+    label = labels.read(fields[columns.emotion])
     split = columns.split if columns.usage is None else SPLIT_OF_USAGE.get(fields[columns.usage].strip().casefold())
     face = _read_pixels(fields[columns.pixels])
     wrong = [reason for reason in (label, face) if isinstance(reason, str)]
@@ -170,6 +183,29 @@ def _read_row(fields: list[str], columns: Columns, where: str, problems: Problem
         problems.add(where, "; ".join(wrong))
         return None
     return Row(where, split, label, face)
+
+
+class _Labels:
+    """Reads the column ``emotion``, with a class map before FER-2013's own numbers."""
+
+    def __init__(self, class_map: ClassMap) -> None:
+        self._map = class_map
+        self._has_numbers = any(name.isdecimal() for name in class_map.entries)
+        self.found: set[str] = set()
+        """The values there were."""
+
+    def read(self, text: str) -> int | str:
+        """Index in FER2013 of a value, or what is wrong with it."""
+        if not self._map.entries:
+            return _read_label(text)
+        if len(self.found) < _MOST_VALUES or text in self._map:
+            self.found.add(folded(text))
+        name = FER2013.resolve(self._map.class_of(text))
+        if name is not None:
+            return FER2013.index(name)
+        if self._has_numbers:  # other numbers than the map's would be FER-2013's by accident
+            return f"expected an emotion of --class-map or a class of FER-2013, found {_shortened(text)}"
+        return _read_label(text)
 
 
 def _read_label(text: str) -> int | str:

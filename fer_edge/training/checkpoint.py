@@ -63,6 +63,8 @@ class CheckpointInfo:
     """The label set of the training data, as ``load_faces`` takes it."""
     data_votes: str | None = None
     """Absolute path of the table of votes that was named for them; None where none was."""
+    data_class_map: dict[str, str] = field(default_factory=dict)
+    """Which classes the training data's folders or label values mean; empty without ``--class-map``."""
     versions: dict[str, str] = field(default_factory=dict)
     machine: str = ""
     heads: tuple[Head, ...] = LABELS_ALONE

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fer_edge.data.class_map import ClassMap
 from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces
 from fer_edge.data.sample import is_sample
@@ -31,16 +32,20 @@ def evaluate_checkpoint(
     device: str = "auto",
     votes: str | Path | None = None,
     corruptions: bool = False,
+    class_map: ClassMap | None = None,
 ) -> Evaluation:
     """Evaluate the checkpoint or run folder at ``checkpoint`` on ``split`` of the faces at ``source``.
 
     Without ``source`` the faces are those of the run; without ``labels`` (as ``load_faces`` takes it) they have the
-    run's. ``votes`` is FER+'s table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too.
+    run's, and likewise ``class_map``. ``votes`` is FER+'s table for faces that lack votes. ``corruptions`` evaluates on
+    corrupted faces, too.
     Raises CheckpointError, DataError (an empty split too) and TrainingError (a device that is not there).
     """
     classifier, info = load_classifier(checkpoint)
     place = choose_device(device)
-    data = faces_of(info, source, skip_bad=skip_bad, labels=labels or info.data_labels, votes=votes)
+    data = faces_of(
+        info, source, skip_bad=skip_bad, labels=labels or info.data_labels, votes=votes, class_map=class_map
+    )
     facts = {"architecture": info.architecture, "settings": info.settings, "epoch": info.epoch}
     subject = Subject("checkpoint", info.path, f"epoch {info.epoch}", facts, info.data_fingerprint, info.label_set)
     classifier.to(place)
@@ -69,6 +74,7 @@ def faces_of(
     skip_bad: bool = False,
     labels: str | None = None,
     votes: str | Path | None = None,
+    class_map: ClassMap | None = None,
 ) -> FaceData:
     """The faces at ``source``, by default the run's own, split as the run split them: to judge what came of it.
 
@@ -82,7 +88,14 @@ def faces_of(
         skip_bad=skip_bad or (source is None and info.skip_bad),
         seed=info.seed,
         votes=votes,
+        class_map=class_map or _recorded_map(info, source),
     )
+
+
+def _recorded_map(info: CheckpointInfo, source: str | None) -> ClassMap:
+    """The run's map; for other faces entries need not match, and numbers in tables keep their meaning."""
+    is_own = source is None or Path(source).resolve() == Path(info.data_source).resolve()
+    return ClassMap(info.data_class_map, is_strict=is_own)
 
 
 def _recorded_source(info: CheckpointInfo) -> str:

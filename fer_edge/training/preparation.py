@@ -1,7 +1,7 @@
 """What a run begins from: its faces, a seeded classifier with its first weights, and the record of their origin."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from fer_edge import __version__
+from fer_edge.data.class_map import ClassMap
 from fer_edge.data.faces import NO_LABEL, FaceData
 from fer_edge.data.load import load_faces
 from fer_edge.data.names import is_fer2013
@@ -42,6 +43,8 @@ class DataRequest:
     """As ``load_faces`` takes it."""
     votes: str | None = None
     """The table of FER+'s votes for faces that lack them, as ``load_faces`` takes it."""
+    class_map: dict[str, str] = field(default_factory=dict)
+    """Folders or label values to classes, the entries of a ``ClassMap``."""
 
     def load(self, config: TrainConfig) -> FaceData:
         """Read the faces at the run's image size; the run's seed chooses validation faces where there is no split."""
@@ -49,6 +52,7 @@ class DataRequest:
             self.source,
             labels=self.labels,
             votes=self.votes,
+            class_map=ClassMap(self.class_map),
             size=config.image_size,
             skip_bad=self.skip_bad,
             drop_leaks=self.drop_leaks,
@@ -108,6 +112,7 @@ def build_for_training(
         class_counts=_class_counts(data, heads[0]),
         data_labels=request.labels,
         data_votes=None if request.votes is None else str(Path(request.votes).resolve()),
+        data_class_map=request.class_map,
         starting_weights=description,
         heads=heads,
         versions={

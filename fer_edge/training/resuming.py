@@ -127,7 +127,12 @@ def settings_of(files: RunFolder, state: Mapping[str, Any] | None) -> tuple[Trai
         if state is not None:
             record = CheckpointInfo.from_dict(state["record"])
             return record.config, DataRequest(
-                record.data_source, record.skip_bad, record.drop_leaks, record.data_labels, record.data_votes
+                record.data_source,
+                record.skip_bad,
+                record.drop_leaks,
+                record.data_labels,
+                record.data_votes,
+                record.data_class_map,
             )
         written = files.read_config()
         request = typed(written.get("data"), DataRequest, required=("source", "skip_bad", "drop_leaks"))

@@ -1,0 +1,44 @@
+"""``--class-map`` from the first look to evaluation: the run keeps the map."""
+
+import json
+
+from forked_cli import run_cli
+from PIL import Image
+
+from fer_edge.data.sample import synthetic_faces
+from fer_edge.labels import FER2013
+
+CODES = {"surprise": "1", "fear": "2", "disgust": "3", "happy": "4", "sad": "5", "angry": "6", "neutral": "7"}
+QUICK = ["--architecture", "tiny", "--weights", "none", "--epochs", "1", "--batch-size", "32", "--threads", "1"]
+QUICK += ["--precision", "fp32", "--device", "cpu", "--name", "raf"]
+
+
+def test_a_run_on_raf_dbs_numbers_keeps_the_map(tmp_path):
+    drawn = synthetic_faces(range(70))
+    for at, (face, label) in enumerate(zip(drawn.faces, drawn.labels, strict=True)):
+        folder = tmp_path / "raf" / ("train" if at < 42 else "test") / CODES[FER2013.names[label]]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(face).save(folder / f"{at}.png")
+    (tmp_path / "map.csv").write_text("".join(f"{code},{name}\n" for name, code in CODES.items()))
+
+    looked = run_cli(["data", "inspect", "--data", "raf", "--class-map", "map.csv", "--json"], cwd=tmp_path)
+    assert looked.returncode == 0, looked.stderr
+    assert json.loads(looked.stdout)["labels"] == list(FER2013.names)
+
+    trained = run_cli(["train", "--data", "raf", "--class-map", "map.csv", *QUICK], cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    settings = json.loads((tmp_path / "runs" / "raf" / "config.json").read_text())
+    assert settings["data"]["class_map"] == {code: name for name, code in CODES.items()}
+
+    (tmp_path / "map.csv").unlink()  # the checkpoint has it
+    judged = run_cli(["evaluate", "--checkpoint", "runs/raf", "--split", "test", "--json"], cwd=tmp_path)
+    assert judged.returncode == 0, judged.stderr
+    assert json.loads(judged.stdout)["num_faces"] == 28
+    resumed = run_cli(["train", "--resume", "runs/raf"], cwd=tmp_path)
+    assert "expected the faces the run began with" not in resumed.stderr
+    assert "class folders" not in resumed.stderr
+
+    absent = run_cli(["evaluate", "--checkpoint", "runs/raf", "--class-map", "map.csv"], cwd=tmp_path)
+    assert absent.returncode == 1
+    assert "map.csv: expected two columns" in absent.stderr
+    assert len(absent.stderr.strip().splitlines()) == 1
