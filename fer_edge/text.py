@@ -12,15 +12,25 @@ _SURROGATE_ESCAPE = re.compile(r"ud[89a-f][0-9a-f]{2}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BYTES = re.compile("[\udc80-\udcff]+")
 """How Python spells the bytes of a name that its locale does not read."""
+_LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:/{1,2})(?:[^\s/@:]*:\S*@|[^\s/@]*@)")
+"""Up to the last @, for there are passwords with a slash or an @; one slash, for a Path drops the other."""
+_SECRET = re.compile(r"(?<=[?&])((?:\w*(?:pass|pwd|token|secret|key|auth|sig)\w*)=)[^&\s#]+", re.IGNORECASE)
+
+
+def without_password(text: str) -> str:
+    """``text`` with ``***`` for who logs in by an address in it (user:password@) and for passwords among its values."""
+    if ":/" not in text:
+        return text
+    return _SECRET.sub(r"\1***", _LOGIN.sub(r"\1***@", text))
 
 
 def printable(text: object, *, keep: str = "") -> str:
     """``str(text)`` as one printable line: line breaks, terminal codes and bytes that are no UTF-8 are escaped.
 
     Shown raw, they could clear the screen, rename the window or add lines that look like our own. Characters in
-    ``keep`` stay.
+    ``keep`` stay. Passwords in addresses are left out.
     """
-    whole = str(text)
+    whole = without_password(str(text))
     if whole.isprintable():
         return whole
     return "".join(
@@ -46,9 +56,10 @@ def without_surrogates(value: Any) -> Any:
     """``value``, plain types as for JSON, with its texts as valid Unicode, so that every reader of JSON takes them.
 
     A byte 0xNN of a file's name that is no UTF-8 becomes the six characters ``\\udcNN``; a backslash before what reads
-    like that is doubled, so that no two names become one.
+    like that is doubled, so that no two names become one. Passwords in addresses are left out.
     """
     if isinstance(value, str):
+        value = without_password(value)
         if value.isascii() and "\\ud" not in value:
             return value
         doubled = _backslashes_doubled(

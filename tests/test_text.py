@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from fer_edge.text import shown_name, without_surrogates
+from fer_edge.text import printable, shown_name, without_password, without_surrogates
 
 PIECES = ("a", "\\", "\x1b", "\n", "n", "x1b", "\udcff", "udcff", "\u202e", "\u00e9")
 NAMES = ["".join(pieces) for count in (1, 2, 3, 4) for pieces in itertools.product(PIECES, repeat=count)]
@@ -42,3 +42,21 @@ def test_the_documented_way_back_gives_the_bytes_of_the_name(name: bytes) -> Non
         return half + (chr(int(digits, 16)) if len(backslashes) % 2 else f"u{digits}")
 
     assert os.fsencode(re.sub(r"(\\+)u(d[89a-f][0-9a-f]{2})", back, told)) == name
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://admin:hush@10.0.0.2:554/live", "rtsp://***@10.0.0.2:554/live"),
+        ("rtsp:/admin:hush@10.0.0.2/live", "rtsp:/***@10.0.0.2/live"),  # as a Path spells it
+        ("rtsp://admin:hu@sh@host/live", "rtsp://***@host/live"),
+        ("rtsp://admin:hu/sh@host/live", "rtsp://***@host/live"),
+        ("RTSPS://hush@host", "RTSPS://***@host"),
+        ("http://host/v.cgi?user=me&pwd=hush&size=2", "http://host/v.cgi?user=me&pwd=***&size=2"),
+        ("see https://host/@name and C:/me@work/a.png", "see https://host/@name and C:/me@work/a.png"),
+        ("photos/a@b.png", "photos/a@b.png"),
+    ],
+)
+def test_passwords_in_addresses_are_not_shown(address: str, shown: str) -> None:
+    assert without_password(address) == printable(address) == shown_name(address) == shown
+    assert without_surrogates([address]) == [shown]

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 def webcam(
     video: Annotated[
-        Path | None, typer.Argument(metavar="[VIDEO]", help="A video file. [default: the camera]", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[VIDEO]",
+            help="A video file, the address of a stream (rtsp://...), or /dev/videoN. [default: the camera]",
+            show_default=False,
+        ),
     ] = None,
     camera: Annotated[int, typer.Option(min=0, max=99, help="Which camera, where there are several.")] = 0,
     model: Annotated[
@@ -53,16 +58,22 @@ def webcam(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     threads: Annotated[int, typer.Option(min=0, max=256, help="Threads inside an operator; 0: as many as cores.")] = 0,
 ) -> None:
-    """Name the expression of every face before the camera, live, or in a video file. Ctrl-C finishes the files.
+    """Name the expression of every face before the camera, in a stream or in a video file. Ctrl-C finishes the files.
 
     Needs the extra 'video' (PyAV).
 
     Example: `fer-edge webcam`
 
+    Example: `fer-edge webcam rtsp://user:password@192.168.1.20/stream`
+
     Example: `fer-edge webcam party.mp4 --out result.mp4 --csv faces.csv`
     """
+    from fer_edge.video.address import source_named
+
+    chosen = camera if video is None else source_named(video)
+    file = chosen if isinstance(chosen, Path) else None
     for name, path in (("--out", out), ("--csv", csv)):
-        if path is not None and video is not None and file_identity(path) == file_identity(video):
+        if path is not None and file is not None and file_identity(path) == file_identity(file):
             raise UsageError(f"{name} {path}: expected another file than the video itself; choose another name")
     if out is not None and csv is not None and file_identity(out) == file_identity(csv):
         raise UsageError(f"--out {out}: expected another file than that of --csv; choose another name")
@@ -79,9 +90,9 @@ def webcam(
     tracker = Tracker(smoothing)
     classifier = Classifier.load(model_named(model), threads=threads)
     summary = VideoSummary(classifier.labels)
-    with VideoSource(camera if video is None else video) as source, ExitStack() as stack:
+    with VideoSource(chosen) as source, ExitStack() as stack:
         shows = window if window is not None else video is None or (out is None and csv is None)
-        sound = None if video is None else (video, source.start_s)
+        sound = None if file is None else (file, source.start_s)
         sinks = _Sinks(
             stack, source.name, source.frames_per_s, sound, out=out, csv=csv, labels=classifier.labels, shows=shows
         )

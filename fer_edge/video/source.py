@@ -1,8 +1,9 @@
-"""Where frames come from: a camera or a video file, opened by PyAV (FFmpeg)."""
+"""Where frames come from: a camera, a live stream or a video file, opened by PyAV (FFmpeg)."""
 
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from fer_edge.errors import MissingExtraError, VideoError
 from fer_edge.runtime.file_kind import CLIP, mistaken
 from fer_edge.runtime.images import MAX_PIXELS
 from fer_edge.text import printable
+from fer_edge.video.address import is_address
 
 DEFAULT_FRAMES_PER_S = 25.0
 """For a file or camera that does not say."""
@@ -27,6 +29,13 @@ CONTAINERS = (
 )
 """Kinds of files that are opened. Playlists and patterns of file names are not among them: they name other files."""
 
+STREAM_CONTAINERS = f"rtsp,sdp,rtp,hls,mpjpeg,{CONTAINERS}"
+STREAM_PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,rtmp,rtmps,crypto"
+"""What a stream may lead to: the network, and no file of this machine."""
+
+TIMEOUT_S = 10.0
+"""So long a stream may be silent, when it is opened and between two packets."""
+
 MISSING_S = 0.5
 """A file whose pictures and sound end so much before its stated duration is taken as cut off."""
 
@@ -38,19 +47,23 @@ class Frame:
     number: int
     """From 0."""
     time_s: float
-    """Seconds since the first frame: by the file's own time stamps, or by the clock for a camera."""
+    """Seconds since the first frame: by the file's or stream's own time stamps, or by the clock for a camera."""
     pixels: NDArray[np.uint8]
     """(H, W, 3), RGB, upright: turned as the file says that it is to be shown."""
 
 
 class VideoSource:
-    """A camera (its number) or a video file (its path). Use it in a ``with`` statement, which gives it back.
+    """A camera (its number), a live stream (its address) or a video file (its path). Use it in a ``with`` statement.
 
-    Only files of this machine are opened: no address of a stream, and no pattern of file names. Raises VideoError, one
-    line that names it, when it cannot be opened or gives no picture, and MissingExtraError without PyAV.
+    A string that is no address (SCHEMES) is a path. No pattern of file names is followed, and no file on a stream's
+    word. Raises VideoError, one line that names it without a password, when it cannot be opened, gives no picture or,
+    for a stream, is silent for TIMEOUT_S; MissingExtraError without PyAV.
     """
 
-    def __init__(self, source: int | Path) -> None:
+    def __init__(self, source: int | str | Path) -> None:
+        if isinstance(source, str) and not is_address(source):
+            source = Path(source)
+        self.is_stream = isinstance(source, str)
         self.is_camera = isinstance(source, int)
         self.name = f"camera {source}" if isinstance(source, int) else printable(str(source))
         self.problem: str | None = None
@@ -58,6 +71,9 @@ class VideoSource:
         self._av = load_av()
         self._container: Any = None
         self._num_damaged = 0
+        self.is_lost = False
+        """After the last frame: whether a device or stream broke off, rather than came to its end."""
+        reason: Exception | None = None
         self._end_s = 0.0
         if isinstance(source, Path):
             self._check_file(source)
@@ -67,14 +83,15 @@ class VideoSource:
             self._stream.thread_type = "AUTO"
             self._decoded = self._decode()
             self._first = next(self._decoded, None)
-        except (self._av.FFmpegError, IndexError, OSError, ValueError):
+        except (self._av.FFmpegError, IndexError, OSError, ValueError) as error:
             self._first = None
+            reason = error
         except VideoError:
             self.close()
             raise
         if self._first is None:
             self.close()
-            raise VideoError(f"{self.name}: {self._advice()}")
+            raise VideoError(f"{self.name}: {self._advice(reason)}")
         self.start_s: float = self._first.time or 0.0
         """The time stamp of the first frame, in seconds of the file's own clock."""
         self.frames_per_s = _believable(self._stream.average_rate)
@@ -101,7 +118,12 @@ class VideoSource:
             yield Frame(number, time_s, self._pixels(frame))
             frame = next(self._decoded, None)
             number += 1
-        if not self.is_camera:
+        if self.is_stream and not self.is_lost:
+            # A stream that states how long it is has an end; every other one goes on for ever.
+            self.is_lost = self._container is not None and not self._container.duration
+        if self.is_lost:
+            self.problem = f"the {'stream' if self.is_stream else 'camera'} broke off after {number} frames"
+        elif not self.is_camera and not self.is_stream:
             self.problem = self._found_problem(number)
 
     def close(self) -> None:
@@ -110,7 +132,12 @@ class VideoSource:
             self._container.close()
             self._container = None
 
-    def _open(self, source: int | Path) -> Any:
+    def _open(self, source: int | str | Path) -> Any:
+        if isinstance(source, str):
+            options = {"format_whitelist": STREAM_CONTAINERS, "protocol_whitelist": STREAM_PROTOCOLS}
+            if source.lower().startswith("rtsp"):
+                options["rtsp_transport"] = "tcp"  # most networks drop or reorder UDP
+            return self._av.open(source, options=options, metadata_errors="replace", timeout=(TIMEOUT_S, TIMEOUT_S))
         if isinstance(source, Path):
             # "file:", so that nothing in a name ("rtsp:...") can be taken for an address.
             options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
@@ -141,6 +168,9 @@ class VideoSource:
                 continue
             except self._av.FFmpegError:  # the device is gone
                 self._num_damaged += 1
+                self.is_lost = self.is_camera or self.is_stream
+                with suppress(self._av.FFmpegError):  # what the decoder still holds
+                    yield from self._stream.decode(None)
                 return
             for frame in frames:
                 self._num_damaged += bool(frame.is_corrupt)
@@ -188,7 +218,17 @@ class VideoSource:
         if told is not None:
             raise VideoError(f"{self.name}: expected a video file, {told}")
 
-    def _advice(self) -> str:
+    def _advice(self, reason: Exception | None) -> str:
+        if self.is_stream:
+            found = "none"
+            if isinstance(reason, self._av.error.ExitError):
+                found = f"silence for {TIMEOUT_S:.0f} s"
+            elif isinstance(reason, OSError | ValueError) and getattr(reason, "strerror", None):
+                found = f"none ({reason.strerror})"  # not the message, which has the whole address
+            return (
+                f"expected a stream that gives pictures, found {found}; "
+                "check its address, user and password, and whether another player shows it"
+            )
         if self.is_camera:
             return (
                 "expected a camera that gives pictures, found none; plug one in, close other programs that use it, "

@@ -158,3 +158,11 @@ def test_without_pyav_the_extra_is_named(repository: Path) -> None:
 
 def test_the_default_smoothing_is_the_librarys() -> None:
     assert inspect.signature(webcam).parameters["smoothing"].default == DEFAULT_SMOOTHING
+
+
+def test_a_stream_nobody_sends_is_one_line_without_the_password(command: list[str], tmp_path: Path) -> None:
+    done = run([*command, "rtsp://user:hush@127.0.0.1:9/x", "--no-window"], tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "rtsp://***@127.0.0.1:9/x: expected a stream that gives pictures, found none" in done.stderr
+    assert "hush" not in done.stdout + done.stderr

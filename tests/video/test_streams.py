@@ -1,0 +1,98 @@
+"""Live streams, from a server of the test's own."""
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from fer_edge.errors import VideoError
+from fer_edge.video import source as source_module
+from fer_edge.video.source import VideoSource
+
+Answer = Callable[[BaseHTTPRequestHandler, int], None]
+
+
+@pytest.fixture(scope="module")
+def mpeg_ts() -> bytes:
+    """A second of video, ten frames, as a network camera sends it."""
+    av = pytest.importorskip("av", reason="PyAV is in the extra video")
+    file = io.BytesIO()
+    with av.open(file, "w", format="mpegts") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(10):
+            picture = np.full((48, 64, 3), 20 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Answer], str]]:
+    """Starts a server that answers by a function (the request, which one from 0 it is); its address."""
+    servers = []
+
+    def start(answer: Answer) -> str:
+        count = iter(range(1000))
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "video/mp2t")
+                self.end_headers()
+                answer(self, next(count))
+
+            def log_message(self, *_: object) -> None:
+                """Be quiet."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        server.block_on_close = False
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        servers.append(server)
+        return f"http://user:hush@127.0.0.1:{server.server_address[1]}/live"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_stream_is_read_with_its_own_times(serve: Callable[[Answer], str], mpeg_ts: bytes) -> None:
+    address = serve(lambda request, _number: request.wfile.write(mpeg_ts) and None)
+    with VideoSource(address) as source:
+        frames = list(source)
+        assert source.name == address.replace("user:hush", "***")
+    assert [frame.time_s for frame in frames] == pytest.approx([number / 25 for number in range(10)], abs=0.001)
+    assert source.is_lost
+    assert source.problem == "the stream broke off after 10 frames"
+
+
+def test_a_silent_stream_is_given_up_in_one_line(
+    serve: Callable[[Answer], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("av")
+    monkeypatch.setattr(source_module, "TIMEOUT_S", 1.0)
+    address = serve(lambda _request, _number: time.sleep(5))
+    start = time.perf_counter()
+    with pytest.raises(VideoError, match="expected a stream that gives pictures, found silence for 1 s; ") as caught:
+        VideoSource(address)
+    assert time.perf_counter() - start < 4
+    assert "hush" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http", "rtmp"])
+def test_where_nobody_listens_is_one_line_without_the_password(scheme: str) -> None:
+    pytest.importorskip("av")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(VideoError, match=rf"^{scheme}://\*\*\*@127\.0\.0\.1:{port}/x: expected a stream") as caught:
+        VideoSource(f"{scheme}://user:hush@127.0.0.1:{port}/x")
+    assert "hush" not in str(caught.value)
+    assert "\n" not in str(caught.value)
