@@ -223,8 +223,10 @@ class VideoSource:
             found = "none"
             if isinstance(reason, self._av.error.ExitError):
                 found = f"silence for {TIMEOUT_S:.0f} s"
-            elif isinstance(reason, OSError | ValueError) and getattr(reason, "strerror", None):
+            elif isinstance(reason, OSError) and reason.strerror:
                 found = f"none ({reason.strerror})"  # not the message, which has the whole address
+            elif isinstance(reason, self._av.FFmpegError):
+                found = f"none ({getattr(reason, 'strerror', 'unknown')})"
             return (
                 f"expected a stream that gives pictures, found {found}; "
                 "check its address, user and password, and whether another player shows it"
