@@ -170,7 +170,9 @@ class VideoSource:
                 self._num_damaged += 1
                 self.is_lost = self.is_camera or self.is_stream
                 with suppress(self._av.FFmpegError):  # what the decoder still holds
-                    yield from self._stream.decode(None)
+                    for frame in self._stream.decode(None):
+                        frame.time_base = self._stream.time_base
+                        yield frame
                 return
             for frame in frames:
                 self._num_damaged += bool(frame.is_corrupt)
