@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fer_edge import own_files
 from fer_edge.cli import app
 from fer_edge.data.load import load_faces
 from fer_edge.devices.farm import LabelledFaces, chosen_faces, run_devices
@@ -105,6 +106,7 @@ def test_the_command_writes_table_json_and_picture(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert {path.name for path in (tmp_path / "d").iterdir()} == {
+        own_files.LIST,
         "runs",
         "tiny-devices.json",
         "tiny-devices.md",

@@ -283,6 +283,7 @@ def test_command_writes_names_serves_and_stops(repository: Path, model: Path, tm
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     assert process.stderr is not None
+    assert process.stderr.readline() == f"model {model}\n"
     assert process.stderr.readline() == "wrote site\n"
     serving = process.stderr.readline()
     assert serving.startswith("serving http://127.0.0.1:")
