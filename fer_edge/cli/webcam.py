@@ -47,6 +47,10 @@ def webcam(
         float, typer.Option(min=0.0, max=0.99, help="How much of the last frame's box and answer is kept; 0: nothing.")
     ] = 0.5,
     frames: Annotated[int, typer.Option(min=0, help="Stop after so many frames; 0: at the end.")] = 0,
+    reconnect: Annotated[
+        float,
+        typer.Option(min=0, max=86400, help="Try a lost camera or stream again for so many seconds; 0: end with it."),
+    ] = 30.0,
     margin: Annotated[
         float, typer.Option(min=0.5, max=3.0, help="Side of a face's crop over the longer side of its box.")
     ] = 1.0,
@@ -82,6 +86,7 @@ def webcam(
     from fer_edge.runtime.detector import FaceDetector
     from fer_edge.runtime.photos import DETECT, FaceSearch
     from fer_edge.video.analysis import VideoSummary, analyse
+    from fer_edge.video.live import LiveSource
     from fer_edge.video.source import VideoSource
     from fer_edge.video.tracks import Tracker
 
@@ -90,7 +95,10 @@ def webcam(
     tracker = Tracker(smoothing)
     classifier = Classifier.load(model_named(model), threads=threads)
     summary = VideoSummary(classifier.labels)
-    with VideoSource(chosen) as source, ExitStack() as stack:
+    opened = (
+        VideoSource(chosen) if isinstance(chosen, Path) else LiveSource(chosen, reconnect_s=reconnect, note=output.note)
+    )
+    with opened as source, ExitStack() as stack:
         shows = window if window is not None else video is None or (out is None and csv is None)
         sound = None if file is None else (file, source.start_s)
         sinks = _Sinks(

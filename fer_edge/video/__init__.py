@@ -6,6 +6,7 @@ from fer_edge._lazy import lazy_names
 
 if TYPE_CHECKING:
     from fer_edge.video.analysis import AnalysedFrame, VideoSummary, analyse
+    from fer_edge.video.live import LiveSource
     from fer_edge.video.recording import TableFile, VideoFile
     from fer_edge.video.source import Frame, VideoSource
     from fer_edge.video.tracks import Track, Tracker
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "AnalysedFrame": "analysis",
     "Frame": "source",
+    "LiveSource": "live",
     "TableFile": "recording",
     "Track": "tracks",
     "Tracker": "tracks",
@@ -24,6 +26,7 @@ _MODULES = {
 __all__ = [
     "AnalysedFrame",
     "Frame",
+    "LiveSource",
     "TableFile",
     "Track",
     "Tracker",

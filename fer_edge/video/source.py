@@ -92,6 +92,9 @@ class VideoSource:
         if self._first is None:
             self.close()
             raise VideoError(f"{self.name}: {self._advice(reason)}")
+        self.is_live = self.is_camera or (self.is_stream and not self._container.duration)
+        """It goes on for ever. A stream that states how long it is has an end."""
+        self.kind = "stream" if self.is_stream else "camera" if self.is_camera else "file"
         self.start_s: float = self._first.time or 0.0
         """The time stamp of the first frame, in seconds of the file's own clock."""
         self.frames_per_s = _believable(self._stream.average_rate)
@@ -119,10 +122,9 @@ class VideoSource:
             frame = next(self._decoded, None)
             number += 1
         if self.is_stream and not self.is_lost:
-            # A stream that states how long it is has an end; every other one goes on for ever.
-            self.is_lost = self._container is not None and not self._container.duration
+            self.is_lost = self._container is not None and self.is_live
         if self.is_lost:
-            self.problem = f"the {'stream' if self.is_stream else 'camera'} broke off after {number} frames"
+            self.problem = f"the {self.kind} broke off after {number} frames"
         elif not self.is_camera and not self.is_stream:
             self.problem = self._found_problem(number)
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from fer_edge.errors import VideoError
+from fer_edge.video import live
 from fer_edge.video import source as source_module
+from fer_edge.video.live import LiveSource
 from fer_edge.video.source import VideoSource
 
 Answer = Callable[[BaseHTTPRequestHandler, int], None]
@@ -96,3 +98,73 @@ def test_where_nobody_listens_is_one_line_without_the_password(scheme: str) -> N
         VideoSource(f"{scheme}://user:hush@127.0.0.1:{port}/x")
     assert "hush" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_stream_that_breaks_off_is_opened_again(
+    serve: Callable[[Answer], str], mpeg_ts: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "RETRY_S", 0.4)
+    monkeypatch.setattr(live, "MAX_WAITING", 100)  # no frame is dropped
+    notes: list[str] = []
+    # The second request is answered by nothing, the third by the stream; from then on there is nothing again.
+    address = serve(lambda request, number: request.wfile.write(mpeg_ts if number in (0, 2) else b"") and None)
+    with LiveSource(address, reconnect_s=1.0, note=notes.append) as source:
+        frames = list(source)
+        assert source.problem == "the stream broke off after 20 frames and did not come back in 1 s"
+    assert [frame.number for frame in frames] == list(range(20))
+    times_s = [frame.time_s for frame in frames]
+    assert times_s == sorted(times_s)
+    assert times_s[9] == pytest.approx(0.36, abs=0.001)
+    assert times_s[10] > 0.8  # two tries after the loss: the clock went on
+    assert times_s[19] - times_s[10] == pytest.approx(0.36, abs=0.001)
+    name = address.replace("user:hush", "***")
+    assert notes[0] == f"{name}: the stream broke off after 10 frames; trying again for 1 s"
+    assert notes[1].startswith(f"{name}: is back after ")
+    assert len(notes) == 3
+
+
+def test_without_reconnection_a_lost_stream_is_the_end(serve: Callable[[Answer], str], mpeg_ts: bytes) -> None:
+    requests = []
+
+    def answer(request: BaseHTTPRequestHandler, number: int) -> None:
+        requests.append(number)
+        request.wfile.write(mpeg_ts)
+
+    with LiveSource(serve(answer), reconnect_s=0) as source:
+        assert len(list(source)) >= 1
+        assert source.problem == "the stream broke off after 10 frames"
+    assert requests == [0]
+
+
+def test_a_slow_reader_gets_the_newest_frames(serve: Callable[[Answer], str], mpeg_ts: bytes) -> None:
+    with LiveSource(serve(lambda request, _number: request.wfile.write(mpeg_ts) and None), reconnect_s=0) as source:
+        time.sleep(1)  # all ten have come by now
+        times_s = [frame.time_s for frame in source]
+    assert times_s[1:] == pytest.approx([0.32, 0.36], abs=0.001)
+
+
+def test_what_cannot_be_opened_is_not_tried_again() -> None:
+    pytest.importorskip("av")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    start = time.perf_counter()
+    with pytest.raises(VideoError, match="expected a stream that gives pictures, found none"):
+        LiveSource(f"rtsp://user:hush@127.0.0.1:{port}/x")
+    assert time.perf_counter() - start < 2
+
+
+def test_a_stream_that_falls_silent_is_lost(
+    serve: Callable[[Answer], str], mpeg_ts: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_module, "TIMEOUT_S", 1.0)
+
+    def answer(request: BaseHTTPRequestHandler, _number: int) -> None:
+        request.wfile.write(mpeg_ts * 20)  # more than FFmpeg wants to see before it says what is in it
+        time.sleep(6)
+
+    start = time.perf_counter()
+    with LiveSource(serve(answer), reconnect_s=0) as source:
+        assert len(list(source)) >= 1
+        assert source.problem is not None
+        assert source.problem.startswith("the stream broke off after ")
+    assert time.perf_counter() - start < 5
