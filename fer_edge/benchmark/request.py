@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fer_edge.backends.registry import backends
 from fer_edge.benchmark.timed_run import RunLength
+from fer_edge.data.class_map import ClassMap
 from fer_edge.errors import UsageError
 from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.session import MAX_THREADS
@@ -24,6 +25,8 @@ class BenchmarkRequest:
     """Run folders or checkpoint files, as references and baselines."""
     data: str | None = None
     """Labelled faces, whose ``split`` gives accuracy; None: FER-2013 where it lies in the working directory."""
+    class_map: ClassMap | None = None
+    """Which classes the folders or values of ``data`` mean."""
     split: str = "validation"
     num_faces: int = 0
     """Most labelled faces that are answered; 0: all."""

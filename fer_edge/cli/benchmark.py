@@ -10,7 +10,7 @@ import typer
 from fer_edge.backends.registry import backends, formats_that_run_code, in_words
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, wrote
 from fer_edge.cli.program import called
-from fer_edge.cli.typed import Describe
+from fer_edge.cli.typed import ClassMapFile, Describe
 from fer_edge.errors import CheckFailed, Interrupted, ModelError, ProviderError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def benchmark(
     data: Annotated[
         str | None, typer.Option(help="Labelled faces, for accuracy. [default: fer2013 in this folder, if it is there]")
     ] = None,
+    class_map: ClassMapFile = None,
     split: Annotated[Literal["validation", "test"], typer.Option(help="Which of them.")] = "validation",
     faces: Annotated[int, typer.Option(min=0, help="Most faces for accuracy, at random; 0: all. [--quick: 500]")] = 0,
     provider: Annotated[Literal["cpu", "cuda"], typer.Option(help="What has to run every row.")] = "cpu",
@@ -105,6 +106,7 @@ def benchmark(
         models=models,
         checkpoints=checkpoint,
         data=data,
+        class_map=class_map,
         split=split,
         faces=faces,
         provider=provider,
@@ -170,6 +172,7 @@ def _request(
     models: list[Path] | None,
     checkpoints: list[Path] | None,
     data: str | None,
+    class_map: Path | None,
     split: str,
     faces: int,
     provider: str,
@@ -184,6 +187,7 @@ def _request(
     """The options as one request; ``quick`` changes the defaults and nothing that was named."""
     from fer_edge.benchmark.request import BenchmarkRequest
     from fer_edge.benchmark.timed_run import RunLength
+    from fer_edge.data.class_map import read_class_map
     from fer_edge.runtime.cores import available_cores
 
     all_cores = tuple(sorted({1, available_cores()}))
@@ -191,6 +195,7 @@ def _request(
         models=tuple(models or ()),
         checkpoints=tuple(checkpoints or ()),
         data=data,
+        class_map=None if class_map is None else read_class_map(class_map),
         split=split,
         num_faces=faces or (500 if quick else 0),
         provider=provider,

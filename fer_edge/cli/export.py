@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
-from fer_edge.cli.typed import is_typed
+from fer_edge.cli.typed import ClassMapFile, is_typed
 from fer_edge.errors import CheckFailed, UsageError
 from fer_edge.export.formats.registry import all_formats, format_named
 
@@ -79,6 +79,7 @@ def export(
     image_size: Annotated[int, typer.Option(min=1, max=4096, help="With --labels: side of its faces.")] = 224,
     mean: Annotated[float, typer.Option(help="With --labels: mean of pixel / 255 that it was trained with.")] = 0.5,
     std: Annotated[float, typer.Option(help="With --labels: their standard deviation.")] = 0.5,
+    class_map: ClassMapFile = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
@@ -111,6 +112,9 @@ def export(
             f"expected --labels with --{typed[0].replace('_', '-')}, which says more of another maker's weights"
         )
 
+    if class_map is not None and data is None:
+        raise UsageError("expected --data with --class-map: it says which classes its folders mean")
+    from fer_edge.data.class_map import read_class_map
     from fer_edge.export.exporter import ExportRequest
     from fer_edge.export.exporter import export as export_by
 
@@ -129,6 +133,7 @@ def export(
         folder=folder,
         data=data,
         skip_bad=skip_bad,
+        class_map=None if class_map is None else read_class_map(class_map),
         target=target,
         max_drop_points=max_drop,
     )

@@ -9,6 +9,7 @@ from fer_edge.backends.registry import formats_that_run_code, in_words
 from fer_edge.cli.devices import verify_devices
 from fer_edge.cli.named import MODEL_HELP, checkpoint_of, model_named
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
+from fer_edge.cli.typed import ClassMapFile
 from fer_edge.errors import CheckFailed, UsageError
 
 
@@ -62,6 +63,7 @@ def verify(
         Path,
         typer.Option(help="Where the matrix goes, and each run is kept.", rich_help_panel="With --devices"),
     ] = Path("devices"),
+    class_map: ClassMapFile = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print every figure as JSON.")] = False,
 ) -> None:
@@ -86,6 +88,7 @@ def verify(
             "--max-drop": max_drop is not None,
             "--markdown": markdown is not None,
             "--picture": picture is not None,
+            "--class-map": class_map is not None,
         }
         if others := [option for option, is_given in given.items() if is_given]:
             raise UsageError(f"--devices: expected none of the options with --checkpoint, found {', '.join(others)}")
@@ -96,6 +99,9 @@ def verify(
     checkpoint = checkpoint or checkpoint_of(model)
     if checkpoint is None:
         raise UsageError("expected --checkpoint with the run that the model was made from, or --devices, found neither")
+    if class_map is not None and data is None:
+        raise UsageError("expected --data with --class-map: it says which classes its folders mean")
+    from fer_edge.data.class_map import read_class_map
     from fer_edge.export.parity.verification import VerifyRequest, verify_model
     from fer_edge.files import make_folder, write_text
     from fer_edge.own_files import OwnFiles
@@ -105,6 +111,7 @@ def verify(
         checkpoint=checkpoint,
         data=data,
         skip_bad=skip_bad,
+        class_map=None if class_map is None else read_class_map(class_map),
         divergence=divergence,
         skew=skew,
         trust=trust,

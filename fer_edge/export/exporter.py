@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.registry import open_model
+from fer_edge.data.class_map import ClassMap
 from fer_edge.data.faces import NO_LABEL, FaceData, FaceSet
 from fer_edge.data.leaks import leaked
 from fer_edge.data.load import load_faces
@@ -69,6 +70,8 @@ class ExportRequest:
     """Labelled faces for parity and calibration. None: synthetic ones for parity, those of the training for int8."""
     skip_bad: bool = False
     """Leave out files and rows of ``data`` that cannot be read."""
+    class_map: ClassMap | None = None
+    """Which classes the folders or values of ``data`` mean; None: as the checkpoint recorded."""
     target: str = PORTABLE.name
     """What processors int8 is for: a name from targets.TARGETS, or "auto" for this machine's."""
     max_drop_points: float | None = None
@@ -197,12 +200,17 @@ def judging_faces(image_size: int, given: FaceData | None) -> JudgingFaces:
 
 
 def given_faces(
-    info: CheckpointInfo, data: str | None, skip_bad: bool, *, of_training: bool = False
+    info: CheckpointInfo,
+    data: str | None,
+    skip_bad: bool,
+    *,
+    of_training: bool = False,
+    class_map: ClassMap | None = None,
 ) -> FaceData | None:
     """The faces at ``data`` under the checkpoint's labels; None where none are named, unless those ``of_training``."""
     if data is None and not of_training:
         return None
-    found = relabelled(faces_of(info, data, skip_bad=skip_bad), info.label_set)
+    found = relabelled(faces_of(info, data, skip_bad=skip_bad, class_map=class_map), info.label_set)
     return replace(found, source=Path(found.source).name)  # metadata travel: they must not tell this machine's folders
 
 
@@ -221,7 +229,9 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
         request.checkpoint, model_format.name, request.precision, request.raw, request.fixed_shape
     )
     path = model_path(request.folder, name, model_format, note)
-    given = given_faces(info, request.data, request.skip_bad, of_training=request.needs_faces)
+    given = given_faces(
+        info, request.data, request.skip_bad, of_training=request.needs_faces, class_map=request.class_map
+    )
     faces = judging_faces(info.image_size, given)
     note(f"exporting {info.path} as {model_format.name} {request.precision}")
     graphs = _Graphs(reference, info, request, given, note)

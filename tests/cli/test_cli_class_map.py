@@ -1,10 +1,15 @@
 """``--class-map`` from the first look to evaluation: the run keeps the map."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 from forked_cli import run_cli
 from PIL import Image
 
+from fer_edge.benchmark.faces import judging_faces
+from fer_edge.benchmark.request import BenchmarkRequest
+from fer_edge.data.class_map import ClassMap
 from fer_edge.data.sample import synthetic_faces
 from fer_edge.labels import FER2013
 
@@ -13,12 +18,18 @@ QUICK = ["--architecture", "tiny", "--weights", "none", "--epochs", "1", "--batc
 QUICK += ["--precision", "fp32", "--device", "cpu", "--name", "raf"]
 
 
-def test_a_run_on_raf_dbs_numbers_keeps_the_map(tmp_path):
+def _raf_db(tmp_path):
+    """70 drawn faces in RAF-DB's folders, 42 of them train."""
     drawn = synthetic_faces(range(70))
     for at, (face, label) in enumerate(zip(drawn.faces, drawn.labels, strict=True)):
         folder = tmp_path / "raf" / ("train" if at < 42 else "test") / CODES[FER2013.names[label]]
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(face).save(folder / f"{at}.png")
+    return tmp_path / "raf"
+
+
+def test_a_run_on_raf_dbs_numbers_keeps_the_map(tmp_path):
+    _raf_db(tmp_path)
     (tmp_path / "map.csv").write_text("".join(f"{code},{name}\n" for name, code in CODES.items()))
 
     looked = run_cli(["data", "inspect", "--data", "raf", "--class-map", "map.csv", "--json"], cwd=tmp_path)
@@ -29,6 +40,20 @@ def test_a_run_on_raf_dbs_numbers_keeps_the_map(tmp_path):
     assert trained.returncode == 0, trained.stderr
     settings = json.loads((tmp_path / "runs" / "raf" / "config.json").read_text())
     assert settings["data"]["class_map"] == {code: name for name, code in CODES.items()}
+
+    (tmp_path / "runs").rename(tmp_path / "kept")
+    to = ["--data", "raf", "--class-map", "map.csv", "--json"]
+    exported = run_cli(["export", "--checkpoint", "kept/raf", *to], cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    model = next((tmp_path / "exported").glob("*.onnx"))
+    verified = run_cli(["verify", str(model), "--checkpoint", "kept/raf", *to], cwd=tmp_path)
+    assert verified.returncode == 0, verified.stderr
+    by_model = run_cli(["evaluate", "--model", str(model), "--split", "test", *to], cwd=tmp_path)
+    assert json.loads(by_model.stdout)["num_faces"] == 28, by_model.stderr
+    alone = run_cli(["verify", str(model), "--checkpoint", "kept/raf", *to[2:]], cwd=tmp_path)
+    assert alone.returncode == 2
+    assert "expected --data with --class-map" in alone.stderr
+    (tmp_path / "kept").rename(tmp_path / "runs")
 
     (tmp_path / "map.csv").unlink()  # the checkpoint has it
     judged = run_cli(["evaluate", "--checkpoint", "runs/raf", "--split", "test", "--json"], cwd=tmp_path)
@@ -42,3 +67,10 @@ def test_a_run_on_raf_dbs_numbers_keeps_the_map(tmp_path):
     assert absent.returncode == 1
     assert "map.csv: expected two columns" in absent.stderr
     assert len(absent.stderr.strip().splitlines()) == 1
+
+
+def test_benchmark_judges_by_the_map(tmp_path):
+    request = BenchmarkRequest(data=str(_raf_db(tmp_path)), class_map=ClassMap(dict(map(reversed, CODES.items()))))
+    judged = judging_faces(replace(request, split="test"), 48, 0)
+    assert judged.labels is not None
+    np.testing.assert_array_equal(np.bincount(judged.labels), 4)

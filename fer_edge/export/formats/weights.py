@@ -83,7 +83,9 @@ def export_half_weights(request: "ExportRequest", note: Callable[[str], None] = 
     check_name(name)
     _refuse_other_file(request.folder / f"{name}{SUFFIX}", checkpoint_path(request.checkpoint))
     weights = {name: _halved(name, value) for name, value in classifier.state_dict().items()}
-    faces = judging_faces(info.image_size, given_faces(info, request.data, request.skip_bad))
+    faces = judging_faces(
+        info.image_size, given_faces(info, request.data, request.skip_bad, class_map=request.class_map)
+    )
     with temporary_folder() as folder:
         file = Path(folder) / f"weights{SUFFIX}"
         save_checkpoint(file, {"record": _travelling(record), "model": weights})

@@ -10,6 +10,7 @@ import torch
 
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.registry import format_of, in_words, open_model
+from fer_edge.data.class_map import ClassMap
 from fer_edge.errors import ModelError, UsageError
 from fer_edge.export.card.metadata import checkpoint_metrics, describe
 from fer_edge.export.card.tables import markdown_table
@@ -44,6 +45,8 @@ class VerifyRequest:
     data: str | None = None
     skip_bad: bool = False
     """Leave out files and rows of ``data`` that cannot be read."""
+    class_map: ClassMap | None = None
+    """Which classes the folders or values of ``data`` mean; None: as the checkpoint recorded."""
     divergence: bool = False
     """Compare layer by layer."""
     skew: bool = False
@@ -127,7 +130,7 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
             "does not say what it was made from"
         )
     reference, info = load_reference(request.checkpoint)
-    given = given_faces(info, request.data, request.skip_bad)
+    given = given_faces(info, request.data, request.skip_bad, class_map=request.class_map)
     faces = judging_faces(info.image_size, given)
     note(f"comparing {request.model} with {info.path}")
     parity = measure_parity(
