@@ -4,7 +4,8 @@ python tools/check_versions.py lowest|newest [--python PYTHON] [--only FILE_OR_F
 
 An environment is made in .floors/ by uv, which resolves either way; where torch comes from the package index it brings
 CUDA's libraries, 6 GB on Linux x86-64. The tests run one file at a time, each result is written at once, and a later
-call goes on where one was stopped, unless pyproject.toml has changed since. --only runs what it names, also once more.
+call goes on where one was stopped, unless pyproject.toml has changed since; then what ran with the same versions is
+kept where packages were only added. --only runs what it names, also once more.
 """
 
 import argparse
@@ -72,17 +73,32 @@ def begin(name: str, python: str) -> dict[str, Any]:
         return words(interpreter, "-c", code).strip()
 
     listed = json.loads(words(*UV, "pip", "list", "--python", interpreter, "--format=json"))
+    python_version = said_by("import platform; print(platform.python_version())")
     packages = {one["name"]: one["version"] for one in listed if one["name"] not in ("fer-edge", "pip")}
     return {
         "environment": name,
         "resolution": RESOLUTIONS[name],
         "asked_for": asked_for(),
-        "python": said_by("import platform; print(platform.python_version())"),
+        "python": python_version,
         "machine": said_by(f"{_MACHINE}; print(f'{{processor_name()}}, {{available_cores()}} cores')"),
         "packages": packages,
         "left_out": LEFT_OUT,
-        "tests": {},
+        "tests": still_true(name, python_version, packages),
     }
+
+
+def still_true(name: str, python: str, packages: dict[str, str]) -> dict[str, Any]:
+    """The committed results by file of tests, each with its commit, where the environment had the same packages.
+
+    One that has others beside them keeps them: a new package changes nothing for tests that ran without it.
+    """
+    committed = RESULTS / f"{name}.json"
+    earlier = (
+        json.loads(committed.read_text(encoding="utf-8")) if committed.exists() else {"packages": {}, "python": ""}
+    )
+    if earlier["python"] != python or not earlier["packages"].items() <= packages.items():
+        return {}
+    return {file: one for file, one in earlier["tests"].items() if file in test_files()}
 
 
 def asked_for() -> dict[str, str]:
