@@ -3,6 +3,7 @@
 Importing the package pulls neither torch nor onnxruntime; names load when they are first used.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.errors import FerEdgeError
@@ -24,6 +25,11 @@ __all__ = [
     "Prediction",
     "__version__",
 ]
+
+# onnxruntime from 1.29 on sends usage data to its makers, also on Linux and macOS, from a thread that starts when it is
+# imported. Faces are nobody's business, and a forked child waits for that thread for ever when it exits. Here because
+# it must come before the first import of onnxruntime; who wants it sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _LAZY = {
     "Classifier": "fer_edge.runtime.classifier",

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -64,6 +65,15 @@ def test_runtime_import_is_quick(repository: Path) -> None:
             break
         time.sleep(1)
     assert min(seconds) < RUNTIME_IMPORT_LIMIT_S
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("0", "0")])
+def test_onnxruntime_sends_no_usage_data_unless_somebody_wants_it(before: str | None, after: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    code = "import os, fer_edge; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    given = {} if before is None else {"ORT_DISABLE_TELEMETRY": before}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment | given)
+    assert done.stdout.strip() == after, done.stderr
 
 
 def test_lazy_names_are_those_that_are_promised() -> None:
