@@ -18,6 +18,7 @@ from fer_edge.errors import ImageError
 from fer_edge.runtime import reduction, tiff_layouts
 from fer_edge.runtime.file_kind import IMAGE, mistaken
 from fer_edge.runtime.jpeg_scans import has_more_scans
+from fer_edge.runtime.known_formats import RAW, can_open, is_raw_photo, known_format
 from fer_edge.text import printable, shown_name
 
 ImageSource: TypeAlias = str | Path | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.generic]
@@ -174,13 +175,22 @@ def _read(stream: Any, name: str) -> bytes:
 
 
 def _decode_bytes(data: bytes, name: str, reduces: bool) -> OpenedImage:
+    known = None
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
-        start = data[:8]
-        found = f"other bytes (they start with {start.hex(' ')})" if start else "no bytes"
-        told = mistaken(name, IMAGE, data) or f"found {found}"
-        raise ImageError(f"{name}: expected a {', '.join(FORMATS)} image, {told}") from error
+        known = known_format(data)
+        if known is None or not can_open(known):
+            start = data[:8]
+            found = f"other bytes (they start with {start.hex(' ')})" if start else "no bytes"
+            told = known or mistaken(name, IMAGE, data) or f"found {found}"
+            raise ImageError(f"{name}: expected a {', '.join(FORMATS)} image, {told}") from error
+        try:
+            image = Image.open(io.BytesIO(data), formats=[known.opener])
+        except (UnidentifiedImageError, OSError, ValueError, RuntimeError) as damaged:
+            raise ImageError(f"{name}: expected a whole image, found a damaged one ({known.words})") from damaged
+    if is_raw_photo(image):
+        raise ImageError(f"{name}: expected a {', '.join(FORMATS)} image, {RAW}")
     is_large = reduces and reduction.factor_of(*image.size) > 1
     with reduction.one_at_a_time() if is_large else nullcontext():
         with image:
