@@ -1,7 +1,7 @@
 import builtins
 import contextlib
 import functools
-import os
+import multiprocessing
 import shlex
 import shutil
 import signal
@@ -295,23 +295,36 @@ def test_the_test_split_is_never_looked_at(wanted, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_last_validation_ends_the_search_after_the_trial(wanted, monkeypatch, number):
+def test_a_signal_in_the_last_validation_ends_the_search_after_the_trial(wanted, number):
+    own = multiprocessing.get_context("spawn")  # a signal to the tests' own process may end more than this test
+    said = own.Queue()
+    process = own.Process(target=signal_in_the_last_validation, args=(wanted, number, said))
+    process.start()
+    text, exit_code = said.get(timeout=120)
+    process.join()
+    assert "1 of 2 trials are kept" in text
+    assert exit_code == 128 + number
+
+
+def signal_in_the_last_validation(wanted, number, said):
+    """Of trials of one epoch: training itself looks no more for signals."""
     validate = Trainer.validate_heads
 
     def validate_then_signal(trainer):
-        monkeypatch.setattr(Trainer, "validate_heads", validate)  # a second SIGINT is a person who will not wait
-        os.kill(os.getpid(), number)
+        Trainer.validate_heads = validate  # a second SIGINT is a person who will not wait
+        signal.raise_signal(number)
         return validate(trainer)
 
-    monkeypatch.setattr(Trainer, "validate_heads", validate_then_signal)
-    with pytest.raises(Interrupted, match="1 of 2 trials are kept") as raised:
-        run(wanted)  # trials of one epoch: training itself looks no more for signals
-    assert raised.value.exit_code == 128 + number
+    Trainer.validate_heads = validate_then_signal
+    try:
+        run(wanted)
+    except Interrupted as stop:
+        said.put((str(stop), stop.exit_code))
 
 
 def test_a_signal_between_two_trials_ends_the_search(wanted):
     with pytest.raises(Interrupted, match="1 of 2 trials are kept") as raised:
-        search(wanted, lambda _line: os.kill(os.getpid(), signal.SIGTERM))
+        search(wanted, lambda _line: signal.raise_signal(signal.SIGTERM))
     assert raised.value.exit_code == 143
     assert len(run(wanted).trials) == 2
 
@@ -322,7 +335,7 @@ def test_a_signal_while_training_ends_the_search_in_the_trial(wanted, monkeypatc
 
     def validate_then_signal(trainer):
         monkeypatch.setattr(Trainer, "validate_heads", validate)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         return validate(trainer)
 
     monkeypatch.setattr(Trainer, "validate_heads", validate_then_signal)
