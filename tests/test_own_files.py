@@ -121,7 +121,7 @@ def test_many_files_take_time_that_grows_with_their_number(tmp_path: Path) -> No
         place = tmp_path / str(count)
         place.mkdir()
         paths = [place / f"{number}.md" for number in range(count)]
-        start, own_files = time.perf_counter(), OwnFiles("choose another")
+        start, own_files = time.process_time(), OwnFiles("choose another")
         for path in paths:
             with own_files.writing(path):
                 path.write_text("ours")
@@ -129,7 +129,9 @@ def test_many_files_take_time_that_grows_with_their_number(tmp_path: Path) -> No
             path.write_text("mine")
         with pytest.raises(StorageError, match=f"and {count - 1} more"):
             own_files.refuse_foreign(paths)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds(50)
-    assert seconds(800) < 16 * max(seconds(100), 0.02)  # 8 times as many; squared, it would be 64
+    assert seconds(800) < 24 * max(
+        seconds(100), 0.02
+    )  # of its own processor time: 8 times as many; squared, it would be 64
