@@ -7,7 +7,7 @@ script puts the state dict under a key beside other things, and the last layer h
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,15 +43,35 @@ class FittedWeights:
     """Every tensor of the network but counters; zeros for a head that does not fit."""
     head: Mapping[str, Tensor]
     """The last layer as it was found, ``weight`` and ``bias``; empty where it is none of the network's."""
-    report: str
-    """One line for people: what matched, what was left, what became of the head."""
+    matched: str
+    """For people: what matched."""
+    left_out: str
+    """For people: what was left, after a semicolon; empty where nothing was."""
+
+    @property
+    def num_classes(self) -> int | None:
+        """Of the head as it was found."""
+        return len(self.head["weight"]) if "weight" in self.head else None
+
+    @property
+    def report(self) -> str:
+        """One line for people about a start of training: only a head of ImageNet's size is taken as it is."""
+        if self.num_classes == _IMAGENET_CLASSES:
+            return f"{self.matched}{self.left_out}"
+        of_classes = "" if self.num_classes is None else f" of {self.num_classes} classes"
+        return f"{self.matched}; the head{of_classes} replaced{self.left_out}"
+
+    @property
+    def report_with_head(self) -> str:
+        """As ``report``, where the head that was found is kept."""
+        return f"{self.matched}; a head of {self.num_classes} classes kept{self.left_out}"
 
 
 def fit_weights(content: Any, network: str, path: Path) -> FittedWeights:
     """``content`` of the file ``path`` as weights of torchvision's ``network``.
 
-    Raises TrainingError where it is no state dict, or one of another network: nothing but the head may be missing, and
-    no shape may differ but the head's and that of a first layer for grey images.
+    Raises TrainingError where it is no state dict, or one of another network: nothing but the head may be missing, no
+    layer may have more, and no shape may differ but the head's and that of a first layer for grey images.
     """
     found = _state_dict_in(content, path)
     with torch.device("meta"):
@@ -67,29 +87,25 @@ def fit_weights(content: Any, network: str, path: Path) -> FittedWeights:
             "another --architecture"
         )
     left = sorted(found.keys() - {prefix + name for name in named})
-    state, notes = dict(named), []
+    _refuse_further_layers(left, prefix, wanted, heads, f"--weights {path}", network)
+    state = dict(named)
+    matched = f"{len(named)} of {len(wanted)} tensors of {network} matched"
+    matched += f" without the prefix '{prefix}'" if prefix else ""
     for name in named:
         if _is_grey(named[name], wanted[name]):  # summed over three equal channels it is what it was
             state[name] = named[name].float().repeat(1, 3, 1, 1) / 3
-            notes.append("a first layer for grey images")
+            matched += "; a first layer for grey images"
     found_head = {name.rpartition(".")[2]: named[name] for name in heads if name in named}
     if any(name not in named or named[name].shape != wanted[name].shape for name in heads):
         state |= {name: torch.zeros(wanted[name].shape) for name in heads}
-        classes = len(found_head["weight"]) if "weight" in found_head else 0
-        notes.append(f"the head of {classes} classes replaced" if classes else "the head replaced")
     try:
         check_tensors(state, wanted, loose=(_COUNTERS,))
     except CheckpointError as error:
         raise TrainingError(
             f"--weights {path}: expected weights of torchvision's {network}, found others: {error}"
         ) from error
-    matched = len(named)
-    told = f"{matched} of {len(wanted)} tensors of {network} matched"
-    told += f" without the prefix '{prefix}'" if prefix else ""
-    if left:
-        shown = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
-        notes.append(f"{len(left)} left out ({shown})")
-    return FittedWeights(state, found_head, "; ".join([told, *notes]))
+    shown = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
+    return FittedWeights(state, found_head, matched, f"; {len(left)} left out ({shown})" if left else "")
 
 
 def checkpoint_of_weights(
@@ -124,11 +140,11 @@ def checkpoint_of_weights(
         std=std,
         data_source="unknown",
         data_fingerprint="unknown",
-        starting_weights=f"another maker's, {path.name}: {fitted.report}",
+        starting_weights=f"another maker's, {path.name}: {fitted.report_with_head}",
         heads=heads,
     )
     save_checkpoint(target, {"record": record.to_dict(), "model": classifier.state_dict(), "average": None})
-    return f"{fitted.report.replace('; the head of', '; a head of').replace('classes replaced', 'classes kept')}"
+    return fitted.report_with_head
 
 
 def read_weights(path: Path) -> Any:
@@ -163,6 +179,20 @@ def _prefix_of(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str
     prefixes = Counter(name[: -len(own)] for own in wanted for name in found if name == own or name.endswith(f".{own}"))
     # Shorter among equals: a block's name ends as another's.
     return min(prefixes, key=lambda prefix: (-prefixes[prefix], len(prefix)), default="")
+
+
+def _refuse_further_layers(
+    left: Iterable[str], prefix: str, wanted: Iterable[str], heads: Iterable[str], where: str, network: str
+) -> None:
+    """Raise TrainingError where ``left`` has more of the network's own layers: without them it answers otherwise."""
+    layers = {name.partition(".")[0] for name in wanted} - {name.partition(".")[0] for name in heads}
+    own = [name.removeprefix(prefix) for name in left if name.startswith(prefix)]
+    further = [name for name in own if name.partition(".")[0] in layers]
+    if further:
+        raise TrainingError(
+            f"{where}: expected the tensors of torchvision's {network}, with any head, found {len(further)} more in "
+            f"its layers (first: {further[0]}); name other weights, or another --architecture"
+        )
 
 
 def _is_grey(found: Tensor, wanted: Tensor) -> bool:
