@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.files import temporary_folder
-from fer_edge.runtime.classifier import model_feed
+from fer_edge.runtime.inference import model_feed
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.session import run_options
 

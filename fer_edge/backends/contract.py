@@ -38,7 +38,7 @@ class Backend(ABC):
 
     def run(self, pixels: "NDArray[np.uint8]") -> Outputs:
         """Probabilities and logits of images uint8 (N, H, W, C). Raises ModelError where they are none, or it fails."""
-        from fer_edge.runtime.classifier import check_outputs
+        from fer_edge.runtime.inference import check_outputs
 
         outputs = self.run_feed(self.prepare(pixels))
         check_outputs(self.path, *outputs, images=len(pixels))
@@ -94,7 +94,7 @@ class ModelBackend(Backend):
         """The pixels, grey repeated for a model that takes RGB alone; normalised faces (N, 1, S, S) for a raw model."""
         import numpy as np
 
-        from fer_edge.runtime.classifier import model_feed
+        from fer_edge.runtime.inference import model_feed
 
         taken = self.metadata.input.channels
         if not self.takes_faces and pixels.shape[3] == 1 and 1 not in taken and 3 in taken:
@@ -103,6 +103,6 @@ class ModelBackend(Backend):
 
     def outputs_of(self, found: "dict[str, NDArray[np.float32]]") -> Outputs:
         """``Outputs`` from the model's outputs by name; a raw model has logits alone."""
-        from fer_edge.runtime.classifier import answers_of
+        from fer_edge.runtime.inference import answers_of
 
         return Outputs(*answers_of(found, self.metadata))

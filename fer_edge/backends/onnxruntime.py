@@ -32,7 +32,7 @@ def load(
     description: "Description | None" = None,
 ) -> "OnnxRuntime":
     """Open an .onnx or .ort file by the runtime's own loader. ``auto`` is CUDA where all of it is there."""
-    from fer_edge.runtime.classifier import load_session
+    from fer_edge.runtime.loading import load_session
 
     loaded = load_session(path, provider=provider, threads=threads, trust=trust, description=description)
     if provider not in ("auto", loaded.provider):
@@ -60,7 +60,7 @@ class OnnxRuntime(ModelBackend):
 
     def execute(self, feed: "NDArray[Any]") -> "dict[str, NDArray[np.float32]]":
         """Every output by name."""
-        from fer_edge.runtime.classifier import run_in_fixed_batches
+        from fer_edge.runtime.inference import run_in_fixed_batches
         from fer_edge.runtime.session import onnxruntime_errors
 
         num_pixels = feed.size // 3
@@ -173,7 +173,7 @@ BACKEND = BackendEntry(
     name=NAME,
     formats=("onnx", "ort"),
     load=load,
-    imports=("fer_edge.runtime.classifier",),
+    imports=("fer_edge.runtime.loading", "fer_edge.runtime.inference"),
     providers=("cpu", "cuda"),
     colour="#3b6ea8",
 )

@@ -91,7 +91,7 @@ class OpenVino(ModelBackend):
 
     def execute(self, feed: "NDArray[Any]") -> Any:
         """Every output by name."""
-        from fer_edge.runtime.classifier import run_in_fixed_batches
+        from fer_edge.runtime.inference import run_in_fixed_batches
 
         def run(part: "NDArray[Any]") -> Any:
             if self._shape != list(part.shape):
@@ -117,7 +117,7 @@ BACKEND = BackendEntry(
     name=NAME,
     formats=("onnx",),
     load=load,
-    imports=("openvino", "fer_edge.runtime.classifier"),
+    imports=("openvino", "fer_edge.runtime.inference"),
     package="openvino",
     extra="openvino",
     precisions=_precisions,

@@ -99,7 +99,7 @@ class Worker:
     @staticmethod
     def _check(backend: "Backend", outputs: Any, images: int) -> None:
         """Refuse (ModelError) answers that are no probabilities: they get no number."""
-        from fer_edge.runtime.classifier import check_outputs
+        from fer_edge.runtime.inference import check_outputs
 
         check_outputs(backend.path, *outputs, images=images)
 

@@ -2,25 +2,23 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from fer_edge.errors import ImageError, ModelError, ProviderError
-from fer_edge.metadata import PIXELS, ModelMetadata
+from fer_edge.errors import ImageError
+from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.batching import score_in_batches
 from fer_edge.runtime.folder import Outcome, count_images, decode, decode_ahead, images_in
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_files import Description
-from fer_edge.runtime.foreign_pixels import foreign_answer, foreign_feed
 from fer_edge.runtime.forks import OwnSession
-from fer_edge.runtime.images import ImageSource, face_pixels, open_image, source_name
-from fer_edge.runtime.model_file import ModelFile, read_model
+from fer_edge.runtime.images import ImageSource, open_image, source_name
+from fer_edge.runtime.inference import answers_of, check_outputs, model_feed, run_in_fixed_batches
+from fer_edge.runtime.loading import ModelOrigin, load_session
 from fer_edge.runtime.photos import (
     DEFAULT_SEARCH,
     FaceSearch,
@@ -31,13 +29,9 @@ from fer_edge.runtime.photos import (
 )
 from fer_edge.runtime.pixels import check_images, check_one, check_several
 from fer_edge.runtime.prediction import Prediction
-from fer_edge.runtime.providers import ProviderChoice, choose_provider
-from fer_edge.runtime.session import onnxruntime_errors, open_session, run_options
-from fer_edge.runtime.shipped import model_path
+from fer_edge.runtime.session import onnxruntime_errors, run_options
 
 DEFAULT_BATCH_SIZE = 32
-_SUM_TOLERANCE = 1e-2
-"""Of a row of probabilities, from one: several times the rounding of half precision."""
 
 
 class Classifier:
@@ -54,7 +48,7 @@ class Classifier:
         metadata: ModelMetadata,
         path: Path,
         *,
-        origin: "ModelOrigin",
+        origin: ModelOrigin,
         provider: str,
         provider_note: str = "",
         cuda_node_share: float | None = None,
@@ -264,77 +258,10 @@ class Classifier:
         return model_feed(pixels, self.metadata)
 
 
-class ModelOrigin(NamedTuple):
-    """Where a model was read and how it was opened, for another process to do the same."""
-
-    path: Path
-    """Absolute: another process may have another working directory."""
-    sha256: str
-    """Of the file that was read: another process must not answer by another model."""
-    provider: str
-    threads: int
-    trust: bool
-    description: Description | None
-
-    def check(self, sha256: str) -> None:
-        """Refuse (ModelError) another file than the one that was read."""
-        if sha256 != self.sha256:
-            raise ModelError(
-                f"{self.path}: expected the file that was loaded, found that it has changed; load the model again"
-            )
-
-
 def _counted(outcomes: Iterator[PhotoOutcome], report: Callable[[int], object]) -> Iterator[PhotoOutcome]:
     for done, outcome in enumerate(outcomes, start=1):
         yield outcome
         report(done)
-
-
-class LoadedSession(NamedTuple):
-    """A model in an onnxruntime session, and what runs it."""
-
-    session: OwnSession
-    model: ModelFile
-    origin: "ModelOrigin"
-    provider: str
-    provider_note: str
-    cuda_node_share: float | None
-
-
-def load_session(
-    path: str | Path | None = None,
-    *,
-    provider: str = "cpu",
-    threads: int = 0,
-    trust: bool = False,
-    description: Description | None = None,
-) -> LoadedSession:
-    """Read, check and open a model; arguments and errors are those of ``Classifier.load``."""
-    choice = choose_provider(provider)
-    model = read_model(model_path(path), trust=trust, description=description)
-    try:
-        session, cuda_node_share = open_session(model, choice, threads=threads)
-    except ProviderError as error:
-        if provider != "auto" or choice.name == "cpu":
-            raise
-        choice = ProviderChoice("cpu", f"auto chose cpu; {error}")
-        session, cuda_node_share = open_session(model, choice, threads=threads)
-    if isinstance(description, str | Path):
-        description = Path(description).absolute()
-    origin = ModelOrigin(model.path.absolute(), model.sha256, provider, threads, trust, description)
-    own = OwnSession(partial(_open_again, origin, choice), session)
-    return LoadedSession(own, model, origin, choice.name, choice.note, cuda_node_share)
-
-
-def _open_again(origin: ModelOrigin, choice: ProviderChoice) -> onnxruntime.InferenceSession:
-    if choice.name == "cuda":
-        raise ProviderError(
-            f"{origin.path}: expected a process of its own for CUDA, found one forked from a process that uses it, "
-            "which CUDA does not support; load the model after forking, or start processes by 'spawn'"
-        )
-    model = read_model(origin.path, trust=origin.trust, description=origin.description)
-    origin.check(model.sha256)
-    return open_session(model, choice, threads=origin.threads)[0]
 
 
 def _load_again(kind: type[Classifier], origin: ModelOrigin) -> Classifier:
@@ -347,69 +274,3 @@ def _load_again(kind: type[Classifier], origin: ModelOrigin) -> Classifier:
     )
     origin.check(again._origin.sha256)
     return again
-
-
-def model_feed(pixels: NDArray[np.uint8], metadata: ModelMetadata) -> NDArray[np.generic]:
-    """What a model's input is given for images (N, H, W, C): these pixels; of a raw model normalised faces, (pixel/255
-    less the mean) over the std, (N, 1, size, size)."""
-    if metadata.input.kind == PIXELS:
-        return pixels
-    if isinstance(metadata, ForeignMetadata):
-        return foreign_feed(pixels, metadata.description, metadata.input.dtype)
-    faces = np.stack([face_pixels(image, metadata.image_size) for image in pixels])[:, np.newaxis]
-    return ((faces / 255.0 - metadata.mean) / metadata.std).astype(metadata.input.dtype)
-
-
-def answers_of(
-    found: Mapping[str, NDArray[np.generic]], metadata: ModelMetadata
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Probabilities and logits, float32 (N, classes), from a model's outputs by name; a raw model has logits alone."""
-    if isinstance(metadata, ForeignMetadata):
-        return foreign_answer(found[metadata.outputs[0].name], metadata.description)
-    logits = np.asarray(found["logits"], dtype=np.float32)
-    probabilities = found["probabilities"] if "probabilities" in found else softmax(logits)
-    return np.asarray(probabilities, dtype=np.float32), logits
-
-
-def run_in_fixed_batches(
-    run: Callable[[NDArray[Any]], dict[str, NDArray[np.float32]]], feed: NDArray[Any], metadata: ModelMetadata
-) -> dict[str, NDArray[np.float32]]:
-    """What ``run`` gives for ``feed`` (N, ...), all outputs by name.
-
-    A model of a fixed batch is run as often as it takes; its last batch is filled up by repeating an image.
-    """
-    size = metadata.input.shape[0]
-    if not isinstance(size, int) or len(feed) == size:
-        return run(feed)
-    found: list[dict[str, NDArray[np.float32]]] = []
-    for start in range(0, len(feed), size):
-        part = feed[start : start + size]
-        filled = np.concatenate([part, np.repeat(part[:1], size - len(part), axis=0)]) if len(part) < size else part
-        found.append({name: value[: len(part)] for name, value in run(filled).items()})
-    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
-
-
-def check_outputs(path: Path, probabilities: NDArray[np.float32], logits: NDArray[np.float32], *, images: int) -> None:
-    """Refuse (ModelError) outputs without one row for each of so many ``images``, logits that are not finite, and
-    probabilities that are none."""
-    for name, rows in (("logits", logits), ("probabilities", probabilities)):
-        if rows.ndim != 2 or rows.shape != (images, probabilities.shape[-1]):
-            raise ModelError(
-                f"{path}: expected {name} of shape {images} images, classes, found {rows.shape}; export it again"
-            )
-    if not np.isfinite(logits).all():  # a half-precision network overflows without an error
-        raise ModelError(
-            f"{path}: expected finite logits, found infinite ones or NaN; "
-            "export it again, in fp32 if this is half precision"
-        )
-    is_whole = np.abs(probabilities.sum(axis=1) - 1) <= _SUM_TOLERANCE  # False for NaN too
-    if not (is_whole.all() and (probabilities >= 0).all()):
-        raise ModelError(
-            f"{path}: expected probabilities that add up to 1 for every image, found others; export it again"
-        )
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Row by row; the row's largest is subtracted first so that nothing overflows."""
-    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""From pixels to the input of a model that was described, and from its output to probabilities."""
+"""From pixels to the input of a model that was described."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,6 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
     "box": Image.Resampling.BOX,
 }
-_SMALLEST = float(np.finfo(np.float32).tiny)
-"""Stands for a probability of 0, whose logarithm is none."""
 
 
 def foreign_feed(pixels: NDArray[np.uint8], description: ForeignDescription, dtype: str) -> NDArray[np.generic]:
@@ -33,18 +31,6 @@ def foreign_feed(pixels: NDArray[np.uint8], description: ForeignDescription, dty
     if dtype == "uint8":
         values = np.clip(np.rint(values), 0, 255)
     return np.ascontiguousarray(values).astype(dtype)
-
-
-def foreign_answer(
-    found: NDArray[np.generic], description: ForeignDescription
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Probabilities and logits, float32 (N, classes), of the output that is the answer."""
-    values = np.asarray(found, np.float32)
-    values = values.reshape(len(values), -1)
-    if description.outputs == "probabilities":
-        return values, np.log(np.maximum(values, _SMALLEST))
-    exponents = np.exp(values - values.max(axis=1, keepdims=True))
-    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32), values
 
 
 def _fitted(pixels: NDArray[np.uint8], description: ForeignDescription) -> NDArray[np.uint8]:
