@@ -25,8 +25,9 @@ from fer_edge.evaluation.plot_style import (
     style_plot,
 )
 from fer_edge.export.card.tables import markdown_table
-from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.quantization.timing import time_alternately
+from fer_edge.export.request import ExportRequest
 from fer_edge.runtime.model_file import read_model
 from fer_edge.training.config import AugmentConfig, TrainConfig
 from fer_edge.training.hardware import describe_machine

@@ -20,11 +20,12 @@ import onnx
 from faults import ANYWHERE, IN_8_BITS, LIES, as_ort, changed, coarse_activations
 
 from fer_edge.errors import FerEdgeError
-from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.parity import comparison, verification
 from fer_edge.export.parity.probes import Probe
 from fer_edge.export.parity.verification import VerifyRequest, verify_model
+from fer_edge.export.request import ExportRequest
 from fer_edge.training.hardware import describe_machine
 
 Attack = tuple[str, str, str, bytes | None]

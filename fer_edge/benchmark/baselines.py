@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.export.card.metadata import describe
-from fer_edge.export.exporter import load_reference, write_and_open
+from fer_edge.export.checkpoint_graphs import load_reference
+from fer_edge.export.exporter import write_and_open
 from fer_edge.export.formats.registry import Source, format_named
 from fer_edge.export.graph.float16 import halve
 from fer_edge.export.graph.network import export_network

@@ -115,8 +115,8 @@ def export(
     if class_map is not None and data is None:
         raise UsageError("expected --data with --class-map: it says which classes its folders mean")
     from fer_edge.data.class_map import read_class_map
-    from fer_edge.export.exporter import ExportRequest
     from fer_edge.export.exporter import export as export_by
+    from fer_edge.export.request import ExportRequest
 
     if chosen.note:
         note(chosen.note)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from fer_edge._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from fer_edge.export.exporter import Export, ExportRequest, export_checkpoint
+    from fer_edge.export.exporter import Export, export_checkpoint
     from fer_edge.export.formats.registry import ModelFormat, all_formats, format_named, register
     from fer_edge.export.parity.comparison import Parity, measure_parity
     from fer_edge.export.parity.verification import Verification, VerifyRequest, verify_model
+    from fer_edge.export.request import ExportRequest
 
 _MODULES = {
     "Export": "exporter",
-    "ExportRequest": "exporter",
+    "ExportRequest": "request",
     "ModelFormat": "formats.registry",
     "Parity": "parity.comparison",
     "Verification": "parity.verification",

@@ -7,103 +7,31 @@ from typing import Any, Protocol
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.registry import open_model
-from fer_edge.data.class_map import ClassMap
-from fer_edge.data.faces import NO_LABEL, FaceData, FaceSet
-from fer_edge.data.leaks import leaked
-from fer_edge.data.load import load_faces
-from fer_edge.data.relabel import relabelled
+from fer_edge.data.faces import FaceSet
 from fer_edge.devices.farm import run_devices
 from fer_edge.devices.matrix import Matrix
 from fer_edge.devices.targets import DEVICES
-from fer_edge.errors import DataError, ModelError, UsageError
+from fer_edge.errors import ModelError
 from fer_edge.export.card.metadata import describe
-from fer_edge.export.formats.registry import ModelFormat, Source, format_named, refuse_combination
-from fer_edge.export.graph.model import assembled
-from fer_edge.export.graph.network import export_network
-from fer_edge.export.graph.older_opsets import OLDEST_OPSET
-from fer_edge.export.graph.reference import PixelsToProbabilities
-from fer_edge.export.graph.versions import OPSET, RELEASES, read_versions
-from fer_edge.export.parity.comparison import AccuracyPair, Parity, answers, measure_accuracy, measure_parity
-from fer_edge.export.parity.divergence import compare_layers, layer_images, layer_noise
+from fer_edge.export.checkpoint_graphs import CheckpointGraphs, load_reference
+from fer_edge.export.faces import given_faces, judging_faces
+from fer_edge.export.formats.registry import ModelFormat, Source, format_named
+from fer_edge.export.graph.versions import read_versions
+from fer_edge.export.parity.comparison import Parity, answers, measure_accuracy, measure_parity
 from fer_edge.export.parity.report import parity_summary
 from fer_edge.export.parity.structure import structure_failures
-from fer_edge.export.parity.tolerance import check_max_drop
 from fer_edge.export.publish import default_name, model_path, publish, sidecar
-from fer_edge.export.quantization.report import QuantisationReport, report_int8, search_int8
+from fer_edge.export.quantization.report import QuantisationReport
 from fer_edge.export.quantization.search import Quantised
-from fer_edge.export.quantization.targets import PORTABLE, target_named
+from fer_edge.export.request import ExportRequest
 from fer_edge.files import temporary_folder, write_bytes, write_text
-from fer_edge.metadata import LAYER_NOISE, NORMALISED, PIXELS, ModelMetadata
+from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.checksum import file_sha256
-from fer_edge.training.checkpoint import CheckpointInfo, load_classifier
-from fer_edge.training.evaluate import faces_of
-
-SYNTHETIC_FACES = "sample:105"
-"""Faces that parity is measured on where no others are given: two thirds of them, 70, are the train split."""
 
 Note = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class ExportRequest:
-    """What to export, and under which name."""
-
-    checkpoint: Path
-    """A run folder or a checkpoint file."""
-    file_format: str = "onnx"
-    """One of ``all_formats()``."""
-    precision: str = "fp32"
-    raw: bool = False
-    """Take normalised faces instead of pixels."""
-    fixed_shape: bool = False
-    """One face a run, for engines that want every dimension to be a number; for raw models."""
-    opset: int = OPSET
-    """Of raw models from OLDEST_OPSET on, as far as the network's operators allow; of others from OPSET on."""
-    name: str | None = None
-    """File name without suffix; None takes the run's name and what sets this file apart."""
-    folder: Path = Path("exported")
-    data: str | None = None
-    """Labelled faces for parity and calibration. None: synthetic ones for parity, those of the training for int8."""
-    skip_bad: bool = False
-    """Leave out files and rows of ``data`` that cannot be read."""
-    class_map: ClassMap | None = None
-    """Which classes the folders or values of ``data`` mean; None: as the checkpoint recorded."""
-    target: str = PORTABLE.name
-    """What processors int8 is for: a name from targets.TARGETS, or "auto" for this machine's."""
-    max_drop_points: float | None = None
-    """Percentage points of accuracy that may be lost; None takes the precision's own bound."""
-
-    def __post_init__(self) -> None:
-        """Refuse (UsageError) combinations that no file can hold, and a loss that nothing measures."""
-        chosen = format_named(self.file_format)
-        refuse_combination(chosen, self.precision, PIXELS)
-        check_max_drop(self.max_drop_points, has_labels=self.needs_faces)
-        refuse_combination(chosen, self.precision, NORMALISED if self.raw else PIXELS)
-        if self.fixed_shape and not self.raw:
-            raise UsageError(
-                "expected --raw with --fixed-shape, found a model of pixels, which takes any size; "
-                "its resizing is what engines with fixed shapes lack"
-            )
-        if chosen.from_graph and self.opset < (OLDEST_OPSET if self.raw else OPSET):
-            older = (
-                "" if self.raw else f", or --raw, which takes {OLDEST_OPSET} and later: Resize has no antialias before"
-            )
-            least = OLDEST_OPSET if self.raw else OPSET
-            raise UsageError(f"expected --opset {least} or later{older}, found {self.opset}")
-        if chosen.from_graph and self.opset > RELEASES[-1].opset:
-            raise UsageError(
-                f"expected --opset {RELEASES[-1].opset} or earlier, the newest that onnxruntime {RELEASES[-1].version} "
-                f"reads, found {self.opset}"
-            )
-
-    @property
-    def needs_faces(self) -> bool:
-        """Whether labelled faces are read."""
-        return self.data is not None or self.precision == "int8"
 
 
 class Exported(Protocol):
@@ -168,56 +96,6 @@ class Export:
         }
 
 
-def load_reference(checkpoint: Path) -> tuple[PixelsToProbabilities, CheckpointInfo]:
-    """The checkpoint's main head behind the reference preprocessing. Raises CheckpointError."""
-    classifier, info = load_classifier(checkpoint)
-    classifier.keep_main_head()
-    return PixelsToProbabilities(classifier, info.image_size, info.mean, info.std).eval(), info
-
-
-@dataclass(frozen=True)
-class JudgingFaces:
-    """What parity is measured on."""
-
-    probes: NDArray[np.uint8]
-    """uint8 (N, S, S), made into probes."""
-    labelled: FaceSet | None
-    """Faces for the accuracy of both sides: the validation split of given data; synthetic ones say nothing about it."""
-    source: str
-
-
-def judging_faces(image_size: int, given: FaceData | None) -> JudgingFaces:
-    """The validation split of ``given``, or synthetic faces where nothing is given. Raises DataError."""
-    if given is None:
-        synthetic = load_faces(SYNTHETIC_FACES, size=image_size)
-        return JudgingFaces(synthetic.split("train").faces, None, synthetic.source)
-    validation = given.split("validation")
-    labelled = _with_labels(validation)
-    if not len(labelled):
-        raise DataError(f"{given.source}: expected labelled faces in validation, found faces with votes alone")
-    name = Path(given.source).name  # reports travel: they must not tell this machine's folders
-    return JudgingFaces(validation.faces, labelled, name)
-
-
-def given_faces(
-    info: CheckpointInfo,
-    data: str | None,
-    skip_bad: bool,
-    *,
-    of_training: bool = False,
-    class_map: ClassMap | None = None,
-) -> FaceData | None:
-    """The faces at ``data`` under the checkpoint's labels; None where none are named, unless those ``of_training``."""
-    if data is None and not of_training:
-        return None
-    found = relabelled(faces_of(info, data, skip_bad=skip_bad, class_map=class_map), info.label_set)
-    return replace(found, source=Path(found.source).name)  # metadata travel: they must not tell this machine's folders
-
-
-def _with_labels(faces: FaceSet) -> FaceSet:
-    return faces.take(faces.labels != NO_LABEL)
-
-
 def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Export:
     """Export as asked, measure parity from image files on, and publish the model if every check passed.
 
@@ -234,7 +112,7 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
     )
     faces = judging_faces(info.image_size, given)
     note(f"exporting {info.path} as {model_format.name} {request.precision}")
-    graphs = _Graphs(reference, info, request, given, note)
+    graphs = CheckpointGraphs(reference, info, request, given, note)
     source = Source(reference, lambda: graphs.model)
     metadata = describe(
         info,
@@ -330,78 +208,6 @@ def _again(
             f"{metadata.name}: expected the answers that were measured, found others after writing it again"
         )
     return files, backend
-
-
-class _Graphs:
-    """The checkpoint as ONNX graphs: the float32 network, and the model in the precision that is asked for."""
-
-    def __init__(
-        self,
-        reference: PixelsToProbabilities,
-        info: CheckpointInfo,
-        request: ExportRequest,
-        faces: FaceData | None,
-        note: Note,
-    ) -> None:
-        self._info, self._reference, self._request = info, reference, request
-        self.quantised: Quantised | None = None
-        if not format_named(request.file_format).from_graph:
-            return
-        # PyTorch writes no opset before its own oldest; a raw model is brought there when it is whole.
-        self._network = export_network(reference.classifier, info.image_size, max(request.opset, OPSET))
-        network = self._network
-        if request.precision == "int8" and faces is not None:
-            self.quantised = search_int8(
-                network,
-                _with_labels(faces.train),
-                mean=info.mean,
-                std=info.std,
-                target=target_named(request.target),
-                max_drop_points=request.max_drop_points,
-                note=note,
-            )
-            network = self.quantised.network
-        self.model = self._assembled(network)
-
-    def expected(self) -> onnx.ModelProto:
-        """The model in float: what a published graph must compute, but for its rounding to 8 bits."""
-        return self._assembled(self._network)
-
-    def _assembled(self, network: onnx.ModelProto) -> onnx.ModelProto:
-        request = self._request
-        return assembled(
-            network,
-            self._reference,
-            precision=request.precision,
-            raw=request.raw,
-            opset=request.opset,
-            fixed_shape=request.fixed_shape,
-        )
-
-    def quantisation(self, faces: NDArray[np.uint8]) -> dict[str, Any] | None:
-        """What the metadata state of it: how it was made, and how far each layer is from the float network's."""
-        if self.quantised is None:
-            return None
-        channels = (1,) if self._request.raw else format_named(self._request.file_format).channels
-        layers = compare_layers(
-            self._reference, self._network, self.model, self._request.precision, *layer_images(faces, channels)
-        )
-        return {**self.quantised.to_dict(), LAYER_NOISE: layer_noise(layers)}
-
-    def report(self, accuracy: AccuracyPair, given: FaceData) -> QuantisationReport:
-        """What quantisation cost and brought, with the accuracy of the file."""
-        assert self.quantised is not None
-        validation = given.split("validation")
-        return report_int8(
-            self.quantised,
-            self._network,
-            accuracy,
-            labels=self._info.labels,
-            is_leaked=leaked(given, "validation")[validation.labels != NO_LABEL],
-            image_size=self._info.image_size,
-            mean=self._info.mean,
-            std=self._info.std,
-        )
 
 
 def export(request: ExportRequest, note: Note = lambda _: None) -> Exported:

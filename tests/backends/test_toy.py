@@ -20,8 +20,9 @@ from fer_edge.benchmark.results import RowResult
 from fer_edge.benchmark.rows import Row
 from fer_edge.errors import ModelError
 from fer_edge.export import all_formats
-from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.formats import registry as format_registry
+from fer_edge.export.request import ExportRequest
 from fer_edge.metadata import SUFFIXES
 
 HERE = Path(__file__).parent

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fer_edge.cli import app
-from fer_edge.export import exporter
+from fer_edge.export import checkpoint_graphs
 from fer_edge.export.graph.preprocessing import with_preprocessing
 
 
@@ -47,7 +47,7 @@ def test_a_failed_check_exits_3_prints_the_figures_and_publishes_nothing(run_fol
     def build(network, reference, **_):
         return with_preprocessing(network, reference.image_size, reference.mean + 0.2, reference.std)
 
-    monkeypatch.setattr(exporter, "assembled", build)
+    monkeypatch.setattr(checkpoint_graphs, "assembled", build)
     done = run("export", "--checkpoint", run_folder, "--folder", tmp_path / "exported")
     assert done.exit_code == 3
     assert "parity FAILED" in done.stdout

@@ -9,8 +9,9 @@ import torch
 from typer.testing import CliRunner
 
 from fer_edge.cli import app
-from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.formats.onnx import onnx_bytes
+from fer_edge.export.request import ExportRequest
 from fer_edge.metadata import METADATA_KEY, ModelMetadata, TrainingData
 
 

@@ -10,8 +10,9 @@ from onnx import ModelProto, numpy_helper
 
 from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces
-from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.graph.reference import PixelsToProbabilities
+from fer_edge.export.request import ExportRequest
 from fer_edge.training.augmentation import normalise
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, save_checkpoint
 from fer_edge.training.config import TrainConfig

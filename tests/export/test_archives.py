@@ -8,7 +8,8 @@ import pytest
 
 from fer_edge.backends.registry import open_model
 from fer_edge.errors import ModelError
-from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.exporter import export_checkpoint
+from fer_edge.export.request import ExportRequest
 
 DIRECTORY = 0x10
 """MS-DOS's attribute of a folder: torch leaves the content of such an entry unread."""

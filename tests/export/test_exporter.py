@@ -10,12 +10,13 @@ import pytest
 
 from fer_edge.backends import open_model
 from fer_edge.errors import ModelError, StorageError, UsageError
-from fer_edge.export import exporter
-from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export import checkpoint_graphs, exporter
+from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.formats.onnx import onnx_bytes
 from fer_edge.export.formats.registry import format_named
 from fer_edge.export.parity.comparison import measure_parity
 from fer_edge.export.publish import model_path, publish
+from fer_edge.export.request import ExportRequest
 from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM
 from fer_edge.own_files import LIST
 from fer_edge.runtime.classifier import Classifier
@@ -94,14 +95,14 @@ def test_half_precision_halves_the_file_and_keeps_preprocessing_in_float32(tiny_
 
 
 def test_parity_fails_when_one_weight_changes(tiny_run, tmp_path, monkeypatch, damage):
-    build = exporter.export_network
+    build = checkpoint_graphs.export_network
 
     def damaged(*args):
         network = build(*args)
         damage(network, by=0.5)
         return network
 
-    monkeypatch.setattr(exporter, "export_network", damaged)
+    monkeypatch.setattr(checkpoint_graphs, "export_network", damaged)
     export = export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=tmp_path / "exported"))
     assert not export.parity
     assert "expected probabilities within 0.0001, found a difference of" in export.failures[0]

@@ -16,7 +16,7 @@ from fer_edge.data.leaks import leaked
 from fer_edge.errors import DataError, UsageError
 from fer_edge.evaluation.metrics import evaluate_probabilities
 from fer_edge.export.card.metadata import describe
-from fer_edge.export.exporter import ExportRequest, export_checkpoint, write_and_open
+from fer_edge.export.exporter import export_checkpoint, write_and_open
 from fer_edge.export.formats.registry import Source, format_named
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.preprocessing import with_preprocessing
@@ -31,6 +31,7 @@ from fer_edge.export.quantization.search import Recipe, Trial, choose, find_best
 from fer_edge.export.quantization.sensitivity import rank_layers
 from fer_edge.export.quantization.targets import INT8_SYMMETRIC, TARGETS, UINT8, target_named
 from fer_edge.export.quantization.timing import LatencyPair, compare_latency
+from fer_edge.export.request import ExportRequest
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.saturation import saturates
 from fer_edge.training.checkpoint import load_classifier

@@ -11,9 +11,10 @@ from PIL import Image
 from fer_edge.backends import open_model
 from fer_edge.data.sample import synthetic_face
 from fer_edge.export import all_formats
-from fer_edge.export.exporter import ExportRequest, export, export_checkpoint
+from fer_edge.export.exporter import export, export_checkpoint
 from fer_edge.export.quantization import report as report_module
 from fer_edge.export.quantization.timing import LatencyPair
+from fer_edge.export.request import ExportRequest
 from fer_edge.labels import FERPLUS, LabelSet
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, load_classifier, save_checkpoint
 from fer_edge.training.config import TrainConfig

@@ -13,8 +13,10 @@ from PIL import Image
 
 from fer_edge.export.card.metadata import describe
 from fer_edge.export.card.model_card import model_card_markdown
-from fer_edge.export.exporter import ExportRequest, export_checkpoint, load_reference
+from fer_edge.export.checkpoint_graphs import load_reference
+from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.formats.registry import format_named
+from fer_edge.export.request import ExportRequest
 from fer_edge.labels import FER2013
 
 BARE_PACKAGES = ("numpy", "numpy.libs", "PIL", "pillow.libs", "onnxruntime", "flatbuffers", "google", "packaging")

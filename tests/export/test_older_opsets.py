@@ -8,13 +8,14 @@ from onnx import TensorProto, helper
 
 from fer_edge.backends import open_model
 from fer_edge.errors import ModelError, UsageError
-from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.graph.float16 import halve
 from fer_edge.export.graph.model import in_order
 from fer_edge.export.graph.network import FACES, LOGITS, export_network
 from fer_edge.export.graph.older_opsets import in_older_opset
 from fer_edge.export.graph.versions import Versions, read_versions
 from fer_edge.export.parity.verification import VerifyRequest, verify_model
+from fer_edge.export.request import ExportRequest
 from fer_edge.golden.kit import write_kit
 from fer_edge.runtime.classifier import Classifier
 

@@ -4,7 +4,7 @@ import torch
 
 from fer_edge.data.load import load_faces
 from fer_edge.data.sample import write_sample
-from fer_edge.export.exporter import judging_faces
+from fer_edge.export.faces import judging_faces
 from fer_edge.export.parity.skew import GRAIN, SCALE, Skew, SkewRow, make_photos, measure_skew, preparations
 
 

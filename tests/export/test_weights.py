@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from fer_edge.errors import ModelError, UsageError
-from fer_edge.export.exporter import ExportRequest, export_checkpoint
+from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.formats import weights as half_weights
 from fer_edge.export.formats.weights import export_half_weights
+from fer_edge.export.request import ExportRequest
 from fer_edge.training.checkpoint import load_classifier, read_checkpoint
 
 

@@ -17,8 +17,7 @@ import pytest
 
 from fer_edge import Classifier
 from fer_edge.errors import ModelError, ProviderError
-from fer_edge.runtime import FaceDetector
-from fer_edge.runtime import classifier as module
+from fer_edge.runtime import FaceDetector, loading
 from fer_edge.runtime.images import decode_image
 from fer_edge.runtime.providers import ProviderChoice
 
@@ -110,7 +109,7 @@ def test_another_file_at_the_path_is_not_taken_for_the_model(tiny_model: Path, t
 
 def test_cuda_in_a_forked_child_is_refused_in_one_line(classifier: Classifier) -> None:
     with pytest.raises(ProviderError, match=r"found one forked from a process that uses it.*'spawn'$"):
-        module._open_again(classifier._origin, ProviderChoice("cuda", ""))
+        loading._open_again(classifier._origin, ProviderChoice("cuda", ""))
 
 
 def test_detector_is_pickled_by_its_settings() -> None:

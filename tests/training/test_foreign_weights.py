@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fer_edge.errors import CheckpointError, SettingError, TrainingError
-from fer_edge.export.exporter import load_reference
+from fer_edge.export.checkpoint_graphs import load_reference
 from fer_edge.labels import LabelSet
 from fer_edge.training.architectures import architecture_named, build_classifier
 from fer_edge.training.architectures.torchvision_models import models

@@ -16,7 +16,7 @@ from fer_edge.export.formats.registry import ModelFormat
 if TYPE_CHECKING:
     import torch
 
-    from fer_edge.export.exporter import ExportRequest
+    from fer_edge.export.request import ExportRequest
 
 SUFFIX = ".pt"
 
@@ -70,7 +70,7 @@ def export_half_weights(request: "ExportRequest", note: Callable[[str], None] = 
     import numpy as np
 
     from fer_edge.backends import torch_eager
-    from fer_edge.export.exporter import given_faces, judging_faces
+    from fer_edge.export.faces import given_faces, judging_faces
     from fer_edge.export.parity.comparison import answers
     from fer_edge.export.parity.tolerance import TOLERANCES
     from fer_edge.export.publish import check_name, default_name

@@ -14,7 +14,8 @@ from fer_edge.data.class_map import ClassMap
 from fer_edge.errors import ModelError, UsageError
 from fer_edge.export.card.metadata import checkpoint_metrics, describe
 from fer_edge.export.card.tables import markdown_table
-from fer_edge.export.exporter import JudgingFaces, given_faces, judging_faces, load_reference
+from fer_edge.export.checkpoint_graphs import load_reference
+from fer_edge.export.faces import JudgingFaces, given_faces, judging_faces
 from fer_edge.export.formats.registry import all_formats, format_named
 from fer_edge.export.graph.fixed_shape import is_fixed
 from fer_edge.export.graph.model import assembled, precision_of
