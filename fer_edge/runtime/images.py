@@ -65,6 +65,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SWAPS_SIDES = frozenset(_UPRIGHT[orientation] for orientation in (5, 6, 7, 8))
 
 
 def decode_image(source: ImageSource, *, name: str | None = None) -> NDArray[np.uint8]:
@@ -224,26 +225,21 @@ def _pixels_of(image: Image.Image, name: str, reduces: bool) -> OpenedImage:
     _check_size(image.width, image.height, name)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and (fault := tiff_layouts.fault(image)):
         raise ImageError(f"{name}: {fault}")
-    is_wide = image.mode.startswith("I") or image.mode == "F"
-    if not reduces or reduction.factor_of(*image.size) == 1:
-        image.load()
-        if image.format is None and is_wide and image.mode != "F":
-            _refuse_narrow(np.asarray(image), name)
-        pixels = _as_array(_eight_bit(_upright(image, image), image, name))
-        return OpenedImage(pixels, pixels.shape[1], pixels.shape[0])
     width, height = image.size
-    factor = reduction.draft(image)
+    factor = reduction.draft(image) if reduces else 1
     image.load()
     if factor == 1:
         width, height = image.size  # Pillow turns a TIFF as its tag says while it decodes
-    if image.format is None and is_wide and image.mode != "F":
+    if image.format is None and image.mode.startswith("I"):
         _refuse_narrow(np.asarray(image), name)
-    more = reduction.factor_of(*image.size)
-    smaller = reduction.in_bands(image, more, lambda band: _eight_bit(band, image, name))
-    upright = _upright(smaller, image)
-    if upright.size != smaller.size and upright.size == smaller.size[::-1]:
+    more = reduction.factor_of(*image.size) if reduces else 1
+    pixels = reduction.in_bands(image, more, lambda band: _eight_bit(band, image, name))
+    turn = _turn_upright(image)
+    if turn is not None:
+        pixels = pixels.transpose(turn)
+    if turn in _SWAPS_SIDES:
         width, height = height, width
-    return OpenedImage(_as_array(upright), width, height, factor * more)
+    return OpenedImage(_as_array(pixels), width, height, factor * more)
 
 
 def _opened(pixels: NDArray[np.uint8], reduces: bool) -> OpenedImage:
@@ -274,14 +270,13 @@ def _eight_bit(part: Image.Image, image: Image.Image, name: str) -> Image.Image:
     return Image.fromarray(grey)
 
 
-def _upright(image: Image.Image, source: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation of ``source``. Unreadable EXIF leaves the image as it is: its pixels are sound."""
+def _turn_upright(image: Image.Image) -> Image.Transpose | None:
+    """What the EXIF orientation asks for. Unreadable EXIF leaves the image as it is: its pixels are sound."""
     try:
-        orientation = source.getexif().get(_EXIF_ORIENTATION)
+        orientation = image.getexif().get(_EXIF_ORIENTATION)
     except Exception:  # EXIF parsing raises as many types as the decoders do
-        return image
-    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if method is None else image.transpose(method)
+        return None
+    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
 def _flattened(image: Image.Image) -> Image.Image:

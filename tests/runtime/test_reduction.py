@@ -81,6 +81,14 @@ def test_sizes_are_those_of_the_upright_image(format: str, orientation: int, lim
     assert (rows, columns) == (-(-height // opened.factor), -(-width // opened.factor))
 
 
+def test_sides_are_swapped_where_only_the_reduced_image_is_square(limit: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    opened = open_image(encoded(SMOOTH.crop((0, 0, 110, 109)), "PNG", exif=exif))
+    assert opened.pixels.shape == (55, 55, 3)
+    assert (opened.width, opened.height) == (109, 110)
+
+
 def test_small_images_are_opened_as_they_are() -> None:
     data = encoded(SMOOTH, "PNG")
     opened = open_image(data)
