@@ -10,7 +10,7 @@ from typing import Any
 from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_files import Description
-from fer_edge.runtime.model_file import CheckedFile, is_archive, is_known_by_sidecar, read_any, read_model
+from fer_edge.runtime.model_file import CheckedFile, is_archive, read_any
 from fer_edge.runtime.providers import ProviderChoice, missing_for_cuda
 from fer_edge.runtime.session import executed_nodes, open_session
 from fer_edge.runtime.shipped import model_path
@@ -36,11 +36,8 @@ class ModelDescription:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         values = {**asdict(self), "path": str(self.path)}
-        return {
-            **values,
-            "verified": self.is_verified,
-            "card": values["metadata"],
-        }  # "card": the key of earlier versions
+        card = values["metadata"]  # under the key of earlier versions, too
+        return {**values, "verified": self.is_verified, "card": card}
 
     @property
     def is_verified(self) -> bool:
@@ -63,17 +60,16 @@ def describe_model(
 
     Raises ModelError as read_model does, by the same ``trust`` and ``description``.
     """
-    path = model_path(path)
-    checked = read_any(path, trust=trust, description=description)
-    if is_archive(checked.data) or is_known_by_sidecar(path):
+    checked = read_any(model_path(path), trust=trust, description=description)
+    model = checked.model
+    if model is None:
         return _describe_by_metadata(checked)
-    model = read_model(path, trust=trust, description=description)
     session, _ = open_session(model, ProviderChoice("cpu", ""))
     operators = Counter(node.operator for node in executed_nodes(model)) if model.onnx is None else model.onnx.operators
     missing = "; ".join(missing_for_cuda())
     return ModelDescription(
-        path=path,
-        size_bytes=len(checked.data),
+        path=model.path,
+        size_bytes=len(model.data),
         file_sha256=model.sha256,
         metadata=model.metadata,
         inputs=tuple(f"{one.name} {one.type} {_shape(one.shape)}" for one in session.get_inputs()),

@@ -57,7 +57,10 @@ def read_model(path: str | Path, *, trust: bool = False, description: Descriptio
     larger than those of image classifiers, or has other operators (see ``operators``).
     """
     path = model_path(path)
-    data = read_model_bytes(path)
+    return _model_of(path, read_model_bytes(path), trust, description)
+
+
+def _model_of(path: Path, data: bytes, trust: bool, description: Description | None) -> ModelFile:
     _refuse_mistaken(path, data)
     if is_archive(data):
         own_suffixes = (SUFFIXES["torchscript"], SUFFIXES["pt2"])
@@ -102,6 +105,8 @@ class CheckedFile:
     data: bytes
     metadata: ModelMetadata
     sha256: str
+    model: ModelFile | None = None
+    """Of an ``.onnx`` or ``.ort`` file: the same, to open a session from."""
 
 
 def is_known_by_sidecar(path: Path) -> bool:
@@ -118,13 +123,13 @@ def read_any(path: str | Path, *, trust: bool = False, description: Description 
     """
     path = model_path(path)
     data = read_model_bytes(path)
+    if not is_known_by_sidecar(path) and not is_archive(data):
+        model = _model_of(path, data, trust, description)
+        return CheckedFile(path, data, model.metadata, model.sha256, model)
     sha256 = file_sha256(data)
     if is_known_by_sidecar(path):
         return CheckedFile(path, data, _metadata_beside(path, sha256), sha256)
     _refuse_mistaken(path, data)
-    if not is_archive(data):
-        model = read_model(path, trust=trust, description=description)
-        return CheckedFile(path, model.data, model.metadata, model.sha256)
     metadata = ModelMetadata.from_json(verify_zip_checksum(data, str(path)), where=str(path))
     check_format(path, metadata)
     check_beside(path, metadata, sha256)
