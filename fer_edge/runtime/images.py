@@ -55,6 +55,7 @@ FACE_SIZE = 48
 """Side of a FER-2013 face in pixels."""
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
+_STREAM = re.compile(r"(rtsps?|rtmps?|udp)://", re.IGNORECASE)
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -145,6 +146,8 @@ def face_pixels(pixels: NDArray[np.uint8], size: int = FACE_SIZE) -> NDArray[np.
 
 def _decode_file(source: str | Path, name: str, reduces: bool) -> OpenedImage:
     if isinstance(source, str) and _URL.match(source):
+        if _STREAM.match(source):
+            raise ImageError(f"{name[:200]}: expected a file, found a stream; it is read by: fer-edge webcam ADDRESS")
         raise ImageError(f"{name[:200]}: expected a file, found a URL; download it and pass the file")
     try:
         status = os.stat(source)  # noqa: PTH116  # a Path costs as much as opening a small file

@@ -42,7 +42,7 @@ def plot_probabilities(predictions: Sequence[Prediction], title: str = "") -> "F
         labels = list(one.probabilities)
         bars = axes.barh(labels, list(one.probabilities.values()), color=[colour(at) for at in range(len(labels))])
         axes.bar_label(bars, labels=[f"{value:.1%}" for value in one.probabilities.values()], padding=3)
-        axes.set(xlim=(0, 1.15), xticks=[0, 0.5, 1])
+        axes.set(xlim=(0, 1.15), xticks=[0, 0.5, 1], xticklabels=["0%", "50%", "100%"])
         axes.set_title(f"{one.label} {one.confidence:.1%}", loc="left", parse_math=False)
         axes.invert_yaxis()  # the first label on top
         axes.spines[["top", "right"]].set_visible(False)

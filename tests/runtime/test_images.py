@@ -226,6 +226,8 @@ def test_missing_file_folder_pipe_and_url_are_refused(tmp_path: Path) -> None:
     for url in ("https://example.org/face.jpg", "data:image/png;base64,AAAA"):
         with pytest.raises(ImageError, match="expected a file, found a URL; download it"):
             decode_image(url)
+    with pytest.raises(ImageError, match=r"^rtsp://\*\*\*@cam/1: expected a file, found a stream; .*fer-edge webcam"):
+        decode_image("rtsp://me:secret@cam/1")
     with pytest.raises(ImageError, match="embedded null"):
         decode_image("face\0.jpg")
 
