@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _BACKSLASHES = re.compile(r"\\+")
@@ -36,6 +36,12 @@ def printable(text: object, *, keep: str = "") -> str:
     return "".join(
         char if char.isprintable() or char in keep else char.encode("unicode_escape").decode("ascii") for char in whole
     )
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """``a, b and 7 more``: the first ``most`` of ``names``, and how many are left."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def as_utf8(name: str) -> str:

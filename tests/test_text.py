@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from fer_edge.text import printable, shown_name, without_password, without_surrogates
+from fer_edge.text import listed, printable, shown_name, without_password, without_surrogates
 
 PIECES = ("a", "\\", "\x1b", "\n", "n", "x1b", "\udcff", "udcff", "\u202e", "\u00e9")
 NAMES = ["".join(pieces) for count in (1, 2, 3, 4) for pieces in itertools.product(PIECES, repeat=count)]
@@ -15,6 +15,11 @@ def test_shown_names_are_one_printable_line_and_never_two_alike() -> None:
     shown = [shown_name(name) for name in NAMES]
     assert all(one.isprintable() for one in shown)
     assert len(set(shown)) == len(set(NAMES))
+
+
+def test_names_beyond_the_most_are_counted() -> None:
+    assert listed(("a", "b", "c"), 3) == "a, b, c"
+    assert listed(["a", "b", "c", "d"], 2) == "a, b and 2 more"
 
 
 def test_a_name_without_anything_to_escape_is_shown_as_it_is() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from fer_edge.data.classes import LabelsDiffer
 from fer_edge.errors import DataError
 from fer_edge.labels import MAX_NAME_LENGTH, LabelSet, folded
-from fer_edge.text import printable
+from fer_edge.text import listed, printable
 
 MAX_BYTES = 1_000_000
 _EXPECTED = "expected two columns, folder or value and class (1,surprise), or a JSON object of these"
@@ -48,7 +48,7 @@ class ClassMap:
         if unknown and self.is_strict:
             raise LabelsDiffer(
                 f"{where}: expected --class-map to lead to the classes {printable(', '.join(labels.names))}, found "
-                f"{printable(_some(unknown))}; correct the map, or name its classes with --labels"
+                f"{printable(listed(unknown, _MOST_NAMED))}; correct the map, or name its classes with --labels"
             )
 
     def refuse_unused(self, names: Iterable[str], where: str) -> None:
@@ -56,10 +56,10 @@ class ClassMap:
         there = {folded(name): name for name in names}
         unused = [name for name in self.entries if name not in there]
         if unused and self.is_strict:
-            found = f"found {_some(sorted(there.values()))}" if there else "found no such names there"
+            found = f"found {listed(sorted(there.values()), _MOST_NAMED)}" if there else "found no such names there"
             raise DataError(
-                f"{where}: expected folders or values called {printable(_some(unused))}, as in --class-map, "
-                f"{printable(found)}; correct the map, or leave these lines out"
+                f"{where}: expected folders or values called {printable(listed(unused, _MOST_NAMED))}, as in "
+                f"--class-map, {printable(found)}; correct the map, or leave these lines out"
             )
 
 
@@ -142,8 +142,3 @@ def _columns(line: str) -> list[str]:
         return next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True), [])
     except csv.Error:
         return [line]
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

@@ -23,7 +23,7 @@ from fer_edge.errors import DataError
 from fer_edge.labels import AUTO, BUILT_IN, FER2013, FERPLUS, LabelSet
 from fer_edge.runtime.file_kind import ARCHIVE, FACES, PHOTOS, kind_of, mistaken
 from fer_edge.runtime.images import FACE_SIZE
-from fer_edge.text import printable
+from fer_edge.text import listed, printable
 
 DEFAULT_SOURCES = ("fer2013", "fer2013.csv")
 """What is looked for in the working directory when no source is named."""
@@ -262,7 +262,7 @@ def _unknown_layout(root: Path, entries: list[Entry]) -> str:
             f"fer-edge predict {shlex.quote(printable(root))}"
         )
     names = [f"{entry.path.name}/" if entry.is_folder else entry.path.name for entry in entries]
-    found = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    found = listed(names, 8)
     return (
         f"{printable(root)}: expected split folders (train/, validation/, test/), two or more class folders of images "
         f"(angry/, ...), fer2013.csv, icml_face_data.csv or train.csv, found {printable(found) or 'an empty folder'}; "

@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from fer_edge.errors import CheckpointError, TrainingError
 from fer_edge.labels import BUILT_IN, FER2013, FERPLUS, LabelSet
+from fer_edge.text import listed
 from fer_edge.training.plain_types import shown, typed
+
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -133,12 +136,7 @@ def outputs_in_words(found: Sequence[Head], wanted: Sequence[Head], places: Plac
         return f"the last layer begins anew: {in_words(wanted)} in place of {in_words(found)}"
     if not fresh:
         return f"the outputs of all its classes are kept: {in_words(wanted)} in place of {in_words(found)}"
-    return f"the outputs of {_listed(kept)} are kept, those of {_listed(fresh)} begin anew"
-
-
-def _listed(names: Sequence[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{', '.join(names[:most])}{more}"
+    return f"the outputs of {listed(kept, _MOST_NAMED)} are kept, those of {listed(fresh, _MOST_NAMED)} begin anew"
 
 
 def keep_main_head(network: nn.Module, sizes: Sequence[int]) -> None:
