@@ -92,6 +92,11 @@ class TensorContract:
     dtype: Text
     shape: Shape
 
+    @property
+    def fixed_batch(self) -> int | None:
+        """How many images a run takes; None where it takes any number."""
+        return self.shape[0] if isinstance(self.shape[0], int) else None
+
 
 @dataclass(frozen=True)
 class InputContract(TensorContract):

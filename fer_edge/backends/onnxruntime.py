@@ -38,8 +38,8 @@ def load(
     if provider not in ("auto", loaded.provider):
         raise ProviderError(f"{path}: expected the provider {provider}, found {loaded.provider}")
     # A fixed batch is run as often as it takes, which one binding cannot.
-    is_fixed = isinstance(loaded.model.metadata.input.shape[0], int)
-    kind = BoundOnnxRuntime if loaded.provider == "cuda" and not is_fixed else OnnxRuntime
+    takes_any = loaded.model.metadata.input.fixed_batch is None
+    kind = BoundOnnxRuntime if loaded.provider == "cuda" and takes_any else OnnxRuntime
     backend = kind(loaded.session, loaded.model, provider=loaded.provider)
     backend.cuda_node_share = loaded.cuda_node_share
     return backend

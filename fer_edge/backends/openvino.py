@@ -48,9 +48,8 @@ def load(
     if shape is not None:
         import numpy as np
 
-        batch = model.metadata.input.shape[0]
         one = backend.prepare(np.zeros((1, *shape[1:]), np.uint8))
-        backend.compile([batch if isinstance(batch, int) else shape[0], *one.shape[1:]])
+        backend.compile([model.metadata.input.fixed_batch or shape[0], *one.shape[1:]])
     return backend
 
 

@@ -169,8 +169,8 @@ def _fits(vector: Vector, metadata: ModelMetadata) -> bool:
 def _of_fixed_batch(vector: Vector, metadata: ModelMetadata) -> Iterator[Vector]:
     """``vector`` itself, or the vectors of as many images as a model of a fixed batch takes, its images repeated where
     they are fewer."""
-    size = metadata.input.shape[0]
-    if not isinstance(size, int) or len(vector.pixels) == size:
+    size = metadata.input.fixed_batch
+    if size is None or len(vector.pixels) == size:
         yield vector
         return
     for number, start in enumerate(range(0, len(vector.pixels), size), start=1):

@@ -197,8 +197,7 @@ def _check_described(session: onnxruntime.InferenceSession, model: ModelFile, me
     probabilities. A file need not state shapes, so the model is run."""
     described, output = metadata.description, metadata.outputs[0].name
     height, width = described.size or (1, 1)
-    batch = metadata.input.shape[0]
-    images = batch if isinstance(batch, int) else 2
+    images = metadata.input.fixed_batch or 2
     noise = np.random.default_rng(0).integers(0, 256, (images, height, width, described.channels), dtype=np.uint8)
     feed = {metadata.input.name: foreign_feed(noise, described, metadata.input.dtype)}
     with onnxruntime_errors(model.path):

@@ -189,7 +189,7 @@ def _metadata_failures(metadata: ModelMetadata, info: CheckpointInfo, graph: onn
         model_format=format_named(metadata.format),
         precision=metadata.precision if graph is None else precision_of(graph),
         raw=metadata.input.kind == NORMALISED,
-        fixed_shape=metadata.input.kind == NORMALISED and isinstance(metadata.input.shape[0], int),
+        fixed_shape=metadata.input.kind == NORMALISED and metadata.input.fixed_batch is not None,
         versions=None if graph is None else read_versions(graph),
     )
     # What metadata of earlier versions do not state is no wrong statement.
