@@ -86,9 +86,6 @@ class VideoSource:
         except (self._av.FFmpegError, IndexError, OSError, ValueError) as error:
             self._first = None
             reason = error
-        except VideoError:
-            self.close()
-            raise
         if self._first is None:
             self.close()
             raise VideoError(f"{self.name}: {self._advice(reason)}")
@@ -121,8 +118,7 @@ class VideoSource:
             yield Frame(number, time_s, self._pixels(frame))
             frame = next(self._decoded, None)
             number += 1
-        if self.is_stream and not self.is_lost:
-            self.is_lost = self._container is not None and self.is_live
+        self.is_lost = self.is_lost or (self.is_stream and self.is_live and self._container is not None)
         if self.is_lost:
             self.problem = f"the {self.kind} broke off after {number} frames"
         elif not self.is_camera and not self.is_stream:
@@ -161,9 +157,7 @@ class VideoSource:
                 packet = next(packets)
                 self._note_end(packet)
                 frames = packet.decode() if packet.stream is self._stream else ()
-            except StopIteration:
-                return
-            except self._av.error.EOFError:
+            except (StopIteration, self._av.error.EOFError):
                 return
             except self._av.error.InvalidDataError:
                 self._num_damaged += 1
