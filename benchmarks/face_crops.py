@@ -119,8 +119,8 @@ def hints(pictures: list[Pixels]) -> dict[str, float]:
     shares = {}
     for quarters in range(4):  # counterclockwise
         turned = [np.ascontiguousarray(np.rot90(one, quarters))[:, :, np.newaxis] for one in pictures]
-        found = [search.find(one).clockwise_turn for one in turned]
-        right = [turn is not None if quarters == 0 else turn == 90 * quarters for turn in found]
+        turns = [search.find(one).clockwise_turn for one in turned]
+        right = [turn is not None if quarters == 0 else turn == 90 * quarters for turn in turns]
         shares[str(90 * quarters)] = round(float(np.mean(right)), 4)
     return shares
 

@@ -57,9 +57,7 @@ def main() -> None:
         for name, write in WRITERS.items():
             path = write(Path(folder))
             peak, after = measured(arguments.model, [path])
-            rows.append(
-                {"image": name, "file_mb": round(path.stat().st_size / 1e6), "peak_mb": peak, "after_mb": after}
-            )
+            rows.append({"image": name, "file_mb": megabytes(path), "peak_mb": peak, "after_mb": after})
             print(rows[-1], file=sys.stderr, flush=True)
             if name != "PNG, RGB":
                 path.unlink()
@@ -69,7 +67,9 @@ def main() -> None:
         )
         path = WRITERS["JPEG"](Path(folder))
         peak, after = measured(arguments.model, [path], keep=True)
-        rows.append({"image": "JPEG, pixels kept (--out)", "file_mb": 3, "peak_mb": peak, "after_mb": after})
+        rows.append(
+            {"image": "JPEG, pixels kept (--out)", "file_mb": megabytes(path), "peak_mb": peak, "after_mb": after}
+        )
     report = {
         "model": arguments.model,
         "size": [WIDTH, HEIGHT],
@@ -82,6 +82,10 @@ def main() -> None:
     if arguments.output:
         arguments.output.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
         arguments.output.with_suffix(".md").write_text(text)
+
+
+def megabytes(path: Path) -> int:
+    return round(path.stat().st_size / 1e6)
 
 
 def measured(model: str, paths: list[Path], *, keep: bool = False) -> tuple[int, int]:

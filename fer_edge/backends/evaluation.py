@@ -1,5 +1,6 @@
 """Evaluate an exported model as an app would run it: by its backend, fed pixels."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,25 +37,18 @@ def evaluate_model(
     """Evaluate the model file ``model``, or the shipped model of that name, on ``split`` of the faces at ``source``.
 
     Without ``source`` the faces are those of the folder ``fer2013`` here. ``labels`` says what the faces' labels are,
-    as ``load_faces`` takes it; without it they are the model's where the folders, by
-    ``class_map`` if there is one, are called so. ``votes`` is FER+'s
-    table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too; ``trust`` and
-    ``description`` are ``open_model``'s.
+    as ``load_faces`` takes it; without it they are the model's where the folders, by ``class_map`` if there is one, are
+    called so. ``votes`` is FER+'s table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too;
+    ``trust`` and ``description`` are ``open_model``'s.
     Raises ModelError, ProviderError and DataError (an empty split too).
     """
     model = model_path(model)
     backend = open_model(model, threads=0, provider=provider, trust=trust, description=description)
     metadata = backend.metadata
     is_verified = not isinstance(metadata, ForeignMetadata)
+    load = partial(load_faces_for, metadata.label_set) if labels is None else partial(load_faces, labels=labels)
     size, seed = metadata.image_size, metadata.training_data.seed
-    if labels is None:
-        data = load_faces_for(
-            metadata.label_set, source, size=size, skip_bad=skip_bad, seed=seed, votes=votes, class_map=class_map
-        )
-    else:
-        data = load_faces(
-            source, labels=labels, size=size, skip_bad=skip_bad, seed=seed, votes=votes, class_map=class_map
-        )
+    data = load(source, size=size, skip_bad=skip_bad, seed=seed, votes=votes, class_map=class_map)
     facts = {
         "architecture": metadata.architecture,
         "settings": dict(metadata.settings),

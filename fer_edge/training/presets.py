@@ -30,7 +30,7 @@ PRESETS: Mapping[str, TrainConfig] = MappingProxyType(
 def preset_named(name: str, runs: Path = RUNS) -> TrainConfig:
     """The settings called ``name``, with the runs that they build on in the folder ``runs``.
 
-    Raises TrainingError that lists the names there are.
+    Raises SettingError that lists the names there are.
     """
     if name not in PRESETS:
         raise SettingError(f"--preset: expected one of {', '.join(PRESETS)}, found {name!r}")

@@ -12,7 +12,7 @@ from fer_edge.export.quantization.calibration import calibrate
 from fer_edge.export.quantization.search import Recipe, quantise
 from fer_edge.export.quantization.targets import PORTABLE
 
-cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is in the extra video")
+cv2 = pytest.importorskip("cv2", reason="opencv-python-headless is in the extra dev")
 pytestmark = pytest.mark.skipif(
     int(cv2.__version__.split(".")[0]) < 5, reason="older OpenCV reads fewer operators; 5.0 is what was tried"
 )
