@@ -10,7 +10,7 @@ import typer
 from fer_edge.backends.registry import backends, formats_that_run_code, in_words
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, wrote
 from fer_edge.cli.program import called
-from fer_edge.cli.typed import ClassMapFile, Describe
+from fer_edge.cli.typed import ClassMapFile, Describe, class_map_in
 from fer_edge.errors import CheckFailed, Interrupted, ModelError, ProviderError, UsageError
 
 if TYPE_CHECKING:
@@ -187,7 +187,6 @@ def _request(
     """The options as one request; ``quick`` changes the defaults and nothing that was named."""
     from fer_edge.benchmark.request import BenchmarkRequest
     from fer_edge.benchmark.timed_run import RunLength
-    from fer_edge.data.class_map import read_class_map
     from fer_edge.runtime.cores import available_cores
 
     all_cores = tuple(sorted({1, available_cores()}))
@@ -195,7 +194,7 @@ def _request(
         models=tuple(models or ()),
         checkpoints=tuple(checkpoints or ()),
         data=data,
-        class_map=None if class_map is None else read_class_map(class_map),
+        class_map=class_map_in(class_map),
         split=split,
         num_faces=faces or (500 if quick else 0),
         provider=provider,

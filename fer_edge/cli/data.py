@@ -8,7 +8,7 @@ import typer
 
 from fer_edge.cli import output
 from fer_edge.cli.program import ProgramGroup, as_called
-from fer_edge.cli.typed import ClassMapFile, Labels, Votes
+from fer_edge.cli.typed import ClassMapFile, Labels, Votes, class_map_in
 from fer_edge.labels import AUTO
 from fer_edge.text import printable, shown_name
 
@@ -55,7 +55,6 @@ def inspect(
 
     Example: `fer-edge data inspect --data fer2013 --votes fer2013new.csv --picture faces.png`
     """
-    from fer_edge.data.class_map import read_class_map
     from fer_edge.data.contact_sheet import draw_contact_sheet
     from fer_edge.data.inspection import inspect_faces
     from fer_edge.data.load import load_faces
@@ -65,8 +64,7 @@ def inspect(
 
     own_files = OwnFiles("choose another with --picture")
     own_files.refuse_foreign([picture])
-    mapped = None if class_map is None else read_class_map(class_map)
-    faces = load_faces(data, labels=labels, votes=votes, class_map=mapped, skip_bad=True)
+    faces = load_faces(data, labels=labels, votes=votes, class_map=class_map_in(class_map), skip_bad=True)
     findings = inspect_faces(faces)
     if json_output:
         output.result_json(findings.to_json())

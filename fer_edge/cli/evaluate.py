@@ -9,7 +9,7 @@ from fer_edge.cli.named import model_named
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run, run_of
 from fer_edge.cli.tables import result_table
-from fer_edge.cli.typed import ClassMapFile, Describe, LabelsOfFaces, Trust, Votes
+from fer_edge.cli.typed import ClassMapFile, Describe, LabelsOfFaces, Trust, Votes, class_map_in
 from fer_edge.errors import UsageError
 from fer_edge.own_files import OwnFiles
 from fer_edge.text import printable, shown_name
@@ -74,8 +74,6 @@ def evaluate(
     """
     if model is not None and checkpoint is not None:
         raise UsageError("expected --checkpoint or --model, found both; leave one out")
-    from fer_edge.data.class_map import read_class_map
-
     evaluated: dict[str, Any] = {
         "source": data,
         "labels": labels,
@@ -84,7 +82,7 @@ def evaluate(
         "skip_bad": skip_bad,
         "augmentation": augmentation,
         "votes": votes,
-        "class_map": None if class_map is None else read_class_map(class_map),
+        "class_map": class_map_in(class_map),
         "corruptions": corruptions,
     }
     if model is None:

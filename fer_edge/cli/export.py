@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
-from fer_edge.cli.typed import ClassMapFile, is_typed
+from fer_edge.cli.typed import ClassMapFile, class_map_for, is_typed
 from fer_edge.errors import CheckFailed, UsageError
 from fer_edge.export.formats.registry import all_formats, format_named
 
@@ -112,9 +112,7 @@ def export(
             f"expected --labels with --{typed[0].replace('_', '-')}, which says more of another maker's weights"
         )
 
-    if class_map is not None and data is None:
-        raise UsageError("expected --data with --class-map: it says which classes its folders mean")
-    from fer_edge.data.class_map import read_class_map
+    mapped = class_map_for(data, class_map)
     from fer_edge.export.exporter import export as export_by
     from fer_edge.export.request import ExportRequest
 
@@ -133,7 +131,7 @@ def export(
         folder=folder,
         data=data,
         skip_bad=skip_bad,
-        class_map=None if class_map is None else read_class_map(class_map),
+        class_map=mapped,
         target=target,
         max_drop_points=max_drop,
     )

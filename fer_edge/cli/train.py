@@ -10,7 +10,7 @@ import typer
 
 from fer_edge.cli.output import is_main_process, note, result, result_json, wrote
 from fer_edge.cli.settings import config_from, with_settings
-from fer_edge.cli.typed import ClassMapFile, Labels, Votes, is_typed
+from fer_edge.cli.typed import ClassMapFile, Labels, Votes, class_map_in, is_typed
 from fer_edge.errors import UsageError
 from fer_edge.labels import AUTO
 from fer_edge.training.config import AUGMENTATION, TrainConfig
@@ -61,7 +61,6 @@ def train(
     else:
         config = _config(context)
 
-    from fer_edge.data.class_map import read_class_map
     from fer_edge.training.preparation import DataRequest
     from fer_edge.training.runs import resume as resume_run
     from fer_edge.training.runs import train as train_run
@@ -71,18 +70,10 @@ def train(
     else:
         # A preset's own name, so that the presets that begin from its run find it.
         name = name or preset or f"{config.architecture}-{datetime.now():%Y%m%d-%H%M%S}"
-        done = train_run(
-            config,
-            DataRequest(
-                data,
-                skip_bad,
-                drop_leaks,
-                labels,
-                None if votes is None else str(votes),
-                {} if class_map is None else dict(read_class_map(class_map).entries),
-            ),
-            runs / name,
-        )
+        votes_table, mapped = None if votes is None else str(votes), class_map_in(class_map)
+        entries = {} if mapped is None else dict(mapped.entries)
+        request = DataRequest(data, skip_bad, drop_leaks, labels, votes_table, entries)
+        done = train_run(config, request, runs / name)
     if not is_main_process():
         return
     history = done.history

@@ -1,9 +1,14 @@
-"""Options that several commands have, and which of them somebody typed."""
+"""Options that several commands have, what they mean, and which of them somebody typed."""
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
+
+from fer_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from fer_edge.data.class_map import ClassMap
 
 Labels: TypeAlias = Annotated[
     str,
@@ -73,3 +78,17 @@ def is_typed(context: typer.Context, name: str) -> bool:
     """Whether a parameter was typed, rather than left at its default."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def class_map_in(file: Path | None) -> "ClassMap | None":
+    """What ``--class-map`` says; None without it. Raises DataError."""
+    from fer_edge.data.class_map import read_class_map
+
+    return None if file is None else read_class_map(file)
+
+
+def class_map_for(data: str | None, file: Path | None) -> "ClassMap | None":
+    """As ``class_map_in``, of a command that reads faces with ``--data`` alone. Raises UsageError without it."""
+    if file is not None and data is None:
+        raise UsageError("expected --data with --class-map: it says which classes its folders mean")
+    return class_map_in(file)

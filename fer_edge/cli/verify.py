@@ -9,7 +9,7 @@ from fer_edge.backends.registry import formats_that_run_code, in_words
 from fer_edge.cli.devices import verify_devices
 from fer_edge.cli.named import MODEL_HELP, checkpoint_of, model_named
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
-from fer_edge.cli.typed import ClassMapFile
+from fer_edge.cli.typed import ClassMapFile, class_map_for
 from fer_edge.errors import CheckFailed, UsageError
 
 
@@ -99,9 +99,6 @@ def verify(
     checkpoint = checkpoint or checkpoint_of(model)
     if checkpoint is None:
         raise UsageError("expected --checkpoint with the run that the model was made from, or --devices, found neither")
-    if class_map is not None and data is None:
-        raise UsageError("expected --data with --class-map: it says which classes its folders mean")
-    from fer_edge.data.class_map import read_class_map
     from fer_edge.export.parity.verification import VerifyRequest, verify_model
     from fer_edge.files import make_folder, write_text
     from fer_edge.own_files import OwnFiles
@@ -111,7 +108,7 @@ def verify(
         checkpoint=checkpoint,
         data=data,
         skip_bad=skip_bad,
-        class_map=None if class_map is None else read_class_map(class_map),
+        class_map=class_map_for(data, class_map),
         divergence=divergence,
         skew=skew,
         trust=trust,
