@@ -28,7 +28,6 @@ _BAR_WIDTH = 40
 class Tally:
     """What was done with the images so far."""
 
-    num_crops: int = 0
     num_searched: int = 0
     num_faces: int = 0
     """Found in the images that were searched."""
@@ -43,18 +42,17 @@ class Tally:
     @property
     def num_images(self) -> int:
         """All of them, those that could not be opened too."""
-        return self.num_crops + self.num_searched + len(self.errors)
+        return self.crop_reasons.total() + self.num_searched + len(self.errors)
 
     def add(self, outcome: "PhotoOutcome") -> None:
         """Count one image."""
-        if outcome.photo is not None:
-            self.labels.update(face.label for face in outcome.photo.faces)
-            self.num_without_face += not outcome.photo.faces
         if outcome.photo is None:
             self.errors.append({"source": outcome.source, "error": str(outcome.error)})
-        elif outcome.photo.crop_reason is not None:
+            return
+        self.labels.update(face.label for face in outcome.photo.faces)
+        self.num_without_face += not outcome.photo.faces
+        if outcome.photo.crop_reason is not None:
             self.crop_reasons[outcome.photo.crop_reason] += 1
-            self.num_crops += 1
         else:
             self.num_searched += 1
             self.num_faces += len(outcome.photo.faces)
