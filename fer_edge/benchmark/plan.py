@@ -93,7 +93,7 @@ def _subjects(request: BenchmarkRequest, runtimes: Sequence[str], folder: Path, 
         return first is None
 
     paths = model_paths(request)
-    if paths and not request.models and set(paths) <= set(shipped_models()) and not models_in(request.folder):
+    if paths and not request.models and not models_in(request.folder, trust=request.trust):
         note(f"no exported models in {request.folder}/: those that come with fer_edge are measured")
     if not request.models and not request.trust and paths:
         for line in skipped_in(request.folder):
