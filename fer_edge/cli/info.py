@@ -55,6 +55,7 @@ def _lines(description: "ModelDescription") -> list[str]:
         ("", "" if ours else "NOT VERIFIED: another maker's model, fed as it was described"),
         ("name", metadata.name),
         ("format", f"{metadata.format}, {metadata.precision}"),
+        ("described by", described),
         ("architecture", f"{metadata.architecture} {_pairs(metadata.settings)}".rstrip()),
         ("labels", ", ".join(metadata.labels)),
         *(("input", one) for one in description.inputs),
@@ -82,7 +83,6 @@ def _lines(description: "ModelDescription") -> list[str]:
     ]
     if not ours:
         rows = [row for row in rows if row[0] not in _STATED]
-        rows.insert(4, ("described by", described))
     if metadata.opset is None:
         rows = [row for row in rows if row[0] != "opset"]
     return [f"{title:<13}{printable(str(value))}" for title, value in rows if value]

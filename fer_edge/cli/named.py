@@ -6,7 +6,7 @@ from fer_edge.cli.output import note
 from fer_edge.runtime.shipped import DEFAULT_NAME, model_path, shadowed, shipped_by_name, shipped_named
 from fer_edge.text import shown_name
 
-MODEL_HELP = "default: the shipped fer-resnet18; 'models' lists the names."
+MODEL_HELP = f"default: the shipped {DEFAULT_NAME}; 'models' lists the names."
 """End of the help of options and arguments that take a model."""
 
 
