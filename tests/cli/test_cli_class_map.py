@@ -60,8 +60,7 @@ def test_a_run_on_raf_dbs_numbers_keeps_the_map(tmp_path):
     assert judged.returncode == 0, judged.stderr
     assert json.loads(judged.stdout)["num_faces"] == 28
     resumed = run_cli(["train", "--resume", "runs/raf"], cwd=tmp_path)
-    assert "expected the faces the run began with" not in resumed.stderr
-    assert "class folders" not in resumed.stderr
+    assert resumed.returncode == 0, resumed.stderr
 
     absent = run_cli(["evaluate", "--checkpoint", "runs/raf", "--class-map", "map.csv"], cwd=tmp_path)
     assert absent.returncode == 1

@@ -37,7 +37,7 @@ def test_everything_about_a_model_is_printed(model: Path) -> None:
     assert "quantised" not in lines
 
 
-def test_nothing_is_printed_as_python_would(repository: Path) -> None:
+def test_nothing_is_printed_as_python_would() -> None:
     """Lists, nested values and truth in words; quantised models state all three."""
     for name in ("fer-tiny", "fer-resnet18", "ferplus-resnet18"):
         done = CliRunner().invoke(app, ["info", name])

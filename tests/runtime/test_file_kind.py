@@ -146,24 +146,30 @@ def test_the_path_in_the_advice_can_be_typed_and_shown(tmp_path):
     assert mistaken("<stdin>", IMAGE, MP4).endswith("fer-edge webcam FILE")
 
 
-@pytest.mark.parametrize("name", [name for name, (_, kind) in CONTENTS.items() if MODEL in kind.way_out])
-def test_readers_of_models_say_what_they_found(tmp_path, name):
+NO_MODELS = [name for name, (_, kind) in CONTENTS.items() if MODEL in kind.way_out]
+NO_IMAGES = ["clip.mp4", "best.pt", "net.torchscript", "table.csv", "net.json", "faces.zip"]
+NO_FACES = ["clip.mp4", "best.pt", "net.torchscript", "face.png", "net.json"]
+
+
+@pytest.mark.parametrize(
+    ("read", "error", "expected", "name"),
+    [
+        *(
+            (read, ModelError, "an exported model", name)
+            for read in (Classifier.load, describe_model)
+            for name in NO_MODELS
+        ),
+        *((decode_image, ImageError, "a JPEG, .* image", name) for name in NO_IMAGES),
+        *((load_faces, DataError, "a folder of faces or a CSV file", name) for name in NO_FACES),
+    ],
+)
+def test_readers_say_what_they_found(tmp_path, read, error, expected, name):
     content, kind = CONTENTS[name]
     path = tmp_path / name
     path.write_bytes(content)
-    for read in (Classifier.load, describe_model):
-        with pytest.raises(ModelError, match=f"expected an exported model, found {kind.words}; ") as refused:
-            read(path)
-        assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize("name", ["clip.mp4", "best.pt", "net.torchscript", "table.csv", "net.json", "faces.zip"])
-def test_readers_of_images_say_what_they_found(tmp_path, name):
-    content, kind = CONTENTS[name]
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(ImageError, match=f"{name}: expected a JPEG, .* image, found {kind.words}; "):
-        decode_image(path)
+    with pytest.raises(error, match=f"{name}: expected {expected}, found {kind.words}; ") as refused:
+        read(path)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_run_folder_holds_no_images_to_search(tmp_path):
@@ -172,15 +178,6 @@ def test_a_run_folder_holds_no_images_to_search(tmp_path):
     Image.new("L", (9, 9)).save(tmp_path / "curves.png")
     with pytest.raises(ImageError, match="expected images, found a run folder; to judge the run: fer-edge evaluate"):
         list(images_named(str(tmp_path)))
-
-
-@pytest.mark.parametrize("name", ["clip.mp4", "best.pt", "net.torchscript", "face.png", "net.json"])
-def test_readers_of_faces_say_what_they_found(tmp_path, name):
-    content, kind = CONTENTS[name]
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=f"expected a folder of faces or a CSV file, found {kind.words}; "):
-        load_faces(path)
 
 
 def test_photos_without_classes_are_no_faces_to_train_on(tmp_path):
