@@ -6,6 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,8 +93,9 @@ def predict(
 
     detector = FaceDetector(min_score=min_score, max_side=max_side, threads=threads)
     search = FaceSearch(faces, Framing(margin=margin, align=align), detector)
-    pictures = None if out is None else _Pictures(out, images)
-    crops = None if save_crops is None else _Crops(save_crops, images, search.framing)
+    sources = cache(lambda: _sources(images))  # folders are walked where somebody asks, and once
+    pictures = None if out is None else _Pictures(out, images, sources())
+    crops = None if save_crops is None else _Crops(save_crops, sources(), search.framing)
     keep_pixels = pictures is not None or crops is not None
     classifier = Classifier.load(
         model_named(model), provider=provider, threads=threads, trust=trust, description=describe
@@ -110,7 +112,7 @@ def predict(
     else:
         printer = answers.CsvPrinter(classifier.labels) if as_csv else answers.TextPrinter(is_compact=compact)
     outcomes = _outcomes(classifier, images, search, 1 if keep_pixels else batch_size, keep_pixels=keep_pixels)
-    with progress_bar(lambda: len(_sources(images))) as advance:
+    with progress_bar(lambda: len(sources())) as advance:
         for outcome in outcomes:
             if pictures:
                 outcome = pictures.write(outcome)
@@ -134,7 +136,7 @@ def predict(
 class _Pictures:
     """Where annotated pictures go: the file that was named, or one file for each image in a folder."""
 
-    def __init__(self, out: Path, arguments: list[str]) -> None:
+    def __init__(self, out: Path, arguments: list[str], sources: list[str]) -> None:
         from fer_edge.runtime.annotation import PICTURE_FORMATS
         from fer_edge.runtime.output_names import OutputNames
 
@@ -143,8 +145,7 @@ class _Pictures:
         self._is_folder = os.path.isdir(out) or not out.suffix  # noqa: PTH112
         self.written: list[Path] = []
         self._own_files = OwnFiles("choose another with --out")
-        sources = _sources(arguments)
-        self._images = {file_identity(source) for source in sources if source != _STDIN}
+        self._images = _identities(sources)
         if self._is_folder:
             self._names = OutputNames(out, self._images)
             self._planned: dict[str, deque[Path]] = {}
@@ -186,7 +187,7 @@ class _Pictures:
         return planned.popleft() if planned else self._new_path(source)  # an image that came since
 
     def _new_path(self, source: str) -> Path:
-        return self._names.path("stdin" if source == _STDIN else Path(source).stem, "faces.jpg")
+        return self._names.path(_stem(source), "faces.jpg")
 
     def _refuse_image(self, path: Path) -> None:
         if file_identity(path) in self._images:
@@ -196,7 +197,7 @@ class _Pictures:
 class _Crops:
     """Writes what the model saw of each face into a folder, under names that nothing else has."""
 
-    def __init__(self, folder: Path, arguments: list[str], framing: "Framing") -> None:
+    def __init__(self, folder: Path, sources: list[str], framing: "Framing") -> None:
         from fer_edge.runtime.output_names import OutputNames
 
         if os.path.lexists(folder) and not folder.is_dir():
@@ -204,8 +205,7 @@ class _Crops:
         self.written: list[Path] = []
         self._folder, self._framing = folder, framing
         self._own_files = OwnFiles("choose another with --save-crops")
-        images = {file_identity(source) for source in _sources(arguments) if source != _STDIN}
-        self._names = OutputNames(folder, images)
+        self._names = OutputNames(folder, _identities(sources))
 
     def write(self, outcome: "PhotoOutcome") -> None:
         """Write the faces of one image, each under a name of its own. Raises StorageError."""
@@ -214,15 +214,17 @@ class _Crops:
         from fer_edge.runtime.annotation import write_picture
         from fer_edge.runtime.results import face_crops
 
-        stem = "stdin" if outcome.source == _STDIN else Path(outcome.source).stem
         for crop in face_crops(outcome.pixels, outcome.photo.faces, self._framing):
-            path = self._names.path(stem, "face.png")
+            path = self._new_path(outcome.source)
             while self._own_files.is_foreign(path):  # somebody else's: it keeps its name
-                path = self._names.path(stem, "face.png")
+                path = self._new_path(outcome.source)
             make_folder(self._folder)
             with self._own_files.writing(path):
                 write_picture(path, crop)
             self.written.append(path)
+
+    def _new_path(self, source: str) -> Path:
+        return self._names.path(_stem(source), "face.png")
 
 
 def _sources(arguments: list[str]) -> list[str]:
@@ -239,6 +241,16 @@ def _sources(arguments: list[str]) -> list[str]:
         except ImageError:  # said when it is its turn
             found.append(argument)
     return found
+
+
+def _identities(sources: list[str]) -> set[tuple[int, int] | str]:
+    """Of the images' own files, which nothing is written over."""
+    return {file_identity(source) for source in sources if source != _STDIN}
+
+
+def _stem(source: str) -> str:
+    """What the names of an image's files begin with."""
+    return "stdin" if source == _STDIN else Path(source).stem
 
 
 def _read_stdin() -> bytes:
