@@ -40,12 +40,12 @@ class OwnFiles:
         """Take ``path`` as it is now for one of ours: for a file that says by its content that a command wrote it."""
         sha256 = leftovers.sha256_of(path)
         if sha256 is not None:
-            self._known.setdefault(path.parent, _read(path.parent)).setdefault(as_utf8(path.name), set()).add(sha256)
+            self._hashes(path).add(sha256)
             self._accepted.add(path)
 
     def knows(self, path: Path) -> bool:
         """Whether a command wrote a file of this name there once, whatever it is now."""
-        return as_utf8(path.name) in self._known.setdefault(path.parent, _read(path.parent))
+        return bool(self._hashes(path))
 
     def is_foreign(self, path: Path) -> bool:
         """Whether ``path`` is taken by what no command wrote, or by a link. Raises StorageError."""
@@ -89,7 +89,13 @@ class OwnFiles:
             sha256 = leftovers.sha256_of(path)
             if sha256 is not None and sha256 != earlier:
                 _add(path, sha256)
-                self._known.setdefault(path.parent, {}).setdefault(as_utf8(path.name), set()).add(sha256)
+                self._hashes(path).add(sha256)
+
+    def _hashes(self, path: Path) -> set[str]:
+        """Of what was written as ``path``, by the list of its folder as it was read or written last."""
+        if path.parent not in self._known:
+            self._known[path.parent] = _read(path.parent)
+        return self._known[path.parent].setdefault(as_utf8(path.name), set())
 
     def _foreign(self, path: Path, reread: set[Path]) -> str:
         """What has the place of ``path`` and is not ours, in words; empty where it may be written. ``reread``: folders
@@ -97,15 +103,14 @@ class OwnFiles:
         found = _found(path)
         if found != _FILE:
             return found
-        sha256, folder, name = leftovers.sha256_of(path), path.parent, as_utf8(path.name)
-        if sha256 not in self._known.get(folder, {}).get(name, ()) and folder not in reread:
-            for one, hashes in _read(folder).items():  # another command may have added to it
-                self._known.setdefault(folder, {}).setdefault(one, set()).update(hashes)
+        sha256, folder, hashes = leftovers.sha256_of(path), path.parent, self._hashes(path)
+        if sha256 not in hashes and folder not in reread:
+            for name, added in _read(folder).items():  # another command may have added to it
+                self._known[folder].setdefault(name, set()).update(added)
             reread.add(folder)
-        known = self._known.get(folder, {}).get(name, set())
-        if sha256 in known:
+        if sha256 in hashes:
             return ""
-        return "one that was changed since" if known else _FILE
+        return "one that was changed since" if hashes else _FILE
 
 
 def _found(path: Path) -> str:
