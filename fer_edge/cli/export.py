@@ -1,6 +1,5 @@
 """``export``: a checkpoint becomes a model file that answers the same."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -22,12 +21,6 @@ Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 
 _OF_WEIGHTS = ("image_size", "mean", "std")
 """Options that say of a state dict what a checkpoint says itself."""
-
-
-def _name_of_weights(weights: Path, file_format: str, precision: str, *, raw: bool, fixed_shape: bool) -> str:
-    from fer_edge.export.publish import default_name
-
-    return default_name(weights.with_suffix(".pt"), file_format, precision, raw, fixed_shape)
 
 
 def export(
@@ -118,8 +111,6 @@ def export(
 
     if chosen.note:
         note(chosen.note)
-    if labels is not None:
-        name = name or _name_of_weights(checkpoint, file_format, precision, raw=raw, fixed_shape=fixed_shape)
     request = ExportRequest(
         checkpoint=checkpoint,
         file_format=chosen.name,
@@ -138,18 +129,11 @@ def export(
     if labels is None:
         done = export_by(request, note)
     else:
-        from fer_edge.files import temporary_folder
+        from fer_edge.export.foreign_weights import export_weights
         from fer_edge.labels import label_set_named
-        from fer_edge.training.foreign_weights import checkpoint_of_weights
 
-        with temporary_folder() as temporary:
-            made = Path(temporary) / "weights.pt"
-            note(
-                checkpoint_of_weights(
-                    checkpoint, made, labels=label_set_named(labels), image_size=image_size, mean=mean, std=std
-                )
-            )
-            done = export_by(replace(request, checkpoint=made), note)
+        classes = label_set_named(labels)
+        done = export_weights(request, labels=classes, image_size=image_size, mean=mean, std=std, note=note)
     if json_output:
         result_json(done.to_dict())
     else:
