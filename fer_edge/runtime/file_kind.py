@@ -11,7 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fer_edge.runtime.known_formats import known_format
 from fer_edge.text import printable
+
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
+"""Of the images that are read here."""
 
 MODEL, CHECKPOINT, FACES, IMAGE, CLIP = "a model", "a checkpoint", "labelled faces", "an image", "a video to read"
 """What can be asked for."""
@@ -134,7 +141,6 @@ PHOTOS = FileKind(
 _TORCH_MODEL_SUFFIXES = (".torchscript", ".pt2")
 _MODEL_SUFFIXES = (".onnx", ".ort", *_TORCH_MODEL_SUFFIXES)
 _WEIGHTS_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _STARTS: tuple[tuple[bytes, FileKind], ...] = (
     (b"\xff\xd8\xff", PICTURE),
     (b"\x89PNG\r\n", PICTURE),
@@ -159,8 +165,6 @@ _FOURTH_TO_EIGHTH = {
     b"mdat": VIDEO,
     b"wide": VIDEO,
 }
-_STILL_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
-"""Of files with MP4's boxes that hold a photo: HEIC, AVIF, Canon's raw format."""
 _RIFF = {b"WEBP": ANIMATION, b"AVI ": VIDEO}
 _ONNX_FIELDS = frozenset((0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72))
 """Tags that follow the version with which an ONNX file begins."""
@@ -208,7 +212,7 @@ def _kind_of_folder(path: Path) -> FileKind | None:
         return RUN
     if _with_suffix(names, _MODEL_SUFFIXES):
         return MODELS
-    return PHOTOS if _with_suffix(names, _IMAGE_SUFFIXES) else None
+    return PHOTOS if _with_suffix(names, IMAGE_SUFFIXES) else None
 
 
 def _kind_of_zip(whole: Path | io.BytesIO, suffix: str) -> FileKind | None:
@@ -231,7 +235,7 @@ def _kind_of_zip(whole: Path | io.BytesIO, suffix: str) -> FileKind | None:
 
 def _kind_of_head(head: bytes, suffix: str) -> FileKind | None:
     if head[4:8] == b"ftyp":
-        return PICTURE if head[8:12] in _STILL_BRANDS else VIDEO
+        return VIDEO if known_format(head) is None else PICTURE
     if head.startswith(b"\xff\xd8\xff") and suffix in (".mjpeg", ".mjpg"):
         return VIDEO  # JPEGs one after the other
     if head.startswith(b"RIFF"):

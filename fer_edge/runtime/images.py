@@ -16,7 +16,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from fer_edge.errors import ImageError
 from fer_edge.runtime import reduction, tiff_layouts
-from fer_edge.runtime.file_kind import IMAGE, mistaken
+from fer_edge.runtime.file_kind import IMAGE, IMAGE_SUFFIXES, mistaken
 from fer_edge.runtime.jpeg_scans import has_more_scans
 from fer_edge.runtime.known_formats import RAW, can_open, is_raw_photo, known_format
 from fer_edge.text import printable, shown_name
@@ -28,9 +28,7 @@ stands), a PIL image, or an array (H, W) or (H, W, 1 | 3 | 4) in RGB order."""
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """The only decoders that untrusted bytes reach: each is widely used and widely fuzzed."""
 
-SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
-)
+SUFFIXES = frozenset(IMAGE_SUFFIXES)
 """File names that folders and globs pick up; a file that is named outright may be called anything."""
 
 MAX_PIXELS = 2**30 // 4 // 3

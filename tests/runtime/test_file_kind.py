@@ -52,6 +52,7 @@ CONTENTS = {
     "face.gif": (picture("GIF"), file_kind.ANIMATION),
     "face.tiff": (picture("TIFF"), file_kind.PICTURE),
     "face.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", file_kind.PICTURE),
+    "burst.heics": (b"\0\0\0\x18ftyphevx\0\0\0\0msf1hevx", file_kind.PICTURE),
     "clip.mp4": (MP4, file_kind.VIDEO),
     "clip.mov": (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", file_kind.VIDEO),
     "old.mov": (b"\0\0\0\x08wide\0\0\0\0mdat", file_kind.VIDEO),
