@@ -6,14 +6,6 @@ from PIL import Image
 
 from fer_edge.runtime.foreign import RANGES, ForeignDescription
 
-_FILTERS = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "nearest": Image.Resampling.NEAREST,
-    "lanczos": Image.Resampling.LANCZOS,
-    "box": Image.Resampling.BOX,
-}
-
 
 def foreign_feed(pixels: NDArray[np.uint8], description: ForeignDescription, dtype: str) -> NDArray[np.generic]:
     """What a described model takes for images uint8 (N, H, W, 1 | 3 | 4): (N, C, height, width), or channels last.
@@ -39,13 +31,14 @@ def _fitted(pixels: NDArray[np.uint8], description: ForeignDescription) -> NDArr
     image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels[:, :, :3]))
     image = image.convert("L" if description.channels == 1 else "RGB")
     height, width = description.size
+    resample = Image.Resampling[description.interpolation.upper()]
     if description.shortest:
         scale = description.shortest / min(image.size)
         larger = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
-        image = image.resize(larger, _FILTERS[description.interpolation])
+        image = image.resize(larger, resample)
         left, top = (image.width - width) // 2, (image.height - height) // 2
         image = image.crop((left, top, left + width, top + height))
     else:
-        image = image.resize((width, height), _FILTERS[description.interpolation])
+        image = image.resize((width, height), resample)
     array = np.asarray(image, np.uint8)
     return array[:, :, np.newaxis] if array.ndim == 2 else array

@@ -11,7 +11,7 @@ from PIL import Image
 from fer_edge.errors import ModelError, UsageError
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.description import describe_model
-from fer_edge.runtime.foreign import ForeignDescription
+from fer_edge.runtime.foreign import INTERPOLATIONS, ForeignDescription
 from fer_edge.runtime.foreign_files import description_of
 from fer_edge.runtime.foreign_pixels import foreign_feed
 from fer_edge.runtime.model_file import read_model
@@ -95,6 +95,19 @@ def test_the_middle_is_taken_where_the_shorter_side_is_resized():
     assert foreign_feed(photo, described, "float32").min() > 0.5
     stretched = foreign_feed(photo, replace(described, shortest=0), "float32")
     assert stretched.min() == 0  # the sides are in it, too
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+@pytest.mark.parametrize("shortest", [0, 20])
+def test_every_interpolation_is_pillows_own_of_that_name(interpolation, shortest):
+    image = Image.fromarray(np.random.default_rng(3).integers(0, 256, (50, 40, 3), np.uint8))
+    described = ForeignDescription(
+        labels=LABELS, layout="NHWC", channels=3, size=(20, 20), interpolation=interpolation, shortest=shortest
+    )
+    found = foreign_feed(np.asarray(image)[np.newaxis], described, "float32")[0] * 255
+    size = (20, 25) if shortest else (20, 20)
+    expected = np.asarray(image.resize(size, getattr(Image.Resampling, interpolation.upper())))
+    np.testing.assert_allclose(found, expected[2:22] if shortest else expected, atol=1e-3)
 
 
 def test_without_a_description_it_is_refused_with_the_way_out(tmp_path):
