@@ -74,6 +74,16 @@ class FoundFaces(NamedTuple):
     clockwise_turn: int | None = None
     """Degrees by which an image is to be turned so that a surer face is found; None: that helps nothing."""
 
+    @property
+    def was_searched(self) -> bool:
+        """Whether the detector looked at the image."""
+        return self.crop_reason not in (whole_faces.ASKED, whole_faces.SMALL)
+
+    @property
+    def num_pieces(self) -> int:
+        """How many images the model sees: an image without a face has a piece all the same, its error."""
+        return max(1, len(self.places))
+
 
 @lru_cache(maxsize=8)
 def within_threads(search: FaceSearch, threads: int) -> FaceSearch:
@@ -242,7 +252,7 @@ def score_photos(
     scored: list[Scored[str]] = []
     for piece in score_in_batches(pieces(), score, batch_size):
         scored.append(piece)
-        if len(scored) == found[0].num_pieces:
+        if len(scored) == found[0].search.num_pieces:
             yield found.popleft().outcome(scored, labels)
             scored = []
 
@@ -254,17 +264,13 @@ class _Found:
     source: str
     width: int
     height: int
-    was_searched: bool
     search: FoundFaces
     detection_ms: float
-    num_pieces: int
     pixels: NDArray[np.uint8] | None
 
     def outcome(self, scored: list[Scored[str]], labels: Sequence[str]) -> PhotoOutcome:
         predictions = []
-        for place, piece in zip(
-            self.search.places, scored, strict=False
-        ):  # an image without a face has a piece all the same
+        for place, piece in zip(self.search.places, scored, strict=False):  # fewer places without a face (num_pieces)
             if isinstance(piece.result, ImageError):
                 return PhotoOutcome(self.source, None, piece.result)
             plain = Prediction.from_row(piece.result, labels, latency_ms=piece.latency_ms, source=self.source)
@@ -273,7 +279,7 @@ class _Found:
             self.source,
             self.width,
             self.height,
-            self.was_searched,
+            self.search.was_searched,
             tuple(predictions),
             self.detection_ms,
             self.search.crop_reason,
@@ -289,12 +295,11 @@ def _find(
     opened, an error goes: batching hands it through in its turn, so that results keep the order of the images."""
     pixels = image.pixels
     if isinstance(pixels, ImageError):
-        return _Found(image.key, 0, 0, False, FoundFaces((None,), None), 0.0, 1, None), [pixels]
+        return _Found(image.key, 0, 0, FoundFaces((None,), None), 0.0, None), [pixels]
     width, height = image.size or (pixels.shape[1], pixels.shape[0])
-    was_searched = search.searches(pixels)
     start = time.perf_counter()
     found = search.find(pixels)
-    detection_ms = (time.perf_counter() - start) * 1e3 if was_searched else 0.0
+    detection_ms = (time.perf_counter() - start) * 1e3 if found.was_searched else 0.0
     crops: list[NDArray[np.uint8] | ImageError] = [
         pixels if place is None else crop_face(pixels, place, search.framing) for place in found.places
     ]
@@ -302,7 +307,7 @@ def _find(
     if image.factor > 1:
         whole = tuple(None if place is None else place.enlarged(image.factor) for place in found.places)
         found = found._replace(places=whole)
-    one = _Found(image.key, width, height, was_searched, found, detection_ms, max(1, len(found.places)), kept)
+    one = _Found(image.key, width, height, found, detection_ms, kept)
     return one, crops or [ImageError(f"{image.key}: no face found")]
 
 
