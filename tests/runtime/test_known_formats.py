@@ -2,6 +2,7 @@
 
 import base64
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_avif_without_a_decoder_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 
 def test_heic_opens_with_a_registered_plugin_and_says_which_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)  # not installed
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # not installed
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     photo = box(b"heic", b"mif1")
     with pytest.raises(ImageError, match="found a HEIC photo; pip install pillow-heif, or save it as a JPEG"):
