@@ -76,11 +76,16 @@ def check_outputs(path: Path, probabilities: NDArray[np.float32], logits: NDArra
             f"{path}: expected finite logits, found infinite ones or NaN; "
             "export it again, in fp32 if this is half precision"
         )
-    is_whole = np.abs(probabilities.sum(axis=1) - 1) <= _SUM_TOLERANCE  # False for NaN too
-    if not (is_whole.all() and (probabilities >= 0).all()):
+    if not are_probabilities(probabilities):
         raise ModelError(
             f"{path}: expected probabilities that add up to 1 for every image, found others; export it again"
         )
+
+
+def are_probabilities(rows: NDArray[np.floating[Any]]) -> bool:
+    """Whether none of the values (N, classes) is below 0 and each row adds up to 1, but for rounding."""
+    is_whole = np.abs(rows.sum(axis=1) - 1) <= _SUM_TOLERANCE  # False for NaN too
+    return bool(is_whole.all() and (rows >= 0).all())
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

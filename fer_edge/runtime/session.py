@@ -16,7 +16,7 @@ from fer_edge.files import temporary_folder
 from fer_edge.metadata import METADATA_KEY, PIXELS, ModelMetadata, TensorContract
 from fer_edge.runtime.cores import default_threads
 from fer_edge.runtime.foreign import ForeignMetadata
-from fer_edge.runtime.foreign_pixels import foreign_feed
+from fer_edge.runtime.inference import are_probabilities, model_feed
 from fer_edge.runtime.model_file import ModelFile
 from fer_edge.runtime.onnxruntime_packages import upgrading
 from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
@@ -28,8 +28,6 @@ MIN_CUDA_NODE_SHARE = 0.5
 MAX_THREADS = 256
 """More than any processor this is for has; onnxruntime starts each of them at once, whether there is work or not."""
 
-_SUM_TOLERANCE = 1e-2
-"""Of a row of probabilities, from one: several times the rounding of half precision."""
 MAX_KEPT_PIXELS = 2**21
 """Of a run whose memory onnxruntime keeps for the next: 2 megapixels, about 50 MB. It would keep that of the largest
 run for good, 1.6 GB after a photo of 50 megapixels. Giving back costs milliseconds, which only large photos pay."""
@@ -199,7 +197,7 @@ def _check_described(session: onnxruntime.InferenceSession, model: ModelFile, me
     height, width = described.size or (1, 1)
     images = metadata.input.fixed_batch or 2
     noise = np.random.default_rng(0).integers(0, 256, (images, height, width, described.channels), dtype=np.uint8)
-    feed = {metadata.input.name: foreign_feed(noise, described, metadata.input.dtype)}
+    feed = {metadata.input.name: model_feed(noise, metadata)}
     with onnxruntime_errors(model.path):
         found = np.asarray(session.run([output], feed, run_options())[0])
     if found.size != images * len(metadata.labels) or found.shape[:1] != (images,):
@@ -207,11 +205,10 @@ def _check_described(session: onnxruntime.InferenceSession, model: ModelFile, me
             f"{model.path}: expected an output {output} of {images} images and {len(metadata.labels)} classes, as many "
             f"as labels are described ({described.source}), found one of shape {', '.join(map(str, found.shape))}"
         )
-    rows = found.reshape(images, -1).astype(np.float64)
-    are_probabilities = bool((rows >= 0).all() and (np.abs(rows.sum(axis=1) - 1) < _SUM_TOLERANCE).all())
-    if are_probabilities != (described.outputs == "probabilities"):
-        what = "probabilities" if are_probabilities else "rows that do not add up to 1"
-        other = "probabilities" if are_probabilities else "logits"
+    are_whole = are_probabilities(found.reshape(images, -1).astype(np.float64))
+    if are_whole != (described.outputs == "probabilities"):
+        what = "probabilities" if are_whole else "rows that do not add up to 1"
+        other = "probabilities" if are_whole else "logits"
         raise ModelError(
             f"{model.path}: expected {described.outputs} from the output {output}, as described ({described.source}), "
             f"found {what}; say outputs={other}"
