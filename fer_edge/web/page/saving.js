@@ -21,7 +21,8 @@ const PIXELS_PER_LINE = 60; // of the picture's longer side, for a line of text
  * @param {{chosen: number, labels: string[]}} options
  * @returns {Promise<Blob>} PNG
  */
-export async function markedPicture(source, { width, height, faces, isCrop }, { chosen, labels }) {
+export async function markedPicture(source, { width, height, faces, cropReason }, { chosen, labels }) {
+  const isCrop = cropReason !== null;
   const line = Math.max(13, Math.round(Math.max(width, height) / PIXELS_PER_LINE));
   const names = faces.map((face) => nameOf(face, labels));
   const canvas = document.createElement("canvas");

@@ -6,9 +6,9 @@
  *
  * @typedef {import("./detector.js").Face & {probabilities: number[]}} FaceReading
  * @typedef {{
- *   width: number, height: number, faces: FaceReading[], isCrop: boolean, cropReason: "small" | "filled" | null,
+ *   width: number, height: number, faces: FaceReading[], cropReason: "small" | "filled" | null,
  *   detectMs: number, expressionMs: number,
- * }} Analysis `isCrop`: the picture was taken for one face, and why; `expressionMs`: mean of a face
+ * }} Analysis `cropReason`: why the picture was taken for one face, if it was; `expressionMs`: mean of a face
  * @typedef {{
  *   card: import("./model_files.js").Card, provider: string, bytes: number, labels: string[], smoothing: number,
  * }} Ready `bytes`: of the model; `smoothing`: share of the newest camera frame in what is shown
@@ -79,7 +79,7 @@ async function analyse(bitmap, live) {
     faces.push({ ...face, probabilities: await classify(ort, models.expression, models.card.input.name, pixels) });
   }
   const expressionMs = found.length ? (performance.now() - expressionStart) / found.length : 0;
-  return { width: picture.width, height: picture.height, faces, isCrop, cropReason, detectMs, expressionMs };
+  return { width: picture.width, height: picture.height, faces, cropReason, detectMs, expressionMs };
 }
 
 /** @type {OffscreenCanvas | undefined} */
