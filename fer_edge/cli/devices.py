@@ -9,21 +9,22 @@ from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.program import ProgramGroup
 from fer_edge.cli.stopping import signal_behind
 from fer_edge.cli.tables import result_table
-from fer_edge.errors import CheckFailed, Interrupted, MissingExtraError
+from fer_edge.errors import CheckFailed, Interrupted
 from fer_edge.labels import FER2013
 from fer_edge.own_files import OwnFiles
 
 if TYPE_CHECKING:
     from fer_edge.devices.matrix import Matrix
 
-devices = typer.Typer(
-    cls=ProgramGroup, no_args_is_help=True, help="Reports of a model's answers on other people's machines."
-)
+devices = typer.Typer(cls=ProgramGroup, no_args_is_help=True)
 
 
 @devices.callback()
 def group() -> None:
-    """Reports of a model's answers on other people's machines; `verify --devices` makes the matrix they go into."""
+    """Reports of a model's answers on other people's machines; `verify --devices` makes the matrix they go into.
+
+    Example: `fer-edge devices merge devices/NAME-devices.json report.json`
+    """
 
 
 @devices.command()
@@ -38,11 +39,12 @@ def merge(
     Example: `fer-edge devices merge devices/NAME-devices.json report.json`
     """
     from fer_edge.devices.matrix import merged, read_matrix
+    from fer_edge.devices.output import output_paths
 
     own_files = OwnFiles("copy the matrix to a folder of its own")
     read = read_matrix(matrix)
     own_files.accept(matrix)  # it was made here or elsewhere, and is to be replaced
-    own_files.refuse_foreign(_files(matrix.parent, matrix.stem))
+    own_files.refuse_foreign(output_paths(matrix.parent, matrix.stem))
     _finish(merged(read, reports), matrix.parent, matrix.stem, json_output, own_files)
 
 
@@ -53,12 +55,13 @@ def verify_devices(
     from fer_edge.data.load import load_faces_for
     from fer_edge.data.relabel import relabelled
     from fer_edge.devices.farm import chosen_faces, run_devices
+    from fer_edge.devices.output import output_paths
     from fer_edge.devices.progress import Reporter
     from fer_edge.devices.targets import DEVICES, devices_named
     from fer_edge.runtime.model_file import read_model
 
     own_files = OwnFiles("choose another folder with --out")
-    own_files.refuse_foreign(_files(out, f"{model.stem}-devices"))
+    own_files.refuse_foreign(output_paths(out, f"{model.stem}-devices"))
     wanted = list(DEVICES.values()) if targets is None else devices_named(targets.split(","))
     metadata = read_model(model).metadata
     faces = None
@@ -75,29 +78,13 @@ def verify_devices(
     _finish(matrix, out, f"{model.stem}-devices", json_output, own_files)
 
 
-def _files(out: Path, stem: str) -> list[Path]:
-    return [out / f"{stem}{suffix}" for suffix in (".json", ".md", ".png")]
-
-
 def _finish(matrix: "Matrix", out: Path, stem: str, json_output: bool, own_files: OwnFiles) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from fer_edge.devices.matrix import as_json
-    from fer_edge.files import make_folder, write_text
+    from fer_edge.devices.output import write_matrix
 
-    make_folder(out)
-    files = _files(out, stem)
-    with own_files.writing(*files):
-        write_text(files[0], as_json(matrix))
-        write_text(files[1], matrix.markdown())
-        try:
-            from fer_edge.devices.plot import plot_matrix
-
-            plot_matrix(matrix, files[2])
-        except MissingExtraError as missing:
-            files.pop()
-            note(f"no picture: {missing}")
+    files = write_matrix(matrix, out, stem, own_files, note)
     if json_output:
         result_json(matrix.to_dict())
     else:
