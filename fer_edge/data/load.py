@@ -5,7 +5,6 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from fer_edge.data.archives import is_archive
 from fer_edge.data.class_map import ClassMap
 from fer_edge.data.classes import LabelsDiffer, fer2013_or_refuse, wanted_labels
 from fer_edge.data.faces import FaceData, FaceSet
@@ -127,20 +126,15 @@ def _existing(source: str | Path | None) -> Path:
         raise DataError(
             f"{printable(path)}: expected a folder of faces or a CSV file, found a pipe, socket or device; check --data"
         )
-    kind = kind_of(path)
-    if kind is not ARCHIVE and (told := mistaken(path, FACES)) is not None:
-        raise DataError(f"{printable(path)}: expected a folder of faces or a CSV file, {printable(told)}")
-    if stat.S_ISREG(mode):
-        _refuse_archive(path)
+    _refuse_mistaken(path)
     return path
 
 
-def _refuse_archive(path: Path) -> None:
-    if is_archive(path):
-        raise DataError(
-            f"{printable(path)}: expected a folder of faces or a CSV file, found an archive; unpack it and name the "
-            "folder with --data"
-        )
+def _refuse_mistaken(path: Path) -> None:
+    """Raise DataError where ``path`` is known to be something else than faces."""
+    told = mistaken(path, FACES)
+    if told is not None:
+        raise DataError(f"{printable(path)}: expected a folder of faces or a CSV file, {printable(told)}")
 
 
 def _existing_votes(votes: str | Path | None) -> Path | None:
@@ -230,7 +224,7 @@ def _read_tables(
     tables: list[Path], size: int, problems: ProblemList, votes: Path | None, class_map: ClassMap
 ) -> tuple[dict[str, FaceSet], str]:
     for table in tables:  # in a folder, too, whatever it is called
-        _refuse_archive(table)
+        _refuse_mistaken(table)
     splits, layout = read_tables(tables, size, problems, class_map)
     if votes is None:
         return splits, layout
@@ -252,7 +246,7 @@ def _with_votes_by_name(
 
 
 def _unknown_layout(root: Path, entries: list[Entry]) -> str:
-    archives = [entry.path.name for entry in entries if not entry.is_folder and is_archive(entry.path)]
+    archives = [entry.path.name for entry in entries if not entry.is_folder and kind_of(entry.path) is ARCHIVE]
     if archives:
         return f"{printable(root)}: expected faces, found an archive ({printable(archives[0])}); unpack it there first"
     if not any(entry.is_folder for entry in entries) and kind_of(root) is PHOTOS:

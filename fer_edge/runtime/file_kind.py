@@ -118,7 +118,9 @@ FOREIGN = FileKind(
     },
 )
 ARCHIVE = FileKind(
-    "an archive", dict.fromkeys((MODEL, CHECKPOINT, FACES, IMAGE, CLIP), "unpack it and name what is in it")
+    "an archive",
+    dict.fromkeys((MODEL, CHECKPOINT, IMAGE, CLIP), "unpack it and name what is in it")
+    | {FACES: "unpack it and name the folder with --data"},
 )
 RUN = FileKind(
     "a run folder",
@@ -152,9 +154,10 @@ _STARTS: tuple[tuple[bytes, FileKind], ...] = (
     (b"\0\0\x01\xba", VIDEO),  # MPEG program stream
     (b"\0\0\x01\xb3", VIDEO),
     (b"\x89HDF\r\n", FOREIGN),  # Keras
-    (b"\x1f\x8b", ARCHIVE),
+    (b"\x1f\x8b", ARCHIVE),  # gzip
     (b"BZh", ARCHIVE),
     (b"\xfd7zXZ\0", ARCHIVE),
+    (b"\x28\xb5\x2f\xfd", ARCHIVE),  # zstandard
     (b"7z\xbc\xaf\x27\x1c", ARCHIVE),
     (b"Rar!", ARCHIVE),
 )
@@ -169,6 +172,7 @@ _RIFF = {b"WEBP": ANIMATION, b"AVI ": VIDEO}
 _ONNX_FIELDS = frozenset((0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72))
 """Tags that follow the version with which an ONNX file begins."""
 _TS_PACKET = 188
+_TAR_MARK, _TAR_MARK_AT = b"ustar", 257
 
 
 def mistaken(path: str | Path, wanted: str, data: bytes | None = None) -> str | None:
@@ -229,8 +233,8 @@ def _kind_of_zip(whole: Path | io.BytesIO, suffix: str) -> FileKind | None:
             if record.compress_type != zipfile.ZIP_STORED or record.file_size > _MAX_RECORD_BYTES:
                 return WEIGHTS  # or a bomb, which is not to be unpacked
             return OWN_CHECKPOINT if b"fer_edge checkpoint" in archive.read(record) else WEIGHTS
-    except Exception:  # a damaged archive raises many kinds: whoever reads it says so
-        return None
+    except Exception:  # a damaged archive raises many kinds; of a model or weights whoever reads it says so
+        return None if suffix in (*_MODEL_SUFFIXES, *_WEIGHTS_SUFFIXES) else ARCHIVE
 
 
 def _kind_of_head(head: bytes, suffix: str) -> FileKind | None:
@@ -245,6 +249,8 @@ def _kind_of_head(head: bytes, suffix: str) -> FileKind | None:
         return found
     if head[:1] == head[_TS_PACKET : _TS_PACKET + 1] == head[2 * _TS_PACKET : 2 * _TS_PACKET + 1] == b"G":
         return VIDEO  # MPEG transport stream
+    if head.startswith(_TAR_MARK, _TAR_MARK_AT):
+        return ARCHIVE
     if len(head) > 2 and head[0] == 8 and head[1] < 32 and head[2] in _ONNX_FIELDS:
         return EXPORTED
     if head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < 2**32:

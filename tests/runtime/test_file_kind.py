@@ -44,6 +44,9 @@ CONTENTS = {
     "net.pt2": (archive("m/archive_format", "m/models/model.json"), file_kind.EXPORTED),
     "best.pt": (archive("a/data.pkl", data=b"format fer_edge checkpoint"), file_kind.OWN_CHECKPOINT),
     "faces.zip": (archive("angry/1.png"), file_kind.ARCHIVE),
+    "half.zip": (archive("angry/1.png")[:-30], file_kind.ARCHIVE),
+    "faces.tar": (b"angry/1.png".ljust(257, b"\0") + b"ustar\0", file_kind.ARCHIVE),
+    "faces.tar.zst": (b"\x28\xb5\x2f\xfd" + bytes(20), file_kind.ARCHIVE),
     "faces.tar.gz": (b"\x1f\x8b\x08\0\0", file_kind.ARCHIVE),
     "net.json": (json.dumps({"format_version": 1, "name": "net"}).encode(), file_kind.METADATA),
     "face.png": (picture("PNG"), file_kind.PICTURE),
@@ -145,6 +148,12 @@ def test_the_path_in_the_advice_can_be_typed_and_shown(tmp_path):
     path.write_bytes(MP4)
     assert mistaken(path, IMAGE).endswith(f"fer-edge webcam '{tmp_path}/my clip\\x1b.mp4'")
     assert mistaken("<stdin>", IMAGE, MP4).endswith("fer-edge webcam FILE")
+
+
+@pytest.mark.parametrize("name", ["half.pt", "half.pt2"])
+def test_what_half_a_model_or_checkpoint_is_its_reader_says(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(archive("a/data.pkl")[:-30])
+    assert kind_of(tmp_path / name) is None
 
 
 NO_MODELS = [name for name, (_, kind) in CONTENTS.items() if MODEL in kind.way_out]
