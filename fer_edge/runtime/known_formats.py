@@ -6,8 +6,10 @@ The marks are those of the formats' own specifications; none is taken from a fil
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from PIL import Image, features
+if TYPE_CHECKING:
+    from PIL import Image
 
 _HEAD_BYTES = 1024
 
@@ -93,7 +95,7 @@ def _text_format(text: bytes) -> KnownFormat | None:
     return BASE64 if text.startswith(_BASE64_STARTS) and _BASE64_TEXT.match(text) else None
 
 
-def is_raw_photo(image: Image.Image) -> bool:
+def is_raw_photo(image: "Image.Image") -> bool:
     """Whether what Pillow opened as a TIFF is a camera's file (DNG, NEF, ARW): its first picture is a thumbnail."""
     if image.format != "TIFF":
         return False
@@ -103,6 +105,8 @@ def is_raw_photo(image: Image.Image) -> bool:
 
 def can_open(known: KnownFormat) -> bool:
     """Whether a decoder for it is installed here."""
+    from PIL import Image, features  # here: the command line knows the formats of files before it opens one
+
     if known is HEIC:
         with suppress(ImportError):
             import pillow_heif

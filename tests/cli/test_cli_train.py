@@ -162,7 +162,7 @@ def test_help_answers_quickly_and_every_command_has_an_example(cli, repository):
 
 
 def test_help_imports_nothing_heavy(repository):
-    heavy = ("torch", "onnxruntime", "numpy", "matplotlib")
+    heavy = ("torch", "onnxruntime", "numpy", "PIL", "matplotlib")
     code = f"import sys, fer_edge.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository)
     assert done.stdout.strip() == "[]"

@@ -71,7 +71,7 @@ def test_avif_opens_where_pillow_reads_it() -> None:
 
 
 def test_avif_without_a_decoder_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fer_edge.runtime.known_formats.features.check", lambda _name: False)
+    monkeypatch.setattr("PIL.features.check", lambda _name: False)
     monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
     for data in (box(b"avif", b"mif1"), box(b"mif1", b"avif", b"miaf")):
         with pytest.raises(ImageError, match="found an AVIF image; upgrade Pillow"):
