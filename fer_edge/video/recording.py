@@ -104,9 +104,10 @@ class VideoFile:
                 if self._sound is not None:
                     self._sound.finish(self._last_tick / TICKS_PER_S + 1 / self._frames_per_s)
             self._close()
+            is_written = self._last_tick >= 0 and self._staged.temporary.stat().st_size > 0
         except self._av.FFmpegError:
-            self._last_tick = -1
-        if self._last_tick < 0 or not self._staged.temporary.stat().st_size:
+            is_written = False
+        if not is_written:
             self.discard()
             raise VideoError(
                 f"{self.path}: expected frames to write, found none that could be written; is the disk full?"
