@@ -93,10 +93,11 @@ class Face:
     score: float
     """How sure the detector is that this is a face, 0-1; says nothing about the expression."""
 
-    def enlarged(self, factor: float) -> "Face":
-        """The same face in a photo of so many times the side."""
-        box = Box(self.box.x * factor, self.box.y * factor, self.box.width * factor, self.box.height * factor)
-        return Face(box, tuple((x * factor, y * factor) for x, y in self.landmarks), self.score)
+    def enlarged(self, across: float, down: float | None = None) -> "Face":
+        """The same face in a photo of so many times the width, and of as many times the height or ``down``."""
+        down = across if down is None else down
+        box = Box(self.box.x * across, self.box.y * down, self.box.width * across, self.box.height * down)
+        return Face(box, tuple((x * across, y * down) for x, y in self.landmarks), self.score)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -148,6 +149,12 @@ class FaceDetector:
         found = self.candidates(np.asarray(image))
         x_scale, y_scale = width / image.width, height / image.height
         return tuple(_face(found, index, x_scale, y_scale) for index in range(len(found.scores)))
+
+    def reduced(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What is searched for a photo uint8 (H, W, 1 | 3 | 4): RGB, within ``max_side``. Searching it again changes it
+        no more. Raises ImageError as ``detect``."""
+        check_photo(pixels)
+        return np.asarray(_within(pixels, self.max_side))
 
     def clockwise_turn(self, pixels: NDArray[np.uint8], *, score: float = 0.0) -> int | None:
         """By how many degrees clockwise (90, 180 or 270) a photo seems to want turning: so that its surest face is

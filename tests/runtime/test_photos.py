@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,6 +122,25 @@ def test_a_photo_on_its_side_is_hinted_at(classifier: Classifier, astronaut: Pat
     assert (len(upright.faces), upright.clockwise_turn, upright.hint()) == (1, None, "")
     quick = classifier.predict_faces(lying, search=FaceSearch(detector=search.detector, looks_sideways=False))
     assert quick.hint() == ""
+
+
+@pytest.mark.parametrize("side", [180, 512, 1500])
+def test_a_photo_is_resized_once_for_both_looks(astronaut: Path, monkeypatch: pytest.MonkeyPatch, side: int) -> None:
+    pixels = np.asarray(Image.open(astronaut).convert("RGB").resize((side, side - 7)).rotate(90))
+    detector = FaceDetector(threads=1)
+    expected = detector.detect(pixels), detector.clockwise_turn(pixels)
+    resizes: list[object] = []
+    resize = Image.Image.resize
+
+    def counted(self: Image.Image, *arguments: Any) -> Image.Image:
+        resizes.append(arguments)
+        return resize(self, *arguments)
+
+    monkeypatch.setattr(Image.Image, "resize", counted)
+    found = FaceSearch("detect", detector=detector).find(pixels)
+    assert (found.places, found.clockwise_turn) == expected
+    assert found.clockwise_turn == 90  # PIL turned it counterclockwise
+    assert len(resizes) == (0 if side == 512 else 1)
 
 
 def test_a_face_that_is_found_lying_is_hinted_at(classifier: Classifier, repository: Path) -> None:
