@@ -2,7 +2,7 @@
 
 The rule, so that another language can do the same. An image is taken whole
 
-1. where no side is above UNSEARCHED_SIDE: a face in there would be too small to be cut out; FER-2013's own are such; or
+1. where no side is above MAX_UNSEARCHED_SIDE: a face in there would be too small to be cut out, as FER-2013's are; or
 2. where it was searched, one face alone was found, and that face fills it: the longer side of its box is at least
    MIN_FILL of the image's longer side, the middles of both are within MAX_SHIFT of that side of one another, across and
    down, and the image is square: its shorter side lacks at most SQUARE_TOLERANCE of the longer.
