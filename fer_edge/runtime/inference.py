@@ -52,8 +52,8 @@ def run_in_fixed_batches(
 
     A model of a fixed batch is run as often as it takes; its last batch is filled up by repeating an image.
     """
-    size = metadata.input.shape[0]
-    if not isinstance(size, int) or len(feed) == size:
+    size = metadata.input.fixed_batch
+    if size is None or len(feed) == size:
         return run(feed)
     found: list[dict[str, NDArray[np.float32]]] = []
     for start in range(0, len(feed), size):

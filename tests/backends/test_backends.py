@@ -41,3 +41,10 @@ def test_openvino_answers_as_onnxruntime(name):
     np.testing.assert_allclose(backend.run(PIXELS).probabilities, expected(name), atol=2e-3)
     # another shape than it was compiled for
     np.testing.assert_allclose(backend.run(PIXELS[:1]).probabilities, expected(name)[:1], atol=2e-3)
+
+
+def test_an_answer_of_openvino_stays_when_it_runs_again():
+    pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
+    backend = backend_named("openvino").load(FIXTURES / "tiny.onnx", threads=1, shape=PIXELS[:1].shape)
+    answers = [backend.run(face[np.newaxis]).probabilities for face in PIXELS]
+    np.testing.assert_allclose(np.concatenate(answers), expected("tiny.onnx"), atol=2e-3)
