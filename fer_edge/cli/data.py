@@ -64,7 +64,14 @@ def inspect(
 
     own_files = OwnFiles("choose another with --picture")
     own_files.refuse_foreign([picture])
-    faces = load_faces(data, labels=labels, votes=votes, class_map=class_map_in(class_map), skip_bad=True)
+    faces = load_faces(
+        data,
+        labels=labels,
+        votes=votes,
+        class_map=class_map_in(class_map),
+        skip_bad=True,
+        allow_empty_classes=True,
+    )
     findings = inspect_faces(faces)
     if json_output:
         output.result_json(findings.to_json())

@@ -1,5 +1,6 @@
 """Which label set class folders have: one that was asked for, one that is recognised, or the folders' own names."""
 
+import shlex
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -88,7 +89,7 @@ def _refuse_differences(folders: list[str], labels: LabelSet, root: Path, *, is_
         return
     found = [f"{what} {', '.join(names)}" for what, names in (("missing", missing), ("extra", extra)) if names]
     expected = labels.name if labels.name in BUILT_IN else "--labels"
-    ways = [f"--labels {option_text(folders)} to take the folders as they are"] if len(folders) > 1 else []
+    ways = [f"--labels {shlex.quote(option_text(folders))} to take the folders as they are"] if len(folders) > 1 else []
     ways += [f"--labels {name} for that label set" for name in _fitting(folders) if name != labels.name]
     raise LabelsDiffer(
         f"{printable(root)}: expected the {len(labels)} class folders of {expected} ({', '.join(labels.names)}), "
@@ -106,4 +107,4 @@ def _fitting(folders: list[str]) -> list[str]:
 
 
 def _asked(labels: LabelSet) -> str:
-    return labels.name if labels.name in BUILT_IN else option_text(labels.names)
+    return labels.name if labels.name in BUILT_IN else shlex.quote(option_text(labels.names))

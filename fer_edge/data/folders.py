@@ -184,6 +184,7 @@ def _list_classes(folder: SplitFolder, labels: LabelSet, problems: ProblemList, 
     """The images of every class folder of ``folder``; names that mean the same class are merged."""
     images: list[ImageFile] = []
     missing = set(labels.names)
+    of_train = folder.split == "train"
     for entry in folder.entries:
         if not entry.is_folder:
             _check_stray_file(entry.path, problems)
@@ -193,11 +194,11 @@ def _list_classes(folder: SplitFolder, labels: LabelSet, problems: ProblemList, 
         missing.discard(name)
         inside = _list_class(entry, labels.index(name), folder.split, problems, folder.above)
         if not inside:
-            problems.add(entry.path, "a class folder without images")
+            problems.add(entry.path, "a class folder without images", emptied=name if of_train else None)
         images.extend(inside)
     for name in labels.names:
         if name in missing:
-            problems.add(folder.path / name, "a missing class folder")
+            problems.add(folder.path / name, "a missing class folder", emptied=name if of_train else None)
     return images
 
 

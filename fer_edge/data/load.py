@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fer_edge.data.class_map import ClassMap
 from fer_edge.data.classes import LabelsDiffer, fer2013_or_refuse, wanted_labels
-from fer_edge.data.faces import FaceData, FaceSet
+from fer_edge.data.faces import NO_LABEL, FaceData, FaceSet
 from fer_edge.data.ferplus import VOTES_TABLE, count_rows, is_ferplus_layout, read_ferplus, with_votes_by_row
 from fer_edge.data.folders import Entry, has_own_classes, is_layout, list_entries, list_images
 from fer_edge.data.leaks import without_leaks
@@ -39,6 +39,7 @@ def load_faces(
     class_map: ClassMap | None = None,
     size: int = FACE_SIZE,
     skip_bad: bool = False,
+    allow_empty_classes: bool = False,
     drop_leaks: bool = False,
     validation_fraction: float = 0.1,
     seed: int = 0,
@@ -60,8 +61,8 @@ def load_faces(
 
     Raises DataError with every path or row that cannot be used; under ``skip_bad`` these are left out and kept in
     ``FaceData.problems``. Also raises it when there is nothing at ``source`` or nothing usable is left, and, whatever
-    ``skip_bad`` says, where class folders are missing or extra ones are there. Raises UsageError for ``labels`` that
-    are none.
+    ``skip_bad`` says, where class folders are missing or extra ones are there, or a class has no face from train,
+    which ``allow_empty_classes`` keeps among the problems too. Raises UsageError for ``labels`` that are none.
     """
     if not 0 < validation_fraction < 1:
         raise ValueError(f"validation_fraction: expected a number between 0 and 1, found {validation_fraction}")
@@ -74,7 +75,15 @@ def load_faces(
         fer2013_or_refuse(str(source), wanted)
         data = synthetic_data(str(source), size=size, seed=seed)
     else:
-        data = _read(_existing(source), wanted, size, skip_bad, _existing_votes(votes), class_map or ClassMap())
+        data = _read(
+            _existing(source),
+            wanted,
+            size,
+            _existing_votes(votes),
+            class_map or ClassMap(),
+            skip_bad=skip_bad,
+            allow_empty_classes=allow_empty_classes,
+        )
     if not len(data.validation) and len(data.train):
         data = _with_validation_from_train(data, validation_fraction, seed)
     return without_leaks(data) if drop_leaks else data
@@ -152,7 +161,14 @@ def _existing_votes(votes: str | Path | None) -> Path | None:
 
 
 def _read(
-    path: Path, wanted: LabelSet | None, size: int, skip_bad: bool, votes: Path | None, class_map: ClassMap
+    path: Path,
+    wanted: LabelSet | None,
+    size: int,
+    votes: Path | None,
+    class_map: ClassMap,
+    *,
+    skip_bad: bool,
+    allow_empty_classes: bool,
 ) -> FaceData:
     problems = ProblemList(printable(path))
     if path.is_dir():
@@ -164,8 +180,10 @@ def _read(
         labels = FER2013
     if not any(splits.values()):
         raise problems.nothing_usable()
-    if not skip_bad:
-        problems.raise_if_any()
+    if (splits["train"].labels != NO_LABEL).any():
+        problems.add_emptied(name for name, faces in splits["train"].counts(labels).items() if not faces)
+    if not allow_empty_classes:
+        problems.raise_if_any(labels, skip_bad=skip_bad)
     absolute = path.absolute()
     data = FaceData(
         printable(absolute),

@@ -1,9 +1,12 @@
 """What is wrong with a set of labelled faces: collected, then told in one report that names every place."""
 
+import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_edge.errors import DataError
+from fer_edge.labels import LabelSet, option_text
 from fer_edge.text import printable
 
 
@@ -16,6 +19,9 @@ class Problem:
 
     what: str
     """What was found there and, where it helps, what was expected."""
+
+    emptied: str | None = None
+    """The class that train is left without, for which ``--skip-bad`` does not help."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -30,30 +36,44 @@ class ProblemList:
 
     found: list[Problem] = field(default_factory=list)
 
-    def add(self, where: str | Path, what: str) -> None:
-        """Note that ``what`` is wrong at ``where``."""
-        self.found.append(Problem(printable(where), what))
+    def add(self, where: str | Path, what: str, *, emptied: str | None = None) -> None:
+        """Note that ``what`` is wrong at ``where``, so that train has nothing of the class ``emptied``, if any."""
+        self.found.append(Problem(printable(where), what, emptied))
 
-    def raise_if_any(self) -> None:
-        """Raise one DataError that lists every problem and the next step; do nothing where there is none."""
-        if self.found:
-            raise DataError(f"{self.summary()}\n{self.next_step()}")
+    def add_emptied(self, classes: Iterable[str]) -> None:
+        """Note the ``classes`` that train has nothing of, but for those that are noted already."""
+        noted = {problem.emptied for problem in self.found}
+        for name in classes:
+            if name not in noted:
+                self.add(self.source, f"no face of class {name} from train that can be used", emptied=name)
+
+    def raise_if_any(self, labels: LabelSet, *, skip_bad: bool = False) -> None:
+        """Raise one DataError that lists every problem and the next step; do nothing where there is none.
+
+        Under ``skip_bad`` files and rows are left out, never a class of ``labels``: only those are problems.
+        """
+        emptied = {problem.emptied for problem in self.found} - {None}
+        listed = [problem for problem in self.found if problem.emptied is not None] if skip_bad else self.found
+        if not listed:
+            return
+        others = shlex.quote(option_text([name for name in labels.names if name not in emptied]))
+        ways = ["mend these"]
+        if emptied:
+            ways.append(
+                "or, where they are class folders, take those classes out of every split and name the others with "
+                f"--labels {printable(others)} (--skip-bad leaves out files and rows, never a class)"
+            )
+        else:
+            ways.append("or add --skip-bad to go on without them")
+        raise DataError(
+            f"{self.source}: {describe_problems(listed)}\nnothing was changed; {', '.join(ways)}; "
+            f"'fer-edge data inspect --data {self.source}' shows the rest"
+        )
 
     def nothing_usable(self) -> DataError:
         """The error for a set of which nothing can be used, with every problem found on the way."""
         found = describe_problems(self.found) if self.found else "see 'fer-edge data --help' for what is read"
         return DataError(f"{self.source}: expected labelled faces, found none that can be used; {found}")
-
-    def summary(self) -> str:
-        """One line that counts, then every path and row, those with the same problem under one heading."""
-        return f"{self.source}: {describe_problems(self.found)}"
-
-    def next_step(self) -> str:
-        """How to go on from a report."""
-        return (
-            "nothing was changed; mend these, or add --skip-bad to go on without them; "
-            f"'fer-edge data inspect --data {self.source}' shows the rest"
-        )
 
 
 def describe_problems(problems: list[Problem] | tuple[Problem, ...]) -> str:

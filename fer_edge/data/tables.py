@@ -94,7 +94,7 @@ def read_tables(
     trained = {row.label for row in rows if row.split == "train"}
     for code, name in enumerate(CLASSES_BY_CODE):
         if trained and FER2013.index(name) not in trained:
-            problems.add(paths[0], f"no row of class {code} ({name}) from train that can be used")
+            problems.add(paths[0], f"no row of class {code} ({name}) from train that can be used", emptied=name)
     return {split: _gather([row for row in rows if row.split == split], size) for split in SPLITS}, "; ".join(layouts)
 
 

@@ -21,8 +21,11 @@ def root(tmp_path: Path) -> Path:
     return write_folders(tmp_path / "faces", ("train", "validation"))
 
 
-def assert_reported(root: Path, *expected: tuple[Path, str]) -> None:
-    """Reading ``root`` fails with exactly the ``expected`` problems, goes on without them, and changes nothing."""
+def assert_reported(root: Path, *expected: tuple[Path, str], emptied: bool = False) -> None:
+    """Reading ``root`` fails with exactly the ``expected`` problems and changes nothing.
+
+    With ``skip_bad`` it goes on without them, unless a class is ``emptied``: then it fails as well.
+    """
     before = tree_hash(root)
     with pytest.raises(DataError) as failure:
         load_faces(root)
@@ -34,7 +37,10 @@ def assert_reported(root: Path, *expected: tuple[Path, str]) -> None:
     assert text.startswith(f"{root}: {number}\n")
     assert "--skip-bad" in text
     assert "data inspect" in text
-    rest = load_faces(root, skip_bad=True)
+    if emptied:
+        with pytest.raises(DataError, match="--skip-bad leaves out files and rows, never a class"):
+            load_faces(root, skip_bad=True)
+    rest = load_faces(root, skip_bad=True, allow_empty_classes=emptied)
     found = [(problem.where, problem.what) for problem in rest.problems]
     assert [where for where, _ in found] == [str(where) for where, _ in expected]
     assert all(what in said for (_, what), (_, said) in zip(expected, found, strict=True))
@@ -51,7 +57,29 @@ def test_a_class_folder_that_one_split_lacks_is_named(root: Path) -> None:
 def test_a_class_folder_without_images_is_named(root: Path) -> None:
     for path in (root / "train/sad").iterdir():
         path.unlink()
-    assert_reported(root, (root / "train/sad", "a class folder without images"))
+    assert_reported(root, (root / "train/sad", "a class folder without images"), emptied=True)
+
+
+def test_a_class_folder_that_train_lacks_stops_also_those_who_skip(root: Path) -> None:
+    shutil.rmtree(root / "train" / "disgust")
+    assert_reported(root, (root / "train/disgust", "a missing class folder"), emptied=True)
+
+
+def test_a_class_of_unreadable_images_alone_stops_with_the_way_out(root: Path) -> None:
+    images = sorted((root / "train/sad").iterdir())
+    for path in images:
+        path.write_bytes(b"no image")
+    no_face = (root, "no face of class sad from train that can be used")
+    assert_reported(root, *((path, "found other bytes") for path in images), no_face, emptied=True)
+    with pytest.raises(DataError) as failure:
+        load_faces(root, skip_bad=True)
+    lines = str(failure.value).splitlines()
+    assert lines[0] == f"{root}: 1 problem", "files that are skipped are no problem then"
+    others = "angry,disgust,fear,happy,neutral,surprise"
+    assert f"take those classes out of every split and name the others with --labels {others}" in lines[-1]
+    for split in ("train", "validation"):
+        shutil.rmtree(root / split / "sad")
+    assert load_faces(root, labels=others).labels.names == tuple(others.split(","))  # the way out is one
 
 
 def test_a_folder_beside_the_split_folders_is_named(root: Path) -> None:
@@ -124,6 +152,7 @@ def test_a_class_folder_that_links_to_its_split_is_a_loop_and_missing(root: Path
         root,
         (root / "train/happy", "loops back to a folder above it"),
         (root / "train/happy", "a missing class folder"),
+        emptied=True,
     )
 
 

@@ -135,8 +135,11 @@ def test_a_quote_that_is_never_closed_names_the_lines_it_swallows(tmp_path: Path
 
 def test_a_class_without_a_training_row_is_a_problem(tmp_path: Path) -> None:
     rows = [line for line in all_rows() if not (line.startswith("1,") and line.endswith("Training"))]
-    with pytest.raises(DataError, match=r"fer2013\.csv: no row of class 1 \(disgust\) from train"):
-        load_faces(write_table(tmp_path / "fer2013.csv", rows))
+    path = write_table(tmp_path / "fer2013.csv", rows)
+    for skip_bad in (False, True):  # which leaves out rows, never a class
+        with pytest.raises(DataError, match=r"fer2013\.csv: no row of class 1 \(disgust\) from train") as failure:
+            load_faces(path, skip_bad=skip_bad)
+        assert str(failure.value).startswith(f"{path}: 1 problem\n")
 
 
 @pytest.mark.parametrize("content", [b"emotion,picture\n1,2\n", b"\xff\xfee\0m\0", bytes(range(256)), b'"never closed'])
