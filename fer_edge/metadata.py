@@ -36,13 +36,19 @@ FORMAT_VERSION = 1
 NO_CHECKSUM = "0" * 64
 """The digits of ``content_sha256`` before the checksum is filled in (see fer_edge/runtime/checksum.py)."""
 
-SUFFIXES = {"onnx": ".onnx", "ort": ".ort", "torchscript": ".torchscript", "pt2": ".pt2"}
+SUFFIXES = {
+    "onnx": ".onnx",
+    "ort": ".ort",
+    "torchscript": ".torchscript",
+    "pt2": ".pt2",
+    "openvino": ".xml",
+}
 """Format to the end of a file's name. A package that registers a format adds it here."""
 
 FORMATS = tuple(SUFFIXES)
 PRECISIONS = ("fp32", "fp16", "int8")
-PIXELS, NORMALISED = "pixels", "normalised"
-INPUT_KINDS = (PIXELS, NORMALISED)
+PIXELS, FACES, NORMALISED = "pixels", "faces", "normalised"
+INPUT_KINDS = (PIXELS, FACES, NORMALISED)
 CHANNELS = (1, 3, 4)
 """Grey, RGB, RGBA."""
 
@@ -103,7 +109,8 @@ class InputContract(TensorContract):
     """What a model wants to be fed."""
 
     kind: InputKind
-    """``pixels``: uint8 of any size, the graph prepares them. ``normalised``: float faces that the caller prepared."""
+    """``pixels``: uint8 of any size, the graph prepares them. ``faces``: grey uint8 faces of the model's own size,
+    which the graph normalises. ``normalised``: float faces that the caller prepared."""
     channels: Channels
     """The numbers of channels that are accepted, e.g. (1, 3, 4)."""
     colour: Text
@@ -303,8 +310,8 @@ def _contradictions(metadata: ModelMetadata) -> Iterator[tuple[str, str, Any]]:
     if not set(metadata.input.channels) <= set(CHANNELS):
         yield "input.channels", _CHANNELS_IN_WORDS, list(metadata.input.channels)
     kind, dtype = metadata.input.kind, metadata.input.dtype
-    if (kind == PIXELS) != (dtype == "uint8"):
-        yield "input.dtype", "uint8" if kind == PIXELS else "a float", dtype
+    if (kind != NORMALISED) != (dtype == "uint8"):
+        yield "input.dtype", "uint8" if kind != NORMALISED else "a float", dtype
     for key, value in (("mean", metadata.mean), ("std", metadata.std)):
         if not math.isfinite(value):
             yield key, "a finite number", value

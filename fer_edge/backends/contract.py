@@ -7,7 +7,11 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fer_edge.errors import ModelError
+
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -69,6 +73,15 @@ class Backend(ABC):
         return None
 
 
+class Weights(NamedTuple):
+    """The weights of one layer, as a file holds them."""
+
+    values: "NDArray[np.floating[Any]]"
+    """In the shape that torch has; those of 8 bits times their scale."""
+    steps: "NDArray[np.floating[Any]] | None" = None
+    """Of 8-bit weights: the scale of each, in a shape that broadcasts to theirs; None for floats."""
+
+
 class ModelBackend(Backend):
     """A loaded model file, which says itself what it takes and what its outputs mean."""
 
@@ -85,13 +98,13 @@ class ModelBackend(Backend):
 
     @property
     def takes_faces(self) -> bool:
-        """Whether the model takes normalised faces, which somebody has to prepare, instead of pixels."""
-        from fer_edge.metadata import NORMALISED
+        """Whether the model takes faces of its own size, which somebody has to prepare, instead of pixels."""
+        from fer_edge.metadata import PIXELS
 
-        return self.metadata.input.kind == NORMALISED
+        return self.metadata.input.kind != PIXELS
 
     def prepare(self, pixels: "NDArray[np.uint8]") -> Any:
-        """The pixels, grey repeated for a model that takes RGB alone; normalised faces (N, 1, S, S) for a raw model."""
+        """The pixels, grey repeated for a model that takes RGB alone; what a model of faces takes (``model_feed``)."""
         import numpy as np
 
         from fer_edge.runtime.inference import model_feed
@@ -100,6 +113,17 @@ class ModelBackend(Backend):
         if not self.takes_faces and pixels.shape[3] == 1 and 1 not in taken and 3 in taken:
             return np.repeat(pixels, 3, axis=3)
         return model_feed(pixels, self.metadata)
+
+    def layer_values(self, feed: Any, names: "Collection[str]") -> "Mapping[str, NDArray[np.float32]]":
+        """Values between layers for the model's own input, by the ``names`` of torch's modules that the file keeps.
+
+        In torch's order of dimensions, (N, C, H, W). Raises ModelError for a format that keeps no names.
+        """
+        raise ModelError(f"{self.path}: expected a file that keeps the names of its layers, found none of them")
+
+    def weights(self) -> "Mapping[str, Weights]":
+        """Weights by the names of torch's parameters; empty for a format that keeps no names."""
+        return {}
 
     def outputs_of(self, found: "dict[str, NDArray[np.float32]]") -> Outputs:
         """``Outputs`` from the model's outputs by name; a raw model has logits alone."""

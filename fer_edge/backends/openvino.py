@@ -1,29 +1,41 @@
-"""OpenVINO on the CPU, from the ONNX file, at a fixed input shape.
+"""OpenVINO on the CPU, from its own IR or the ONNX file.
 
-Fixed, because OpenVINO 2026.4 answers the dynamic graph with no rows at all or crashes; a fixed shape is also what its
-users are told to take for speed (https://docs.openvino.ai, "Working with Dynamic Shapes"). Another shape than the last
-one is compiled for when it comes.
+Of an ONNX file the input's shape is fixed, because OpenVINO 2026.4 answers the dynamic graph with no rows at all or
+crashes; another shape than the last one is compiled for when it comes. An IR of ours is compiled once for any shape,
+unless the shape is known: a fixed one is what OpenVINO's users are told to take for speed (https://docs.openvino.ai,
+"Working with Dynamic Shapes").
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_edge.backends.contract import ModelBackend, Outputs
+from fer_edge.backends.contract import ModelBackend, Outputs, Weights
 from fer_edge.backends.registry import BackendEntry
 from fer_edge.errors import ModelError, ProviderError
+from fer_edge.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
+    from fer_edge.metadata import ModelMetadata
     from fer_edge.runtime.foreign_files import Description
-    from fer_edge.runtime.model_file import ModelFile
+    from fer_edge.runtime.model_file import CheckedFile
 
 NAME = "openvino"
+MODEL_INFO = "model_info"
+"""Where an IR's ``rt_info`` keeps what OpenVINO's Model API reads."""
 
 _PRECISION_HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f32"}
 """What OpenVINO computes in where a layer is not quantised. Unset, it takes bf16 wherever the processor has it."""
+
+_WEIGHTS = ".bin"
+_QUANTISED, _DEQUANTISED = "_quantized", "_DequantizeLinear_Output"
+"""What onnxruntime's quantiser appended to the name of a weight, and of a value after its own rounding."""
+_MOST_OPS_TO_SCALE = 3
+"""Between 8-bit weights and their scale: a conversion to float, and perhaps a zero point."""
 
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
@@ -39,11 +51,11 @@ def load(
     description: "Description | None" = None,
 ) -> "OpenVino":
     """Read the model and compile it for this CPU and ``shape``. Raises ModelError where either is refused."""
-    from fer_edge.runtime.model_file import read_model
+    from fer_edge.runtime.model_file import read_any
 
     if provider != "cpu":
         raise ProviderError(f"{path}: expected the provider cpu for {NAME}, found {provider}")
-    model = read_model(path, trust=trust, description=description)
+    model = read_any(path, trust=trust, description=description)
     backend = OpenVino(model, threads, precision or model.metadata.precision)
     if shape is not None:
         import numpy as np
@@ -53,32 +65,42 @@ def load(
     return backend
 
 
+def model_info(metadata: "ModelMetadata") -> dict[str, str]:
+    """What an IR says of itself, by the names of OpenVINO's Model API, whose labels are separated by blanks."""
+    labels = " ".join(name.replace(" ", "_") for name in metadata.labels)
+    return {"model_type": "Classification", "labels": labels}
+
+
 class OpenVino(ModelBackend):
     """One infer request of a compiled model."""
 
-    def __init__(self, model: "ModelFile", threads: int, precision: str) -> None:
+    def __init__(self, model: "CheckedFile", threads: int, precision: str) -> None:
         super().__init__(model.path, model.metadata, model.sha256)
+        self._model = model
+        self._is_dynamic = model.metadata.format == NAME
         self._threads = threads
         self._precision = precision
         self._shape: list[int] = []
         self._request: Any = None
 
-    def compile(self, shape: list[int]) -> None:
-        """Compile for one shape of the model's own input."""
+    def compile(self, shape: list[int] | None) -> None:
+        """Compile for one shape of the model's own input, or for any where it is None."""
         import openvino
 
         threads = {"INFERENCE_NUM_THREADS": self._threads} if self._threads else {}
         try:
             core = openvino.Core()
-            model = core.read_model(str(self.path))
-            model.reshape(shape)
+            network = self._read(core)
+            if shape is not None:
+                self._is_dynamic = False
+                network.reshape(shape)
             compiled = core.compile_model(
-                model,
+                network,
                 "CPU",
                 {
                     **threads,
                     "NUM_STREAMS": 1,
-                    "PERFORMANCE_HINT": "LATENCY" if shape[0] == 1 else "THROUGHPUT",
+                    "PERFORMANCE_HINT": "LATENCY" if shape is None or shape[0] == 1 else "THROUGHPUT",
                     "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[self._precision],
                 },
             )
@@ -86,15 +108,63 @@ class OpenVino(ModelBackend):
         except RuntimeError as error:
             reason = " ".join(str(error).split())[-300:]
             raise ModelError(f"{self.path}: {NAME} cannot run it: {reason}") from error
-        self._shape = shape
+        self._shape = shape or []
+
+    def _read(self, core: Any) -> Any:
+        """The network, from the very bytes that were checked. Raises ModelError where its labels are others."""
+        if self.metadata.format != NAME:
+            return core.read_model(self._model.data)
+        network = core.read_model(self._model.data, self._model.other(_WEIGHTS))
+        for key, expected in model_info(self.metadata).items():
+            has_it = network.has_rt_info([MODEL_INFO, key])
+            found = str(network.get_rt_info([MODEL_INFO, key]).value) if has_it else "none"
+            if found != expected:
+                raise ModelError(
+                    f"{self.path}: expected {key} {expected!r} in its {MODEL_INFO}, as the metadata say, found "
+                    f"{printable(found)!r}; export it again"
+                )
+        return network
+
+    def layer_values(self, feed: "NDArray[Any]", names: "Collection[str]") -> "Mapping[str, NDArray[np.float32]]":
+        """Values by the names of torch's modules; of an 8-bit model those after rounding, where it rounds them."""
+        import numpy as np
+        import openvino
+
+        core = openvino.Core()
+        network = self._read(core)
+        known = {name: output for op in network.get_ops() for output in op.outputs() for name in output.get_names()}
+        wanted = {name: known.get(name + _DEQUANTISED, known.get(name)) for name in names}
+        outputs = {name: output for name, output in wanted.items() if output is not None}
+        network = openvino.Model(list(outputs.values()), network.get_parameters())
+        network.reshape(list(feed.shape))
+        request = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+        answer = request.infer({0: feed})
+        return {name: np.array(answer[place], np.float32) for place, name in enumerate(outputs)}
+
+    def weights(self) -> "Mapping[str, Weights]":
+        """Every convolution's and matrix product's, by the name of torch's parameter."""
+        import openvino
+
+        found = {}
+        for op in self._read(openvino.Core()).get_ops():
+            if op.get_type_name() != "Constant":
+                continue
+            names = [name for output in op.outputs() for name in output.get_names()]
+            quantised = [name for name in names if name.endswith(_QUANTISED)]
+            if quantised and (steps := _steps_behind(op)) is not None:
+                found[quantised[0].removesuffix(_QUANTISED)] = Weights(op.data * steps, steps)
+            elif names and op.data.dtype.kind == "f":
+                found[names[0]] = Weights(op.data)
+        return found
 
     def execute(self, feed: "NDArray[Any]") -> Any:
         """Every output by name."""
         from fer_edge.runtime.inference import run_in_fixed_batches
 
         def run(part: "NDArray[Any]") -> Any:
-            if self._shape != list(part.shape):
-                self.compile(list(part.shape))
+            shape = None if self._is_dynamic else list(part.shape)
+            if self._request is None or (shape is not None and self._shape != shape):
+                self.compile(shape)
             answer = self._request.infer({0: part}, share_inputs=True)  # without a copy, as onnxruntime takes them
             # The arrays own their memory: outputs, unlike inputs, are not shared.
             return {output.name: answer[output.name] for output in self.metadata.outputs}
@@ -106,6 +176,21 @@ class OpenVino(ModelBackend):
         return self.outputs_of(answer)
 
 
+def _steps_behind(weights: Any) -> "NDArray[np.floating[Any]] | None":
+    """The scale that a constant of 8-bit weights, which have no zero point, is multiplied by; None where nothing does
+    so."""
+    op = weights
+    for _ in range(_MOST_OPS_TO_SCALE):
+        followers = list(op.output(0).get_target_inputs())
+        if len(followers) != 1:
+            return None
+        op = followers[0].get_node()
+        if op.get_type_name() == "Multiply":
+            factor = op.input_value(1 - followers[0].get_index()).get_node()
+            return factor.data if factor.get_type_name() == "Constant" else None
+    return None
+
+
 def _precisions(precision: str, cpu_flags: frozenset[str]) -> tuple[str, ...]:
     if precision == "fp32":
         return ("fp32", "bf16") if cpu_flags & _BF16_FLAGS else ("fp32",)
@@ -114,7 +199,7 @@ def _precisions(precision: str, cpu_flags: frozenset[str]) -> tuple[str, ...]:
 
 BACKEND = BackendEntry(
     name=NAME,
-    formats=("onnx",),
+    formats=("onnx", NAME),
     load=load,
     imports=("openvino", "fer_edge.runtime.inference"),
     package="openvino",

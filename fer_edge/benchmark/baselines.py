@@ -28,16 +28,17 @@ class Baselines:
         self.name = default_name(checkpoint, "onnx", "fp32", raw=False)
         self._reference, self.info = load_reference(self.path)
 
-    def write(self, file_format: str, precision: str, name: str, folder: Path) -> ModelBackend:
-        """Write the checkpoint as a model of pixels (fp32, fp16) into ``folder`` and load it.
+    def write(self, file_format: str, precision: str, name: str, folder: Path) -> tuple[ModelBackend, int]:
+        """Write the checkpoint as a model (fp32, fp16) into ``folder`` and load it; also the bytes of its files.
 
         Raises ModelError where it cannot be exported.
         """
         model_format = format_named(file_format)
         source = Source(self._reference, lambda: self._graph(precision))
-        versions = read_versions(source.graph) if model_format.from_graph else None
+        versions = read_versions(source.graph) if model_format.for_onnxruntime else None
         metadata = describe(self.info, name=name, model_format=model_format, precision=precision, versions=versions)
-        return write_and_open(model_format, source, metadata, folder)[1]
+        files, model = write_and_open(model_format, source, metadata, folder)
+        return model, sum(map(len, files.values()))
 
     def _graph(self, precision: str) -> "ModelProto":
         network = halve(self._network) if precision == "fp16" else self._network

@@ -48,8 +48,10 @@ class Subject:
         return self.checkpoint or self.path
 
     @classmethod
-    def of_model(cls, path: Path, metadata: ModelMetadata, sha256: str, *, is_baseline: bool = False) -> "Subject":
-        """An exported model, by its metadata."""
+    def of_model(
+        cls, path: Path, metadata: ModelMetadata, sha256: str, *, num_bytes: int, is_baseline: bool = False
+    ) -> "Subject":
+        """An exported model, by its metadata; ``num_bytes`` of all its files."""
         return cls(
             name=path.stem,
             path=path,
@@ -71,7 +73,7 @@ class Subject:
             seed=metadata.training_data.seed,
             is_raw=metadata.input.kind == NORMALISED,
             sha256=sha256,
-            file_bytes=path.stat().st_size,
+            file_bytes=num_bytes,
             is_baseline=is_baseline,
             labels=metadata.labels,
             description=metadata.description if isinstance(metadata, ForeignMetadata) else None,

@@ -34,7 +34,7 @@ def read_subject(path: Path, *, trust: bool = False, description: Description | 
     path = model_path(path)
     if not is_archive(read_model_bytes(path)) and path.suffix not in SUFFIXES.values():
         model = read_model(path, trust=trust, description=description)  # by what it holds, whatever it is called
-        return Subject.of_model(path, model.metadata, model.sha256)
+        return Subject.of_model(path, model.metadata, model.sha256, num_bytes=len(model.data))
     file_format = format_of(path)
     check_trust(path, file_format, trust=trust)
     for entry in backends_for(file_format)[:1]:
@@ -43,7 +43,7 @@ def read_subject(path: Path, *, trust: bool = False, description: Description | 
         except MissingExtraError as error:
             raise ModelError(f"{path}: {error}") from error
     checked = read_any(path, trust=trust, description=description)
-    return Subject.of_model(path, checked.metadata, checked.sha256)
+    return Subject.of_model(path, checked.metadata, checked.sha256, num_bytes=checked.num_bytes)
 
 
 def models_in(folder: Path, *, trust: bool = False) -> list[Path]:
@@ -121,8 +121,8 @@ def _export(baselines: "Baselines", kind: tuple[str, str], folder: Path, note: N
     note(f"exporting {baselines.path} as {file_format} {precision}, as a baseline")
     try:
         with storage_errors(folder):
-            model = baselines.write(file_format, precision, f"{baselines.name}-{precision}", folder)
+            model, num_bytes = baselines.write(file_format, precision, f"{baselines.name}-{precision}", folder)
     except (FerEdgeError, RuntimeError) as error:
         note(f"no {file_format} {precision} row: {' '.join(str(error).split())[:200]}")
         return None
-    return Subject.of_model(model.path, model.metadata, model.sha256, is_baseline=True)
+    return Subject.of_model(model.path, model.metadata, model.sha256, num_bytes=num_bytes, is_baseline=True)

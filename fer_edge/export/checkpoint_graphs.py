@@ -17,7 +17,8 @@ from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.graph.versions import OPSET
 from fer_edge.export.parity.comparison import AccuracyPair
-from fer_edge.export.parity.divergence import compare_layers, layer_images, layer_noise
+from fer_edge.export.parity.divergence import compare_layers, layer_images, layer_noise, onnx_layer_values
+from fer_edge.export.parity.weights import weight_errors
 from fer_edge.export.quantization.report import QuantisationReport, report_int8, search_int8
 from fer_edge.export.quantization.search import Quantised
 from fer_edge.export.quantization.targets import target_named
@@ -85,7 +86,11 @@ class CheckpointGraphs:
             return None
         channels = (1,) if self._request.raw else format_named(self._request.file_format).channels
         layers = compare_layers(
-            self._reference, self._network, self.model, self._request.precision, *layer_images(faces, channels)
+            self._reference,
+            onnx_layer_values(self.model),
+            self._request.precision,
+            *layer_images(faces, channels),
+            of_weights=weight_errors(self._network, self.model),
         )
         return {**self.quantised.to_dict(), LAYER_NOISE: layer_noise(layers)}
 
@@ -102,4 +107,5 @@ class CheckpointGraphs:
             image_size=self._info.image_size,
             mean=self._info.mean,
             std=self._info.std,
+            is_timed=format_named(self._request.file_format).for_onnxruntime,
         )

@@ -121,7 +121,7 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
         precision=request.precision,
         raw=request.raw,
         fixed_shape=request.fixed_shape,
-        versions=read_versions(source.graph) if model_format.from_graph else None,
+        versions=read_versions(source.graph) if model_format.for_onnxruntime else None,
         quantisation=graphs.quantisation(faces.probes),
     )
     with temporary_folder() as temporary:
@@ -133,7 +133,8 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
             accuracy = measure_accuracy(reference, backend, faces.labelled, faces.source)
             if graphs.quantised is not None and given is not None:
                 report = graphs.report(accuracy, given)
-                matrix = _tried_on_devices(stage / f"{name}{model_format.suffixes[0]}", graphs.quantised, note)
+                if model_format.for_onnxruntime:
+                    matrix = _tried_on_devices(stage / f"{name}{model_format.suffixes[0]}", graphs.quantised, note)
                 measured = replace(
                     metadata, metrics=report.metrics(), devices=matrix.summary() if matrix is not None else None
                 )
@@ -151,7 +152,7 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
         *(matrix.failure_lines() if matrix is not None else ()),
         *(
             structure_failures(graphs.expected(), onnx.load_from_string(files[model_format.suffixes[0]]))
-            if model_format.has_layer_names
+            if model_format.is_onnx_graph
             else ()
         ),
         *parity.failures,

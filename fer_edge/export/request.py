@@ -10,7 +10,7 @@ from fer_edge.export.graph.older_opsets import OLDEST_OPSET
 from fer_edge.export.graph.versions import OPSET, RELEASES
 from fer_edge.export.parity.tolerance import check_max_drop
 from fer_edge.export.quantization.targets import PORTABLE
-from fer_edge.metadata import NORMALISED, PIXELS
+from fer_edge.metadata import NORMALISED
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class ExportRequest:
     def __post_init__(self) -> None:
         """Refuse (UsageError) combinations that no file can hold, and a loss that nothing measures."""
         chosen = format_named(self.file_format)
-        refuse_combination(chosen, self.precision, PIXELS)
+        refuse_combination(chosen, self.precision, chosen.input_kinds[0])
         check_max_drop(self.max_drop_points, has_labels=self.needs_faces)
-        refuse_combination(chosen, self.precision, NORMALISED if self.raw else PIXELS)
+        refuse_combination(chosen, self.precision, NORMALISED if self.raw else chosen.input_kinds[0])
         if self.fixed_shape and not self.raw:
             raise UsageError(
                 "expected --raw with --fixed-shape, found a model of pixels, which takes any size; "

@@ -22,7 +22,7 @@ from fer_edge.errors import ModelError
 from fer_edge.folder_manifest import earlier_files, replace_folder, with_files
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
-from fer_edge.metadata import PIXELS, ModelMetadata
+from fer_edge.metadata import FACES, PIXELS, ModelMetadata
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.model_file import read_model
@@ -226,6 +226,8 @@ def _shortest(rows: NDArray[np.float32]) -> list[list[float]]:
 def _layout(metadata: ModelMetadata) -> str:
     if metadata.input.kind == PIXELS:
         return "batch, height, width, channels"
+    if metadata.input.kind == FACES:
+        return "batch, height, width, 1"
     if not isinstance(metadata, ForeignMetadata):
         return "batch, 1, height, width"
     channels = metadata.input.channels[0]

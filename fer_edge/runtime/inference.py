@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.errors import ModelError
-from fer_edge.metadata import PIXELS, ModelMetadata
+from fer_edge.metadata import FACES, PIXELS, ModelMetadata
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_pixels import foreign_feed
 from fer_edge.runtime.images import face_pixels
@@ -20,13 +20,16 @@ _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 def model_feed(pixels: NDArray[np.uint8], metadata: ModelMetadata) -> NDArray[np.generic]:
-    """What a model's input is given for images (N, H, W, C): these pixels; of a raw model normalised faces, (pixel/255
-    less the mean) over the std, (N, 1, size, size)."""
+    """What a model's input is given for images (N, H, W, C): these pixels; of a model of faces, grey uint8 faces
+    (N, size, size, 1); of a raw one normalised faces, (pixel/255 less the mean) over the std, (N, 1, size, size)."""
     if metadata.input.kind == PIXELS:
         return pixels
     if isinstance(metadata, ForeignMetadata):
         return foreign_feed(pixels, metadata.description, metadata.input.dtype)
-    faces = np.stack([face_pixels(image, metadata.image_size) for image in pixels])[:, np.newaxis]
+    faces = np.stack([face_pixels(image, metadata.image_size) for image in pixels])
+    if metadata.input.kind == FACES:
+        return faces[..., np.newaxis]
+    faces = faces[:, np.newaxis]
     return ((faces / 255.0 - metadata.mean) / metadata.std).astype(metadata.input.dtype)
 
 

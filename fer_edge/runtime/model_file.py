@@ -3,7 +3,8 @@
 import json
 import stat
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_edge.errors import ModelError, UsageError
@@ -16,6 +17,7 @@ from fer_edge.runtime.foreign_files import HOW_TO_DESCRIBE, Description, descrip
 from fer_edge.runtime.onnx_file import OnnxFile, read_onnx
 from fer_edge.runtime.operators import check_operators
 from fer_edge.runtime.shipped import model_path, names_in_words, shadowed
+from fer_edge.text import printable
 
 MAX_MODEL_BYTES = 2**31
 """What protobuf, and with it an ONNX file, can hold."""
@@ -107,6 +109,23 @@ class CheckedFile:
     sha256: str
     model: ModelFile | None = None
     """Of an ``.onnx`` or ``.ort`` file: the same, to open a session from."""
+    others: Mapping[str, bytes] = field(default_factory=dict)
+    """Further files of the model, by the ends of their names, such as ``.bin``: what was checked is what is opened."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all its files."""
+        return len(self.data) + sum(map(len, self.others.values()))
+
+    def other(self, suffix: str) -> bytes:
+        """The further file of that end. Raises ModelError where the sidecar names none."""
+        if suffix not in self.others:
+            beside = self.path.with_suffix(".json")
+            raise ModelError(
+                f"{self.path}: expected {beside.name} to name {self.path.stem}{suffix} and its SHA-256, found "
+                f"{', '.join(self.others) or 'no other file'}; export it again"
+            )
+        return self.others[suffix]
 
 
 def is_known_by_sidecar(path: Path) -> bool:
@@ -128,7 +147,8 @@ def read_any(path: str | Path, *, trust: bool = False, description: Description 
         return CheckedFile(path, data, model.metadata, model.sha256, model)
     sha256 = file_sha256(data)
     if is_known_by_sidecar(path):
-        return CheckedFile(path, data, _metadata_beside(path, sha256), sha256)
+        metadata, others = _metadata_beside(path, sha256)
+        return CheckedFile(path, data, metadata, sha256, others=others)
     _refuse_mistaken(path, data)
     metadata = ModelMetadata.from_json(verify_zip_checksum(data, str(path)), where=str(path))
     check_format(path, metadata)
@@ -136,7 +156,8 @@ def read_any(path: str | Path, *, trust: bool = False, description: Description 
     return CheckedFile(path, data, metadata, sha256)
 
 
-def _metadata_beside(path: Path, sha256: str) -> ModelMetadata:
+def _metadata_beside(path: Path, sha256: str) -> tuple[ModelMetadata, dict[str, bytes]]:
+    """The metadata in the sidecar, and the further files that it names, by the ends of their names."""
     beside = path.with_suffix(".json")
     try:
         text = _read_regular(beside, MAX_METADATA_BYTES)
@@ -148,13 +169,21 @@ def _metadata_beside(path: Path, sha256: str) -> ModelMetadata:
         raise ModelError(f"{beside}: cannot be read: {error.strerror or error}") from error
     metadata, sha256_there = read_sidecar(text, where=str(beside))
     check_format(path, metadata)
+    if sha256 != sha256_there:
+        raise _other_hash(path, beside, sha256_there, sha256)
     files = json.loads(text).get("files", {})
-    others = {beside.with_name(str(name)): str(digest) for name, digest in files.items() if name != path.name}
-    for file, expected in {path: sha256_there, **others}.items():
-        found = sha256 if file == path else file_sha256(read_model_bytes(file))
-        if found != expected:
-            raise _other_hash(file, beside, expected, found)
-    return metadata
+    others = {}
+    for name, expected in files.items() if isinstance(files, dict) else ():
+        if name == path.name:
+            continue
+        if Path(name).name != name or not name.startswith(path.stem):  # it must not lead elsewhere
+            raise ModelError(
+                f"{beside}: expected files called {path.stem}..., found {printable(name)}; export it again"
+            )
+        others[name.removeprefix(path.stem)] = data = read_model_bytes(beside.with_name(name))
+        if (found := file_sha256(data)) != expected:
+            raise _other_hash(beside.with_name(name), beside, str(expected), found)
+    return metadata, others
 
 
 def read_model_bytes(path: Path) -> bytes:

@@ -72,7 +72,7 @@ def test_what_cannot_be_measured_is_refused(settings, message):
 
 def _family(path: Path) -> str:
     metadata = read_model(path).metadata
-    return Subject.of_model(path, metadata, "0" * 64).family
+    return Subject.of_model(path, metadata, "0" * 64, num_bytes=1).family
 
 
 def test_networks_of_one_data_set_with_other_labels_are_not_compared():

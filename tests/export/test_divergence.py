@@ -6,7 +6,14 @@ from fer_edge.errors import ModelError
 from fer_edge.export.graph.float16 import halve
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.preprocessing import with_preprocessing
-from fer_edge.export.parity.divergence import compare_layers, first_divergence, layer_images, layer_noise
+from fer_edge.export.parity.divergence import (
+    compare_layers,
+    first_divergence,
+    layer_images,
+    layer_noise,
+    onnx_layer_values,
+)
+from fer_edge.export.parity.weights import weight_errors
 from fer_edge.export.quantization.calibration import calibrate, network_input
 from fer_edge.export.quantization.search import Recipe, quantise
 from fer_edge.export.quantization.targets import UINT8
@@ -34,6 +41,12 @@ def pixels(tiny_run, network: onnx.ModelProto) -> onnx.ModelProto:
     return with_preprocessing(network, reference.image_size, reference.mean, reference.std)
 
 
+def compared(tiny_run, network: onnx.ModelProto, model: onnx.ModelProto, precision: str, *images, measured_db=None):
+    errors = weight_errors(network, model)
+    values_of = onnx_layer_values(model)
+    return compare_layers(tiny_run.reference, values_of, precision, *images, of_weights=errors, measured_db=measured_db)
+
+
 def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
@@ -48,7 +61,7 @@ def names_before(layers, name: str) -> list[str]:
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_sound_models_part_nowhere(tiny_run, network, int8_network, image, precision):
     model = {"fp32": network, "fp16": halve(network), "int8": int8_network}[precision]
-    layers = compare_layers(tiny_run.reference, network, pixels(tiny_run, model), precision, image)
+    layers = compared(tiny_run, network, pixels(tiny_run, model), precision, image)
     assert first_divergence(layers) is None
     assert layers[0].name == "faces"
     assert layers[-1].name == "logits"
@@ -58,7 +71,7 @@ def test_sound_models_part_nowhere(tiny_run, network, int8_network, image, preci
 def test_a_damaged_weight_is_located(tiny_run, network, image, damage):
     damaged = copy_of(network)
     layer = damage(damaged, by=0.5)
-    layers = compare_layers(tiny_run.reference, network, pixels(tiny_run, damaged), "fp32", image)
+    layers = compared(tiny_run, network, pixels(tiny_run, damaged), "fp32", image)
     parting = first_divergence(layers)
     assert parting is not None
     assert parting.name == layer
@@ -69,7 +82,7 @@ def test_a_damaged_weight_is_located(tiny_run, network, image, damage):
 def test_a_damaged_raw_model_is_located(tiny_run, network, image, damage):
     damaged = copy_of(network)
     layer = damage(damaged, by=0.5)
-    parting = first_divergence(compare_layers(tiny_run.reference, network, damaged, "fp32", image))
+    parting = first_divergence(compared(tiny_run, network, damaged, "fp32", image))
     assert parting is not None
     assert parting.name == layer
 
@@ -85,7 +98,7 @@ def test_a_damaged_int8_weight_is_located(tiny_run, network, int8_network, image
     values = onnx.numpy_helper.to_array(weights).copy()
     values.flat[5] += -3 if values.flat[5] > 0 else 3  # three steps of 255: hardly seen in the layer's output
     weights.CopyFrom(onnx.numpy_helper.from_array(values, name))
-    layers = compare_layers(tiny_run.reference, network, pixels(tiny_run, damaged), "int8", image)
+    layers = compared(tiny_run, network, pixels(tiny_run, damaged), "int8", image)
     parting = first_divergence(layers)
     assert parting is not None
     assert parting.name == layer.output[0]
@@ -96,17 +109,15 @@ def test_coarser_steps_than_at_the_export_show_in_the_noise_that_was_measured_th
     tiny_run, network, int8_network, image
 ):
     images = layer_images(image[..., 0], (1, 3, 4))
-    measured = layer_noise(compare_layers(tiny_run.reference, network, pixels(tiny_run, int8_network), "int8", *images))
-    sound = compare_layers(
-        tiny_run.reference, network, pixels(tiny_run, int8_network), "int8", image, measured_db=measured
-    )
+    measured = layer_noise(compared(tiny_run, network, pixels(tiny_run, int8_network), "int8", *images))
+    sound = compared(tiny_run, network, pixels(tiny_run, int8_network), "int8", image, measured_db=measured)
     assert first_divergence(sound) is None
     coarse = copy_of(int8_network)
     quantise = [node for node in coarse.graph.node if node.op_type == "QuantizeLinear"][2]
     scale = next(tensor for tensor in coarse.graph.initializer if tensor.name == quantise.input[1])
     scale.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(scale) * np.float32(6), scale.name))
     model = pixels(tiny_run, coarse)
-    by_measure = compare_layers(tiny_run.reference, network, model, "int8", *images, measured_db=measured)
+    by_measure = compared(tiny_run, network, model, "int8", *images, measured_db=measured)
     assert first_divergence(by_measure) is not None
     assert first_divergence(by_measure).weight_error <= 1
 
@@ -114,7 +125,7 @@ def test_coarser_steps_than_at_the_export_show_in_the_noise_that_was_measured_th
 def test_wrong_preprocessing_is_located_before_any_layer(tiny_run, network, image):
     reference = tiny_run.reference
     wrong = with_preprocessing(network, reference.image_size, reference.mean + 0.1, reference.std)
-    parting = first_divergence(compare_layers(reference, network, wrong, "fp32", image))
+    parting = first_divergence(compared(tiny_run, network, wrong, "fp32", image))
     assert parting is not None
     assert (parting.name, parting.kind) == ("faces", "preprocessing")
 
@@ -122,4 +133,4 @@ def test_wrong_preprocessing_is_located_before_any_layer(tiny_run, network, imag
 def test_a_model_with_other_names_is_refused(tiny_run, network, image):
     graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["faces"], ["y"])], "g", [], [])
     with pytest.raises(ModelError, match="expected values named after the checkpoint's layers, found none"):
-        compare_layers(tiny_run.reference, network, onnx.helper.make_model(graph), "fp32", image)
+        compared(tiny_run, network, onnx.helper.make_model(graph), "fp32", image)

@@ -64,6 +64,7 @@ def judged(network, tiny_run, folder, faces=None):
         labels=info.labels,
         is_leaked=leaked(faces, "validation"),
         image_size=48,
+        is_timed=True,
         **normalisation,
     )
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import fer_edge
 from fer_edge.export.formats.registry import ModelFormat
-from fer_edge.export.graph.network import FACES, LOGITS
+from fer_edge.export.graph.network import FACES as NORMALISED_FACES
+from fer_edge.export.graph.network import LOGITS
 from fer_edge.export.graph.preprocessing import IMAGE, PROBABILITIES
 from fer_edge.export.graph.versions import Versions
-from fer_edge.metadata import NORMALISED, PIXELS, InputContract, ModelMetadata, TensorContract, TrainingData
+from fer_edge.metadata import FACES, NORMALISED, PIXELS, InputContract, ModelMetadata, TensorContract, TrainingData
 from fer_edge.runtime.onnxruntime_packages import onnxruntime_packages
 from fer_edge.text import printable
 from fer_edge.training.checkpoint import CheckpointInfo
@@ -43,7 +44,7 @@ def describe(
 ) -> ModelMetadata:
     """Metadata, without checksum, of a model made from the checkpoint ``info``; ``versions`` as read from its graph."""
     num_classes = len(info.labels)
-    batch = 1 if fixed_shape else "batch"
+    batch = 1 if fixed_shape or model_format.takes_one_face else "batch"
     outputs = [TensorContract(LOGITS, "float32", (batch, num_classes))]
     if not raw:
         outputs.insert(0, TensorContract(PROBABILITIES, "float32", (batch, num_classes)))
@@ -53,7 +54,7 @@ def describe(
         architecture=info.architecture,
         settings=dict(info.settings),
         precision=precision,
-        input=_normalised_input(info.image_size, batch) if raw else _pixel_input(model_format.channels),
+        input=_input(model_format, info.image_size, batch, raw=raw),
         outputs=tuple(outputs),
         image_size=info.image_size,
         mean=info.mean,
@@ -104,6 +105,14 @@ def _written_by() -> str:
     return ".".join(onnxruntime.__version__.split(".")[:2])
 
 
+def _input(model_format: ModelFormat, image_size: int, batch: str | int, *, raw: bool) -> InputContract:
+    if raw:
+        return _normalised_input(image_size, batch)
+    if model_format.input_kinds[0] == FACES:
+        return _faces_input(image_size, batch)
+    return _pixel_input(model_format.channels)
+
+
 def _pixel_input(channels: tuple[int, ...]) -> InputContract:
     return InputContract(
         name=IMAGE,
@@ -115,9 +124,20 @@ def _pixel_input(channels: tuple[int, ...]) -> InputContract:
     )
 
 
+def _faces_input(image_size: int, batch: str | int) -> InputContract:
+    return InputContract(
+        name=IMAGE,
+        dtype="uint8",
+        shape=(batch, image_size, image_size, 1),
+        kind=FACES,
+        channels=(1,),
+        colour="grey (0.299 red + 0.587 green + 0.114 blue), resized with antialiasing, whole numbers from 0 to 255",
+    )
+
+
 def _normalised_input(image_size: int, batch: str | int) -> InputContract:
     return InputContract(
-        name=FACES,
+        name=NORMALISED_FACES,
         dtype="float32",
         shape=(batch, 1, image_size, image_size),
         kind=NORMALISED,

@@ -9,7 +9,7 @@ from fer_edge.export.card.tables import markdown_table, plain
 from fer_edge.export.parity.comparison import Parity
 from fer_edge.export.quantization.report import QuantisationReport
 from fer_edge.labels import BUILT_IN, FER2013
-from fer_edge.metadata import NORMALISED, ModelMetadata, TensorContract
+from fer_edge.metadata import FACES, NORMALISED, ModelMetadata, TensorContract
 from fer_edge.runtime.saturation import FULL_PRECISION
 
 _LIMITS = """\
@@ -138,6 +138,13 @@ def _input_note(metadata: ModelMetadata) -> str:
             f"{metadata.image_size}x{metadata.image_size} **with antialiasing**, then "
             f"`(grey / 255 - {metadata.mean!r}) / {metadata.std!r}`. A mistake here costs accuracy without an "
             "error; the same model without `--raw` does these steps itself."
+        )
+    if metadata.input.kind == FACES:
+        return (
+            "Hand over one channel of the face, 0-255: grey = 0.299 R + 0.587 G + 0.114 B, resized to "
+            f"{metadata.image_size}x{metadata.image_size} **with antialiasing**, rounded to whole numbers. "
+            f"Normalisation (mean {metadata.mean:.4f}, std {metadata.std:.4f}) is inside the model. A face "
+            "resized without antialiasing costs accuracy without an error."
         )
     *others, last = (str(count) for count in metadata.input.channels)
     channels = f"{', '.join(others)} or {last}" if others else last

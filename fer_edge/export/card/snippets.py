@@ -201,7 +201,7 @@ def snippets(metadata: ModelMetadata, file_name: str) -> list[tuple[str, str, st
     if model_format.torch_loader:
         loader = model_format.torch_loader.format(file=file_name)
         return [("Python", "python", _TORCH_PYTHON.substitute(values, load=loader))]
-    if not model_format.from_graph or not model_format.embeds_metadata:
+    if not model_format.for_onnxruntime:
         runs_code = model_format.runs_code
         more = {
             "extra": f"[{model_format.extra}]" if model_format.extra else "",

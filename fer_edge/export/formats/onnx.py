@@ -43,5 +43,7 @@ FORMAT = ModelFormat(
     precisions=("fp32", "fp16", "int8"),
     input_kinds=("pixels", "normalised"),
     from_graph=True,
+    for_onnxruntime=True,
     has_layer_names=True,
+    is_onnx_graph=True,
 )

@@ -48,5 +48,6 @@ FORMAT = ModelFormat(
     precisions=("fp32", "fp16", "int8"),
     input_kinds=("pixels", "normalised"),
     from_graph=True,
+    for_onnxruntime=True,
     needs_writers_onnxruntime=True,
 )

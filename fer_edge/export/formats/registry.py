@@ -17,7 +17,7 @@ from fer_edge.errors import MissingExtraError, ModelError, UsageError
 if TYPE_CHECKING:
     import onnx
 
-    from fer_edge.export.graph.reference import PixelsToProbabilities
+    from fer_edge.export.graph.reference import FacesToProbabilities, PixelsToProbabilities
     from fer_edge.metadata import ModelMetadata
 
 _CHANNELS = (1, 3, 4)
@@ -31,6 +31,13 @@ class Source:
     """The checkpoint from pixels to probabilities and logits, as a torch module."""
     make_graph: Callable[[], "onnx.ModelProto"]
     """Gives the same as an ONNX graph, in the precision and with the input that were asked for."""
+
+    @cached_property
+    def faces_module(self) -> "FacesToProbabilities":
+        """The same from grey faces of the net's own size, for a format whose input kind is ``faces``."""
+        from fer_edge.export.graph.reference import FacesToProbabilities
+
+        return FacesToProbabilities(self.module).eval()
 
     @cached_property
     def graph(self) -> "onnx.ModelProto":
@@ -58,16 +65,24 @@ class ModelFormat:
     write: Write | None = None
     precisions: tuple[str, ...] = ("fp32",)
     input_kinds: tuple[str, ...] = ("pixels",)
+    """The first is what it takes unless ``--raw`` asks for ``normalised``."""
     channels: tuple[int, ...] = _CHANNELS
     """That a model of pixels takes."""
+    takes_one_face: bool = False
+    """Whether a run is of one face, because the runtime fixes every shape."""
     from_graph: bool = False
-    """Whether it is made from the ONNX graph, so that opset and IR version say something about it."""
+    """Whether it is made from the ONNX graph."""
+    for_onnxruntime: bool = False
+    """Whether onnxruntime runs it, so that opset and IR version say something about it, and other processors and
+    versions of onnxruntime can be tried."""
     needs_writers_onnxruntime: bool = False
     """Whether it needs an onnxruntime as new as the one that wrote it, rather than one for its opset."""
     embeds_metadata: bool = True
     """Otherwise the sidecar alone has them."""
     has_layer_names: bool = False
     """Whether values between layers keep the names of torch's modules, so that it can be compared layer by layer."""
+    is_onnx_graph: bool = False
+    """Whether its file is an ONNX graph, which is compared operator by operator."""
     torch_loader: str = ""
     """Python that loads ``{file}`` as a torch module, for the card; empty where torch does not."""
     note: str = ""
@@ -150,7 +165,7 @@ def refuse_combination(model_format: ModelFormat, precision: str, input_kind: st
         able = [one.name for one in all_formats().values() if precision in one.precisions and one.export is None]
         raise UsageError(f"expected --format {in_words(able)} with --precision {precision}, found {model_format.name}")
     if input_kind not in model_format.input_kinds:
-        able = [one.name for one in all_formats().values() if input_kind in one.input_kinds]
+        able = [one.name for one in all_formats().values() if input_kind in one.input_kinds and one.export is None]
         raise UsageError(f"expected --format {in_words(able)} with --raw, found {model_format.name}")
     opener = model_format.opened_by
     if opener is None:

@@ -47,3 +47,19 @@ class PixelsToProbabilities(nn.Module):
         """``forward`` on numpy arrays."""
         probabilities, logits = self(torch.from_numpy(np.array(image)))  # a copy: torch wants it writable
         return probabilities.numpy(), logits.numpy()
+
+
+class FacesToProbabilities(nn.Module):
+    """The same from faces that are grey and of the net's own size, uint8 (N, S, S, 1): for runtimes of fixed shapes."""
+
+    def __init__(self, reference: PixelsToProbabilities) -> None:
+        super().__init__()
+        self.classifier = reference.classifier
+        self.mean = reference.mean
+        self.std = reference.std
+
+    def forward(self, face: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (N, C) and logits (N, C), float32."""
+        grey = face.permute(0, 3, 1, 2).float()
+        logits = self.classifier((grey / MAX_VALUE - self.mean) / self.std)
+        return torch.softmax(logits, dim=1), logits

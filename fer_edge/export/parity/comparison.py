@@ -17,6 +17,7 @@ from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities, softmax
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.parity.probes import make_probes
 from fer_edge.export.parity.tolerance import TOLERANCES, Tolerance
+from fer_edge.metadata import FACES, NORMALISED
 
 SQNR_CEILING_DB = 200.0
 """Stands for identical answers, whose ratio is infinite."""
@@ -201,6 +202,7 @@ def measure_parity(
         pixels = probe.pixels()
         if not backend.accepts(pixels.shape[3]):
             continue
+        pixels = _judged_pixels(backend, pixels)
         expected = Outputs(*reference.answer(pixels))
         judged = probe.is_face or not tolerance.faces_only
         for batch in probe.batch_sizes():
@@ -241,7 +243,7 @@ def measure_accuracy(
     """Accuracy of both sides on ``labelled`` faces, fed as grey pixels (as RGB to a model that takes no others)."""
     pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     for start in range(0, len(labelled), _ACCURACY_BATCH):
-        pixels = labelled.faces[start : start + _ACCURACY_BATCH, :, :, np.newaxis]
+        pixels = _judged_pixels(backend, labelled.faces[start : start + _ACCURACY_BATCH, :, :, np.newaxis])
         pairs.append((reference.answer(pixels)[0], _answer(backend, pixels, reference).probabilities))
     by_checkpoint, by_model = (np.concatenate(side) for side in zip(*pairs, strict=True))
     return AccuracyPair(source, labelled.labels, by_checkpoint, by_model)
@@ -254,12 +256,19 @@ def answers(backend: Backend, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate([backend.run_feed(backend.prepare(batch)).probabilities for batch in batches])
 
 
+def _judged_pixels(backend: ModelBackend, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What both sides are given for ``pixels``: of a model of grey faces these, which its loader prepared and rounded
+    to whole numbers, so that its parity is that of all that the file does."""
+    is_prepared = backend.metadata.input.kind == FACES
+    return np.asarray(backend.prepare(pixels), np.uint8) if is_prepared else pixels
+
+
 def _answer(backend: ModelBackend, pixels: NDArray[np.uint8], reference: PixelsToProbabilities) -> Outputs:
     """What the model says to pixels (N, H, W, channels), unchecked.
 
     A raw model is handed the faces that ``reference`` prepares, so its parity is that of the network alone.
     """
-    if not backend.takes_faces:
+    if backend.metadata.input.kind != NORMALISED:
         return backend.run_feed(backend.prepare(pixels))
     with torch.inference_mode():
         faces = reference.faces(torch.from_numpy(np.array(pixels))).numpy()

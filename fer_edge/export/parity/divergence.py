@@ -1,6 +1,6 @@
 """Where checkpoint and model diverge: their intermediate outputs, layer by layer, matched by name."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.errors import ModelError
 from fer_edge.export.graph.fixed_shape import with_any_batch
@@ -17,7 +18,8 @@ from fer_edge.export.graph.preprocessing import is_raw
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.parity.comparison import SQNR_CEILING_DB, sqnr_db
 from fer_edge.export.parity.probes import TINT
-from fer_edge.export.parity.weights import DEQUANTISED, weight_errors
+from fer_edge.export.parity.weights import DEQUANTISED
+from fer_edge.metadata import NORMALISED
 
 DIVERGENCE_DB = {"fp32": 80.0, "fp16": 35.0, "int8": 10.0}
 """A layer diverges when the noise in its worst channel is above this many decibels below the layer's mean signal.
@@ -47,26 +49,30 @@ class LayerDifference:
     """Whether the noise or a weight is beyond what the model's precision explains."""
 
 
+LayerValues = Callable[[NDArray[np.uint8], NDArray[np.float32], Collection[str]], Mapping[str, NDArray[np.float32]]]
+"""Gives a model's values between layers: of images uint8 (N, H, W, channels), of which the second argument are the
+prepared faces, those whose names (the third) it keeps."""
+
+
 def compare_layers(
     reference: PixelsToProbabilities,
-    network: onnx.ModelProto,
-    model: onnx.ModelProto,
+    values_of: LayerValues,
     precision: str,
     *images: NDArray[np.uint8],
+    of_weights: Mapping[str, float],
     measured_db: Mapping[str, float] | None = None,
 ) -> list[LayerDifference]:
     """Every layer that both sides name, in the order of the checkpoint's execution, on uint8 (N, H, W, channels).
 
-    Of several ``images`` each layer has the figures of those on which it differs most. ``network`` is the checkpoint's
-    own float32 export, whose weights the model's should be: one wrong 8-bit weight among thousands hardly shows in a
-    layer's output. ``measured_db`` is what ``layer_noise`` found at the export of an 8-bit model.
+    Of several ``images`` each layer has the figures of those on which it differs most. ``of_weights`` are the errors of
+    its weights (``weight_errors``): one wrong 8-bit weight among thousands hardly shows in a layer's output.
+    ``measured_db`` is what ``layer_noise`` found at the export of an 8-bit model.
 
     Raises ModelError when no name is shared, as in a file that another exporter wrote.
     """
-    of_weights = weight_errors(network, model)
     found: dict[str, LayerDifference] = {}
     for image in images:
-        for layer in _on_one(reference, model, precision, image, of_weights, measured_db or {}):
+        for layer in _on_one(reference, values_of, precision, image, of_weights, measured_db or {}):
             before = found.get(layer.name, layer)
             found[layer.name] = replace(
                 layer,
@@ -91,7 +97,7 @@ def layer_noise(layers: Iterable[LayerDifference]) -> dict[str, float]:
 
 def _on_one(
     reference: PixelsToProbabilities,
-    model: onnx.ModelProto,
+    values_of: LayerValues,
     precision: str,
     image: NDArray[np.uint8],
     of_weights: Mapping[str, float],
@@ -100,25 +106,20 @@ def _on_one(
     with torch.inference_mode():
         faces = reference.faces(torch.from_numpy(np.array(image)))
     of_checkpoint = _outputs_of_modules(reference.classifier, faces)
-    names = {value for node in model.graph.node for value in node.output}
-    wanted = {name: value for name in of_checkpoint if (value := _value_named(name, names)) is not None}
-    if len(wanted) < 2:  # the preprocessing or the logits alone tell nothing
+    of_model = values_of(image, faces.numpy(), of_checkpoint.keys())
+    if len(of_model) < 2:  # the preprocessing or the logits alone tell nothing
         raise ModelError("expected values named after the checkpoint's layers, found none; export it with fer_edge")
-    feed = {FACES: faces.numpy()} if is_raw(model) else {model.graph.input[0].name: image}
-    of_model = _values(model, feed, wanted.values())
-    return [
-        _difference(
-            name,
-            kind,
-            expected,
-            of_model[wanted[name]],
-            DIVERGENCE_DB[precision],
-            measured_db.get(name, -np.inf) - NOISE_MARGIN_DB,
-            of_weights.get(name, 0.0),
-        )
-        for name, (kind, expected) in of_checkpoint.items()
-        if name in wanted and of_model[wanted[name]].shape == expected.shape
-    ]
+    layers = []
+    weight_error = 0.0
+    for name, (kind, expected) in of_checkpoint.items():
+        weight_error = max(weight_error, of_weights.get(name, 0.0))
+        if name not in of_model or of_model[name].shape != expected.shape:
+            continue  # merged with the one that follows, which has the error of its weights too
+        least_db = measured_db.get(name, -np.inf) - NOISE_MARGIN_DB
+        found = of_model[name]
+        layers.append(_difference(name, kind, expected, found, DIVERGENCE_DB[precision], least_db, weight_error))
+        weight_error = 0.0
+    return layers
 
 
 def first_divergence(layers: Iterable[LayerDifference]) -> LayerDifference | None:
@@ -157,8 +158,37 @@ def _value_named(name: str, names: set[str]) -> str | None:
     return dequantised if dequantised in names else name if name in names else None
 
 
+def onnx_layer_values(model: onnx.ModelProto) -> LayerValues:
+    """Those of an ONNX graph, of pixels or raw; of an 8-bit one those after rounding, where it rounds them."""
+    names_there = {value for node in model.graph.node for value in node.output}
+
+    def values_of(
+        image: NDArray[np.uint8], faces: NDArray[np.float32], names: Collection[str]
+    ) -> Mapping[str, NDArray[np.float32]]:
+        wanted = {name: value for name in names if (value := _value_named(name, names_there)) is not None}
+        if not wanted:
+            return {}
+        feed = {FACES: faces} if is_raw(model) else {model.graph.input[0].name: image}
+        found = _values(model, feed, wanted.values())
+        return {name: found[value] for name, value in wanted.items()}
+
+    return values_of
+
+
+def backend_layer_values(backend: ModelBackend) -> LayerValues:
+    """Those that a backend tells of its file."""
+
+    def values_of(
+        image: NDArray[np.uint8], faces: NDArray[np.float32], names: Collection[str]
+    ) -> Mapping[str, NDArray[np.float32]]:
+        is_raw = backend.metadata.input.kind == NORMALISED
+        return backend.layer_values(faces if is_raw else backend.prepare(image), names)
+
+    return values_of
+
+
 def _values(
-    model: onnx.ModelProto, feed: dict[str, NDArray[np.uint8]], names: Iterable[str]
+    model: onnx.ModelProto, feed: Mapping[str, NDArray[np.generic]], names: Iterable[str]
 ) -> dict[str, NDArray[np.float32]]:
     """The values called ``names``, float32, from a run without optimisation, which would merge layers."""
     opened = with_any_batch(model)

@@ -24,11 +24,20 @@ from fer_edge.export.graph.preprocessing import is_raw
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.graph.versions import OPSET, read_versions
 from fer_edge.export.parity.comparison import AccuracyPair, Parity, measure_parity
-from fer_edge.export.parity.divergence import LayerDifference, compare_layers, first_divergence, layer_images
+from fer_edge.export.parity.divergence import (
+    LayerDifference,
+    LayerValues,
+    backend_layer_values,
+    compare_layers,
+    first_divergence,
+    layer_images,
+    onnx_layer_values,
+)
 from fer_edge.export.parity.report import parity_markdown, parity_summary, plot_parity
 from fer_edge.export.parity.skew import Skew, measure_skew
 from fer_edge.export.parity.structure import structure_failures
 from fer_edge.export.parity.tolerance import check_max_drop
+from fer_edge.export.parity.weights import layer_weight_errors, weight_errors
 from fer_edge.metadata import LAYER_NOISE, NORMALISED, ModelMetadata
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.training.checkpoint import CheckpointInfo
@@ -144,7 +153,8 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
     )
     metadata = backend.metadata
     graph, layers = "not compared: only .onnx files hold one that can be read", None
-    model = onnx.load(request.model) if format_named(metadata.format).has_layer_names else None
+    model_format = format_named(metadata.format)
+    model = onnx.load(request.model) if model_format.is_onnx_graph else None
     failures = _metadata_failures(metadata, info, model)
     if given is not None and parity.accuracy is not None and given.fingerprint() == info.data_fingerprint:
         failures += _accuracy_failures(metadata, parity.accuracy)
@@ -154,9 +164,15 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
         failures += graph_failures
         # Where the graph is the checkpoint's, rounding to 8 bits is all that is left to be wrong.
         if request.divergence or (metadata.precision == "int8" and graph == SAME_GRAPH):
-            layers = _compare_layers(model, backend, reference, network, faces)
-            if first_divergence(layers) is not None:
-                failures.append(_layer_result(layers))
+            layers = _compare_layers(backend, reference, faces, onnx_layer_values(model), weight_errors(network, model))
+    elif model_format.has_layer_names:
+        note("comparing its layers and weights with the checkpoint's")
+        network = export_network(reference.classifier, reference.image_size)
+        of_weights = layer_weight_errors(network, backend.weights())
+        layers = _compare_layers(backend, reference, faces, backend_layer_values(backend), of_weights)
+        graph = f"no ONNX one; {len(layers)} layers and the weights of {len(of_weights)} were compared"
+    if layers is not None and first_divergence(layers) is not None:
+        failures.append(_layer_result(layers))
     parity = replace(parity, failures=(*failures, *parity.failures))
     skew = None
     if request.skew and faces.labelled is not None:
@@ -265,17 +281,24 @@ def _compare_graphs(
 
 
 def _compare_layers(
-    model: onnx.ModelProto,
     backend: ModelBackend,
     reference: PixelsToProbabilities,
-    network: onnx.ModelProto,
     faces: JudgingFaces,
+    values_of: LayerValues,
+    of_weights: Mapping[str, float],
 ) -> tuple[LayerDifference, ...]:
     metadata = backend.metadata
     images = layer_images(faces.probes, metadata.input.channels)
     measured = (metadata.quantisation or {}).get(LAYER_NOISE)
     return tuple(
-        compare_layers(reference, network, model, metadata.precision, *images, measured_db=_as_noise(measured))
+        compare_layers(
+            reference,
+            values_of,
+            metadata.precision,
+            *images,
+            of_weights=of_weights,
+            measured_db=_as_noise(measured),
+        )
     )
 
 

@@ -7,6 +7,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
+from fer_edge.backends.contract import Weights
+
 QUANTISED, DEQUANTISED = "_quantized", "_DequantizeLinear_Output"
 """What onnxruntime's quantiser appends to the name of a weight, and of a value after its own rounding."""
 
@@ -42,6 +44,27 @@ def weight_errors(network: onnx.ModelProto, model: onnx.ModelProto) -> dict[str,
                 layer = node.output[0].removesuffix(DEQUANTISED)
                 found[layer] = max(found.get(layer, 0.0), error)
     return found
+
+
+def layer_weight_errors(network: onnx.ModelProto, found: Mapping[str, Weights]) -> dict[str, float]:
+    """As ``weight_errors``, of the weights that a backend read from its file, by the names of torch's parameters."""
+    originals = {tensor.name: numpy_helper.to_array(tensor) for tensor in network.graph.initializer}
+    errors: dict[str, float] = {}
+    for node in network.graph.node:
+        for name in node.input:
+            if name not in originals or name not in found:
+                continue
+            values, steps = found[name]
+            own = originals[name]
+            if values.shape != own.shape:
+                continue
+            if steps is None:
+                error = float_error(own, values)
+            else:
+                error = float(np.max(np.abs(values.astype(np.float64) - own) / (_HALF_STEP * _SLACK * steps)))
+            if error is not None:
+                errors[node.output[0]] = max(errors.get(node.output[0], 0.0), error)
+    return errors
 
 
 def quantised_error(

@@ -33,8 +33,8 @@ class QuantisationReport:
     """INT8's, on the validation faces that are not also among the training faces; None where all of them are."""
     bytes_fp32: int
     bytes_int8: int
-    latency: LatencyPair
-    """On this machine."""
+    latency: LatencyPair | None
+    """By onnxruntime on this machine; None for a format that another runtime runs."""
     on_target: bool
     """Whether this machine is of the kind that the model is for; elsewhere its speed says nothing and is no gate."""
 
@@ -56,7 +56,7 @@ class QuantisationReport:
     @property
     def failures(self) -> tuple[str, ...]:
         """What the gate of speed says."""
-        if self.on_target and self.latency.speedup < 1:
+        if self.on_target and self.latency is not None and self.latency.speedup < 1:
             return (
                 f"expected int8 to be no slower than fp32 on this machine, found {self.latency.int8_ms:.3f} ms against "
                 f"{self.latency.fp32_ms:.3f} ms an image; stay with fp32, or export on the machine it is for",
@@ -98,7 +98,9 @@ class QuantisationReport:
                 "recall_int8": self._recalls(self.int8),
             },
             "bytes": {"fp32": self.bytes_fp32, "int8": self.bytes_int8},
-            "latency_batch_1_one_thread": {**asdict(self.latency), "on_target": self.on_target},
+            "latency_batch_1_one_thread": None
+            if self.latency is None
+            else {**asdict(self.latency), "on_target": self.on_target},
             "failures": list(self.failures),
         }
 
@@ -110,15 +112,21 @@ class QuantisationReport:
     def summary(self) -> str:
         """The figures in a few lines."""
         recipe = self.quantised.best.recipe
-        latency = self.latency
         elsewhere = "" if self.on_target else f", on another machine than {self.quantised.target.name}: no gate"
+        latency = (
+            []
+            if self.latency is None
+            else [
+                f"  latency, one image, one thread: {self.latency.fp32_ms:.3f} ms to {self.latency.int8_ms:.3f} ms "
+                f"({self.latency.speedup:.1f}x faster){elsewhere}"
+            ]
+        )
         lines = [
             f"int8 {'passed' if self else 'FAILED'}: {recipe.method} calibration, {recipe.activations.name} "
             f"activations, for {self.quantised.target.meant_for}",
             f"  size: {self.bytes_fp32 / 1e6:.2f} MB to {self.bytes_int8 / 1e6:.2f} MB "
             f"({self.bytes_fp32 / self.bytes_int8:.1f}x smaller)",
-            f"  latency, one image, one thread: {latency.fp32_ms:.3f} ms to {latency.int8_ms:.3f} ms "
-            f"({latency.speedup:.1f}x faster){elsewhere}",
+            *latency,
             f"  layers left in float32: {', '.join(recipe.kept_in_float) or 'none'}",
         ]
         return "\n".join([*lines, *(f"  failed: {failure}" for failure in self.failures)])
@@ -190,8 +198,9 @@ def report_int8(
     image_size: int,
     mean: float,
     std: float,
+    is_timed: bool,
 ) -> QuantisationReport:
-    """What INT8 cost and brought beside the fp32 ``network``: both are timed from pixels on.
+    """What INT8 cost and brought beside the fp32 ``network``: both are timed from pixels on where ``is_timed``.
 
     ``accuracy`` is that of the published file, whose faces ``is_leaked`` (N,) marks where they are training faces too.
     """
@@ -209,6 +218,8 @@ def report_int8(
         bytes_int8=int8.ByteSize(),
         latency=compare_latency(
             fp32, int8, image_size, full_precision=not quantised.best.recipe.reduce_range and saturates()
-        ),
+        )
+        if is_timed
+        else None,
         on_target=quantised.target in (PORTABLE, target_of_this_machine()),
     )

@@ -1,0 +1,149 @@
+"""OpenVINO's IR: the same answers at every size, and every kind of damage is found, also by who knows the checksums."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from damaged_files import changed_copy
+
+from fer_edge.backends.registry import open_model
+from fer_edge.errors import ModelError
+from fer_edge.export.exporter import export_checkpoint
+from fer_edge.export.parity.verification import VerifyRequest, verify_model
+from fer_edge.export.request import ExportRequest
+
+openvino = pytest.importorskip("openvino")
+
+
+@pytest.fixture(scope="module", params=["fp32", "int8"])
+def exported(request, tiny_run, tmp_path_factory):
+    """No speed is a gate here: a tiny network is not faster in int8, and onnxruntime does not run these files."""
+    folder = tmp_path_factory.mktemp("openvino")
+    data = "sample:420" if request.param == "int8" else None
+    done = export_checkpoint(
+        ExportRequest(tiny_run.folder, file_format="openvino", precision=request.param, folder=folder, data=data)
+    )
+    assert not done.failures
+    return done
+
+
+def verify(model: Path, tiny_run, **more):
+    return verify_model(VerifyRequest(model, tiny_run.folder, **more))
+
+
+def test_files_are_written_and_verified(exported, tiny_run):
+    stem = f"tiny-run{'-int8' if exported.metadata.precision == 'int8' else ''}-openvino"
+    assert [path.name for path in exported.paths] == [f"{stem}{end}" for end in (".xml", ".bin", ".json", ".md")]
+    found = verify(exported.paths[0], tiny_run)
+    assert found.parity, found.parity.failures
+    assert "layers and the weights of" in found.graph
+    assert exported.metadata.opset is None
+    assert exported.devices is None
+
+
+def test_it_answers_at_any_size_without_being_reshaped_and_as_pillow_resizes(exported, tiny_run):
+    """As an app runs it: OpenVINO alone, on the file as it is. Read from ONNX it would not antialias."""
+    compiled = openvino.Core().compile_model(
+        str(exported.paths[0]), "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    )
+    for shape in ((1, 48, 48, 1), (2, 121, 97, 3), (3, 30, 67, 4)):
+        pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        answer = compiled({0: pixels})
+        expected, _ = tiny_run.reference.answer(pixels)
+        allowed = 1e-4 if exported.metadata.precision == "fp32" else 0.25
+        assert np.abs(answer["probabilities"] - expected).max() < allowed
+    labels = openvino.Core().read_model(str(exported.paths[0])).get_rt_info(["model_info", "labels"]).value
+    assert labels.split() == list(exported.metadata.labels)
+
+
+def test_layers_are_compared_by_name(exported, tiny_run):
+    layers = verify(exported.paths[0], tiny_run, divergence=True).layers
+    assert layers is not None
+    assert layers[0].name == "faces"
+    assert layers[-1].name == "logits"
+    assert len(layers) >= 8
+    assert any(0 < layer.weight_error <= 1 for layer in layers) == (exported.metadata.precision == "int8")
+    assert not any(layer.diverges for layer in layers)
+
+
+def test_one_changed_weight_is_found_and_located(exported, tiny_run, tmp_path):
+    backend = open_model(exported.paths[0])
+    name, weights = max(backend.weights().items(), key=lambda item: item[1].values.size)
+    data = exported.paths[1].read_bytes()
+    stored = weights.values if weights.steps is None else np.round(weights.values / weights.steps).astype(np.int8)
+    place = data.index(np.ascontiguousarray(stored).tobytes())
+
+    def change(data: bytes) -> bytes:
+        values = bytearray(data)
+        if weights.steps is None:
+            values[place : place + 4] = np.float32(stored.flat[0] + 0.01).tobytes()
+        else:  # three steps of 127: hardly seen in the layer's output
+            values[place : place + 1] = np.int8(stored.flat[0] + (-3 if stored.flat[0] > 0 else 3)).tobytes()
+        return bytes(values)
+
+    damaged = changed_copy(exported.paths[0], tmp_path, {".bin": change})
+    found = verify(damaged, tiny_run)
+    assert not found.parity
+    assert any("a weight is not the checkpoint's" in failure for failure in found.parity.failures), name
+
+
+def test_other_preprocessing_is_found_before_any_layer(exported, tiny_run, tmp_path):
+    """Luma weights of red and blue swapped: grey images answer as before."""
+    constants = [
+        op for op in openvino.Core().read_model(str(exported.paths[0])).get_ops() if op.get_type_name() == "Constant"
+    ]
+    luma = next(op.data for op in constants if op.data.size == 3 and op.data.dtype == np.float32)
+    np.testing.assert_allclose(luma.ravel() / luma.sum(), (0.299, 0.587, 0.114), rtol=1e-5)
+    swapped = luma.ravel()[::-1].tobytes()
+    damaged = changed_copy(exported.paths[0], tmp_path, {".bin": lambda data: data.replace(luma.tobytes(), swapped)})
+    found = verify(damaged, tiny_run)
+    assert not found.parity
+    assert any("diverge at faces (preprocessing)" in failure for failure in found.parity.failures)
+
+
+def test_other_labels_are_refused_in_the_file_and_found_in_the_sidecar(exported, tiny_run, tmp_path):
+    labels = " ".join(exported.metadata.labels)
+    others = " ".join(reversed(exported.metadata.labels))
+    swapped = changed_copy(
+        exported.paths[0], tmp_path / "file", {".xml": lambda data: data.replace(labels.encode(), others.encode())}
+    )
+    with pytest.raises(ModelError, match=f"expected labels '{labels}' in its model_info"):
+        verify(swapped, tiny_run)
+    both = changed_copy(
+        exported.paths[0],
+        tmp_path / "both",
+        {".xml": lambda data: data.replace(labels.encode(), others.encode())},
+        metadata={"labels": others.split()},
+    )
+    found = verify(both, tiny_run)
+    assert any("expected labels" in failure for failure in found.parity.failures)
+
+
+@pytest.mark.parametrize("suffix", [".xml", ".bin"])
+def test_damage_is_refused_before_openvino_reads_it(exported, tmp_path, suffix):
+    for path in exported.paths[:3]:
+        shutil.copy(path, tmp_path)
+    damaged = tmp_path / exported.paths[0].with_suffix(suffix).name
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"\0x")
+    with pytest.raises(ModelError, match="expected the SHA-256"):
+        open_model(tmp_path / exported.paths[0].name)
+
+
+@pytest.mark.parametrize("files", [{}, {"../elsewhere.bin": "0" * 64}, {"other.bin": "0" * 64}])
+def test_a_sidecar_that_names_no_weights_or_others_is_refused(exported, tmp_path, files):
+    model = changed_copy(exported.paths[0], tmp_path, {})
+    sidecar = model.with_suffix(".json")
+    stated = json.loads(sidecar.read_text())
+    stated["files"] = files
+    sidecar.write_text(json.dumps(stated))
+    with pytest.raises(ModelError, match=r"to name .*\.bin and its SHA-256|expected files called"):
+        open_model(model).run(np.zeros((1, 48, 48, 1), np.uint8))
+
+
+def test_what_openvino_cannot_read_is_one_line(exported, tmp_path):
+    model = changed_copy(exported.paths[0], tmp_path, {".xml": lambda data: b"<net" + data[:100]})
+    with pytest.raises(ModelError, match="openvino cannot run it") as failure:
+        open_model(model).run(np.zeros((1, 48, 48, 1), np.uint8))
+    assert "\n" not in str(failure.value)
