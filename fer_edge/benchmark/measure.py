@@ -318,4 +318,11 @@ def _open_s(row: Row) -> float:
 
 def _empty_result(one: Planned) -> RowResult:
     subject = one.subject
-    return RowResult(one.row, subject.sha256, subject.file_bytes, subject.is_baseline, printable(subject.path.name))
+    return RowResult(
+        one.row,
+        subject.sha256,
+        subject.file_bytes,
+        subject.is_baseline,
+        printable(subject.path.name),
+        list(subject.labels),
+    )

@@ -59,7 +59,9 @@ def plot_latency_against_accuracy(results: Sequence[RowResult], path: Path) -> s
             label=_name(one, shown),
         )
     _log_scale(axes.set_xscale, axes.xaxis)
-    style_plot(axes, "latency p50 (ms, logarithmic; bars: 95% interval)", "accuracy (%)")
+    several = len({tuple(one.labels) for one in shown}) > 1
+    of_each = ", of each model's own classes" if several else ""
+    style_plot(axes, "latency p50 (ms, logarithmic; bars: 95% interval)", f"accuracy (%){of_each}")
     accuracies = [100 * (one.accuracy or 0.0) for one in shown]
     room = max(0.5, 0.15 * (max(accuracies) - min(accuracies)))
     axes.set_ylim(min(accuracies) - room, max(accuracies) + room)

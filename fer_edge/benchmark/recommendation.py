@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from fer_edge.benchmark.results import RowResult, by_setting
 from fer_edge.benchmark.rows import EAGER, ONNXRUNTIME
+from fer_edge.text import listed
 
 WIDE_INTERVAL = 0.1
 """Width of a median's interval, over the median, from which on it is called wide."""
@@ -67,7 +68,24 @@ def width_notes(results: Sequence[RowResult]) -> list[str]:
 
 
 def recommend(results: Sequence[RowResult], max_drop_points: float) -> list[str]:
-    """One line each for latency (of batch 1), throughput and size: the best row that is accurate enough, and why."""
+    """One line each for latency (of batch 1), throughput and size: the best row that is accurate enough, and why.
+
+    Of models with different classes each set has its own: being right about eight classes is another task than about
+    seven, so that accuracies cannot be held against each other.
+    """
+    groups: dict[tuple[str, ...], list[RowResult]] = {}
+    for one in results:
+        groups.setdefault(tuple(one.labels), []).append(one)
+    if len(groups) < 2:
+        return _of_one_task(results, max_drop_points)
+    return [
+        f"{len(labels)} classes ({listed(labels, 3)}), {line}"
+        for labels, group in groups.items()
+        for line in _of_one_task(group, max_drop_points)
+    ]
+
+
+def _of_one_task(results: Sequence[RowResult], max_drop_points: float) -> list[str]:
     if not results:
         return []
     judged = [one for one in results if one.accuracy is not None]

@@ -35,6 +35,8 @@ class RowResult:
     is_baseline: bool = True
     file: str = ""
     """Name of the file that was run, without its folder."""
+    labels: list[str] = field(default_factory=list)
+    """Names of its classes; empty in results of earlier versions."""
     latency_ms: list[list[float]] = field(default_factory=list)
     """Every timed run: one list a round."""
     copies_ms: list[list[float]] = field(default_factory=list)

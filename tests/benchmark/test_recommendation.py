@@ -76,3 +76,22 @@ def test_without_labelled_faces_the_recommendation_says_that_accuracy_is_unknown
 def test_no_row_of_batch_one_is_no_recommendation_for_latency():
     assert recommend([made_result(made_row(batch=8), 1.0)], 0.5)[0].startswith("latency: no row to choose from")
     assert recommend([], 0.5) == []
+
+
+def test_accuracies_on_different_classes_are_not_held_against_each_other():
+    """89 % right of eight classes, by votes, is no better than 72 % of seven."""
+    seven, eight = [f"c{place}" for place in range(7)], [f"d{place}" for place in range(8)]
+    rows = [
+        made_result(made_row(), 2.0, accuracy=0.72, labels=seven),
+        made_result(made_row(model="small"), 1.0, accuracy=0.718, labels=seven),
+        made_result(made_row(model="of-votes"), 1.5, accuracy=0.89, labels=eight),
+    ]
+    lines = recommend(rows, 0.5)
+    assert [line.partition(":")[0] for line in lines] == [
+        f"{count} classes ({first}0, {first}1, {first}2 and {count - 3} more), {goal}"
+        for count, first in ((7, "c"), (8, "d"))
+        for goal in ("latency", "throughput", "size")
+    ]
+    assert "small onnxruntime fp32" in lines[0]
+    assert "best accuracy, 72.00%" in lines[0]
+    assert "of-votes" in lines[3]
