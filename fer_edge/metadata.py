@@ -47,6 +47,7 @@ SUFFIXES = {
 
 FORMATS = tuple(SUFFIXES)
 PRECISIONS = ("fp32", "fp16", "int8")
+"""The finest first."""
 PIXELS, FACES, NORMALISED = "pixels", "faces", "normalised"
 INPUT_KINDS = (PIXELS, FACES, NORMALISED)
 CHANNELS = (1, 3, 4)

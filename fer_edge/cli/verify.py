@@ -1,7 +1,7 @@
 """``verify``: does a model file still answer like its checkpoint?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,8 +9,14 @@ from fer_edge.backends.registry import formats_that_run_code, in_words
 from fer_edge.cli.devices import verify_devices
 from fer_edge.cli.named import MODEL_HELP, checkpoint_of, model_named
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
-from fer_edge.cli.typed import ClassMapFile, class_map_for
+from fer_edge.cli.typed import ClassMapFile, Describe, class_map_for, class_map_in
 from fer_edge.errors import CheckFailed, UsageError
+from fer_edge.files import make_folder, write_text
+from fer_edge.own_files import OwnFiles
+
+if TYPE_CHECKING:
+    from fer_edge.export.parity.against import ModelComparison
+    from fer_edge.export.parity.verification import Verification
 
 
 def verify(
@@ -20,6 +26,12 @@ def verify(
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="Run folder or checkpoint behind the model. [default for a shipped model: its own]"),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare with this model file instead, of any format or maker, or the shipped model of that name.",
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -63,6 +75,7 @@ def verify(
         Path,
         typer.Option(help="Where the matrix goes, and each run is kept.", rich_help_panel="With --devices"),
     ] = Path("devices"),
+    describe: Describe = None,
     class_map: ClassMapFile = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print every figure as JSON.")] = False,
@@ -76,12 +89,17 @@ def verify(
         fer-edge verify exported/NAME.onnx --checkpoint runs/NAME --divergence
 
         fer-edge verify exported/NAME.onnx --devices --data fer2013
+
+        fer-edge verify exported/NAME.onnx --against yesterday/NAME.onnx --data fer2013
     """
     file = model_named(model)
+    if describe is not None and against is None:
+        raise UsageError("--describe: expected --against with it: another maker's model has no checkpoint here; add it")
     if devices:
         if checkpoint is not None:
             raise UsageError("--devices compares a model with itself; leave out --checkpoint")
         given = {
+            "--against": against is not None,
             "--divergence": divergence,
             "--skew": skew,
             "--trust": trust,
@@ -96,12 +114,37 @@ def verify(
         return
     if targets is not None:
         raise UsageError("--targets: expected --devices with it, found none; add it")
+    if against is not None:
+        given = {"--checkpoint": checkpoint is not None, "--divergence": divergence, "--skew": skew}
+        if others := [option for option, is_given in given.items() if is_given]:
+            raise UsageError(f"--against: expected none of the options with --checkpoint, found {', '.join(others)}")
+        other = model_named(against)
+        _check_reports(markdown, picture, [*files_of_model(file), *files_of_model(other)])
+        from fer_edge.export.parity.against import AgainstRequest, compare_models
+
+        compared = compare_models(
+            AgainstRequest(
+                file,
+                other,
+                data=data,
+                skip_bad=skip_bad,
+                class_map=class_map_in(class_map),
+                trust=trust,
+                description=describe,
+                max_drop_points=max_drop,
+            ),
+            note,
+        )
+        _tell(compared, json_output, markdown, picture)
+        if not compared:
+            raise CheckFailed(f"{file}: differs from {other}: {compared.parity.failures[0]}")
+        return
     checkpoint = checkpoint or checkpoint_of(model)
     if checkpoint is None:
-        raise UsageError("expected --checkpoint with the run that the model was made from, or --devices, found neither")
+        raise UsageError(
+            "expected --checkpoint with the run that the model was made from, --against or --devices, found none"
+        )
     from fer_edge.export.parity.verification import VerifyRequest, verify_model
-    from fer_edge.files import make_folder, write_text
-    from fer_edge.own_files import OwnFiles
 
     request = VerifyRequest(
         model=file,
@@ -114,24 +157,35 @@ def verify(
         trust=trust,
         max_drop_points=max_drop,
     )
-    for option, path in (("--markdown", markdown), ("--picture", picture)):  # before minutes of measuring, not after
-        if path is not None:
-            refuse_overwriting(option, [path], [*files_of_model(file), checkpoint])
-            OwnFiles(f"choose another with {option}").refuse_foreign([path])
-            make_folder(path.parent)
+    _check_reports(markdown, picture, [*files_of_model(file), checkpoint])
     verification = verify_model(request, note)
-    if json_output:
-        result_json(verification.to_dict())
-    else:
-        result(verification.summary())
-    if markdown is not None:
-        with OwnFiles("choose another with --markdown").writing(markdown):
-            write_text(markdown, verification.markdown())
-        wrote(markdown)
-    if picture is not None:
-        with OwnFiles("choose another with --picture").writing(picture):
-            verification.plot(picture)
-        wrote(picture)
+    _tell(verification, json_output, markdown, picture)
     if not verification.parity:
         hint = "" if divergence else "; add --divergence to find the layer"
         raise CheckFailed(f"{file}: differs from its checkpoint: {verification.parity.failures[0]}{hint}")
+
+
+def _check_reports(markdown: Path | None, picture: Path | None, compared: list[Path]) -> None:
+    """Refuse (UsageError, StorageError) what cannot be written: before minutes of measuring, not after."""
+    for option, path in (("--markdown", markdown), ("--picture", picture)):
+        if path is not None:
+            refuse_overwriting(option, [path], compared)
+            OwnFiles(f"choose another with {option}").refuse_foreign([path])
+            make_folder(path.parent)
+
+
+def _tell(
+    done: "Verification | ModelComparison", json_output: bool, markdown: Path | None, picture: Path | None
+) -> None:
+    if json_output:
+        result_json(done.to_dict())
+    else:
+        result(done.summary())
+    if markdown is not None:
+        with OwnFiles("choose another with --markdown").writing(markdown):
+            write_text(markdown, done.markdown())
+        wrote(markdown)
+    if picture is not None:
+        with OwnFiles("choose another with --picture").writing(picture):
+            done.plot(picture)
+        wrote(picture)

@@ -10,11 +10,15 @@ from fer_edge._lazy import lazy_names
 if TYPE_CHECKING:
     from fer_edge.export.exporter import Export, export_checkpoint
     from fer_edge.export.formats.registry import ModelFormat, all_formats, format_named, register
+    from fer_edge.export.parity.against import AgainstRequest, ModelComparison, compare_models
     from fer_edge.export.parity.comparison import Parity, measure_parity
     from fer_edge.export.parity.verification import Verification, VerifyRequest, verify_model
     from fer_edge.export.request import ExportRequest
 
 _MODULES = {
+    "AgainstRequest": "parity.against",
+    "ModelComparison": "parity.against",
+    "compare_models": "parity.against",
     "Export": "exporter",
     "ExportRequest": "request",
     "ModelFormat": "formats.registry",
@@ -29,13 +33,16 @@ _MODULES = {
     "verify_model": "parity.verification",
 }
 __all__ = [
+    "AgainstRequest",
     "Export",
     "ExportRequest",
+    "ModelComparison",
     "ModelFormat",
     "Parity",
     "Verification",
     "VerifyRequest",
     "all_formats",
+    "compare_models",
     "export_checkpoint",
     "format_named",
     "measure_parity",

@@ -12,7 +12,7 @@ from fer_edge.cli import app
 from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.formats.onnx import onnx_bytes
 from fer_edge.export.request import ExportRequest
-from fer_edge.metadata import METADATA_KEY, ModelMetadata, TrainingData
+from fer_edge.metadata import METADATA_KEY, SUFFIXES, ModelMetadata, TrainingData
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_other_logits_beside_right_probabilities_exit_3(model, run_folder, tmp_p
     assert done.exit_code == 3
     parity = json.loads(done.stdout)["parity"]
     assert parity["max_probability_difference"] < 1e-4
-    expected = "expected logits at least 80 dB above their difference from the checkpoint's, found -12.0 dB"
+    expected = "expected logits at least 80 dB above their difference from the reference's, found -12.0 dB"
     assert any(expected in line for line in parity["failures"])
     assert "found Mul (logits) where it has" in done.stderr
 
@@ -213,7 +213,7 @@ def test_accuracy_and_skew_on_given_data(model, run_folder):
     ("name", "arguments", "message"),
     [
         ("model.onnx", ("--skew",), "expected --data with --skew"),
-        ("model.ort", ("--locate",), "expected an .onnx file with --divergence"),
+        ("model.ort", ("--locate",), "file with --divergence, because other formats lose the layers' names; export"),
         ("model.onnx", ("--max-drop", "1"), "expected --data with --max-drop"),
     ],
 )
@@ -228,7 +228,7 @@ def test_options_that_do_not_go_together_are_one_line(run_folder, tmp_path, name
     ("name", "arguments", "message"),
     [
         ("model.pt2", (), "expected --trust with a pt2 file, because loading one runs the code in it"),
-        ("model.h5", (), "expected a model file (.onnx, .ort, .torchscript, .pt2), found '.h5'"),
+        ("model.h5", (), f"expected a model file ({', '.join(SUFFIXES.values())}), found '.h5'"),
         ("model.onnx", (), "no such model"),
     ],
 )

@@ -48,6 +48,12 @@ class PixelsToProbabilities(nn.Module):
         probabilities, logits = self(torch.from_numpy(np.array(image)))  # a copy: torch wants it writable
         return probabilities.numpy(), logits.numpy()
 
+    @torch.inference_mode()
+    def prepared_faces(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """``faces`` on numpy arrays."""
+        prepared: NDArray[np.float32] = self.faces(torch.from_numpy(np.array(image))).numpy()
+        return prepared
+
 
 class FacesToProbabilities(nn.Module):
     """The same from faces that are grey and of the net's own size, uint8 (N, S, S, 1): for runtimes of fixed shapes."""

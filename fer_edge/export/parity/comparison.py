@@ -1,28 +1,42 @@
-"""Parity: how far a model's answers are from its checkpoint's, measured from image files on."""
+"""Parity: how far a model's answers are from a reference's, measured from image files on.
+
+The reference is the model's checkpoint, or another model file (``against``). Torch is not needed here.
+"""
 
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fer_edge.backends.contract import Backend, ModelBackend, Outputs
 from fer_edge.data.faces import FaceSet
 from fer_edge.errors import ModelError
 from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities, softmax
-from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.parity.probes import make_probes
 from fer_edge.export.parity.tolerance import TOLERANCES, Tolerance
 from fer_edge.metadata import FACES, NORMALISED
+from fer_edge.runtime.images import face_pixels
 
 SQNR_CEILING_DB = 200.0
 """Stands for identical answers, whose ratio is infinite."""
 
 _ACCURACY_BATCH = 64
+CHECKPOINT = "its checkpoint"
+"""What a model is usually compared with, in words."""
+
+
+class Reference(Protocol):
+    """What a model is compared with."""
+
+    def answer(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities and logits (N, C) of images uint8 (N, H, W, C), classes in the model's order."""
+
+    def prepared_faces(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Normalised faces (N, 1, S, S) for a raw model of ours to answer; None leaves them to its own loader."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class ParityRow:
     max_probability_difference: float
     mean_probability_difference: float
     sqnr_db: float
-    """Power of the checkpoint's logits over the power of the difference, in decibels."""
+    """Power of the reference's logits over the power of the difference, in decibels."""
     max_softmax_difference: float
     """Largest difference between the model's probabilities and the softmax of its own logits."""
     cosine: float
@@ -119,11 +133,13 @@ class Parity:
     accuracy: AccuracyPair | None
     failures: tuple[str, ...]
     slope: float
-    """Of the model's logits over the checkpoint's, each class by itself, on all judged images: 1 where they agree."""
+    """Of the model's logits over the reference's, each class by itself, on all judged images: 1 where they agree."""
     bias: tuple[float, ...]
     """Mean difference of each class's logit on all judged images, over the logits' standard deviation."""
     differences: NDArray[np.float32]
     """|difference of probabilities| of every judged image, (images, C), for the picture."""
+    reference: str = CHECKPOINT
+    """What the model was compared with, in words."""
 
     def __bool__(self) -> bool:
         return not self.failures
@@ -153,6 +169,7 @@ class Parity:
         """Plain types for ``--json``; a figure that is no number is None, as JSON has no NaN."""
         figures = {
             "model": self.model,
+            "reference": self.reference,
             "passed": bool(self),
             "failures": list(self.failures),
             "precision": self.precision,
@@ -178,7 +195,7 @@ def _number(value: float) -> float | None:
 
 
 def measure_parity(
-    reference: PixelsToProbabilities,
+    reference: Reference,
     backend: ModelBackend,
     faces: NDArray[np.uint8],
     *,
@@ -186,15 +203,22 @@ def measure_parity(
     source: str = "",
     accuracy: AccuracyPair | None = None,
     max_drop_points: float | None = None,
+    tolerance: Tolerance | None = None,
+    face_size: int | None = None,
+    name: str = CHECKPOINT,
 ) -> Parity:
-    """Compare ``backend`` with its checkpoint's ``reference`` on probes of ``faces`` (uint8 (N, S, S)) and of noise.
+    """Compare ``backend`` with the ``reference`` called ``name`` on probes of ``faces`` (uint8 (N, S, S)) and of noise.
 
     ``labelled`` faces (from ``source``) add the accuracy of both sides, unless it was measured (``accuracy``).
-    ``max_drop_points`` overrides the tolerance's.
+    ``max_drop_points`` overrides the tolerance's, and ``tolerance`` that of the model's precision. ``face_size``: both
+    sides are given grey faces of that size, made by the runtime's own preprocessing, instead of the images; None: only
+    where the model takes nothing else.
     Raises ModelError when the model cannot run, or takes no image that could judge it: what was not compared is not
     equal.
     """
-    tolerance = TOLERANCES[backend.metadata.precision]
+    if face_size is None and backend.metadata.input.kind == FACES:
+        face_size = backend.metadata.image_size
+    tolerance = tolerance or TOLERANCES[backend.metadata.precision]
     allowed_drop = tolerance.max_drop_points if max_drop_points is None else max_drop_points
     rows: list[ParityRow] = []
     judged_pairs: list[tuple[Outputs, Outputs]] = []
@@ -202,7 +226,7 @@ def measure_parity(
         pixels = probe.pixels()
         if not backend.accepts(pixels.shape[3]):
             continue
-        pixels = _judged_pixels(backend, pixels)
+        pixels = _judged_pixels(pixels, face_size)
         expected = Outputs(*reference.answer(pixels))
         judged = probe.is_face or not tolerance.faces_only
         for batch in probe.batch_sizes():
@@ -212,11 +236,11 @@ def measure_parity(
             judged_pairs.append((_first(expected, batch), found))
     if not judged_pairs:
         raise ModelError(
-            f"{backend.metadata.name}: expected a model of 1 or 3 channels to compare with its checkpoint, found "
+            f"{backend.metadata.name}: expected a model of 1 or 3 channels to compare with {name}, found "
             f"{', '.join(map(str, backend.metadata.input.channels)) or 'none'}; export it again"
         )
     if accuracy is None and labelled is not None:
-        accuracy = measure_accuracy(reference, backend, labelled, source)
+        accuracy = measure_accuracy(reference, backend, labelled, source, face_size=face_size)
     slope, bias = slope_and_bias(
         np.concatenate([expected.logits for expected, _ in judged_pairs]),
         np.concatenate([found.logits for _, found in judged_pairs]),
@@ -231,6 +255,7 @@ def measure_parity(
             *_failures(rows, accuracy, tolerance, allowed_drop),
             *_systematic_failures(slope, bias, backend.metadata.labels, tolerance),
         ),
+        reference=name,
         slope=slope,
         bias=bias,
         differences=np.concatenate([abs(own.probabilities - found.probabilities) for own, found in judged_pairs]),
@@ -238,12 +263,15 @@ def measure_parity(
 
 
 def measure_accuracy(
-    reference: PixelsToProbabilities, backend: ModelBackend, labelled: FaceSet, source: str
+    reference: Reference, backend: ModelBackend, labelled: FaceSet, source: str, *, face_size: int | None = None
 ) -> AccuracyPair:
-    """Accuracy of both sides on ``labelled`` faces, fed as grey pixels (as RGB to a model that takes no others)."""
+    """Accuracy of both sides on ``labelled`` faces, fed as grey pixels (as RGB to a model that takes no others).
+
+    ``face_size`` is as in ``measure_parity``.
+    """
     pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     for start in range(0, len(labelled), _ACCURACY_BATCH):
-        pixels = _judged_pixels(backend, labelled.faces[start : start + _ACCURACY_BATCH, :, :, np.newaxis])
+        pixels = _judged_pixels(labelled.faces[start : start + _ACCURACY_BATCH, :, :, np.newaxis], face_size)
         pairs.append((reference.answer(pixels)[0], _answer(backend, pixels, reference).probabilities))
     by_checkpoint, by_model = (np.concatenate(side) for side in zip(*pairs, strict=True))
     return AccuracyPair(source, labelled.labels, by_checkpoint, by_model)
@@ -256,23 +284,23 @@ def answers(backend: Backend, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate([backend.run_feed(backend.prepare(batch)).probabilities for batch in batches])
 
 
-def _judged_pixels(backend: ModelBackend, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What both sides are given for ``pixels``: of a model of grey faces these, which its loader prepared and rounded
-    to whole numbers, so that its parity is that of all that the file does."""
-    is_prepared = backend.metadata.input.kind == FACES
-    return np.asarray(backend.prepare(pixels), np.uint8) if is_prepared else pixels
+def _judged_pixels(pixels: NDArray[np.uint8], face_size: int | None) -> NDArray[np.uint8]:
+    """What both sides are given for ``pixels`` (N, H, W, C): for a model of grey faces these, rounded to whole numbers
+    as its loader does, so that its parity is that of all that the file does."""
+    if face_size is None:
+        return pixels
+    return np.stack([face_pixels(image, face_size) for image in pixels])[..., np.newaxis]
 
 
-def _answer(backend: ModelBackend, pixels: NDArray[np.uint8], reference: PixelsToProbabilities) -> Outputs:
+def _answer(backend: ModelBackend, pixels: NDArray[np.uint8], reference: Reference) -> Outputs:
     """What the model says to pixels (N, H, W, channels), unchecked.
 
     A raw model is handed the faces that ``reference`` prepares, so its parity is that of the network alone.
     """
     if backend.metadata.input.kind != NORMALISED:
         return backend.run_feed(backend.prepare(pixels))
-    with torch.inference_mode():
-        faces = reference.faces(torch.from_numpy(np.array(pixels))).numpy()
-    return backend.run_feed(faces)
+    faces = reference.prepared_faces(pixels)
+    return backend.run_feed(backend.prepare(pixels) if faces is None else faces)
 
 
 def _first(outputs: Outputs, count: int) -> Outputs:
@@ -329,7 +357,7 @@ def _systematic_failures(
 ) -> Iterable[str]:
     if not abs(slope - 1) <= tolerance.max_slope_error:  # so that NaN fails
         yield (
-            f"expected logits that follow the checkpoint's with a slope of 1 within {tolerance.max_slope_error:g}, "
+            f"expected logits that follow the reference's with a slope of 1 within {tolerance.max_slope_error:g}, "
             f"found {slope:.4g}"
         )
     for label, value in zip(labels, bias, strict=True):
@@ -361,7 +389,7 @@ def _failures(
         if not row.sqnr_db >= tolerance.min_sqnr_db:
             yield (
                 f"{row.probe}, batch {row.batch}: expected logits at least {tolerance.min_sqnr_db:g} dB above their "
-                f"difference from the checkpoint's, found {row.sqnr_db:.1f} dB"
+                f"difference from the reference's, found {row.sqnr_db:.1f} dB"
             )
         if not row.max_softmax_difference <= tolerance.max_softmax_difference:
             yield (

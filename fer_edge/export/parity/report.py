@@ -15,7 +15,7 @@ from fer_edge.evaluation.plot_style import (
     style_plot,
 )
 from fer_edge.export.card.tables import markdown_table, signed
-from fer_edge.export.parity.comparison import Parity
+from fer_edge.export.parity.comparison import CHECKPOINT, Parity
 
 _FLOOR = 1e-9
 """Identical answers have no logarithm: they are plotted here."""
@@ -25,7 +25,7 @@ def parity_summary(parity: Parity) -> str:
     """The figures of a comparison in a few lines."""
     result = "passed" if parity else "FAILED"
     lines = [
-        f"parity {result}: {parity.model} ({parity.precision}) against its checkpoint",
+        f"parity {result}: {parity.model} ({parity.precision}) against {parity.reference}",
         f"  largest difference of a probability  {parity.max_probability_difference:.3g}"
         f"  (allowed {parity.tolerance.max_probability_difference:g})",
         f"  same class, decided images           {parity.top1_agreement:.2%}"
@@ -41,8 +41,9 @@ def parity_summary(parity: Parity) -> str:
     )
     if parity.accuracy is not None:
         pair = parity.accuracy
+        reference = parity.reference.removeprefix("its ")
         lines.append(
-            f"  accuracy on {pair.faces} faces: checkpoint {pair.checkpoint:.2%}, model {pair.model:.2%} "
+            f"  accuracy on {pair.faces} faces: {reference} {pair.checkpoint:.2%}, model {pair.model:.2%} "
             f"({signed(-pair.drop_points)} points), named differently {pair.disagreement:.2%}"
         )
     return "\n".join([*lines, *(f"  failed: {failure}" for failure in parity.failures)])
@@ -79,10 +80,14 @@ def parity_markdown(parity: Parity) -> str:
     parts = [
         f"# Parity of {parity.model}",
         f"```\n{parity_summary(parity)}\n```",
-        f"Every image is a file as bytes: decoded, then given as pixels to the {parity.precision} model, and by way of "
-        "the reference preprocessing (float luma, torch's antialiased bilinear resize) to the checkpoint.",
+        f"Every image is a file as bytes: decoded, then given as pixels to the {parity.precision} model, and "
+        + (
+            "by way of the reference preprocessing (float luma, torch's antialiased bilinear resize) to the checkpoint."
+            if parity.reference == CHECKPOINT
+            else f"to {parity.reference}, each by its own loader."
+        ),
         markdown_table(header, rows, right=range(1, len(header))),
-        "Columns: largest and mean absolute difference of logits and probabilities; SQNR: power of the checkpoint's "
+        "Columns: largest and mean absolute difference of logits and probabilities; SQNR: power of the reference's "
         "logits over that of the difference; cosine: the smallest of any image; same top-1: of the images whose two "
         f"best probabilities differ by more than {tolerance.tie_margin:g}.",
         f"Tolerance: {tolerance.reason}.",
