@@ -42,6 +42,7 @@ SUFFIXES = {
     "torchscript": ".torchscript",
     "pt2": ".pt2",
     "openvino": ".xml",
+    "executorch": ".pte",
 }
 """Format to the end of a file's name. A package that registers a format adds it here."""
 
@@ -116,6 +117,8 @@ class InputContract(TensorContract):
     """The numbers of channels that are accepted, e.g. (1, 3, 4)."""
     colour: Text
     """In words: the order of the channels, and what becomes of colour and alpha."""
+    max_side: ImageSize | None = None
+    """The largest height and width that a run takes, in pixels; None where every size is taken."""
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,16 @@ PROCESS_BYTES = 600 * 2**20
 
 
 def prepare_torch(threads: int, provider: str) -> Any:
-    """Set the thread budget; the device. Raises ProviderError where CUDA is asked for and torch has none."""
+    """Set the thread budget; the device: ``auto`` is CUDA where torch sees it. Raises ProviderError where CUDA is asked
+    for and torch has none."""
     import torch
 
     if threads:
         torch.set_num_threads(threads)
         with contextlib.suppress(RuntimeError):  # torch takes it once a process, before its first work
             torch.set_num_interop_threads(1)
+    if provider == "auto":
+        provider = "cuda" if torch.cuda.is_available() else "cpu"
     if provider == "cuda" and not torch.cuda.is_available():
         raise ProviderError("expected CUDA for torch, found a torch that sees none; install a CUDA build of torch")
     return torch.device(provider)

@@ -177,6 +177,8 @@ def open_model(
         raise ModelError(f"{path}: expected a backend that opens {file_format} files, found none")
     check_trust(path, file_format, trust=trust)
     entries[0].require()
+    if provider == "auto" and len(entries[0].providers) == 1:
+        (provider,) = entries[0].providers
     # Only backends of ONNX files are told of it: those of other formats know no model without metadata.
     more = {} if description is None else {"description": description}
     opened = entries[0].load(path, threads=threads, provider=provider, trust=trust, **more)

@@ -60,6 +60,7 @@ def _lines(description: "ModelDescription") -> list[str]:
         ("labels", ", ".join(metadata.labels)),
         *(("input", one) for one in description.inputs),
         ("", f"channels {', '.join(map(str, metadata.input.channels))}: {metadata.input.colour}"),
+        *([("", f"at most {metadata.input.max_side} pixels high and wide")] if metadata.input.max_side else []),
         *(("output", one) for one in description.outputs),
         ("face", f"{metadata.image_size}x{metadata.image_size}, (pixel/255 - {metadata.mean:g}) / {metadata.std:g}"),
         ("trained on", f"{metadata.training_data.source} (fingerprint {metadata.training_data.fingerprint[:16]})"),

@@ -61,7 +61,7 @@ def describe(
         std=info.std,
         training_data=_training_data(info),
         metrics=metrics if metrics is not None else checkpoint_metrics(info),
-        versions=_package_versions(),
+        versions=_package_versions(model_format.packages),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         opset=versions.opset if versions else None,
         ir_version=versions.ir_version if versions else None,
@@ -110,17 +110,19 @@ def _input(model_format: ModelFormat, image_size: int, batch: str | int, *, raw:
         return _normalised_input(image_size, batch)
     if model_format.input_kinds[0] == FACES:
         return _faces_input(image_size, batch)
-    return _pixel_input(model_format.channels)
+    return _pixel_input(model_format, batch)
 
 
-def _pixel_input(channels: tuple[int, ...]) -> InputContract:
+def _pixel_input(model_format: ModelFormat, batch: str | int) -> InputContract:
+    channels = model_format.channels
     return InputContract(
         name=IMAGE,
         dtype="uint8",
-        shape=("batch", "height", "width", "channels" if len(channels) > 1 else channels[0]),
+        shape=(batch, "height", "width", "channels" if len(channels) > 1 else channels[0]),
         kind=PIXELS,
         channels=channels,
         colour=_COLOUR if len(channels) > 1 else "RGB order",
+        max_side=model_format.max_side,
     )
 
 
@@ -146,6 +148,6 @@ def _normalised_input(image_size: int, batch: str | int) -> InputContract:
     )
 
 
-def _package_versions() -> dict[str, str]:
-    packages = {package: version(package) for package in ("torch", "onnx")} | onnxruntime_packages()
+def _package_versions(own: tuple[str, ...]) -> dict[str, str]:
+    packages = {package: version(package) for package in ("torch", "onnx", *own)} | onnxruntime_packages()
     return {"fer_edge": fer_edge.__version__, **packages, "python": platform.python_version()}

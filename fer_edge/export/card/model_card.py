@@ -148,8 +148,10 @@ def _input_note(metadata: ModelMetadata) -> str:
         )
     *others, last = (str(count) for count in metadata.input.channels)
     channels = f"{', '.join(others)} or {last}" if others else last
+    largest = metadata.input.max_side
+    sizes = "of any height and width" if largest is None else f"of 1 to {largest} rows and columns"
     return (
-        f"Hand over raw pixels, 0-255, of any height and width, with {channels} channels. Grey conversion, antialiased "
+        f"Hand over raw pixels, 0-255, {sizes}, with {channels} channels. Grey conversion, antialiased "
         f"resize to {metadata.image_size}x{metadata.image_size} and normalisation (mean {metadata.mean:.4f}, "
         f"std {metadata.std:.4f}) are inside the model."
     )

@@ -68,8 +68,10 @@ class ModelFormat:
     """The first is what it takes unless ``--raw`` asks for ``normalised``."""
     channels: tuple[int, ...] = _CHANNELS
     """That a model of pixels takes."""
+    max_side: int | None = None
+    """The largest height and width of an image that a model of pixels takes, where the runtime wants to know one."""
     takes_one_face: bool = False
-    """Whether a run is of one face, because the runtime fixes every shape."""
+    """Whether a run is of one face, because the runtime fixes every shape, or keeps memory for the largest."""
     from_graph: bool = False
     """Whether it is made from the ONNX graph."""
     for_onnxruntime: bool = False
@@ -83,6 +85,11 @@ class ModelFormat:
     """Whether values between layers keep the names of torch's modules, so that it can be compared layer by layer."""
     is_onnx_graph: bool = False
     """Whether its file is an ONNX graph, which is compared operator by operator."""
+    writes_same_bytes: bool = False
+    """Whether an unquantised model is written to the same bytes each time, so that a file can be compared with what its
+    checkpoint gives: with these versions of ``packages``, and of a source that needs no graph."""
+    packages: tuple[str, ...] = ()
+    """Whose versions the metadata state, beside those that every model states."""
     torch_loader: str = ""
     """Python that loads ``{file}`` as a torch module, for the card; empty where torch does not."""
     note: str = ""

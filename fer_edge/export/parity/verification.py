@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from fer_edge.export.card.metadata import checkpoint_metrics, describe
 from fer_edge.export.card.tables import markdown_table
 from fer_edge.export.checkpoint_graphs import load_reference
 from fer_edge.export.faces import JudgingFaces, given_faces, judging_faces
-from fer_edge.export.formats.registry import all_formats, format_named
+from fer_edge.export.formats.registry import ModelFormat, Source, all_formats, format_named
 from fer_edge.export.graph.fixed_shape import is_fixed
 from fer_edge.export.graph.model import assembled, precision_of
 from fer_edge.export.graph.network import export_network
@@ -34,14 +35,17 @@ from fer_edge.export.parity.divergence import (
     onnx_layer_values,
 )
 from fer_edge.export.parity.report import parity_markdown, parity_summary, plot_parity
+from fer_edge.export.parity.reproduction import reproduction_failures
 from fer_edge.export.parity.skew import Skew, measure_skew
 from fer_edge.export.parity.structure import structure_failures
 from fer_edge.export.parity.tolerance import check_max_drop
 from fer_edge.export.parity.weights import layer_weight_errors, weight_errors
 from fer_edge.metadata import LAYER_NOISE, NORMALISED, ModelMetadata
 from fer_edge.runtime.foreign import ForeignMetadata
+from fer_edge.runtime.model_file import read_any
 from fer_edge.training.checkpoint import CheckpointInfo
 
+SAME_BYTES = "the checkpoint's, byte by byte"
 SAME_GRAPH = "the checkpoint's, operator by operator and weight by weight"
 """What ``Verification.graph`` says of one that was proved."""
 
@@ -171,6 +175,10 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
         of_weights = layer_weight_errors(network, backend.weights())
         layers = _compare_layers(backend, reference, faces, backend_layer_values(backend), of_weights)
         graph = f"no ONNX one; {len(layers)} layers and the weights of {len(of_weights)} were compared"
+    elif model_format.writes_same_bytes and metadata.precision == "fp32":
+        note("exporting the checkpoint again, to compare the bytes")
+        graph, graph_failures = _compare_bytes(request.model, metadata, model_format, reference)
+        failures += graph_failures
     if layers is not None and first_divergence(layers) is not None:
         failures.append(_layer_result(layers))
     parity = replace(parity, failures=(*failures, *parity.failures))
@@ -278,6 +286,25 @@ def _compare_graphs(
     if made_with != here:  # whose exporter may write other operators for the same network
         return f"another than torch {here} writes here, which proves nothing: it was made with {made_with}", [], network
     return "NOT the checkpoint's", failures, network
+
+
+def _compare_bytes(
+    path: Path, metadata: ModelMetadata, model_format: ModelFormat, reference: PixelsToProbabilities
+) -> tuple[str, list[str]]:
+    """What was found, and what fails."""
+    for package in ("torch", *model_format.packages):
+        made_with, here = (str(one).split("+")[0] for one in (metadata.versions.get(package), version(package)))
+        if made_with != here:
+            return f"not compared: it was made with {package} {made_with}, here is {here}, which may write others", []
+    assert model_format.write is not None
+    checked = read_any(path)
+    found = {model_format.suffixes[0]: checked.data, **checked.others}
+    failures = reproduction_failures(model_format.write(Source(reference, _no_graph), metadata), found)
+    return "NOT the checkpoint's" if failures else SAME_BYTES, failures
+
+
+def _no_graph() -> onnx.ModelProto:
+    raise ModelError("expected a format that is written without the ONNX graph")
 
 
 def _compare_layers(
