@@ -165,7 +165,8 @@ def _check_header(path: Path, data: bytes) -> None:
     if data[4:8] != _IDENTIFIER or data[8:12] != _HEADER or len(data) < start:
         raise ModelError(f"{path}: expected an ExecuTorch program ({_IDENTIFIER.decode()}), found another file")
     graph, segments_at, segments = (
-        int.from_bytes(data[place : place + 8], "little") for place in (_HEADER_AT + 8, _HEADER_AT + 16, _HEADER_AT + 24)
+        int.from_bytes(data[place : place + 8], "little")
+        for place in (_HEADER_AT + 8, _HEADER_AT + 16, _HEADER_AT + 24)
     )
     root = int.from_bytes(data[:4], "little")
     if not start <= root < graph <= segments_at or segments_at + segments != len(data):

@@ -59,7 +59,7 @@ def test_a_failed_check_exits_3_prints_the_figures_and_publishes_nothing(run_fol
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--format", "pt2", "--precision", "int8"), "expected --format onnx or ort with --precision int8, found pt2"),
+        (("--format", "pt2", "--precision", "int8"), " with --precision int8, found pt2"),
         (("--name", "a/b"), "--name: expected up to 200 letters, digits, '.', '_' and '-', found 'a/b'"),
         (("--opset", "99"), "expected --opset "),
         (("--precision", "int8", "--target", "sparc"), "expected portable, x86-vnni, arm, auto, found 'sparc'"),

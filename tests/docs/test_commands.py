@@ -19,7 +19,18 @@ PAGES = (
     *sorted((ROOT / "examples").rglob("*.md")),
     *sorted((ROOT / "recipes").glob("*.md")),
 )
-PROGRAMS = ("make", "pip", "npm", "node", "cmake", "ffmpeg", "freezing/bin/pip", "freezing/bin/pyinstaller")
+PROGRAMS = (
+    "make",
+    "pip",
+    "npm",
+    "node",
+    "cmake",
+    "g++",
+    "./classify",
+    "ffmpeg",
+    "freezing/bin/pip",
+    "freezing/bin/pyinstaller",
+)
 """Of others; what follows them is not checked, but for make's targets."""
 QUICK = (("info",), ("predict",), ("data", "inspect"), ("data", "sample"))
 """Commands that are run where every file that they name is there."""

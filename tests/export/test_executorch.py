@@ -1,8 +1,12 @@
-"""ExecuTorch's program: the same answers at every size, and every kind of damage is found, also by who knows the checksums."""
+"""ExecuTorch's program: the same answers at every size, and damage is found, also by who knows the checksums."""
 
 import json
+import re
+import shlex
 import shutil
 import struct
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +81,32 @@ def test_it_answers_at_any_size_as_an_app_runs_it(exported, tiny_run):
     assert program.load_method("max_side").execute(()) == [1280]
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+def test_the_cpp_loader_of_the_docs_compiles_and_answers_the_same(exported, backend, tmp_path):
+    import executorch
+
+    (package,) = executorch.__path__
+    page = (Path(__file__).parents[2] / "docs/deployment/phones-and-boards.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"```cpp\n(#include <executorch.*?)```", page, re.DOTALL)
+    (command,) = re.findall(r"^g\+\+ -std.*?kernels_optimized$", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "classify.cpp").write_text(source)
+    command = command.replace("\\\n", " ").replace("$ET", package)
+    subprocess.run([*shlex.split(command), "-w"], cwd=tmp_path, check=True)
+    pixels = noise(1, 70, 60, 3)
+    (tmp_path / "face.rgb").write_bytes(pixels.tobytes())
+    told = subprocess.run(
+        ["./classify", exported.paths[0], "face.rgb", "70", "60"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    answers = dict(line.rsplit(" ", 1) for line in told.splitlines())
+    assert tuple(answers) == exported.metadata.labels
+    expected = backend.run(pixels).probabilities[0]
+    np.testing.assert_allclose([float(value) for value in answers.values()], expected, atol=6e-5)
+
+
 def test_several_images_grey_ones_and_larger_ones_are_run_one_by_one(backend, tiny_run):
     grey = noise(3, 60, 50, 1)
     np.testing.assert_allclose(backend.run(grey).logits, tiny_run.reference.answer(grey)[1], atol=2e-5)
@@ -113,13 +143,15 @@ def test_other_preprocessing_is_found(exported, tiny_run, tmp_path):
 
 
 def test_other_labels_are_refused_in_the_file_and_in_the_sidecar(exported, tmp_path):
-    swapped = changed_copy(exported.paths[0], tmp_path / "file", {".pte": lambda data: data.replace(b"angry", b"happy")})
-    with pytest.raises(ModelError, match="expected labels .* in the program, as the metadata say"):
+    swapped = changed_copy(
+        exported.paths[0], tmp_path / "file", {".pte": lambda data: data.replace(b"angry", b"happy")}
+    )
+    with pytest.raises(ModelError, match=r"expected labels .* in the program, as the metadata say"):
         open_model(swapped)
     beside = changed_copy(
         exported.paths[0], tmp_path / "beside", {}, metadata={"labels": list(reversed(exported.metadata.labels))}
     )
-    with pytest.raises(ModelError, match="expected labels .* in the program, as the metadata say"):
+    with pytest.raises(ModelError, match=r"expected labels .* in the program, as the metadata say"):
         open_model(beside)
 
 

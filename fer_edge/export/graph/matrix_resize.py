@@ -14,7 +14,8 @@ class ImageToProbabilities(nn.Module):
     antialiasing.
 
     Each row and column of the face is a weighted sum of the image's: a triangle as wide as the image is reduced, as in
-    Pillow's ``BILINEAR``. The weights are made in the graph from H and W; equal to the reference within 5e-6 of a logit.
+    Pillow's ``BILINEAR``. The weights are made in the graph from H and W; the answers are the reference's within 5e-6
+    of a logit.
     """
 
     luma: Tensor
