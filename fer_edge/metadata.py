@@ -6,6 +6,7 @@ Types and bounds are declared on the fields and checked by msgspec; what one fie
 import json
 import math
 import re
+import sys
 import types
 import warnings
 from collections.abc import Iterator, Mapping
@@ -333,6 +334,8 @@ def _wrong(where: str, key: str, expected: str, found: Any) -> ModelError:
 
 def _converted(raw: Mapping[str, Any], kind: type, where: str) -> Any:
     """``raw`` as a ``kind``. Raises ModelError in the words of the field's type, with the value that was found."""
+    for key, number in _beyond_floats(raw):  # msgspec 0.19 reads them as -1 and raises whenever something is done next
+        raise _wrong(where, key, "a finite number", number)
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
@@ -348,6 +351,18 @@ def _converted(raw: Mapping[str, Any], kind: type, where: str) -> Any:
             break
         found = found[int(step)] if isinstance(found, list | tuple) else found[step]
     raise _wrong(where, _dotted(path[:depth]), expected or message, found)
+
+
+def _beyond_floats(value: Any, key: str = "") -> Iterator[tuple[str, int]]:
+    """Integers that no float holds, with the dotted names of their fields."""
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        yield key, value
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _beyond_floats(inner, f"{key}[{index}]")
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _beyond_floats(inner, f"{key}.{name}" if key else str(name))
 
 
 def _dotted(path: list[str]) -> str:

@@ -8,6 +8,7 @@ from fer_edge.errors import ModelError
 from fer_edge.labels import FERPLUS
 from fer_edge.metadata import (
     NO_CHECKSUM,
+    SUFFIXES,
     InputContract,
     ModelMetadata,
     TensorContract,
@@ -88,7 +89,7 @@ def test_unknown_keys_are_ignored() -> None:
         ({"labels": ["sad", 3]}, "'labels': expected a list of names, found ['sad', 3]"),
         ({"labels": "angry"}, "'labels': expected a list of names, found angry"),
         ({"name": ""}, "'name': expected text, found"),
-        ({"format": "h5"}, "'format': expected one of onnx, ort, torchscript, pt2, "),
+        ({"format": "h5"}, f"'format': expected one of {', '.join(SUFFIXES)}, found h5"),
         ({"precision": "int4"}, "'precision': expected one of fp32, fp16, int8, found int4"),
         ({"precision": ["int8"]}, "'precision': expected one of fp32, fp16, int8, found ['int8']"),
         ({"architecture": 18}, "'architecture': expected text, found 18"),

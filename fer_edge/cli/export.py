@@ -7,18 +7,22 @@ import typer
 
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.typed import ClassMapFile, class_map_for, is_typed
-from fer_edge.errors import CheckFailed, UsageError
+from fer_edge.errors import CheckFailed, ModelError, UsageError
 from fer_edge.export.formats.registry import all_formats, format_named
 
 _SUMMARIES = [one.summary for one in all_formats().values()]
 
 if TYPE_CHECKING:
+    from fer_edge.export.request import ExportRequest
+
     Format: TypeAlias = str
 else:
     Format = Literal[tuple(all_formats())]
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 
 
+_OF_ONE_FORMAT = ("file_format", "precision", "raw", "fixed_shape", "name", "opset", "labels")
+"""Options that do not go with every format at once."""
 _OF_WEIGHTS = ("image_size", "mean", "std")
 """Options that say of a state dict what a checkpoint says itself."""
 
@@ -33,6 +37,12 @@ def export(
             help=f"{', '.join(_SUMMARIES[:-1])} or {_SUMMARIES[-1]}.",
         ),
     ] = "onnx",
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Every format and precision that is installed, with one table of size, accuracy and time."
+        ),
+    ] = False,
     precision: Annotated[Precision, typer.Option(help="fp32, fp16 (GPU, WebGPU) or int8 (CPU).")] = "fp32",
     raw: Annotated[
         bool, typer.Option("--raw", help="Take faces prepared by you, float32 (batch, 1, size, size), not pixels.")
@@ -87,6 +97,8 @@ def export(
 
         fer-edge export --checkpoint runs/NAME --precision int8 --data fer2013
 
+        fer-edge export --checkpoint runs/NAME --all --data fer2013
+
         fer-edge export --checkpoint runs/NAME --raw --opset 11 --fixed-shape  (for OpenCV, tract, TensorRT)
 
         fer-edge export --checkpoint theirs.pth --labels A,B,C --image-size 224 --mean 0.5 --std 0.25
@@ -104,6 +116,9 @@ def export(
         raise UsageError(
             f"expected --labels with --{typed[0].replace('_', '-')}, which says more of another maker's weights"
         )
+
+    if every and (typed := [one for one in _OF_ONE_FORMAT if is_typed(context, one)]):
+        raise UsageError(f"--all: expected none of the options of one format, found {_option(typed[0])}")
 
     mapped = class_map_for(data, class_map)
     from fer_edge.export.exporter import export as export_by
@@ -126,6 +141,9 @@ def export(
         target=target,
         max_drop_points=max_drop,
     )
+    if every:
+        _export_all(request, json_output)
+        return
     if labels is None:
         done = export_by(request, note)
     else:
@@ -141,3 +159,25 @@ def export(
     if done.failures:
         raise CheckFailed(f"{done.name}: not published to {folder}: {done.failures[0]}")
     wrote(*done.paths)
+
+
+def _option(parameter: str) -> str:
+    """As it is typed."""
+    return f"--{parameter.removeprefix('file_').replace('_', '-')}"
+
+
+def _export_all(request: "ExportRequest", json_output: bool) -> None:
+    from fer_edge.cli.export_table import print_formats
+    from fer_edge.export.every_format import export_every_format
+
+    done = export_every_format(request, note)
+    if json_output:
+        result_json(done.to_dict())
+    else:
+        print_formats(done)
+    if done.paths:
+        wrote(*done.paths)
+    if done.failures:
+        raise CheckFailed(f"not published to {request.folder}: {'; '.join(done.failures)}")
+    if done.not_made:
+        raise ModelError(f"not made: {'; '.join(done.not_made)}")

@@ -96,8 +96,10 @@ def refuse_overwriting(options: str, outputs: Iterable[Path], kept: Iterable[Pat
 
 
 def files_of_model(path: Path) -> tuple[Path, ...]:
-    """A model and the cards beside it, for programs and for people, whether there are any or not."""
-    return path, path.with_suffix(".json"), path.with_suffix(".md")
+    """A model, its further files, and the cards beside it, for programs and for people, also where there are none."""
+    from fer_edge.runtime.model_file import further_files
+
+    return path, *further_files(path), path.with_suffix(".json"), path.with_suffix(".md")
 
 
 def note(text: str) -> None:

@@ -34,6 +34,10 @@ def load_reference(checkpoint: Path) -> tuple[PixelsToProbabilities, CheckpointI
     return PixelsToProbabilities(classifier, info.image_size, info.mean, info.std).eval(), info
 
 
+Search = Callable[..., Quantised]
+"""Called as ``search_int8`` is."""
+
+
 class CheckpointGraphs:
     """The checkpoint as ONNX graphs: the float32 network, and the model in the precision that is asked for."""
 
@@ -44,7 +48,9 @@ class CheckpointGraphs:
         request: ExportRequest,
         faces: FaceData | None,
         note: Callable[[str], None],
+        search: Search = search_int8,
     ) -> None:
+        """``search`` finds the INT8 network; several formats of one checkpoint need not search anew."""
         self._info, self._reference, self._request = info, reference, request
         self.quantised: Quantised | None = None
         if not format_named(request.file_format).from_graph:
@@ -53,7 +59,7 @@ class CheckpointGraphs:
         self._network = export_network(reference.classifier, info.image_size, max(request.opset, OPSET))
         network = self._network
         if request.precision == "int8" and faces is not None:
-            self.quantised = search_int8(
+            self.quantised = search(
                 network,
                 with_labels(faces.train),
                 mean=info.mean,

@@ -16,7 +16,7 @@ from fer_edge.devices.matrix import Matrix
 from fer_edge.devices.targets import DEVICES
 from fer_edge.errors import ModelError
 from fer_edge.export.card.metadata import describe
-from fer_edge.export.checkpoint_graphs import CheckpointGraphs, load_reference
+from fer_edge.export.checkpoint_graphs import CheckpointGraphs, Search, load_reference
 from fer_edge.export.faces import given_faces, judging_faces
 from fer_edge.export.formats.registry import ModelFormat, Source, format_named
 from fer_edge.export.graph.versions import read_versions
@@ -24,7 +24,7 @@ from fer_edge.export.parity.comparison import Parity, answers, measure_accuracy,
 from fer_edge.export.parity.report import parity_summary
 from fer_edge.export.parity.structure import structure_failures
 from fer_edge.export.publish import default_name, model_path, publish, sidecar
-from fer_edge.export.quantization.report import QuantisationReport
+from fer_edge.export.quantization.report import QuantisationReport, search_int8
 from fer_edge.export.quantization.search import Quantised
 from fer_edge.export.request import ExportRequest
 from fer_edge.files import temporary_folder, write_bytes, write_text
@@ -96,10 +96,11 @@ class Export:
         }
 
 
-def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Export:
+def export_checkpoint(request: ExportRequest, note: Note = lambda _: None, *, search: Search = search_int8) -> Export:
     """Export as asked, measure parity from image files on, and publish the model if every check passed.
 
-    ``note`` hears what is going on. Raises CheckpointError, DataError, ModelError or StorageError.
+    ``note`` hears what is going on; ``search`` finds the INT8 network. Raises CheckpointError,
+    DataError, ModelError or StorageError.
     """
     model_format = format_named(request.file_format)
     reference, info = load_reference(request.checkpoint)
@@ -112,7 +113,7 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None) -> Ex
     )
     faces = judging_faces(info.image_size, given)
     note(f"exporting {info.path} as {model_format.name} {request.precision}")
-    graphs = CheckpointGraphs(reference, info, request, given, note)
+    graphs = CheckpointGraphs(reference, info, request, given, note, search)
     source = Source(reference, lambda: graphs.model)
     metadata = describe(
         info,

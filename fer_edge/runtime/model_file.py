@@ -156,6 +156,17 @@ def read_any(path: str | Path, *, trust: bool = False, description: Description 
     return CheckedFile(path, data, metadata, sha256)
 
 
+def further_files(path: Path) -> tuple[Path, ...]:
+    """Those that the sidecar names as parts of the model; none where there is no sidecar that can be read."""
+    try:
+        stated = json.loads(_read_regular(path.with_suffix(".json"), MAX_METADATA_BYTES))
+    except (OSError, ValueError, ModelError):
+        return ()
+    files = stated.get("files") if isinstance(stated, dict) else None
+    names = files if isinstance(files, dict) else {}
+    return tuple(path.with_name(Path(name).name) for name in names if name != path.name)
+
+
 def _metadata_beside(path: Path, sha256: str) -> tuple[ModelMetadata, dict[str, bytes]]:
     """The metadata in the sidecar, and the further files that it names, by the ends of their names."""
     beside = path.with_suffix(".json")

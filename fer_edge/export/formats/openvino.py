@@ -79,4 +79,5 @@ FORMAT = ModelFormat(
     from_graph=True,
     embeds_metadata=False,
     has_layer_names=True,
+    on_device="OpenVINO",
 )

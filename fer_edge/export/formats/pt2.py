@@ -47,5 +47,6 @@ FORMAT = ModelFormat(
     name_part="export",
     write=_write,
     channels=(3,),  # torch.export fixes their number when it traces; three serve every image that is opened as RGB
+    on_device="PyTorch",
     torch_loader='torch.export.load("{file}").module()',
 )

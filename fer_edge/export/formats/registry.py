@@ -90,6 +90,8 @@ class ModelFormat:
     checkpoint gives: with these versions of ``packages``, and of a source that needs no graph."""
     packages: tuple[str, ...] = ()
     """Whose versions the metadata state, beside those that every model states."""
+    on_device: str = ""
+    """What runs it where it is shipped, in a few words; empty: onnxruntime, from the version that the metadata name."""
     torch_loader: str = ""
     """Python that loads ``{file}`` as a torch module, for the card; empty where torch does not."""
     note: str = ""

@@ -41,6 +41,7 @@ FORMAT = ModelFormat(
     suffixes=(".torchscript",),
     name_part="jit",
     write=_write,
+    on_device="PyTorch or its C++ library",
     torch_loader='torch.jit.load("{file}")',
     note="TorchScript is deprecated in PyTorch; its successor is --format pt2",
 )

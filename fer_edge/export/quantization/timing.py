@@ -1,27 +1,15 @@
-"""Latency of models against each other: one thread, one image, alternately, so that both meet the same machine.
+"""Latency of models against each other: one thread, one image, in turns."""
 
-A timed run is a few untimed runs and then the timed ones. Alternating image by image would time neither as an app sees
-it: the weights of an fp32 ResNet18 (45 MB) push those of its INT8 form (11 MB) out of the processor's cache before each
-of its runs, which made it up to twice as slow.
-"""
-
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from fer_edge.backends.onnxruntime import graph_session
-
-WARM_UP_RUNS = 3
-"""Untimed runs at the start of a measurement, which bring the model's weights back into the cache."""
-RUNS_A_ROUND = 5
-MIN_ROUNDS, MAX_ROUNDS = 10, 100
-BUDGET_SECONDS = 4.0
-"""Time for each model; a fast model takes more than MIN_ROUNDS."""
+from fer_edge.export.timing import RUNS_A_ROUND, time_in_turns
 
 
 @dataclass(frozen=True)
@@ -63,19 +51,4 @@ def time_alternately(models: Sequence[bytes], image_size: int, *, full_precision
     sessions = [graph_session(model, threads=1, full_precision=full_precision) for model in models]
     image = np.random.default_rng(0).integers(0, 256, (1, image_size, image_size, 1), dtype=np.uint8)
     feed = {sessions[0].get_inputs()[0].name: image}
-
-    def round_ms(session: Any) -> float:
-        for _ in range(WARM_UP_RUNS):
-            session.run(None, feed)
-        times_ms = []
-        for _ in range(RUNS_A_ROUND):
-            start = time.perf_counter()
-            session.run(None, feed)
-            times_ms.append(1000 * (time.perf_counter() - start))
-        return float(np.median(times_ms))
-
-    rounds: list[list[float]] = []
-    deadline = time.perf_counter() + len(models) * BUDGET_SECONDS
-    while len(rounds) < MIN_ROUNDS or (time.perf_counter() < deadline and len(rounds) < MAX_ROUNDS):
-        rounds.append([round_ms(session) for session in sessions])
-    return np.array(rounds)
+    return time_in_turns([partial(session.run, None, feed) for session in sessions])
