@@ -159,6 +159,16 @@ class ExecuTorch(ModelBackend):
         return self.outputs_of(dict(answer))
 
 
+def _bundle(data: bytes, cases: "Sequence[tuple[NDArray[np.uint8], Outputs]]", allowed: float) -> bytes:
+    """ExecuTorch's bundled program, which it was asked to check. Raises ModelError."""
+    with quietly():
+        from fer_edge.backends._executorch_bundle import bundle, check_bundle
+
+        bundled = bundle(data, _METHOD, cases)
+        check_bundle("the bundled program", bundled, _METHOD, len(cases), allowed)
+        return bundled
+
+
 def _check_header(path: Path, data: bytes) -> None:
     """Refuse (ModelError) what is no whole program, before the runtime reads it."""
     start = _HEADER_AT + _HEADER_BYTES
@@ -184,6 +194,8 @@ BACKEND = BackendEntry(
     package="executorch",
     extra="executorch",
     colour="#b8502e",
+    bundle=_bundle,
+    bundle_suffix=".bpte",
     start_seconds=4.0,
     process_bytes=600 * 2**20,
 )

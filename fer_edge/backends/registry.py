@@ -17,7 +17,12 @@ from fer_edge.runtime.file_kind import MODEL, mistaken
 from fer_edge.runtime.shipped import model_path
 
 if TYPE_CHECKING:
-    from fer_edge.backends.contract import Backend, ModelBackend
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fer_edge.backends.contract import Backend, ModelBackend, Outputs
     from fer_edge.runtime.foreign_files import Description
 
 CHECKPOINT = "checkpoint"
@@ -32,6 +37,10 @@ choice; ``precision`` the one to compute in, for a backend that has several for 
 pixels that it is called with first, for one that compiles for a shape; ``trust`` to open what ``read_model`` refuses
 without it. Raises ModelError, CheckpointError for a file that is refused, ProviderError where the provider asked for
 does not run it."""
+
+Bundle = Callable[[bytes, "Sequence[tuple[NDArray[np.uint8], Outputs]]", float], bytes]
+"""``bundle(data, cases, allowed)``: the bytes of the model file, inputs with the model's answers, and by how much a
+logit may differ. The result was checked by the runtime. Raises ModelError where that finds another answer."""
 
 
 def _as_the_file(precision: str, cpu_flags: frozenset[str]) -> tuple[str, ...]:
@@ -65,6 +74,10 @@ class BackendEntry:
     """What a process of a ResNet18 holds at the most."""
     compiles_once: bool = False
     """Whether only its first start on a machine is cold, because it keeps on disk what it compiled."""
+    bundle: "Bundle | None" = None
+    """Puts a model and golden inputs with their answers into one file that the runtime checks by itself."""
+    bundle_suffix: str = ""
+    """Of that file."""
     splits_preprocessing: bool = False
     """Whether ``prepare`` makes faces, so that its time is that of preprocessing."""
 
