@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_edge.backends.registry import BackendEntry, backends_for, format_of, open_model
+from fer_edge.backends.registry import BackendEntry, backends_for, open_model
 from fer_edge.errors import ModelError
 from fer_edge.files import make_folder, storage_errors, write_bytes
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES, GoldenTolerance
 from fer_edge.golden.vectors import Vector, make_vectors
+from fer_edge.metadata import SUFFIXES
 from fer_edge.runtime.model_file import read_any
 
 
@@ -24,9 +25,8 @@ class Bundle:
 
 def bundles(model: Path) -> BackendEntry | None:
     """The backend that makes one file of the model at ``model`` and its golden vectors, if there is such."""
-    if not model.suffix or model.suffix in (".onnx", ".ort"):
-        return None
-    entry = next(iter(backends_for(format_of(model))), None)
+    by_suffix = {suffix: file_format for file_format, suffix in SUFFIXES.items()}
+    entry = next(iter(backends_for(by_suffix.get(model.suffix, ""))), None)
     return entry if entry is not None and entry.bundle is not None else None
 
 
