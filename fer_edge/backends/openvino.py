@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from fer_edge.runtime.model_file import CheckedFile
 
 NAME = "openvino"
-MODEL_INFO = "model_info"
-"""Where an IR's ``rt_info`` keeps what OpenVINO's Model API reads."""
 
 _PRECISION_HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f32"}
 """What OpenVINO computes in where a layer is not quantised. Unset, it takes bf16 wherever the processor has it."""
@@ -65,10 +63,19 @@ def load(
     return backend
 
 
-def model_info(metadata: "ModelMetadata") -> dict[str, str]:
-    """What an IR says of itself, by the names of OpenVINO's Model API, whose labels are separated by blanks."""
-    labels = " ".join(name.replace(" ", "_") for name in metadata.labels)
-    return {"model_type": "Classification", "labels": labels}
+def runtime_info(metadata: "ModelMetadata") -> dict[tuple[str, str], str]:
+    """What an IR says of itself in its ``rt_info``, by section and key.
+
+    ``model_info`` is for OpenVINO's Model API, whose labels are separated by blanks; ``fer_edge`` has them as they are.
+    """
+    import json
+
+    spaced = " ".join(name.replace(" ", "_") for name in metadata.labels)
+    return {
+        ("model_info", "model_type"): "Classification",
+        ("model_info", "labels"): spaced,
+        ("fer_edge", "labels"): json.dumps(metadata.labels),
+    }
 
 
 class OpenVino(ModelBackend):
@@ -115,12 +122,12 @@ class OpenVino(ModelBackend):
         if self.metadata.format != NAME:
             return core.read_model(self._model.data)
         network = core.read_model(self._model.data, self._model.other(_WEIGHTS))
-        for key, expected in model_info(self.metadata).items():
-            has_it = network.has_rt_info([MODEL_INFO, key])
-            found = str(network.get_rt_info([MODEL_INFO, key]).value) if has_it else "none"
+        for (section, key), expected in runtime_info(self.metadata).items():
+            has_it = network.has_rt_info([section, key])
+            found = str(network.get_rt_info([section, key]).value) if has_it else "none"
             if found != expected:
                 raise ModelError(
-                    f"{self.path}: expected {key} {expected!r} in its {MODEL_INFO}, as the metadata say, found "
+                    f"{self.path}: expected {key} {expected!r} in its {section}, as the metadata say, found "
                     f"{printable(found)!r}; export it again"
                 )
         return network

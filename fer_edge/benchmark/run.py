@@ -11,7 +11,7 @@ from fer_edge.benchmark.client import Stop
 from fer_edge.benchmark.faces import JudgingFaces, judging_faces
 from fer_edge.benchmark.machine import cpu_flags, describe_environment, noise_in, stolen_ticks
 from fer_edge.benchmark.measure import Measurement, Progress
-from fer_edge.benchmark.plan import plan_rows
+from fer_edge.benchmark.plan import model_paths, plan_rows
 from fer_edge.benchmark.recommendation import recommend, width_notes
 from fer_edge.benchmark.request import BenchmarkRequest
 from fer_edge.benchmark.results import Benchmark
@@ -20,6 +20,7 @@ from fer_edge.benchmark.subjects import Note
 from fer_edge.errors import DataError
 from fer_edge.files import temporary_folder
 from fer_edge.labels import label_set_of
+from fer_edge.metadata import SUFFIXES
 from fer_edge.runtime.cores import available_cores
 from fer_edge.runtime.providers import choose_provider
 
@@ -92,12 +93,15 @@ def run_benchmark(
 
 
 def _installed(request: BenchmarkRequest, note: Note) -> tuple[str, ...]:
-    """The runtimes that are wanted and installed. The notes say which are not, and how to get them."""
+    """The runtimes that are wanted and installed. The notes say which are not, and how to get them: of those that open
+    a file that is measured, or would be a baseline of a checkpoint."""
     entries = [backend_named(name) for name in request.runtimes]
     able = [entry for entry in entries if request.provider in entry.providers]
+    by_suffix = {suffix: name for name, suffix in SUFFIXES.items()}
+    given = {by_suffix.get(path.suffix, "onnx") for path in model_paths(request)}
     missing: dict[tuple[str, str], list[str]] = {}
     for entry in able:
-        if not entry.is_installed:
+        if not entry.is_installed and (request.checkpoints or given & set(entry.formats)):
             missing.setdefault((entry.package, entry.extra), []).append(entry.name)
     for (package, extra), names in missing.items():
         note(f"{package} is not installed: no {in_words(names)} rows; run: pip install 'fer-edge[{extra}]'")

@@ -13,9 +13,7 @@ from fer_edge.cli.typed import Describe, Trust
 def golden(
     model: Annotated[
         Path | None,
-        typer.Argument(
-            help=f"An exported model (.onnx, .ort or .pte); {MODEL_HELP}", metavar="[MODEL]", show_default=False
-        ),
+        typer.Argument(help=f"An exported model; {MODEL_HELP}", metavar="[MODEL]", show_default=False),
     ] = None,
     out: Annotated[
         Path | None,

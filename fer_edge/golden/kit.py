@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,16 @@ from numpy.typing import NDArray
 from fer_edge import __version__
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.onnxruntime import OnnxRuntime, graph_session
-from fer_edge.backends.registry import open_model
+from fer_edge.backends.registry import backends_for, open_model
 from fer_edge.errors import ModelError
 from fer_edge.folder_manifest import earlier_files, replace_folder, with_files
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
 from fer_edge.metadata import FACES, PIXELS, ModelMetadata
+from fer_edge.runtime.checksum import file_sha256
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_files import Description
-from fer_edge.runtime.model_file import read_model
+from fer_edge.runtime.model_file import CheckedFile, read_any
 from fer_edge.runtime.shipped import model_path, shipped_named
 
 MANIFEST = "manifest.json"
@@ -40,6 +42,10 @@ _DTYPES = ("uint8", "float32")
 """Of inputs, that every language's checker makes."""
 
 CHECKERS = ("check.py", "check.mjs", "check.cpp", "README.md")
+"""Of a kit of an ONNX or ort model."""
+ANY_CHECKERS = ("check.py", "README.md")
+"""Of a kit of another format, with the runtime that ``check.py`` runs, where there is one for it."""
+RUNTIME = "runtime.py"
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def write_kit(
     trust: bool = False,
     description: Description | None = None,
 ) -> Kit:
-    """Run ``model`` (.onnx or .ort) on the golden inputs with onnxruntime's CPU provider and write the kit.
+    """Run ``model``, of any format, on the golden inputs on the CPU by the backend of its format and write the kit.
 
     ``model`` may be the name of a shipped model; without it, it is the default one.
 
@@ -91,13 +97,13 @@ def write_kit(
     folder = folder or default_folder(model)
     model = model_path(model)
     earlier_files(folder, MANIFEST, _EXPECTED)  # before the work: it raises
-    checked = read_model(model, trust=trust, description=description)
+    checked = read_any(model, trust=trust, description=description)
     if checked.metadata.input.dtype not in _DTYPES:
         raise ModelError(f"{model}: expected an input of {' or '.join(_DTYPES)}, found {checked.metadata.input.dtype}")
     # One thread: sums are taken in the same order on every machine.
     backend: ModelBackend = open_model(model, threads=1, trust=trust, description=description)
-    if full_precision:
-        backend = OnnxRuntime(graph_session(checked.data, threads=1, full_precision=True), checked)
+    if full_precision and checked.model is not None:
+        backend = OnnxRuntime(graph_session(checked.data, threads=1, full_precision=True), checked.model)
     fitting = (vector for vector in inputs or make_vectors() if _fits(vector, backend.metadata))
     vectors = [part for vector in fitting for part in _of_fixed_batch(vector, backend.metadata)]
     if not vectors:
@@ -105,20 +111,31 @@ def write_kit(
             f"{model}: expected a model of 1, 3 or 4 channels, found {backend.metadata.input.channels}; export it again"
         )
     entries = [_entry(vector, backend) for vector in vectors]
-    manifest = _manifest(checked.sha256, backend, entries)
+    manifest = _manifest(checked, backend, entries)
     with replace_folder(folder, MANIFEST, _EXPECTED) as stage:
         for vector, entry in zip(vectors, entries, strict=True):
             _write_inputs(stage, vector, backend, entry)
         (stage / PLAIN_MANIFEST).write_text(
             plain_manifest(manifest), encoding="utf-8", errors="backslashreplace", newline="\n"
         )
-        for checker in CHECKERS:
-            source = resources.files("fer_edge.golden").joinpath("checkers", checker)
-            (stage / checker).write_bytes(source.read_bytes())
+        for name, source in _checkers(checked).items():
+            (stage / name).write_bytes(source.read_bytes())
         manifest = with_files(manifest, _contents_of(stage))
         (stage / MANIFEST).write_text(_json_text(manifest), encoding="utf-8", errors="backslashreplace", newline="\n")
     size = sum(file["bytes"] for file in manifest["files"]) + (folder / MANIFEST).stat().st_size
     return Kit(folder, model, manifest, size)
+
+
+def _checkers(checked: CheckedFile) -> dict[str, Traversable]:
+    """Files of the kit that check it, and where they are from. Of a format without a runtime here, none but the page
+    that says what the vectors are."""
+    folder = resources.files("fer_edge.golden").joinpath("checkers")
+    if checked.model is not None:
+        return {name: folder.joinpath(name) for name in CHECKERS}
+    runtime = folder.joinpath("runtimes", f"{checked.metadata.format}.py")
+    if not runtime.is_file():
+        return {"README.md": folder.joinpath("README.md")}
+    return {**{name: folder.joinpath(name) for name in ANY_CHECKERS}, RUNTIME: runtime}
 
 
 def plain_manifest(manifest: dict[str, Any]) -> str:
@@ -235,15 +252,17 @@ def _layout(metadata: ModelMetadata) -> str:
     return f"batch, {channels}, height, width" if is_first else f"batch, height, width, {channels}"
 
 
-def _manifest(sha256: str, backend: ModelBackend, entries: list[dict[str, Any]]) -> dict[str, Any]:
+def _manifest(checked: CheckedFile, backend: ModelBackend, entries: list[dict[str, Any]]) -> dict[str, Any]:
     metadata = backend.metadata
+    others = {f"{checked.path.stem}{end}": file_sha256(data) for end, data in checked.others.items()}
     tolerance = GOLDEN_TOLERANCES[metadata.precision]
     return {
         "kit": KIT_FORMAT,
         "model": {
             "file": backend.path.name,
             "name": metadata.name,
-            "sha256": sha256,
+            "sha256": checked.sha256,
+            **({"files": others} if others else {}),
             "precision": metadata.precision,
             "input": metadata.input.name,
             "dtype": metadata.input.dtype,
@@ -254,8 +273,11 @@ def _manifest(sha256: str, backend: ModelBackend, entries: list[dict[str, Any]])
         },
         "made_with": {
             "fer_edge": __version__,
-            "onnxruntime": onnxruntime.__version__,
-            "provider": "CPUExecutionProvider",
+            **(
+                {"onnxruntime": onnxruntime.__version__, "provider": "CPUExecutionProvider"}
+                if checked.model is not None
+                else {"backend": backends_for(metadata.format)[0].name}
+            ),
             "processor": platform.machine(),
         },
         "tolerance": {

@@ -84,7 +84,7 @@ def _describe_by_metadata(model: CheckedFile) -> ModelDescription:
     runs_code = {"torch": "needed to run it; loading it runs code, so trust its origin"}
     return ModelDescription(
         path=model.path,
-        size_bytes=len(model.data),
+        size_bytes=model.num_bytes,
         file_sha256=model.sha256,
         metadata=metadata,
         inputs=(f"{metadata.input.name} {metadata.input.dtype} {_shape(metadata.input.shape)}",),

@@ -111,12 +111,14 @@ def test_other_labels_are_refused_in_the_file_and_found_in_the_sidecar(exported,
     )
     with pytest.raises(ModelError, match=f"expected labels '{labels}' in its model_info"):
         verify(swapped, tiny_run)
-    both = changed_copy(
-        exported.paths[0],
-        tmp_path / "both",
-        {".xml": lambda data: data.replace(labels.encode(), others.encode())},
-        metadata={"labels": others.split()},
-    )
+
+    def reverse(data: bytes) -> bytes:
+        as_json = json.dumps(labels.split()).replace('"', "&quot;").encode()
+        assert as_json in data
+        reversed_json = json.dumps(others.split()).replace('"', "&quot;").encode()
+        return data.replace(labels.encode(), others.encode()).replace(as_json, reversed_json)
+
+    both = changed_copy(exported.paths[0], tmp_path / "both", {".xml": reverse}, metadata={"labels": others.split()})
     found = verify(both, tiny_run)
     assert any("expected labels" in failure for failure in found.parity.failures)
 

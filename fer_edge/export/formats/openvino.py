@@ -21,7 +21,7 @@ def openvino_files(graph: "onnx.ModelProto", metadata: "ModelMetadata") -> dict[
 
     import openvino
 
-    from fer_edge.backends.openvino import MODEL_INFO, model_info
+    from fer_edge.backends.openvino import runtime_info
     from fer_edge.errors import ModelError
     from fer_edge.files import temporary_folder
 
@@ -33,8 +33,8 @@ def openvino_files(graph: "onnx.ModelProto", metadata: "ModelMetadata") -> dict[
             _resize_as_pillow(model, metadata.image_size)
         except RuntimeError as error:
             raise ModelError(f"{metadata.name}: OpenVINO cannot convert it: {str(error)[-300:]}") from error
-        for key, value in model_info(metadata).items():
-            model.set_rt_info(value, [MODEL_INFO, key])
+        for place, value in runtime_info(metadata).items():
+            model.set_rt_info(value, list(place))
         openvino.save_model(model, str(written), compress_to_fp16=False)
         return {suffix: written.with_suffix(suffix).read_bytes() for suffix in FORMAT.suffixes}
 

@@ -1,4 +1,4 @@
-"""Does this machine give a model's golden answers? Needs onnxruntime and numpy, nothing else.
+"""Does this machine give a model's golden answers? Needs numpy, and onnxruntime or what runtime.py beside it runs.
 
     python check.py [MODEL] [PROVIDER, default CPUExecutionProvider] [--report FILE]
 
@@ -12,9 +12,9 @@ import json
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 
 KIT = Path(__file__).resolve().parent
 REPORT = "fer_edge device report 1"
@@ -25,26 +25,64 @@ class Differs(Exception):
     """What differs, in one line."""
 
 
+class OnnxRuntime:
+    """A model in onnxruntime. In a kit of another runtime, runtime.py has a class Runtime with the same names."""
+
+    def __init__(self, model: Path, provider: str) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = 1  # sums in one order, and no more cores than one
+        self.session = onnxruntime.InferenceSession(model.read_bytes(), options, providers=[provider])
+        self.name, self.provider = f"onnxruntime {onnxruntime.__version__}", self.session.get_providers()[0]
+
+    @property
+    def labels(self) -> list:  # type: ignore[type-arg]
+        """As the file says; kits of another maker's model, which does not say them, have them in the manifest."""
+        found: list[str] = json.loads(self.session.get_modelmeta().custom_metadata_map["fer_edge.card"])["labels"]
+        return found
+
+    def run(self, name: str, feed: np.ndarray, outputs: list) -> list:  # type: ignore[type-arg]
+        """The outputs, in that order, for the input called ``name``."""
+        return list(self.session.run(outputs, {name: feed}))
+
+
+def opened(model: Path, provider: str) -> Any:
+    """The model in the kit's own runtime, or in onnxruntime."""
+    if (KIT / "runtime.py").is_file():
+        sys.path.insert(0, str(KIT))
+        import runtime  # type: ignore[import-not-found]
+
+        return runtime.Runtime(model)
+    return OnnxRuntime(model, provider)
+
+
+def others_of(model: Path, files: dict) -> str:  # type: ignore[type-arg]
+    """What of the model's files is not the kit's, the first of them; empty where all are."""
+    for name, expected in files.items():
+        path = model.with_name(name) if name != next(iter(files)) else model
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != expected:
+            return f"; the file is not the kit's {name}: SHA-256 {found}"
+    return ""
+
+
 def check(model: Path, provider: str, report: dict) -> str:  # type: ignore[type-arg]
     """Run every vector; fill the report; return the line of figures or raise Differs with the first difference."""
     manifest = json.loads((KIT / "manifest.json").read_text(encoding="utf-8"))
     of_model, allowed = manifest["model"], manifest["tolerance"]
     try:
-        data = model.read_bytes()
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = 1  # sums in one order, and no more cores than one
-        session = onnxruntime.InferenceSession(data, options, providers=[provider])
+        session = opened(model, provider)
         # "answer" is in kits of another maker's model, which does not say itself what its classes and output are
-        card = session.get_modelmeta().custom_metadata_map
-        labels = of_model["labels"] if "answer" in of_model else json.loads(card["fer_edge.card"])["labels"]
+        labels = of_model["labels"] if "answer" in of_model else session.labels
+        other = others_of(model, {of_model["file"]: of_model["sha256"], **of_model.get("files", {})})
     except Exception as error:
         raise Differs(f"{model}: cannot be loaded: {' '.join(str(error).split())[:300]}") from error
-    if session.get_providers()[0] != provider:
-        raise Differs(f"{model}: expected {provider}, found {session.get_providers()[0]}")
-    sha256 = hashlib.sha256(data).hexdigest()
-    other = "" if sha256 == of_model["sha256"] else f"; the file is not the kit's {of_model['file']}: SHA-256 {sha256}"
-    report["model"] = {"file": of_model["file"], "sha256": sha256}
+    if session.provider not in (provider, None):
+        raise Differs(f"{model}: expected {provider}, found {session.provider}")
+    report["model"] = {"file": of_model["file"], "sha256": hashlib.sha256(model.read_bytes()).hexdigest()}
+    report["runtime"] = session.name
 
     limits = {"logits": allowed["max_logit_difference"], "probabilities": allowed["max_probability_difference"]}
     worst, images, changed, problems = {"logits": 0.0, "probabilities": 0.0}, 0, 0, []
@@ -53,7 +91,7 @@ def check(model: Path, provider: str, report: dict) -> str:  # type: ignore[type
         where = f"vector {vector['name']}"
         feed = np.fromfile(KIT / vector["file"], np.dtype(of_model["dtype"]).newbyteorder("<"))
         try:
-            values = session.run(of_model["outputs"], {of_model["input"]: feed.reshape(vector["shape"])})
+            values = session.run(of_model["input"], feed.reshape(vector["shape"]), of_model["outputs"])
         except Exception as error:
             raise Differs(f"{where}: cannot be run: {' '.join(str(error).split())[:300]}{other}") from error
         found = dict(zip(of_model["outputs"], values))  # noqa: B905  # Python 3.9 has no strict=
@@ -96,9 +134,9 @@ def check(model: Path, provider: str, report: dict) -> str:  # type: ignore[type
         raise Differs(f"{model}: expected the labels {of_model['labels']}, found {labels}{other}")
     if other:
         raise Differs(f"all vectors agree{other}")
-    return (
-        f"ok: {len(manifest['vectors'])} vectors, {images} images, onnxruntime {onnxruntime.__version__} {provider}: "
-        + ", ".join(f"{name} within {worst[name]:.2g} (allowed {limits[name]:g})" for name in worst)
+    runtime = " ".join(filter(None, (session.name, session.provider)))
+    return f"ok: {len(manifest['vectors'])} vectors, {images} images, {runtime}: " + ", ".join(
+        f"{name} within {worst[name]:.2g} (allowed {limits[name]:g})" for name in worst
     )
 
 
@@ -116,6 +154,15 @@ def default_model() -> Path:
     """The kit's model, which is looked for in the kit and beside it."""
     name: str = json.loads((KIT / "manifest.json").read_text(encoding="utf-8"))["model"]["file"]
     return KIT / name if (KIT / name).exists() else KIT.parent / name
+
+
+def onnxruntime_version() -> Any:
+    """Of the one that is installed; None where none is."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    return onnxruntime.__version__
 
 
 def may_be_written(report_file: Path) -> bool:
@@ -155,7 +202,7 @@ def main(arguments: list[str]) -> int:
         "system": platform.platform(),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "onnxruntime": onnxruntime.__version__,
+        "onnxruntime": onnxruntime_version(),
         "provider": provider,
     }
     try:
