@@ -29,6 +29,8 @@ _ADDED_LATER = ("devices",)
 """Fields that files of earlier versions lack."""
 SEVEN_BIT_WEIGHTS = "int8 (7 bits)"
 """What ``quantisation`` states as "weights" of a model that cannot saturate on any processor."""
+SATURATES = "saturates"
+"""Key of ``quantisation``: False where the runtime adds 8-bit products in 32 bits on every processor."""
 LAYER_NOISE = "layer_sqnr_db"
 """Key of ``quantisation``: each layer's signal over the noise that quantisation added, in decibels, at the export."""
 FORMAT_VERSION = 1
@@ -44,6 +46,7 @@ SUFFIXES = {
     "pt2": ".pt2",
     "openvino": ".xml",
     "executorch": ".pte",
+    "litert": ".tflite",
 }
 """Format to the end of a file's name. A package that registers a format adds it here."""
 
@@ -186,7 +189,12 @@ class ModelMetadata:
     @property
     def may_saturate(self) -> bool:
         """Whether sums of this model's 8-bit products may overflow on x86 without VNNI: its weights have all 8 bits."""
-        return self.precision == "int8" and (self.quantisation or {}).get("weights") != SEVEN_BIT_WEIGHTS
+        stated = self.quantisation or {}
+        return (
+            self.precision == "int8"
+            and stated.get("weights") != SEVEN_BIT_WEIGHTS
+            and stated.get(SATURATES, True) is not False
+        )
 
     @property
     def label_set(self) -> LabelSet:

@@ -109,7 +109,7 @@ def export(
     for option in chosen.refused_options:
         if is_typed(context, option):
             raise UsageError(
-                f"--format {chosen.name} keeps float16 weights, which every format is made from; leave out --{option}"
+                f"--format {chosen.name} {chosen.refused_because}; leave out --{option}"
             )
 
     if labels is None and (typed := [one for one in _OF_WEIGHTS if is_typed(context, one)]):

@@ -8,19 +8,34 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from fer_edge.backends.contract import ModelBackend
 from fer_edge.data.faces import NO_LABEL, FaceData
 from fer_edge.data.leaks import leaked
+from fer_edge.errors import ModelError
 from fer_edge.export.faces import with_labels
-from fer_edge.export.formats.registry import format_named
+from fer_edge.export.formats.registry import Source, format_named
 from fer_edge.export.graph.model import assembled
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.graph.versions import OPSET
 from fer_edge.export.parity.comparison import AccuracyPair
-from fer_edge.export.parity.divergence import compare_layers, layer_images, layer_noise, onnx_layer_values
-from fer_edge.export.parity.weights import weight_errors
-from fer_edge.export.quantization.report import QuantisationReport, report_int8, search_int8
-from fer_edge.export.quantization.search import Quantised
+from fer_edge.export.parity.divergence import (
+    backend_layer_values,
+    compare_layers,
+    layer_images,
+    layer_noise,
+    onnx_layer_values,
+)
+from fer_edge.export.parity.weights import layer_weight_errors, weight_errors
+from fer_edge.export.quantization.calibration import split_training_faces
+from fer_edge.export.quantization.report import (
+    QuantisationReport,
+    acceptable_drop,
+    report_file,
+    report_int8,
+    search_int8,
+)
+from fer_edge.export.quantization.search import Found, Quantised, QuantisedFile
 from fer_edge.export.quantization.targets import target_named
 from fer_edge.export.request import ExportRequest
 from fer_edge.metadata import LAYER_NOISE
@@ -53,7 +68,17 @@ class CheckpointGraphs:
         """``search`` finds the INT8 network; several formats of one checkpoint need not search anew."""
         self._info, self._reference, self._request = info, reference, request
         self.quantised: Quantised | None = None
-        if not format_named(request.file_format).from_graph:
+        self.quantised_file: QuantisedFile | None = None
+        """By the format's own quantiser."""
+        model_format = format_named(request.file_format)
+        if model_format.quantiser is not None and request.precision == "int8" and faces is not None:
+            self.quantised_file = model_format.quantiser(
+                Source(reference, self._no_graph),
+                split_training_faces(with_labels(faces.train)),
+                acceptable_drop(request.max_drop_points),
+                note,
+            )
+        if not model_format.from_graph:
             return
         # PyTorch writes no opset before its own oldest; a raw model is brought there when it is whole.
         self._network = export_network(reference.classifier, info.image_size, max(request.opset, OPSET))
@@ -70,6 +95,15 @@ class CheckpointGraphs:
             )
             network = self.quantised.network
         self.model = self._assembled(network)
+
+    @staticmethod
+    def _no_graph() -> onnx.ModelProto:
+        raise ModelError("expected a format that is made from an ONNX graph to ask for one")
+
+    @property
+    def found(self) -> Found | None:
+        """How the model was quantised; None in float."""
+        return self.quantised or self.quantised_file
 
     def expected(self) -> onnx.ModelProto:
         """The model in float: what a published graph must compute, but for its rounding to 8 bits."""
@@ -88,6 +122,8 @@ class CheckpointGraphs:
 
     def quantisation(self, faces: NDArray[np.uint8]) -> dict[str, Any] | None:
         """What the metadata state of it: how it was made, and how far each layer is from the float network's."""
+        if self.quantised_file is not None:
+            return self.quantised_file.to_dict()  # its layers are compared when it is opened: noise_of
         if self.quantised is None:
             return None
         channels = (1,) if self._request.raw else format_named(self._request.file_format).channels
@@ -100,16 +136,33 @@ class CheckpointGraphs:
         )
         return {**self.quantised.to_dict(), LAYER_NOISE: layer_noise(layers)}
 
+    def noise_of(self, backend: ModelBackend, faces: NDArray[np.uint8]) -> dict[str, Any] | None:
+        """As ``quantisation``, with how far each layer of the opened file is from the checkpoint's."""
+        if self.quantised_file is None or not format_named(self._request.file_format).has_layer_names:
+            return backend.metadata.quantisation and dict(backend.metadata.quantisation)
+        network = export_network(self._reference.classifier, self._reference.image_size)
+        layers = compare_layers(
+            self._reference,
+            backend_layer_values(backend),
+            self._request.precision,
+            *layer_images(faces, backend.metadata.input.channels),
+            of_weights=layer_weight_errors(network, backend.weights()),
+        )
+        return {**self.quantised_file.to_dict(), LAYER_NOISE: layer_noise(layers)}
+
     def report(self, accuracy: AccuracyPair, given: FaceData) -> QuantisationReport:
         """What quantisation cost and brought, with the accuracy of the file."""
-        assert self.quantised is not None
         validation = given.split("validation")
+        is_leaked = leaked(given, "validation")[validation.labels != NO_LABEL]
+        if self.quantised_file is not None:
+            return report_file(self.quantised_file, accuracy, labels=self._info.labels, is_leaked=is_leaked)
+        assert self.quantised is not None
         return report_int8(
             self.quantised,
             self._network,
             accuracy,
             labels=self._info.labels,
-            is_leaked=leaked(given, "validation")[validation.labels != NO_LABEL],
+            is_leaked=is_leaked,
             image_size=self._info.image_size,
             mean=self._info.mean,
             std=self._info.std,

@@ -114,7 +114,7 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None, *, se
     faces = judging_faces(info.image_size, given)
     note(f"exporting {info.path} as {model_format.name} {request.precision}")
     graphs = CheckpointGraphs(reference, info, request, given, note, search)
-    source = Source(reference, lambda: graphs.model)
+    source = Source(reference, lambda: graphs.model, graphs.quantised_file)
     metadata = describe(
         info,
         name=name,
@@ -132,12 +132,15 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None, *, se
         accuracy, report, matrix = None, None, None
         if faces.labelled is not None:
             accuracy = measure_accuracy(reference, backend, faces.labelled, faces.source)
-            if graphs.quantised is not None and given is not None:
+            if graphs.found is not None and given is not None:
                 report = graphs.report(accuracy, given)
-                if model_format.for_onnxruntime:
+                if model_format.for_onnxruntime and graphs.quantised is not None:
                     matrix = _tried_on_devices(stage / f"{name}{model_format.suffixes[0]}", graphs.quantised, note)
                 measured = replace(
-                    metadata, metrics=report.metrics(), devices=matrix.summary() if matrix is not None else None
+                    metadata,
+                    metrics=report.metrics(),
+                    devices=matrix.summary() if matrix is not None else None,
+                    quantisation=graphs.noise_of(backend, faces.probes),
                 )
                 # Its metadata state what it was just measured at, and the file that is published holds them.
                 files, backend = _again(model_format, source, measured, stage, backend, faces.labelled)

@@ -9,7 +9,7 @@ from fer_edge.export.card.tables import markdown_table, plain
 from fer_edge.export.parity.comparison import Parity
 from fer_edge.export.quantization.report import QuantisationReport
 from fer_edge.labels import BUILT_IN, FER2013
-from fer_edge.metadata import FACES, NORMALISED, ModelMetadata, TensorContract
+from fer_edge.metadata import FACES, NORMALISED, SATURATES, ModelMetadata, TensorContract
 from fer_edge.runtime.saturation import FULL_PRECISION
 
 _LIMITS = """\
@@ -101,7 +101,9 @@ def _processors(metadata: ModelMetadata) -> list[str]:
     """On which processors an 8-bit model answers right; nothing for others, which do on all."""
     if metadata.precision != "int8":
         return []
-    if not metadata.may_saturate:
+    if (metadata.quantisation or {}).get(SATURATES) is False:
+        text = "Every processor: its runtime adds 8-bit products in 32 bits."
+    elif not metadata.may_saturate:
         text = (
             "Every processor: its weights have 7 bits, so that sums of 8-bit products fit into 16 bits also on x86 "
             "without VNNI (most processors before 2020)."

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import onnx
 
     from fer_edge.export.graph.reference import FacesToProbabilities, PixelsToProbabilities
+    from fer_edge.export.quantization.calibration import TrainingFaces
+    from fer_edge.export.quantization.search import QuantisedFile
     from fer_edge.metadata import ModelMetadata
 
 _CHANNELS = (1, 3, 4)
@@ -31,6 +34,8 @@ class Source:
     """The checkpoint from pixels to probabilities and logits, as a torch module."""
     make_graph: Callable[[], "onnx.ModelProto"]
     """Gives the same as an ONNX graph, in the precision and with the input that were asked for."""
+    quantised: "QuantisedFile | None" = None
+    """What the format's own ``quantiser`` made of it, where 8 bits were asked for."""
 
     @cached_property
     def faces_module(self) -> "FacesToProbabilities":
@@ -48,6 +53,11 @@ class Source:
 Write = Callable[[Source, "ModelMetadata"], dict[str, bytes]]
 """The files of a model by the ends of their names. The first is the model itself. It holds the metadata with their
 checksum filled in, unless the format cannot (``embeds_metadata``)."""
+
+Note = Callable[[str], None]
+Quantiser = Callable[[Source, "TrainingFaces", float, Note], "QuantisedFile"]
+"""Makes a model of 8 bits: calibrated on the first part of the faces, chosen on the second. The third argument is how
+many percentage points may be lost there before layers stay in float, the fourth hears what is going on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +82,12 @@ class ModelFormat:
     """The largest height and width of an image that a model of pixels takes, where the runtime wants to know one."""
     takes_one_face: bool = False
     """Whether a run is of one face, because the runtime fixes every shape, or keeps memory for the largest."""
+    quantiser: Quantiser | None = None
+    """For a format that is quantised by its own tools; None: onnxruntime's quantiser does it to the ONNX graph."""
+    made_by: str = ""
+    """Top-level module that writes it; empty where what opens it or the training's extra has all."""
+    made_by_extra: str = ""
+    """Of ``pip install fer-edge[EXTRA]``, which brings that module."""
     from_graph: bool = False
     """Whether it is made from the ONNX graph."""
     for_onnxruntime: bool = False
@@ -100,6 +116,8 @@ class ModelFormat:
     """What exports it, for a file that is no model (trainable weights); None: the exporter does."""
     refused_options: tuple[str, ...] = ()
     """Options of 'export' that it takes no part in."""
+    refused_because: str = ""
+    """Why, in words that follow the format's name."""
 
     @property
     def opened_by(self) -> BackendEntry | None:
@@ -181,3 +199,5 @@ def refuse_combination(model_format: ModelFormat, precision: str, input_kind: st
         raise ModelError(f"expected a backend that opens {model_format.name} files, found none; register one")
     if not opener.is_installed:  # what cannot be loaded cannot be compared
         raise MissingExtraError(opener.package, opener.extra)
+    if model_format.made_by and find_spec(model_format.made_by) is None:
+        raise MissingExtraError(model_format.made_by, model_format.made_by_extra)

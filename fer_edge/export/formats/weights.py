@@ -169,4 +169,5 @@ FORMAT = ModelFormat(
     precisions=("fp16",),
     export=export_half_weights,
     refused_options=("raw", "fixed-shape", "precision", "target", "opset"),
+    refused_because="keeps float16 weights, which every format is made from",
 )

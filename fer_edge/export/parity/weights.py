@@ -54,12 +54,13 @@ def layer_weight_errors(network: onnx.ModelProto, found: Mapping[str, Weights]) 
         for name in node.input:
             if name not in originals or name not in found:
                 continue
-            values, steps = found[name]
+            values, steps, last_bits = found[name]
             own = originals[name]
             if values.shape != own.shape:
                 continue
             if steps is None:
                 error = float_error(own, values)
+                error = None if error is None else error / last_bits
             else:
                 error = float(np.max(np.abs(values.astype(np.float64) - own) / (_HALF_STEP * _SLACK * steps)))
             if error is not None:

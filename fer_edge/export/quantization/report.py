@@ -15,7 +15,7 @@ from fer_edge.export.graph.preprocessing import with_preprocessing
 from fer_edge.export.parity.comparison import AccuracyPair
 from fer_edge.export.parity.tolerance import TOLERANCES
 from fer_edge.export.quantization.calibration import split_training_faces
-from fer_edge.export.quantization.search import ACCEPTABLE_DROP_POINTS, Quantised, find_best
+from fer_edge.export.quantization.search import ACCEPTABLE_DROP_POINTS, Found, Quantised, QuantisedFile, find_best
 from fer_edge.export.quantization.targets import PORTABLE, Target, target_of_this_machine
 from fer_edge.export.quantization.timing import LatencyPair, compare_latency
 from fer_edge.runtime.saturation import saturates
@@ -25,7 +25,7 @@ from fer_edge.runtime.saturation import saturates
 class QuantisationReport:
     """What quantisation cost and brought; true when the gate of speed is passed. Parity's gate is that of accuracy."""
 
-    quantised: Quantised
+    quantised: Found
     accuracy: AccuracyPair
     """Of the checkpoint and of this model, on the validation split."""
     labels: tuple[str, ...]
@@ -176,16 +176,21 @@ def search_int8(
 
     Raises DataError where there are too few of them.
     """
-    limit = TOLERANCES["int8"].max_drop_points if max_drop_points is None else max_drop_points
     return find_best(
         network,
         split_training_faces(train),
         mean,
         std,
         target,
-        acceptable_drop_points=min(limit, ACCEPTABLE_DROP_POINTS),
+        acceptable_drop_points=acceptable_drop(max_drop_points),
         note=note,
     )
+
+
+def acceptable_drop(max_drop_points: float | None) -> float:
+    """Percentage points that may be lost on held-back faces before layers go back to float."""
+    limit = TOLERANCES["int8"].max_drop_points if max_drop_points is None else max_drop_points
+    return min(limit, ACCEPTABLE_DROP_POINTS)
 
 
 def report_int8(
@@ -206,14 +211,11 @@ def report_int8(
     """
     fp32 = with_preprocessing(network, image_size, mean, std)
     int8 = with_preprocessing(quantised.network, image_size, mean, std)
-    fresh = ~is_leaked
     return QuantisationReport(
         quantised=quantised,
         accuracy=accuracy,
         labels=labels,
-        accuracy_without_leaks=(
-            evaluate_probabilities(accuracy.of_model[fresh], accuracy.labels[fresh]).accuracy if fresh.any() else None
-        ),
+        accuracy_without_leaks=_without_leaks(accuracy, is_leaked),
         bytes_fp32=fp32.ByteSize(),
         bytes_int8=int8.ByteSize(),
         latency=compare_latency(
@@ -223,3 +225,26 @@ def report_int8(
         else None,
         on_target=quantised.target in (PORTABLE, target_of_this_machine()),
     )
+
+
+def report_file(
+    quantised: QuantisedFile, accuracy: AccuracyPair, *, labels: tuple[str, ...], is_leaked: NDArray[np.bool_]
+) -> QuantisationReport:
+    """The same of a file that a format's own quantiser made, which is not timed: another runtime runs it."""
+    return QuantisationReport(
+        quantised=quantised,
+        accuracy=accuracy,
+        labels=labels,
+        accuracy_without_leaks=_without_leaks(accuracy, is_leaked),
+        bytes_fp32=len(quantised.float_data),
+        bytes_int8=len(quantised.data),
+        latency=None,
+        on_target=True,
+    )
+
+
+def _without_leaks(accuracy: AccuracyPair, is_leaked: NDArray[np.bool_]) -> float | None:
+    fresh = ~is_leaked
+    if not fresh.any():
+        return None
+    return evaluate_probabilities(accuracy.of_model[fresh], accuracy.labels[fresh]).accuracy

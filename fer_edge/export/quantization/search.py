@@ -15,7 +15,7 @@ from fer_edge.export.graph.network import FACES, LOGITS
 from fer_edge.export.quantization.calibration import METHODS, TrainingFaces, batches, calibrate, network_input
 from fer_edge.export.quantization.sensitivity import rank_layers
 from fer_edge.export.quantization.targets import Activations, Target
-from fer_edge.metadata import SEVEN_BIT_WEIGHTS
+from fer_edge.metadata import SATURATES, SEVEN_BIT_WEIGHTS
 from fer_edge.runtime.saturation import saturates
 
 MAX_LAYERS_IN_FLOAT = 6
@@ -61,11 +61,10 @@ class Trial:
         }
 
 
-@dataclass(frozen=True)
-class Quantised:
-    """The best quantised network and how it was found."""
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The best way to quantise and how it was found."""
 
-    network: onnx.ModelProto
     best: Trial
     float_accuracy: float
     """Of the fp32 network on the same held-back faces."""
@@ -88,6 +87,31 @@ class Quantised:
             "held_back_accuracy": {"fp32": self.float_accuracy, "int8": self.best.accuracy},
             "trials": [trial.to_dict() for trial in self.trials],
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantised(Found):
+    """The best quantised network."""
+
+    network: onnx.ModelProto
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantisedFile(Found):
+    """What a format's own quantiser made."""
+
+    data: bytes
+    """The model file in 8 bits, without metadata."""
+    float_data: bytes
+    """The same in float32."""
+    float_parts: tuple[str, ...]
+    """What is never quantised, in words."""
+    saturates: bool
+    """Whether its runtime's sums of 8-bit products may overflow on some processor."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As of ``Found``, and what else the metadata state."""
+        return {**super().to_dict(), "float_parts": list(self.float_parts), SATURATES: self.saturates}
 
 
 @dataclass(frozen=True)
@@ -155,7 +179,13 @@ def find_best(
         best = judge.try_out(best_network, recipe)
         trials.append(best)
     return Quantised(
-        best_network, best, float_accuracy, tuple(trials), target, len(faces.calibration), len(faces.held_back)
+        network=best_network,
+        best=best,
+        float_accuracy=float_accuracy,
+        trials=tuple(trials),
+        target=target,
+        calibration_faces=len(faces.calibration),
+        held_back_faces=len(faces.held_back),
     )
 
 
