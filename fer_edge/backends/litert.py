@@ -112,11 +112,12 @@ class LiteRt(ModelBackend):
         self._data = model.data
         self._interpreter = self._open(threads)
         wanted = [model.metadata.input.name, *(output.name for output in model.metadata.outputs)]
-        signature = next(iter(self._interpreter.get_signature_list().values()), {"inputs": [], "outputs": []})
-        if sorted([*signature["inputs"], *signature["outputs"]]) != sorted(wanted):
+        signatures = self._interpreter.get_signature_list().values()
+        names = [name for one in signatures for name in (*one["inputs"], *one["outputs"])]
+        if sorted(names) != sorted(wanted):
             raise ModelError(
                 f"{self.path}: expected a signature of {', '.join(wanted)}, found "
-                f"{printable(', '.join([*signature['inputs'], *signature['outputs']])) or 'none'}; export it again"
+                f"{printable(', '.join(names)) or 'none'}; export it again"
             )
         (self._input,) = self._interpreter.get_input_details()
         tensors = {one["name"]: one["index"] for one in self._interpreter.get_output_details()}
@@ -180,7 +181,8 @@ class LiteRt(ModelBackend):
             values, steps = _in_float(interpreter.get_tensor(one["index"]), one)
             if values.ndim == 4:  # (1, H, W, O) where each channel has its own kernel, else (O, H, W, I)
                 order = (3, 0, 1, 2) if values.shape[0] == 1 and values.shape[3] != 1 else (0, 3, 1, 2)
-                values, steps = (side if side is None else side.transpose(order) for side in (values, steps))
+                values = values.transpose(order)
+                steps = None if steps is None else steps.transpose(order)
             found[one["name"]] = Weights(values, steps, last_bits=_LAST_BITS)
         return found
 

@@ -108,9 +108,7 @@ def export(
     chosen = format_named(file_format)
     for option in chosen.refused_options:
         if is_typed(context, option):
-            raise UsageError(
-                f"--format {chosen.name} {chosen.refused_because}; leave out --{option}"
-            )
+            raise UsageError(f"--format {chosen.name} {chosen.refused_because}; leave out --{option}")
 
     if labels is None and (typed := [one for one in _OF_WEIGHTS if is_typed(context, one)]):
         raise UsageError(

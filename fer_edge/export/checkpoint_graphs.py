@@ -139,7 +139,7 @@ class CheckpointGraphs:
     def noise_of(self, backend: ModelBackend, faces: NDArray[np.uint8]) -> dict[str, Any] | None:
         """As ``quantisation``, with how far each layer of the opened file is from the checkpoint's."""
         if self.quantised_file is None or not format_named(self._request.file_format).has_layer_names:
-            return backend.metadata.quantisation and dict(backend.metadata.quantisation)
+            return None if backend.metadata.quantisation is None else dict(backend.metadata.quantisation)
         network = export_network(self._reference.classifier, self._reference.image_size)
         layers = compare_layers(
             self._reference,

@@ -4,7 +4,7 @@ import platform
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,16 @@ def _normalised_input(image_size: int, batch: str | int) -> InputContract:
     )
 
 
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 def _package_versions(own: tuple[str, ...]) -> dict[str, str]:
-    packages = {package: version(package) for package in ("torch", "onnx", *own)} | onnxruntime_packages()
+    # Where a model is only verified, what wrote it need not be installed.
+    installed = [package for package in own if _is_installed(package)]
+    packages = {package: version(package) for package in ("torch", "onnx", *installed)} | onnxruntime_packages()
     return {"fer_edge": fer_edge.__version__, **packages, "python": platform.python_version()}

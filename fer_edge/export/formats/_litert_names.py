@@ -27,7 +27,8 @@ def with_names_of_modules(data: bytes, module: "FacesToProbabilities", image_siz
     """The .tflite file ``data``, which was converted from ``module``, with plain names.
 
     ``image`` goes in, ``probabilities`` and ``logits`` come out. A value between has the name of the module that gives
-    it (``layer1.0.conv1``; ``:2`` of its second call), normalised faces are ``faces``, weights ``layer1.0.conv1.weight``.
+    it (``layer1.0.conv1``; ``:2`` of its second call), normalised faces are ``faces``, weights
+    ``layer1.0.conv1.weight``.
 
     Raises ModelError where the file has other inputs and outputs than the module.
     """

@@ -7,7 +7,8 @@ whole range and percentiles are tried, and training faces that took no part choo
 import contextlib
 import io
 import re
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,9 @@ def find_best_file(
         if not ranked or len(best.recipe.kept_in_float) >= MAX_LAYERS_IN_FLOAT:
             break
         kept = (*best.recipe.kept_in_float, ranked.pop(0))
-        note(f"{100 * (judge.float_accuracy - best.accuracy):.2f} points lost on held-back faces: {kept[-1]} stays float")
+        note(
+            f"{100 * (judge.float_accuracy - best.accuracy):.2f} points lost on held-back faces: {kept[-1]} stays float"
+        )
         file = quantise(data, ranges, kept)
         best = judge.try_out(file, Recipe(best.recipe.method, INT8, reduce_range=False, kept_in_float=kept))
         trials.append(best)
@@ -213,11 +216,12 @@ def _quantiser(data: bytes, steps: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
+def _quiet() -> Iterator[None]:
     """Without progress bars and warnings."""
-    import warnings
-
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+    with (
+        contextlib.redirect_stderr(io.StringIO()),
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield

@@ -38,9 +38,7 @@ def _write(source: Source, metadata: "ModelMetadata") -> dict[str, bytes]:
     return {FORMAT.suffixes[0]: with_archive(data, metadata)}
 
 
-def _quantise(
-    source: Source, faces: "TrainingFaces", acceptable_drop_points: float, note: Note
-) -> "QuantisedFile":
+def _quantise(source: Source, faces: "TrainingFaces", acceptable_drop_points: float, note: Note) -> "QuantisedFile":
     from fer_edge.export.formats._litert_conversion import converted
     from fer_edge.export.formats._litert_quantiser import find_best_file
 
