@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fer_edge.errors import ModelError
 from fer_edge.export.graph import network as network_module
-from fer_edge.export.graph.network import export_network, pool_globally
+from fer_edge.export.graph.network import export_network, flatten_by_constants, pool_globally
 from fer_edge.export.graph.versions import OPSET, Versions, read_versions
 from fer_edge.training.architectures import build_classifier
 
@@ -91,6 +91,31 @@ def test_means_over_other_axes_are_left_alone():
     )
     pool_globally(graph)
     assert [node.op_type for node in graph.node] == ["ReduceMean", "ReduceMean", "GlobalAveragePool"]
+
+
+def test_flattening_by_a_shape_that_is_read_is_written_with_a_constant_one():
+    """As torch 2.8 writes it; the Shape that another node needs stays."""
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Shape", ["x"], ["batch"], start=0, end=1),
+            onnx.helper.make_node("Concat", ["batch", "size"], ["flat"], axis=0),
+            onnx.helper.make_node("Reshape", ["x", "flat"], ["y"], allowzero=1),
+            onnx.helper.make_node("Shape", ["x"], ["all"]),
+            onnx.helper.make_node("Reshape", ["y", "all"], ["z"]),
+        ],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 4, 3])],
+        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in "yz"],
+        [onnx.numpy_helper.from_array(np.array([12]), "size")],
+    )
+    flatten_by_constants(graph)
+    assert [node.op_type for node in graph.node] == ["Reshape", "Shape", "Reshape"]
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    values = np.arange(60, dtype=np.float32).reshape(5, 4, 3)
+    flat, again = session.run(["y", "z"], {"x": values})
+    np.testing.assert_array_equal(flat, values.reshape(5, 12))
+    np.testing.assert_array_equal(again, values)
 
 
 @pytest.mark.slow

@@ -21,9 +21,9 @@ openvino = pytest.importorskip("openvino")
 def exported(request, tiny_run, tmp_path_factory):
     """No speed is a gate here: a tiny network is not faster in int8, and onnxruntime does not run these files."""
     folder = tmp_path_factory.mktemp("openvino")
-    data = "sample:420" if request.param == "int8" else None
+    measured = {"data": "sample:420", "max_drop_points": 3} if request.param == "int8" else {}  # a face of 70 is 1.4
     done = export_checkpoint(
-        ExportRequest(tiny_run.folder, file_format="openvino", precision=request.param, folder=folder, data=data)
+        ExportRequest(tiny_run.folder, file_format="openvino", precision=request.param, folder=folder, **measured)
     )
     assert not done.failures
     return done

@@ -4,6 +4,7 @@ import ast
 import logging
 import warnings
 
+import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
@@ -50,6 +51,7 @@ def export_network(classifier: nn.Module, image_size: int, opset: int = OPSET) -
     if found != opset:
         raise ModelError(f"expected opset {opset} from torch.onnx.export, found {found}; export with --opset {found}")
     pool_globally(model.graph)
+    flatten_by_constants(model.graph)
     name_values_after_modules(model.graph, {name for name, module in classifier.named_modules() if _is_leaf(module)})
     _strip(model)
     _drop_unused_weights(model.graph)
@@ -78,6 +80,31 @@ def pool_globally(graph: onnx.GraphProto) -> None:
             node.op_type = "GlobalAveragePool"
             del node.input[1:]
             del node.attribute[:]
+
+
+def flatten_by_constants(graph: onnx.GraphProto) -> None:
+    """Write each Reshape to (batch, K), the batch read from a Shape, with the constant shape (-1, K), in place.
+
+    torch 2.8 writes the first; Shape with a range of its own is of opset 15, and engines of fixed shapes lack it.
+    """
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    made_by = {node.output[0]: node for node in graph.node}
+    replaced: set[str] = set()
+    for node in graph.node:
+        concat = made_by.get(node.input[1]) if node.op_type == "Reshape" else None
+        if concat is None or concat.op_type != "Concat" or len(concat.input) != 2:
+            continue
+        batch, size = made_by.get(concat.input[0]), constants.get(concat.input[1])
+        if batch is None or batch.op_type != "Shape" or size is None or size.size != 1:
+            continue
+        name = f"{concat.output[0]}.constant"
+        graph.initializer.append(numpy_helper.from_array(np.array([-1, size.item()], np.int64), name))
+        node.input[1] = name
+        replaced |= {concat.output[0], batch.output[0]}
+    used = {value for node in graph.node for value in node.input if node.output[0] not in replaced}
+    unused = [node for node in graph.node if node.output[0] in replaced - used]
+    for node in unused:
+        graph.node.remove(node)
 
 
 def name_values_after_modules(graph: onnx.GraphProto, leaf_modules: set[str]) -> None:
