@@ -28,20 +28,11 @@ def golden(
     """Write golden vectors: inputs, the model's answers to them, and checkers in Python, JavaScript and C++.
 
     Example: `fer-edge golden exported/NAME.onnx`, then `python exported/NAME-golden/check.py` wherever it must
-    answer the same. Of a .pte file it is ExecuTorch's bundled program, NAME.bpte
+    answer the same
     """
-    from fer_edge.golden.bundle import bundles, write_bundle
     from fer_edge.golden.kit import write_kit
 
     model_named(model)  # says which file a name means
-    if model is not None and bundles(model) is not None:
-        bundle = write_bundle(model, out, trust=trust)
-        output.result(
-            f"the program and {bundle.num_images} images with its answers, {bundle.size_bytes / 1e6:.1f} MB; allowed "
-            f"elsewhere: {bundle.tolerance.max_logit_difference:g}"
-        )
-        output.wrote(bundle.path)
-        return
     kit = write_kit(model, out, trust=trust, description=describe)
     output.note(f"model {kit.model}")
     if "answer" in kit.manifest["model"]:

@@ -115,6 +115,7 @@ def write_kit(
     with replace_folder(folder, MANIFEST, _EXPECTED) as stage:
         for vector, entry in zip(vectors, entries, strict=True):
             _write_inputs(stage, vector, backend, entry)
+        _write_bundle(stage, checked, backend, vectors)
         (stage / PLAIN_MANIFEST).write_text(
             plain_manifest(manifest), encoding="utf-8", errors="backslashreplace", newline="\n"
         )
@@ -124,6 +125,18 @@ def write_kit(
         (stage / MANIFEST).write_text(_json_text(manifest), encoding="utf-8", errors="backslashreplace", newline="\n")
     size = sum(file["bytes"] for file in manifest["files"]) + (folder / MANIFEST).stat().st_size
     return Kit(folder, model, manifest, size)
+
+
+def _write_bundle(stage: Path, checked: CheckedFile, backend: ModelBackend, vectors: Iterable[Vector]) -> None:
+    """Where the model's runtime has a file for test cases: the model with every vector and its answers in one."""
+    opener = backends_for(backend.metadata.format)[0]
+    if opener.bundle is None:
+        return
+    feeds = [np.asarray(backend.prepare(vector.pixels), np.uint8) for vector in vectors]
+    cases = [(feed, backend.run_feed(feed)) for feed in feeds]
+    allowed = GOLDEN_TOLERANCES[backend.metadata.precision].max_logit_difference
+    path = stage / f"{checked.path.stem}{opener.bundle_suffix}"
+    path.write_bytes(opener.bundle(checked.data, cases, allowed))
 
 
 def _checkers(checked: CheckedFile) -> dict[str, Traversable]:

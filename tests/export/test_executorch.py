@@ -6,25 +6,24 @@ import shlex
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from damaged_files import changed_copy
-from typer.testing import CliRunner
 
 from fer_edge.backends.contract import Outputs
 from fer_edge.backends.evaluation import evaluate_model
-from fer_edge.backends.registry import open_model
-from fer_edge.cli import app
+from fer_edge.backends.registry import backend_named, open_model
 from fer_edge.errors import ModelError
 from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.graph.matrix_resize import ImageToProbabilities
 from fer_edge.export.parity.reproduction import reproduction_failures
 from fer_edge.export.parity.verification import SAME_BYTES, VerifyRequest, verify_model
 from fer_edge.export.request import ExportRequest
-from fer_edge.golden.bundle import bundles, write_bundle
+from fer_edge.golden.kit import write_kit
 
 SHAPES = ((1, 48, 48, 3), (1, 1, 1, 3), (1, 121, 97, 3), (1, 30, 67, 3), (1, 1, 300, 3), (1, 720, 1280, 3))
 
@@ -219,26 +218,27 @@ def test_other_versions_are_not_compared_byte_by_byte(exported, tiny_run, tmp_pa
     assert "was made with executorch 0.1, here is" in verify(other, tiny_run).graph
 
 
-def test_golden_writes_a_bundled_program_that_executorch_checks(exported, tmp_path):
+def test_a_golden_kit_has_a_bundled_program_that_executorch_checks(exported, tmp_path):
     from executorch.extension.pybindings import portable_lib
 
-    (tmp_path / "kit").mkdir()
-    done = write_bundle(exported.paths[0], tmp_path / "kit")
-    assert done.path == tmp_path / "kit" / "tiny-run-executorch.bpte"
-    data = done.path.read_bytes()
+    kit = write_kit(exported.paths[0], tmp_path / "kit")
+    checked = subprocess.run(
+        [sys.executable, kit.folder / "check.py", exported.paths[0]], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert re.match(r"ok: \d+ vectors, \d+ images, executorch [0-9.]+: logits within ", checked.stdout)
+    data = (kit.folder / "tiny-run-executorch.bpte").read_bytes()
     assert exported.paths[0].read_bytes() in data  # an app's own file stays a plain program
     module = portable_lib._load_bundled_program_from_buffer(data)
-    answers = module.verify_result_with_bundled_expected_output("forward", done.num_images - 1, 1e-5, 1e-4)
-    assert [tuple(answer.shape) for answer in answers] == [(1, 7), (1, 7)]
-    entry = bundles(exported.paths[0])
+    last = len(kit.manifest["vectors"]) - 1
+    answers = module.verify_result_with_bundled_expected_output("forward", last, 1e-5, 1e-4)
+    np.testing.assert_allclose(answers[1].numpy(), kit.manifest["vectors"][last]["logits"], atol=1e-5)
+
+
+def test_a_bundled_program_with_another_answer_is_refused_by_executorch(exported, backend):
     image = noise(1, 48, 48, 3)
-    wrong = open_model(exported.paths[0]).run(image)
-    with pytest.raises(ModelError, match=r"expected answers within 0\.001 in 1 cases, found others in case 0"):
-        entry.bundle(exported.paths[0].read_bytes(), [(image, Outputs(wrong.probabilities, wrong.logits + 0.01))], 1e-3)
-
-
-def test_the_command_says_what_it_wrote(exported, tmp_path):
-    done = CliRunner().invoke(app, ["golden", str(exported.paths[0]), "--out", str(tmp_path)])
-    assert done.exit_code == 0, done.output
-    assert re.fullmatch(r"the program and \d+ images with its answers, .* MB; allowed elsewhere: 0.001\n", done.stdout)
-    assert done.stderr == f"wrote {tmp_path / 'tiny-run-executorch.bpte'}\n"
+    own = backend.run(image)
+    bundle, data = backend_named("executorch").bundle, exported.paths[0].read_bytes()
+    assert data in bundle(data, [(image, own)], 1e-3)
+    with pytest.raises(ModelError, match=r"expected answers within 0\.001 in 2 cases, found others in case 1"):
+        bundle(data, [(image, own), (image, Outputs(own.probabilities, own.logits + 0.01))], 1e-3)
