@@ -4,9 +4,21 @@ BIN := .venv/bin
 DEMO := demo-$(shell date +%Y%m%d-%H%M%S)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# The tests of formats whose packages are large, or do not install beside the others: an environment for each extra.
+formats: install
+	set -e; for extra in litert-export executorch; do \
+		environment=.formats/$$extra; \
+		test -x $$environment/bin/python || $(PYTHON) -m venv $$environment; \
+		grep -v '^typing_extensions' constraints.txt > $$environment/constraints.txt; \
+		$$environment/bin/python -m pip install --quiet --constraint $$environment/constraints.txt torch; \
+		$$environment/bin/python -m pip install --quiet --constraint $$environment/constraints.txt --editable ".[dev,$$extra]"; \
+		$$environment/bin/python -m pytest tests/export/test_$${extra%-export}.py tests/export/test_label_sets.py \
+			tests/cli/test_golden_runtimes.py; \
+	done
+
 NEWEST_PYTHON ?= python3.13
 
-.PHONY: install demo test lint browser devices floors newest clean
+.PHONY: install demo test lint browser devices formats floors newest clean
 
 install: .venv/installed
 
@@ -59,4 +71,4 @@ newest: install
 	$(BIN)/python tools/check_versions.py newest --python $(NEWEST_PYTHON)
 
 clean:
-	rm -rf .venv .floors web/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .floors .formats web/node_modules build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

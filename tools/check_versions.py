@@ -32,7 +32,14 @@ KINDS = ("passed", "failed", "skipped")
 UV = (sys.executable, "-m", "uv")
 _MACHINE = "from fer_edge.runtime.cores import available_cores; from fer_edge.runtime.machine import processor_name"
 EXTRAS = "dev,fetch"
-"""All of them: 'dev' has the others."""
+"""All but those that are APART: 'dev' has the others."""
+APART = {
+    "executorch": "530 MB; each release is built for one release of torch",
+    "litert": "what writes its files is apart",
+    "litert-export": "1.1 GB, and typing_extensions below 4.13, which others need above it",
+}
+"""Extras that are not installed here, and why. 'make formats' runs their tests, with the versions of constraints.txt,
+which are the lowest that are declared."""
 LEFT_OUT = {
     "web": "they drive a browser, whose onnxruntime npm brings",
     "devices": "they bring their own onnxruntimes and emulators",
@@ -104,7 +111,7 @@ def still_true(name: str, python: str, packages: dict[str, str]) -> dict[str, An
 def asked_for() -> dict[str, str]:
     """What pyproject.toml asks for by package; the ranges of a package that it names twice are joined."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"].values()
+    extras = [packages for extra, packages in project["optional-dependencies"].items() if extra not in APART]
     found: dict[str, str] = {}
     for requirement in map(Requirement, [*project["dependencies"], *(one for extra in extras for one in extra)]):
         name = canonicalize_name(requirement.name)
@@ -166,6 +173,7 @@ def markdown(records: list[dict[str, Any]]) -> str:
         ),
     ]
     left_out = "; ".join(f"`tests/{name}`: {why}" for name, why in LEFT_OUT.items())
+    apart = "; ".join(f"`{name}`: {why}" for name, why in APART.items())
     failures = [
         f"* failed with the {one['environment']}: `{test}`"
         for one in records
@@ -192,6 +200,8 @@ def markdown(records: list[dict[str, Any]]) -> str:
             "release of each minor one ran the shipped models ([results](../onnxruntime_versions.json)).",
             "",
             f"Left out: {left_out}.",
+            "",
+            f"Extras with an environment of their own (`make formats`): {apart}.",
             "",
             f"Machine: {'; '.join(dict.fromkeys(one['machine'] for one in records))}.",
             "",

@@ -18,7 +18,7 @@ def print_formats(done: "EveryFormat") -> None:
     from fer_edge.export.every_format import FAILED, NOT_INSTALLED, NOT_MADE, WRITTEN
 
     table = Table("format", "precision")
-    for column in ("MB", "differs by", "accuracy", "labels changed", "time"):
+    for column in ("MB", "differs by", "accuracy", "labels changed", "from ONNX", "time"):
         table.add_column(column, justify="right")
     table.add_column("files")
     table.add_column("runs by")
@@ -31,8 +31,9 @@ def print_formats(done: "EveryFormat") -> None:
             output.result(f"{row.file_format} {row.precision}: {row.state}: {row.reason}")
     faces = f"; accuracy on {done.num_faces} faces of {done.source}" if done.num_faces else ""
     output.note(
-        "differs by: largest difference of a probability from the checkpoint's; time: one face on one thread, over the "
-        f"fp32 ONNX file's, in turns{faces}"
+        "differs by: largest difference of a probability from the checkpoint's; labels changed: from the checkpoint's, "
+        "and from those of the ONNX file of the same precision; time: one face on one thread, over the fp32 ONNX "
+        f"file's, in turns{faces}"
     )
 
 
@@ -44,6 +45,7 @@ def _cells(row: "FormatRow") -> tuple[str, ...]:
         _UNKNOWN if row.max_probability_difference is None else f"{row.max_probability_difference:.1g}",
         _UNKNOWN if row.accuracy is None else f"{row.accuracy:.2%}",
         _UNKNOWN if row.labels_changed is None else f"{row.labels_changed:.2%}",
+        _UNKNOWN if row.labels_changed_from_onnx is None else f"{row.labels_changed_from_onnx:.2%}",
         _UNKNOWN if row.relative_time is None else f"{row.relative_time:.2f}x",
         " ".join(path.name for path in row.files) or row.reason,
         row.on_device,

@@ -45,6 +45,8 @@ class FormatRow:
     checkpoint_accuracy: float | None = None
     labels_changed: float | None = None
     """Fraction (0-1) of the labelled faces that checkpoint and model name differently."""
+    labels_changed_from_onnx: float | None = None
+    """Fraction (0-1) that it names otherwise than the ONNX file of the same precision does."""
     relative_time: float | None = None
     """Of one face on one thread, over that of the ONNX file in fp32; medians of turns in one run."""
     on_device: str = ""
@@ -93,12 +95,13 @@ def export_every_format(request: ExportRequest, note: Callable[[str], None] = la
     would meet every row alike.
     """
     search = _searched_once()
-    rows, done = [], []
+    rows, exports = [], []
     for model_format, precision in _wanted():
         row, export = _row(request, model_format, precision, search, note)
         rows.append(row)
-        if export is not None:
-            done.append(export)
+        exports.append(export)
+    rows = _beside_onnx(rows, exports)
+    done = [export for export in exports if export is not None]
     accuracies = [one.parity.accuracy for one in done if one.parity.accuracy is not None]
     return EveryFormat(
         rows=tuple(_timed(rows, note)),
@@ -143,6 +146,21 @@ def _row(
     if not row.on_device and export.metadata.minimum_onnxruntime is not None:
         row = replace(row, on_device=f"onnxruntime {export.metadata.minimum_onnxruntime} or later")
     return row, export
+
+
+def _beside_onnx(rows: list[FormatRow], exports: list[Export | None]) -> list[FormatRow]:
+    """With the labels that each names otherwise than the ONNX file of its precision."""
+    named = {
+        (row.file_format, row.precision): export.parity.accuracy.of_model.argmax(axis=1)
+        for row, export in zip(rows, exports, strict=True)
+        if export is not None and export.parity.accuracy is not None
+    }
+    found = []
+    for row in rows:
+        own, onnx = named.get((row.file_format, row.precision)), named.get((_BASELINE[0], row.precision))
+        changed = None if own is None or onnx is None else float((own != onnx).mean())
+        found.append(replace(row, labels_changed_from_onnx=changed))
+    return found
 
 
 def _timed(rows: list[FormatRow], note: Callable[[str], None]) -> list[FormatRow]:

@@ -54,6 +54,17 @@ def test_every_package_ran_at_its_floor(script, records):
     assert not above, "run: make floors"
 
 
+def test_packages_that_are_apart_were_tried_at_the_floor_that_they_declare(script):
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line)
+    for extra in script.APART:
+        packages = map(Requirement, PROJECT["optional-dependencies"][extra])
+        own = [one for one in packages if one.name != "fer-edge"]
+        assert own, extra
+        for one in own:
+            assert pinned[one.name] in SpecifierSet(f"=={max(floors(str(one.specifier)))}.*"), one
+
+
 def test_the_newest_were_within_the_ranges(script, records):
     newest = records["newest"]["packages"]
     assert {

@@ -65,4 +65,5 @@ FORMAT = ModelFormat(
     embeds_metadata=False,
     writes_same_bytes=True,
     packages=("executorch",),
+    on_device="ExecuTorch, with XNNPACK",
 )
