@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +150,26 @@ def test_what_openvino_cannot_read_is_one_line(exported, tmp_path):
     with pytest.raises(ModelError, match="openvino cannot run it") as failure:
         open_model(model).run(np.zeros((1, 48, 48, 1), np.uint8))
     assert "\n" not in str(failure.value)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_the_example_in_cpp_answers_as_python_does(exported, tiny_run, tmp_path):
+    """With the wheel's own headers and library."""
+    wheel = Path(openvino.__file__).parent
+    (library,) = (wheel / "libs").glob("libopenvino.so.*")
+    source = Path(__file__).parents[2] / "examples" / "openvino" / "classify.cpp"
+    program = tmp_path / "classify"
+    where = [f"-I{wheel / 'include'}", f"-L{library.parent}", f"-l:{library.name}", f"-Wl,-rpath,{library.parent}"]
+    subprocess.run(["g++", "-std=c++17", source, "-o", program, *where], check=True, timeout=300)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 112, 96, 3), dtype=np.uint8)
+    (tmp_path / "face.rgb").write_bytes(pixels.tobytes())
+    command = [program, exported.paths[0], tmp_path / "face.rgb", "112", "96"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    told = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
+    assert list(told) == list(exported.metadata.labels)
+    expected = open_model(exported.paths[0]).run(pixels).probabilities[0]
+    np.testing.assert_allclose([float(value) for value in told.values()], expected, atol=2e-6)
+    (tmp_path / "face.rgb").write_bytes(b"few")
+    failed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert failed.returncode == 1
+    assert "expected 32256 bytes, found 3" in failed.stderr
