@@ -4,7 +4,7 @@
 #     tools/devices.sh [FOLDER, default $FER_EDGE_DEVICES or .devices]
 #
 # qemu 10 and an arm64 Python from Debian trixie (onnxruntime crashes under Debian 12's qemu 7), wheels from PyPI. Nothing
-# is installed on the system and root is not needed: apt works in FOLDER. About 110 MB are downloaded. What is there
+# is installed on the system and root is not needed: apt works in FOLDER. About 150 MB are downloaded. What is there
 # already is left alone; what cannot be had is said, and left out. Linux x86-64 with apt alone.
 set -uo pipefail
 folder=${1:-${FER_EDGE_DEVICES:-.devices}}
@@ -71,6 +71,9 @@ platforms=(--platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 -
 # All that the runtime needs, as pip resolves it there.
 wheels "$folder/arm64-packages" --python-version "$arm_python" "${platforms[@]}" \
     "onnxruntime==$version" numpy pillow msgspec "typer>=0.26,<0.29" rich || miss "arm64 wheels of the runtime"
+# LiteRT, for the loader that a Raspberry Pi runs (examples/litert).
+wheels "$folder/arm64-litert" --python-version "$arm_python" "${platforms[@]}" \
+    "ai-edge-litert==2.3.0" numpy pillow || miss "arm64 wheels of LiteRT"
 for one in 1.15.1 1.20.1 1.25.1 1.31.1; do # the oldest that the files are for, between, and the newest
     numpy=$([ "${one%.*}" \< 1.19 ] && echo "numpy<2" || echo numpy)
     wheels "$folder/onnxruntime-$one" --no-deps "onnxruntime==$one" "$numpy" flatbuffers protobuf packaging coloredlogs \

@@ -59,7 +59,13 @@ def read_model(path: str | Path, *, trust: bool = False, description: Descriptio
     larger than those of image classifiers, or has other operators (see ``operators``).
     """
     path = model_path(path)
-    return _model_of(path, read_model_bytes(path), trust, description)
+    data = read_model_bytes(path)
+    if is_known_by_sidecar(path) and path.with_suffix(".json").is_file():
+        raise ModelError(
+            f"{path}: expected an .onnx or .ort model, found a {path.suffix} file, which another runtime runs: "
+            "'fer-edge verify' and 'fer-edge evaluate --model' take it"
+        )
+    return _model_of(path, data, trust, description)
 
 
 def _model_of(path: Path, data: bytes, trust: bool, description: Description | None) -> ModelFile:

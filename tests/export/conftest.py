@@ -10,7 +10,7 @@ from onnx import ModelProto, numpy_helper
 
 from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces
-from fer_edge.export.exporter import export_checkpoint
+from fer_edge.export.exporter import Export, export_checkpoint
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.request import ExportRequest
 from fer_edge.training.augmentation import normalise
@@ -95,3 +95,19 @@ def exported_tiny(tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("exported")
     export = export_checkpoint(ExportRequest(checkpoint=tiny_run.folder, folder=folder))
     return export.paths[0]
+
+
+@pytest.fixture(scope="session", params=["fp32", "int8"])
+def exported_litert(
+    request: pytest.FixtureRequest, tiny_run: TinyRun, tmp_path_factory: pytest.TempPathFactory
+) -> Export:
+    """``tiny-run`` as a published .tflite; do not write into its folder."""
+    pytest.importorskip("ai_edge_litert", reason="needs pip install 'fer-edge[litert]'")
+    pytest.importorskip("litert_torch", reason="needs pip install 'fer-edge[litert-export]', 1.1 GB")
+    data = DATA if request.param == "int8" else None
+    folder = tmp_path_factory.mktemp("litert")
+    done = export_checkpoint(
+        ExportRequest(tiny_run.folder, file_format="litert", precision=request.param, folder=folder, data=data)
+    )
+    assert not done.failures
+    return done

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from fer_edge.backends import litert as backend_module
 from fer_edge.backends.registry import backend_named, open_model
+from fer_edge.benchmark.client import WorkerClient
+from fer_edge.benchmark.timed_run import WorkerSpec
 from fer_edge.cli import app
 from fer_edge.errors import MissingExtraError, ModelError, UsageError
 from fer_edge.export.exporter import export_checkpoint
@@ -33,11 +35,9 @@ def export(tiny_run, folder, precision, **more):
     )
 
 
-@pytest.fixture(scope="module", params=["fp32", "int8"])
-def exported(request, tiny_run, tmp_path_factory):
-    done = export(tiny_run, tmp_path_factory.mktemp("litert"), request.param)
-    assert not done.failures
-    return done
+@pytest.fixture
+def exported(exported_litert):
+    return exported_litert
 
 
 def verify(model: Path, tiny_run, **more):
@@ -233,6 +233,27 @@ def test_what_it_cannot_hold_is_refused(tiny_run, monkeypatch):
     with pytest.raises(MissingExtraError, match=r"run: pip install 'fer-edge\[litert-export\]'"):
         ExportRequest(tiny_run.folder, file_format="litert")
     assert backend_named("litert").extra == "litert"
+
+
+def test_commands_take_the_file(exported, tmp_path):
+    """info, evaluate and a row of the benchmark, in a process of its own."""
+    model = str(exported.paths[0])
+    told = CliRunner().invoke(app, ["info", model])
+    assert told.exit_code == 0, told.output
+    assert "image uint8 [1, 48, 48, 1]" in told.output
+    judged = CliRunner().invoke(app, ["evaluate", "--model", model, "--data", "sample:105", "--json"])
+    assert judged.exit_code == 0, judged.output
+    refused = CliRunner().invoke(app, ["predict", "x.jpg", "--model", model])
+    assert "found a .tflite file, which another runtime runs" in refused.stderr
+    precision = exported.metadata.precision
+    spec = WorkerSpec("litert", "fer_edge.backends.litert", precision, "cpu", 1, 1, model, 48)
+    np.save(tmp_path / "faces.npy", faces(2)[..., 0])
+    with WorkerClient(spec, tmp_path / "faces.npy", tmp_path) as worker:
+        length = {"warm_up_runs": 1, "warm_up_s": 0.0, "budget_s": 0.0, "min_runs": 2, "max_runs": 2}
+        timed = worker.ask("timed_run", length=length)
+        assert min(timed["latency_ms"]) > 0
+        answer = worker.ask("answer", faces=str(tmp_path / "faces.npy"), start=0, count=2)["probabilities"]
+    np.testing.assert_allclose(answer, open_model(model).run(faces(2)).probabilities, atol=1e-6)
 
 
 def test_layers_that_quantisation_harms_most_stay_float(tiny_run, tmp_path, monkeypatch):

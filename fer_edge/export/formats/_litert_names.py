@@ -43,11 +43,12 @@ def with_names_of_modules(data: bytes, module: "FacesToProbabilities", image_siz
     (graph,), (signature,) = model.subgraphs, model.signatureDefs
     if len(signature.inputs) != 1 or len(signature.outputs) != 2:
         raise ModelError("expected a .tflite file of one input and two outputs from its converter")
-    origins = [_Origin(tensor.name.decode(), _modules_by_origin(module)) for tensor in graph.tensors]
+    modules = _modules_by_origin(module)
+    origins = [_Origin(tensor.name.decode(), modules) for tensor in graph.tensors]
     names: dict[int, str] = {}
     operators = [(flatbuffer_utils.opcode_to_name(model, op.opcodeIndex), op) for op in graph.operators]
     names |= _weights(operators, origins, module)
-    names |= _values(operators, origins, _calls_of(module, image_size))
+    names |= _values(operators, origins, module, image_size)
     first = next(place for place, (kind, _) in enumerate(operators) if kind not in _ELEMENTWISE)
     for place, (_, op) in enumerate(operators[:first], 1):
         names[int(op.outputs[0])] = FACES if place == first else f"{FACES}/{place}"
@@ -95,13 +96,13 @@ def _modules_by_origin(module: "nn.Module") -> dict[str, str]:
     return found
 
 
-def _calls_of(module: "FacesToProbabilities", image_size: int) -> Counter[str]:
-    """How often each leaf module is called for a face."""
+def _calls_of(module: "FacesToProbabilities", image_size: int) -> list[str]:
+    """The leaf modules that are called for a face, in their order."""
     import torch
 
-    calls: Counter[str] = Counter()
+    calls: list[str] = []
     hooks = [
-        one.register_forward_hook(lambda *_, name=name: calls.update([name]))
+        one.register_forward_hook(lambda *_, name=name: calls.append(name))
         for name, one in module.classifier.named_modules()
         if next(one.children(), None) is None
     ]
@@ -114,13 +115,23 @@ def _calls_of(module: "FacesToProbabilities", image_size: int) -> Counter[str]:
     return calls
 
 
-def _values(operators: list[tuple[str | None, Any]], origins: list[_Origin], calls: Counter[str]) -> dict[int, str]:
+def _values(
+    operators: list[tuple[str | None, Any]], origins: list[_Origin], module: "FacesToProbabilities", image_size: int
+) -> dict[int, str]:
     """Names of what operators give."""
+    order = _calls_of(module, image_size)
+    calls = Counter(order)
     places: defaultdict[str, list[int]] = defaultdict(list)
     for kind, op in operators:
         last = origins[op.outputs[0]].last
-        if last in calls and kind != "PAD":  # which the converter puts before a convolution, under its name
-            places[last].append(op.outputs[0])
+        if last not in calls or kind == "PAD":  # which the converter puts before a convolution, under its name
+            continue
+        if getattr(op.builtinOptions, "fusedActivationFunction", 0) and not _is_activation(module, last):
+            # It gives what the activation does that follows, whose name the converter did not keep.
+            last = next(iter(order[order.index(last) + 1 :]), "")
+            if calls[last] != 1 or not _is_activation(module, last):
+                continue
+        places[last].append(int(op.outputs[0]))
     names = {}
     for name, given in places.items():
         if calls[name] == 1:  # a module of several operators gives its name to the last
@@ -128,6 +139,12 @@ def _values(operators: list[tuple[str | None, Any]], origins: list[_Origin], cal
         elif len(given) == calls[name]:
             names |= {place: f"{name}:{call}" if call > 1 else name for call, place in enumerate(given, 1)}
     return names
+
+
+def _is_activation(module: "FacesToProbabilities", name: str) -> bool:
+    from torch import nn
+
+    return isinstance(module.classifier.get_submodule(name), nn.ReLU | nn.ReLU6 | nn.Hardtanh)
 
 
 def _weights(
