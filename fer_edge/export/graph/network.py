@@ -1,8 +1,10 @@
 """The trained network as an ONNX graph: float32 (batch, 1, S, S) normalised faces to logits (batch, C)."""
 
 import ast
+import io
 import logging
 import warnings
+from contextlib import redirect_stdout
 
 import numpy as np
 import onnx
@@ -31,7 +33,8 @@ def export_network(classifier: nn.Module, image_size: int, opset: int = OPSET) -
     Raises ModelError when the exporter writes another opset than asked for, which it does silently.
     """
     example = torch.zeros(_TRACE_BATCH, 1, image_size, image_size)
-    with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript"):
+    # onnxscript 0.6 prints what it rewrote, into the midst of what --json prints.
+    with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript"), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the exporter's own deprecations, none of which a user can act on
         program = torch.onnx.export(
             classifier.eval(),
