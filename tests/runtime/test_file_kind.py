@@ -66,7 +66,7 @@ CONTENTS = {
     "table.csv": (b"name,label\na.png,happy\n", file_kind.TABLE),
     "net.safetensors": ((12).to_bytes(8, "little") + b'{"a":{"b":1}', file_kind.FOREIGN),
     "net.h5": (b"\x89HDF\r\n\x1a\n", file_kind.FOREIGN),
-    "net.tflite": (b"\x1c\0\0\0TFL3", file_kind.FOREIGN),
+    "net.lite": (b"\x1c\0\0\0TFL3", file_kind.FOREIGN),
 }
 
 
