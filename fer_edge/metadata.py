@@ -47,6 +47,7 @@ SUFFIXES = {
     "openvino": ".xml",
     "executorch": ".pte",
     "litert": ".tflite",
+    "ncnn": ".param",
 }
 """Format to the end of a file's name. A package that registers a format adds it here."""
 

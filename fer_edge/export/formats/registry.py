@@ -18,7 +18,7 @@ from fer_edge.errors import MissingExtraError, ModelError, UsageError
 if TYPE_CHECKING:
     import onnx
 
-    from fer_edge.export.graph.reference import FacesToProbabilities, PixelsToProbabilities
+    from fer_edge.export.graph.reference import FacesToProbabilities, PixelsToProbabilities, PlanesToProbabilities
     from fer_edge.export.quantization.calibration import TrainingFaces
     from fer_edge.export.quantization.search import QuantisedFile
     from fer_edge.metadata import ModelMetadata
@@ -43,6 +43,13 @@ class Source:
         from fer_edge.export.graph.reference import FacesToProbabilities
 
         return FacesToProbabilities(self.module).eval()
+
+    @cached_property
+    def planes_module(self) -> "PlanesToProbabilities":
+        """The same from their values as floats (N, 1, S, S), where the runtime makes these of bytes."""
+        from fer_edge.export.graph.reference import PlanesToProbabilities
+
+        return PlanesToProbabilities(self.module).eval()
 
     @cached_property
     def graph(self) -> "onnx.ModelProto":

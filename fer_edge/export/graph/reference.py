@@ -55,8 +55,8 @@ class PixelsToProbabilities(nn.Module):
         return prepared
 
 
-class FacesToProbabilities(nn.Module):
-    """The same from faces that are grey and of the net's own size, uint8 (N, S, S, 1): for runtimes of fixed shapes."""
+class PlanesToProbabilities(nn.Module):
+    """The same from grey values 0-255 of the net's own size, float32 (N, 1, S, S), as some runtimes make of bytes."""
 
     def __init__(self, reference: PixelsToProbabilities) -> None:
         super().__init__()
@@ -64,8 +64,15 @@ class FacesToProbabilities(nn.Module):
         self.mean = reference.mean
         self.std = reference.std
 
-    def forward(self, face: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, grey: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities (N, C) and logits (N, C), float32."""
-        grey = face.permute(0, 3, 1, 2).float()
         logits = self.classifier((grey / MAX_VALUE - self.mean) / self.std)
         return torch.softmax(logits, dim=1), logits
+
+
+class FacesToProbabilities(PlanesToProbabilities):
+    """The same from faces that are grey and of the net's own size, uint8 (N, S, S, 1): for runtimes of fixed shapes."""
+
+    def forward(self, face: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (N, C) and logits (N, C), float32."""
+        return super().forward(face.permute(0, 3, 1, 2).float())

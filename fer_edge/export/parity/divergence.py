@@ -105,7 +105,7 @@ def _on_one(
 ) -> list[LayerDifference]:
     with torch.inference_mode():
         faces = reference.faces(torch.from_numpy(np.array(image)))
-    of_checkpoint = _outputs_of_modules(reference.classifier, faces)
+    of_checkpoint = outputs_of_modules(reference.classifier, faces)
     of_model = values_of(image, faces.numpy(), of_checkpoint.keys())
     if len(of_model) < 2:  # the preprocessing or the logits alone tell nothing
         raise ModelError("expected values named after the checkpoint's layers, found none; export it with fer_edge")
@@ -127,7 +127,7 @@ def first_divergence(layers: Iterable[LayerDifference]) -> LayerDifference | Non
     return next((layer for layer in layers if layer.diverges), None)
 
 
-def _outputs_of_modules(classifier: nn.Module, faces: torch.Tensor) -> dict[str, tuple[str, NDArray[np.float32]]]:
+def outputs_of_modules(classifier: nn.Module, faces: torch.Tensor) -> dict[str, tuple[str, NDArray[np.float32]]]:
     """Class and output of every leaf module's calls by name, the prepared faces first and the logits last."""
     found: dict[str, tuple[str, NDArray[np.float32]]] = {FACES: ("preprocessing", faces.numpy())}
     calls: dict[str, int] = {}

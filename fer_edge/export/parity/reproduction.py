@@ -31,9 +31,15 @@ def reproduction_failures(expected: Mapping[str, bytes], found: Mapping[str, byt
     return failures
 
 
+def _is_text(data: bytes) -> bool:
+    return b"\0" not in data and data.isascii()
+
+
 def _difference(expected: bytes, found: bytes) -> str:
     if expected == found:
         return ""
+    if _is_text(expected):
+        return "its text differs"
     if len(expected) != len(found):
         return f"{len(found)} bytes for {len(expected)}"
     own, other = (_KEY.sub(_NO_KEY, data) for data in (expected, found))

@@ -56,11 +56,11 @@ def layer_weight_errors(network: onnx.ModelProto, found: Mapping[str, Weights]) 
                 continue
             values, steps, last_bits = found[name]
             own = originals[name]
-            if values.shape != own.shape:
-                continue
-            if steps is None:
-                error = float_error(own, values)
+            if steps is None and values.size == own.size:  # 1x1 convolutions may be written as matrix products
+                error = float_error(own, values.reshape(own.shape))
                 error = None if error is None else error / last_bits
+            elif steps is None or values.shape != own.shape:
+                continue
             else:
                 error = float(np.max(np.abs(values.astype(np.float64) - own) / (_HALF_STEP * _SLACK * steps)))
             if error is not None:
