@@ -163,5 +163,10 @@ FORMAT = ModelFormat(
     embeds_metadata=False,
     has_layer_names=True,
     writes_same_bytes=True,
+    made_by="pnnx",
+    made_by_extra="ncnn",
     packages=("ncnn", "pnnx"),
+    refused_options=("target", "opset", "fixed-shape"),
+    refused_because="makes one file for every processor, of one face a run",
+    on_device="ncnn on Android, iOS and boards, CPU",
 )
