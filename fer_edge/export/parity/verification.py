@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -294,7 +294,10 @@ def _compare_bytes(
 ) -> tuple[str, list[str]]:
     """What was found, and what fails."""
     for package in ("torch", *model_format.packages):
-        made_with, here = (str(one).split("+")[0] for one in (metadata.versions.get(package), version(package)))
+        try:
+            made_with, here = (str(one).split("+")[0] for one in (metadata.versions.get(package), version(package)))
+        except PackageNotFoundError:
+            return f"not compared byte by byte, which needs {package}; it is not installed", []
         if made_with != here:
             return f"not compared: it was made with {package} {made_with}, here is {here}, which may write others", []
     assert model_format.write is not None
