@@ -25,6 +25,7 @@ PROGRAMS = (
     "npm",
     "node",
     "cmake",
+    "dotnet",
     "g++",
     "./classify",
     "ffmpeg",

@@ -7,11 +7,13 @@ or the network is missing, the tests of that language are skipped with the reaso
 import base64
 import hashlib
 import os
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+import csharp
 import filelock
 import pytest
 from languages import FIXTURES, INSTALL_TIMEOUT_S, need, npm, run
@@ -21,12 +23,13 @@ from fer_edge.runtime.shipped import default_model
 
 BROWSER_PROJECT = Path(__file__).parent / "browser"
 
-# The one package of the npm registry that holds onnxruntime's C++ headers, with a library of the same version: made for
-# Unity, so the headers lie in the iOS framework.
-CPP_PACKAGE = "com.github.asus4.onnxruntime@0.4.9"
-CPP_SHA512 = "BkzxduSZ9IkeDP6Q8lz2TFU2ie7hSSvS7ZIfzMooExoq0CNzJnuuGaUJ7IsojBgqO4ouD1jXah8OYyJbCN29Fg=="
+# The one package of the npm registry that holds onnxruntime's C++ headers and C# sources, with a library of the same
+# version: made for Unity, so the headers lie in the iOS framework.
+NATIVE_PACKAGE = "com.github.asus4.onnxruntime@0.4.9"
+NATIVE_SHA512 = "BkzxduSZ9IkeDP6Q8lz2TFU2ie7hSSvS7ZIfzMooExoq0CNzJnuuGaUJ7IsojBgqO4ouD1jXah8OYyJbCN29Fg=="
 CPP_HEADERS = "package/Plugins/iOS~/onnxruntime.xcframework/ios-arm64/onnxruntime.framework/Headers/"
-CPP_LIBRARY = "package/Plugins/Linux/x64/libonnxruntime.so"
+CSHARP_SOURCES = re.compile(r"package/Runtime/(Tensors/)?\w+\.shared\.cs")
+NATIVE_LIBRARY = "package/Plugins/Linux/x64/libonnxruntime.so"
 
 
 @pytest.fixture(scope="session")
@@ -107,39 +110,50 @@ def browser_project(npm_project) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cpp_onnxruntime(cached) -> Path:
-    """A folder with ``include/`` and ``lib/`` of onnxruntime, and the compiler known to be there."""
-    need("cmake", "c++", "npm")
+def native_onnxruntime(cached) -> Path:
+    """A folder with ``include/``, ``csharp/`` and ``lib/`` of onnxruntime."""
+    need("npm")
     if os.uname().sysname != "Linux" or os.uname().machine != "x86_64":
         pytest.skip("the C++ library can be had from a package for Linux x64 alone")
 
+    def folder_of(name: str) -> str | None:
+        if name == NATIVE_LIBRARY:
+            return "lib"
+        if name.startswith(CPP_HEADERS) and "/" not in name.removeprefix(CPP_HEADERS):
+            return "include"
+        return "csharp" if CSHARP_SOURCES.fullmatch(name) else None
+
     def make(place: Path) -> None:
-        npm("pack", "--silent", CPP_PACKAGE, folder=place)
+        npm("pack", "--silent", NATIVE_PACKAGE, folder=place)
         (archive,) = place.glob("*.tgz")
-        assert base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() == CPP_SHA512
-        (place / "include").mkdir()
-        (place / "lib").mkdir()
+        assert base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() == NATIVE_SHA512
         with tarfile.open(archive) as package:
             for member in package:
-                folder, _, name = member.name.rpartition("/")
-                source = (
-                    package.extractfile(member) if f"{folder}/" == CPP_HEADERS or member.name == CPP_LIBRARY else None
-                )
+                folder = folder_of(member.name)
+                source = package.extractfile(member) if folder is not None else None
                 if source is not None:
-                    target = place / ("lib" if member.name == CPP_LIBRARY else "include") / name
+                    target = place / str(folder) / Path(member.name).name
+                    target.parent.mkdir(exist_ok=True)
                     target.write_bytes(source.read())
         archive.unlink()
         (place / "lib" / "libonnxruntime.so.1").symlink_to("libonnxruntime.so")  # the name that programs ask for
 
-    return cached(f"onnxruntime-cpp-{CPP_PACKAGE.rpartition('@')[2]}", make)
+    return cached(f"onnxruntime-native-{NATIVE_PACKAGE.rpartition('@')[2]}", make)
 
 
 @pytest.fixture(scope="session")
-def cpp_build(cpp_onnxruntime, tiny_kit, repository, tmp_path_factory) -> Path:
+def csharp_build(native_onnxruntime, repository, tmp_path_factory) -> Path:
+    """examples/csharp, compiled; mono runs it."""
+    return csharp.build(native_onnxruntime, repository / "examples" / "csharp", tmp_path_factory.mktemp("csharp"))
+
+
+@pytest.fixture(scope="session")
+def cpp_build(native_onnxruntime, tiny_kit, repository, tmp_path_factory) -> Path:
     """examples/cpp and a kit's checker, compiled by examples/cpp/CMakeLists.txt."""
+    need("cmake", "c++")
     build = tmp_path_factory.mktemp("cpp")
     source = repository / "examples" / "cpp"
-    settings = (f"-DONNXRUNTIME={cpp_onnxruntime}", f"-DKIT={tiny_kit}", "-DCMAKE_CXX_FLAGS=-Werror")
+    settings = (f"-DONNXRUNTIME={native_onnxruntime}", f"-DKIT={tiny_kit}", "-DCMAKE_CXX_FLAGS=-Werror")
     for command in (["cmake", "-S", source, "-B", build, *settings], ["cmake", "--build", build]):
         done = run(*command, folder=build, timeout=INSTALL_TIMEOUT_S)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -18,20 +18,23 @@ from fer_edge.golden.kit import write_kit
 
 TINY, TINY_RAW = FIXTURES / "tiny.onnx", FIXTURES / "tiny_raw.onnx"
 
-QUICK = pytest.mark.parametrize("check", ["python", "node", "cpp"], indirect=True)
+QUICK = pytest.mark.parametrize("check", ["python", "node", "cpp", "csharp"], indirect=True)
 """For what the JavaScript checker decides in the same lines everywhere: a browser takes seconds to start."""
 
 Checker = Callable[[Path, Path], subprocess.CompletedProcess[str]]
 """Kit and model to exit code, line of figures on stdout or reason on stderr."""
 
 
-@pytest.fixture(params=["python", "node", "wasm", "browser", "cpp"])
+@pytest.fixture(params=["python", "node", "wasm", "browser", "cpp", "csharp"])
 def check(request: pytest.FixtureRequest) -> Checker:
     if request.param == "python":
         return lambda kit, model: run(sys.executable, kit / "check.py", model, folder=kit)
     if request.param == "cpp":
         build = request.getfixturevalue("cpp_build")
         return lambda kit, model: run(build / "check", kit, model, folder=kit)
+    if request.param == "csharp":
+        program = request.getfixturevalue("csharp_build")
+        return lambda kit, model: run("mono", program, "check", kit, model, folder=kit)
     if request.param == "browser":
         need("chromium")
         project = request.getfixturevalue("browser_project")
@@ -89,7 +92,7 @@ def test_a_sound_model_passes_with_one_line_of_figures(check, kind, request):
     assert 0 < float(figures[2]) < 1e-5
 
 
-@pytest.mark.parametrize("check", ["python", "node", "wasm", "cpp"], indirect=True)
+@pytest.mark.parametrize("check", ["python", "node", "wasm", "cpp", "csharp"], indirect=True)
 def test_the_shipped_model_passes(check, shipped_model, shipped_kit):
     done = check(shipped_kit, shipped_model)
     assert done.returncode == 0, done.stderr
@@ -190,3 +193,17 @@ def test_another_makers_model_is_checked_by_what_the_kit_says_of_it(check, tmp_p
     found = check(kit, other)
     assert found.returncode == 1
     assert "logits differ by" in found.stderr
+
+
+@QUICK
+def test_one_answer_that_is_no_number_fails_though_the_next_are_right(check, tmp_path):
+    path = write_model(tmp_path / "theirs.onnx", shape=("n", 24, 24, 3), softmax=True)
+    kit = write_kit(path, tmp_path / "kit", description={"labels": LABELS, "outputs": "probabilities"}).folder
+    model = onnx.load(path)
+    model.graph.node[-1].output[0] = "sound"
+    model.graph.node.append(onnx.helper.make_node("Add", ["sound", "first"], ["scores"]))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([np.nan, 0, 0], np.float32), "first"))
+    onnx.save(model, tmp_path / "nan.onnx")
+    found = check(kit, tmp_path / "nan.onnx")
+    assert found.returncode == 1
+    assert re.search(r"logits differ by nan", found.stderr, re.IGNORECASE), found.stderr

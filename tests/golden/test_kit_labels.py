@@ -96,7 +96,7 @@ def test_csv_json_chart_and_info_say_the_labels(labelled, faces):
     assert told["metadata"]["labels"] == told["card"]["labels"] == list(labels)
 
 
-@pytest.mark.parametrize("language", ["python", "node", "cpp"])
+@pytest.mark.parametrize("language", ["python", "node", "cpp", "csharp"])
 def test_checkers_pass_the_model_and_fail_its_labels_in_another_order(
     labelled, labelled_kit, language, request, tmp_path
 ):
@@ -106,6 +106,9 @@ def test_checkers_pass_the_model_and_fail_its_labels_in_another_order(
     elif language == "node":
         folder = request.getfixturevalue("node_project")
         command = ("node", labelled_kit / "check.mjs")
+    elif language == "csharp":
+        folder = labelled_kit
+        command = ("mono", request.getfixturevalue("csharp_build"), "check", labelled_kit)
     else:
         folder = labelled_kit
         command = (request.getfixturevalue("cpp_build") / "check", labelled_kit)
@@ -121,7 +124,7 @@ def test_checkers_pass_the_model_and_fail_its_labels_in_another_order(
     assert f"expected {len(labels)} logits, found {len(labels) + 1}" in done.stderr or "of shape" in done.stderr
 
 
-@pytest.mark.parametrize("language", ["node", "cpp"])
+@pytest.mark.parametrize("language", ["node", "cpp", "csharp"])
 def test_examples_say_the_labels(labelled, faces, language, request, tmp_path):
     path, _ = labelled
     expected = Classifier.load(path, threads=1).predict(faces[1])
@@ -132,7 +135,12 @@ def test_examples_say_the_labels(labelled, faces, language, request, tmp_path):
         image = tmp_path / "face.pgm"
         with Image.open(faces[1]) as face:
             face.convert("L").save(image)
-        done = run(request.getfixturevalue("cpp_build") / "predict", path, image, folder=tmp_path)
+        program = (
+            (request.getfixturevalue("cpp_build") / "predict",)
+            if language == "cpp"
+            else ("mono", request.getfixturevalue("csharp_build"), "predict")
+        )
+        done = run(*program, path, image, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{image}: {expected.label} {expected.confidence:.4f}\n"
 

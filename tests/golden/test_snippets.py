@@ -8,7 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
-from languages import FIXTURES, INSTALL_TIMEOUT_S, run
+from languages import FIXTURES, INSTALL_TIMEOUT_S, need, run
 from PIL import Image
 
 from fer_edge.data.sample import synthetic_face
@@ -101,7 +101,8 @@ def test_shipped_pages_show_these_very_blocks(page):
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny_raw"])
-def test_cpp_of_the_card(name, cpp_onnxruntime, tmp_path):
+def test_cpp_of_the_card(name, native_onnxruntime, tmp_path):
+    need("c++")
     raw = name == "tiny_raw"
     face = synthetic_face(5, seed=1) if raw else rgb_face()
     classifier = Classifier.load(FIXTURES / f"{name}.onnx")
@@ -123,8 +124,8 @@ int main() {{
 }}
 """
     )
-    library = cpp_onnxruntime / "lib"
-    paths = (f"-isystem{cpp_onnxruntime / 'include'}", f"-L{library}", f"-Wl,-rpath,{library}")
+    library = native_onnxruntime / "lib"
+    paths = (f"-isystem{native_onnxruntime / 'include'}", f"-L{library}", f"-Wl,-rpath,{library}")
     compiled = run(
         *("c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "call.cpp", *paths, "-lonnxruntime", "-o", "call"),
         folder=tmp_path,
