@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from fer_edge.runtime.left_out import LeftOut
     from fer_edge.runtime.photos import FacePrediction, PhotoOutcome, PhotoPrediction
 
 _FIRST_COLUMNS = ("source", "label", "confidence")
@@ -38,6 +39,8 @@ class Tally:
     """How many faces have which label."""
     num_without_face: int = 0
     """Images that were scored and have none."""
+    left_out: "LeftOut | None" = None
+    """The files of folders and globs that are no images; None until it was looked for them."""
 
     @property
     def num_images(self) -> int:
@@ -111,6 +114,7 @@ class JsonPrinter:
                 "results": self._results,
                 "images": self._images,
                 "labels": dict(sorted(tally.labels.items(), key=_by_count)),
+                "left_out": {} if tally.left_out is None else tally.left_out.as_dict(),
                 "errors": tally.errors,
             },
         )

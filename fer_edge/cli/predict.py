@@ -19,6 +19,7 @@ from fer_edge.text import shown_name
 if TYPE_CHECKING:
     from fer_edge.runtime.classifier import Classifier
     from fer_edge.runtime.images import ImageSource
+    from fer_edge.runtime.left_out import LeftOut
     from fer_edge.runtime.photos import FaceSearch, PhotoOutcome
 
 
@@ -80,6 +81,7 @@ def predict(
     from fer_edge.runtime.classifier import Classifier
     from fer_edge.runtime.crops import Framing
     from fer_edge.runtime.detector import FaceDetector
+    from fer_edge.runtime.left_out import LeftOut
     from fer_edge.runtime.photos import FaceSearch
 
     detector = FaceDetector(min_score=min_score, max_side=max_side, threads=threads)
@@ -96,13 +98,16 @@ def predict(
         output.note(f"not verified: another maker's model, fed as described: {classifier.metadata.input.colour}")
     if classifier.provider_note:
         output.note(classifier.provider_note)
-    tally = answers.Tally()
+    left_out = LeftOut()
+    tally = answers.Tally(left_out=left_out)
     printer: answers.Printer
     if as_json:
         printer = answers.JsonPrinter(str(classifier.path), classifier.provider, verified=classifier.is_verified)
     else:
         printer = answers.CsvPrinter(classifier.labels) if as_csv else answers.TextPrinter(is_compact=compact)
-    outcomes = _outcomes(classifier, images, search, 1 if keep_pixels else batch_size, keep_pixels=keep_pixels)
+    outcomes = _outcomes(
+        classifier, images, search, 1 if keep_pixels else batch_size, left_out, keep_pixels=keep_pixels
+    )
     with progress_bar(lambda: len(sources())) as advance:
         for outcome in outcomes:
             if pictures:
@@ -113,7 +118,7 @@ def predict(
             printer.show(outcome)
             advance()
     printer.finish(tally)
-    for summary in filter(None, (tally.labels_summary(), tally.summary())):
+    for summary in filter(None, (tally.labels_summary(), tally.summary(), str(left_out))):
         output.note(summary)
     if pictures:
         output.wrote(*pictures.written)
@@ -156,7 +161,13 @@ def _read_stdin() -> bytes:
 
 
 def _outcomes(
-    classifier: "Classifier", arguments: list[str], search: "FaceSearch", batch_size: int, *, keep_pixels: bool
+    classifier: "Classifier",
+    arguments: list[str],
+    search: "FaceSearch",
+    batch_size: int,
+    left_out: "LeftOut",
+    *,
+    keep_pixels: bool,
 ) -> "Iterator[PhotoOutcome]":
     from fer_edge.runtime.folder import images_named
     from fer_edge.runtime.photos import PhotoOutcome
@@ -169,7 +180,7 @@ def _outcomes(
                 if argument == "-":
                     yield STDIN, _read_stdin()
                     continue
-                for path in images_named(argument):
+                for path in images_named(argument, left_out):
                     yield str(path), path
             except ImageError as error:
                 unusable.append(PhotoOutcome(argument, None, error))

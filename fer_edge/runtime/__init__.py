@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fer_edge.runtime.description import ModelDescription, describe_model
     from fer_edge.runtime.detector import Box, Face, FaceDetector
     from fer_edge.runtime.folder import Outcome
+    from fer_edge.runtime.left_out import LeftOut
     from fer_edge.runtime.model_file import ModelFile, read_model
     from fer_edge.runtime.photos import FacePrediction, FaceSearch, PhotoOutcome, PhotoPrediction
     from fer_edge.runtime.prediction import Prediction
@@ -24,6 +25,7 @@ _MODULES = {
     "FacePrediction": "photos",
     "FaceSearch": "photos",
     "Framing": "crops",
+    "LeftOut": "left_out",
     "ModelDescription": "description",
     "ModelFile": "model_file",
     "Outcome": "folder",
@@ -48,6 +50,7 @@ __all__ = [
     "FacePrediction",
     "FaceSearch",
     "Framing",
+    "LeftOut",
     "ModelDescription",
     "ModelFile",
     "Outcome",

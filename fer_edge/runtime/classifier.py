@@ -18,6 +18,7 @@ from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.forks import OwnSession
 from fer_edge.runtime.images import ImageSource, open_image, source_name
 from fer_edge.runtime.inference import answers_of, check_outputs, model_feed, run_in_fixed_batches
+from fer_edge.runtime.left_out import LeftOut
 from fer_edge.runtime.loading import ModelOrigin, load_session
 from fer_edge.runtime.photos import (
     DEFAULT_SEARCH,
@@ -186,15 +187,17 @@ class Classifier:
         batch_size: int = DEFAULT_BATCH_SIZE,
         decoders: int = 2,
         progress: Callable[[int, int], object] | None = None,
+        left_out: LeftOut | None = None,
     ) -> Iterator[PhotoOutcome]:
         """As predict_photos, for every image file in ``folder`` and below, by name, without hidden ones: what
         ``predict FOLDER`` on the command line does. For crops of faces take ``search=FaceSearch(mode="crop")``.
 
-        ``progress`` is called with the files done and their total. Raises ImageError when there is no such folder, or
-        no image in it.
+        ``progress`` is called with the files done and their total. ``left_out`` (a ``LeftOut()``) counts the folder's
+        other files by kind: videos, RAW photos, PDFs. Raises ImageError when there is no such folder, or no image in
+        it.
         """
         total = count_images(folder)
-        named = ((str(path), path) for path in images_in(folder))
+        named = ((str(path), path) for path in images_in(folder, left_out))
         outcomes = self.predict_photos(named, search=search, batch_size=batch_size, decoders=decoders)
         return outcomes if progress is None else _counted(outcomes, lambda done: progress(done, total))
 

@@ -9,9 +9,10 @@ import shlex
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from fer_edge.runtime.known_formats import known_format
+from fer_edge.runtime.known_formats import RAW, RAW_SUFFIXES, KnownFormat, known_format
 from fer_edge.text import printable
 
 IMAGE_SUFFIXES = (
@@ -238,13 +239,16 @@ def _kind_of_zip(whole: Path | io.BytesIO, suffix: str) -> FileKind | None:
 
 
 def _kind_of_head(head: bytes, suffix: str) -> FileKind | None:
+    known = known_format(head)
     if head[4:8] == b"ftyp":
-        return VIDEO if known_format(head) is None else PICTURE
+        return VIDEO if known is None else known_kind(known)
     if head.startswith(b"\xff\xd8\xff") and suffix in (".mjpeg", ".mjpg"):
         return VIDEO  # JPEGs one after the other
     if head.startswith(b"RIFF"):
         return _RIFF.get(head[8:12])
     found = next((kind for start, kind in _STARTS if head.startswith(start)), _FOURTH_TO_EIGHTH.get(head[4:8]))
+    if found is PICTURE and suffix in RAW_SUFFIXES:
+        return known_kind(RAW)
     if found is not None:
         return found
     if head[:1] == head[_TS_PACKET : _TS_PACKET + 1] == head[2 * _TS_PACKET : 2 * _TS_PACKET + 1] == b"G":
@@ -257,7 +261,24 @@ def _kind_of_head(head: bytes, suffix: str) -> FileKind | None:
         return FOREIGN  # safetensors
     if head.lstrip().startswith(b"{") and b'"format_version"' in head:
         return METADATA
-    return TABLE if suffix in (".csv", ".tsv") else None
+    if suffix in (".csv", ".tsv"):
+        return TABLE
+    return None if known is None else known_kind(known)
+
+
+@cache
+def known_kind(known: KnownFormat) -> FileKind:
+    """The kind of the files of a format that is recognised and not read, or only with a plugin."""
+    return FileKind(
+        known.words,
+        {
+            MODEL: _OTHER_MODEL,
+            CHECKPOINT: _OTHER_CHECKPOINT,
+            FACES: "name a folder with a folder of images (JPEG, PNG) for each class",
+            IMAGE: known.way_out,
+            CLIP: "name a video",
+        },
+    )
 
 
 def _neighbours(path: Path, kind: FileKind) -> str:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from fer_edge.errors import ImageError
 from fer_edge.runtime.batching import Decoded, UntilError
 from fer_edge.runtime.file_kind import IMAGE, RUN, kind_of, mistaken
 from fer_edge.runtime.images import SUFFIXES, ImageSource, open_image
+from fer_edge.runtime.known_formats import AVIF, HEIC, can_open
+from fer_edge.runtime.left_out import LeftOut
 from fer_edge.runtime.pixels import check_pair
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.text import shown_name
@@ -34,24 +37,37 @@ class Outcome:
     error: ImageError | None
 
 
-def images_in(folder: str | Path) -> Iterator[Path]:
+@cache
+def image_suffixes() -> frozenset[str]:
+    """In small letters, those of the files that a folder is searched for: HEIC and AVIF where they can be opened."""
+    suffixes = set(SUFFIXES)
+    if can_open(HEIC):
+        suffixes |= {".heic", ".heif"}
+    if can_open(AVIF):
+        suffixes.add(".avif")
+    return frozenset(suffixes)
+
+
+def images_in(folder: str | Path, left_out: LeftOut | None = None) -> Iterator[Path]:
     """Image files (by their suffix) in ``folder`` and below, by name, without hidden ones; links to folders are not
-    followed, so loops cannot happen. Raises ImageError when there is no such folder, and in the end, when every other
-    file was given, for folders below it that cannot be read."""
+    followed, so loops cannot happen. ``left_out`` counts the other files. Raises ImageError when there is no such
+    folder, and in the end, when every other file was given, for folders below it that cannot be read."""
     unreadable: list[OSError] = []
-    yield from _walk(folder, unreadable)
+    yield from _walk(folder, unreadable, left_out)
     _refuse_unreadable(unreadable)
 
 
-def _walk(folder: str | Path, unreadable: list[OSError]) -> Iterator[Path]:
-    """The files of ``images_in``; what cannot be read is added to ``unreadable``."""
+def _walk(folder: str | Path, unreadable: list[OSError], left_out: LeftOut | None) -> Iterator[Path]:
+    """The files of ``images_in``; folders that cannot be read are added to ``unreadable``."""
     if not os.path.isdir(folder):  # noqa: PTH112  # Path.is_dir raises where a folder above cannot be read
         raise ImageError(f"{shown_name(str(folder))}: expected a folder, found none")
     for root, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+            if not name.startswith(".") and Path(name).suffix.lower() in image_suffixes():
                 yield Path(root, name)
+            elif left_out is not None:
+                left_out.add(Path(root, name))
 
 
 def _refuse_unreadable(unreadable: list[OSError]) -> None:
@@ -65,17 +81,27 @@ def _refuse_unreadable(unreadable: list[OSError]) -> None:
 def count_images(folder: str | Path) -> int:
     """How many files ``images_in`` yields. Raises ImageError when there are none."""
     unreadable: list[OSError] = []
-    total = sum(1 for _ in _walk(folder, unreadable))
+    total = sum(1 for _ in _walk(folder, unreadable, None))
     if total == 0:
         _refuse_unreadable(unreadable)
-        raise ImageError(f"{shown_name(str(folder))}: expected image files ({', '.join(sorted(SUFFIXES))}), found none")
+        left_out = LeftOut()
+        deque(_walk(folder, unreadable, left_out), maxlen=0)
+        raise _none_found(str(folder), left_out)
     return total
 
 
-def images_named(argument: str) -> Iterator[Path | str]:
+def _none_found(name: str, left_out: LeftOut) -> ImageError:
+    found = f"none in {left_out.told()}" if left_out else "none"
+    return ImageError(
+        f"{shown_name(name)}: expected image files ({', '.join(sorted(image_suffixes()))}), found {found}"
+    )
+
+
+def images_named(argument: str, left_out: LeftOut | None = None) -> Iterator[Path | str]:
     """The image files that one word of a command line means: a file, a folder (as ``images_in``) or a glob.
 
-    What is none of these is passed on as it is, so that opening it says what is wrong. Raises ImageError when a folder
+    What is none of these is passed on as it is, so that opening it says what is wrong. ``left_out`` counts the other
+    files of a folder or glob, but where no image is among them: the error tells them. Raises ImageError when a folder
     or a glob has no image.
     """
     # os.path: Path's own raise for names that are too long, and where a folder above cannot be read.
@@ -83,16 +109,19 @@ def images_named(argument: str) -> Iterator[Path | str]:
         if kind_of(Path(argument)) is RUN:
             raise ImageError(f"{shown_name(argument)}: expected images, {mistaken(argument, IMAGE)}")
         count_images(argument)
-        yield from images_in(argument)
+        yield from images_in(argument, left_out)
     elif os.path.exists(argument) or not glob.has_magic(argument):  # noqa: PTH110
         yield argument
     else:
         matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute pattern
-        found = [path for path in matches if Path(path).suffix.lower() in SUFFIXES]
+        found = [path for path in matches if Path(path).suffix.lower() in image_suffixes()]
+        others = LeftOut() if left_out is None or not found else left_out
+        if not found or left_out is not None:
+            for path in sorted({*matches} - {*found}):
+                if os.path.isfile(path):  # noqa: PTH113
+                    others.add(Path(path))
         if not found:
-            raise ImageError(
-                f"{shown_name(argument)}: expected image files ({', '.join(sorted(SUFFIXES))}), found none"
-            )
+            raise _none_found(argument, others)
         yield from found
 
 

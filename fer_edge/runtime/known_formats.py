@@ -42,6 +42,12 @@ PHOTOSHOP = KnownFormat("a Photoshop document", _SAVE)
 DICOM = KnownFormat("a DICOM image", _SAVE)
 ICON = KnownFormat("an icon", _SAVE)
 
+RAW_SUFFIXES = (
+    *(".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw"),
+    *(".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+)
+"""Of cameras' raw files, most of which begin as any TIFF does."""
+
 _BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), HEIC),
     **dict.fromkeys((b"avif", b"avis"), AVIF),

@@ -111,3 +111,17 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(desk: Path, words: list[st
     said = process.stderr.read().splitlines()
     process.wait()
     assert [line for line in said if not line.startswith(("model ", "bad.png: "))] == []
+
+
+def test_what_a_folder_has_beside_images_is_counted_once_in_every_format(desk: Path) -> None:
+    (desk / "clip.mp4").write_bytes(b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41")
+    (desk / "notes.txt").write_text("hello")
+    line = "left out 2 files: 1 video (fer-edge webcam FILE), 1 other"
+    for words in ((), ("--compact",), ("--csv",), ("--json",), ("--save-crops", str(desk / "crops"))):
+        done = CliRunner().invoke(app, ["predict", str(desk), "--model", MODEL, *words])
+        assert done.stderr.splitlines().count(line) == 1, (words, done.stderr)
+        if words == ("--json",):
+            assert json.loads(done.stdout)["left_out"] == {"video": 1, "other": 1}
+    done = CliRunner().invoke(app, [*WORDS, "--json"])
+    assert json.loads(done.stdout)["left_out"] == {}
+    assert "left out" not in done.stderr

@@ -14,9 +14,10 @@ from fer_edge.errors import DataError, ImageError, ModelError
 from fer_edge.runtime import file_kind
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.description import describe_model
-from fer_edge.runtime.file_kind import CHECKPOINT, CLIP, FACES, IMAGE, MODEL, kind_of, mistaken
+from fer_edge.runtime.file_kind import CHECKPOINT, CLIP, FACES, IMAGE, MODEL, kind_of, known_kind, mistaken
 from fer_edge.runtime.folder import images_named
 from fer_edge.runtime.images import decode_image
+from fer_edge.runtime.known_formats import AVIF, HEIC, HTML, JPEG_XL, PDF, PHOTOSHOP, RAW, SVG
 from fer_edge.runtime.shipped import shipped_by_name
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -54,8 +55,18 @@ CONTENTS = {
     "face.webp": (picture("WEBP"), file_kind.ANIMATION),
     "face.gif": (picture("GIF"), file_kind.ANIMATION),
     "face.tiff": (picture("TIFF"), file_kind.PICTURE),
-    "face.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", file_kind.PICTURE),
-    "burst.heics": (b"\0\0\0\x18ftyphevx\0\0\0\0msf1hevx", file_kind.PICTURE),
+    "face.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", known_kind(HEIC)),
+    "burst.heics": (b"\0\0\0\x18ftyphevx\0\0\0\0msf1hevx", known_kind(HEIC)),
+    "face.avif": (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", known_kind(AVIF)),
+    "face.jxl": (b"\xff\x0a" + bytes(20), known_kind(JPEG_XL)),
+    "box.jxl": (b"\0\0\0\x0cJXL \r\n\x87\n", known_kind(JPEG_XL)),
+    "face.psd": (b"8BPS\0\x01" + bytes(20), known_kind(PHOTOSHOP)),
+    "face.cr3": (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", known_kind(RAW)),
+    "face.raf": (b"FUJIFILMCCD-RAW 0201", known_kind(RAW)),
+    "face.nef": (picture("TIFF"), known_kind(RAW)),
+    "face.pdf": (b"%PDF-1.7\n", known_kind(PDF)),
+    "face.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", known_kind(SVG)),
+    "login.html": (b"<!DOCTYPE html><title>Sign in</title>", known_kind(HTML)),
     "clip.mp4": (MP4, file_kind.VIDEO),
     "clip.mov": (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", file_kind.VIDEO),
     "old.mov": (b"\0\0\0\x08wide\0\0\0\0mdat", file_kind.VIDEO),
@@ -69,11 +80,13 @@ CONTENTS = {
     "net.lite": (b"\x1c\0\0\0TFL3", file_kind.FOREIGN),
 }
 
+KNOWN_BY_SUFFIX = ("table.csv", "clip.mjpeg", "net.torchscript", "net.pt2", "face.nef")
+
 
 @pytest.mark.parametrize("name", CONTENTS)
 def test_a_file_is_known_by_its_content_under_any_name(tmp_path, name):
     content, kind = CONTENTS[name]
-    suffix = Path(name).suffix if name in ("table.csv", "clip.mjpeg", "net.torchscript", "net.pt2") else ""
+    suffix = Path(name).suffix if name in KNOWN_BY_SUFFIX else ""
     for path in (tmp_path / name, tmp_path / f"renamed{suffix}"):
         path.write_bytes(content)
         assert kind_of(path) is kind
@@ -158,7 +171,10 @@ def test_what_half_a_model_or_checkpoint_is_its_reader_says(tmp_path: Path, name
 
 NO_MODELS = [name for name, (_, kind) in CONTENTS.items() if MODEL in kind.way_out]
 NO_IMAGES = ["clip.mp4", "best.pt", "net.torchscript", "table.csv", "net.json", "faces.zip"]
-NO_FACES = ["clip.mp4", "best.pt", "net.torchscript", "face.png", "net.json"]
+NO_FACES = [
+    *("clip.mp4", "best.pt", "net.torchscript", "face.png", "net.json"),
+    *("face.jxl", "face.psd", "face.nef", "face.pdf", "face.heic", "login.html"),
+]
 
 
 @pytest.mark.parametrize(
