@@ -1,9 +1,10 @@
 """Every format of the shipped models: what ``export --all`` says of them, and the table of docs/deployment/formats.md.
 
-    python benchmarks/formats.py --data fer2013-original [NAME ...]
+    python benchmarks/formats.py --data fer2013-original [--reports] [NAME ...]
 
 NAME is that of exported/NAME.pt. Writes results/formats-NAME.json, and results/formats.md from all that are there. Of
-what is not installed the table says so. All of it runs in one environment: .[dev,litert-export], and on top of it the
+what is not installed the table says so. ``--reports`` also verifies each file that benchmarks/parity.sh does not, and
+writes results/parity-FORMAT-PRECISION.md. All of it runs in one environment: .[dev,litert-export], and on top of it the
 packages executorch, ncnn, pnnx and coremltools, whatever pip says of typing_extensions.
 """
 
@@ -26,7 +27,11 @@ HEAD = (
 )
 
 
-def measure(name: str, data: str) -> None:
+OF_PARITY_SH = ("onnx", "ort", "pt2", "torchscript")
+"""Formats whose reports benchmarks/parity.sh writes."""
+
+
+def measure(name: str, data: str, with_reports: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         command = [
             "export",
@@ -42,9 +47,20 @@ def measure(name: str, data: str) -> None:
         done = subprocess.run(
             [sys.executable, "cli.py", *command], cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8", check=False
         )
-    found = {"model": name, "machine": describe_machine(), "exit_code": done.returncode, **json.loads(done.stdout)}
+        found = json.loads(done.stdout)
+        for row in found["rows"] if with_reports else ():
+            if row["state"] == "written" and row["format"] not in OF_PARITY_SH:
+                verify(Path(folder) / row["files"][0], name, data, f"{row['format']}-{row['precision']}")
+    found = {"model": name, "machine": describe_machine(), "exit_code": done.returncode, **found}
     found["published"] = [Path(path).name for path in found["published"]]
     (RESULTS / f"formats-{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def verify(model: Path, name: str, data: str, kind: str) -> None:
+    report = RESULTS / f"parity-{kind}.md"
+    report.unlink(missing_ok=True)  # no command replaces a file that it did not write
+    given = [str(model), "--checkpoint", f"exported/{name}.pt", "--data", data, "--markdown", str(report)]
+    subprocess.run([sys.executable, "cli.py", "verify", *given], cwd=ROOT, check=True)
 
 
 def table(found: dict[str, Any]) -> str:
@@ -74,10 +90,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=NAMES)
     parser.add_argument("--data")
+    parser.add_argument("--reports", action="store_true")
     options = parser.parse_args()
     if options.data is not None:
         for name in options.names:
-            measure(name, options.data)
+            measure(name, options.data, options.reports)
     there = [RESULTS / f"formats-{name}.json" for name in NAMES]
     tables = [table(json.loads(path.read_text(encoding="utf-8"))) for path in there if path.exists()]
     text = (
