@@ -210,6 +210,10 @@ def test_the_last_bit_of_a_weight_may_differ_and_nothing_else():
     (reason,) = reproduction_failures(own, {".pte": own[".pte"] + b"x"})
     assert "81 bytes for 80" in reason
     assert reproduction_failures(own, {}) != []
+    step = {".pte": own[".pte"][:64] + bytes([own[".pte"][64] ^ 1]) + own[".pte"][65:]}
+    assert reproduction_failures(own, step) == []
+    (reason,) = reproduction_failures(own, step, are_floats=False)
+    assert "the first difference is at byte 64" in reason
 
 
 def test_other_versions_are_not_compared_byte_by_byte(exported, tiny_run, tmp_path):

@@ -109,8 +109,8 @@ class ModelFormat:
     is_onnx_graph: bool = False
     """Whether its file is an ONNX graph, which is compared operator by operator."""
     writes_same_bytes: bool = False
-    """Whether an unquantised model is written to the same bytes each time, so that a file can be compared with what its
-    checkpoint gives: with these versions of ``packages``, and of a source that needs no graph."""
+    """Whether a model is written from its checkpoint and metadata alone, and to the same bytes each time, so that a
+    file can be compared with what they give: with these versions of ``packages``, and without a graph."""
     packages: tuple[str, ...] = ()
     """Whose versions the metadata state, beside those that every model states."""
     on_device: str = ""

@@ -15,14 +15,17 @@ _SMALLEST_WEIGHT = 1e-20
 """Words that are smaller as a float are no weights: whole numbers such as sizes, offsets and operators' codes."""
 
 
-def reproduction_failures(expected: Mapping[str, bytes], found: Mapping[str, bytes]) -> list[str]:
+def reproduction_failures(
+    expected: Mapping[str, bytes], found: Mapping[str, bytes], *, are_floats: bool = True
+) -> list[str]:
     """What differs between a model's files and those that its checkpoint gives here, by the ends of their names.
 
-    Weights may differ in their last bit: another processor folds batch norm into them in another way.
+    Weights that ``are_floats`` may differ in their last bit, as if another processor folded batch norm into them in
+    another way. Of 8-bit ones the last bit is a step.
     """
     failures = []
     for suffix, own in expected.items():
-        reason = _difference(own, found.get(suffix, b""))
+        reason = _difference(own, found.get(suffix, b""), are_floats)
         if reason:
             failures.append(
                 f"expected the {suffix} file that the checkpoint gives here, found another: {reason}; "
@@ -35,13 +38,16 @@ def _is_text(data: bytes) -> bool:
     return b"\0" not in data and data.isascii()
 
 
-def _difference(expected: bytes, found: bytes) -> str:
+def _difference(expected: bytes, found: bytes, are_floats: bool) -> str:
     if expected == found:
         return ""
     if _is_text(expected):
         return "its text differs"
     if len(expected) != len(found):
         return f"{len(found)} bytes for {len(expected)}"
+    if not are_floats:
+        first = next(place for place, (one, two) in enumerate(zip(expected, found, strict=True)) if one != two)
+        return f"the first difference is at byte {first}"
     own, other = (_KEY.sub(_NO_KEY, data) for data in (expected, found))
     whole = len(own) - len(own) % 4
     if own[whole:] != other[whole:]:

@@ -175,7 +175,7 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
         of_weights = layer_weight_errors(network, backend.weights())
         layers = _compare_layers(backend, reference, faces, backend_layer_values(backend), of_weights)
         graph = f"no ONNX one; {len(layers)} layers and the weights of {len(of_weights)} were compared"
-    if model_format.writes_same_bytes and metadata.precision == "fp32":
+    if model_format.writes_same_bytes and metadata.precision in ("fp32", "int8"):
         note("exporting the checkpoint again, to compare the bytes")
         bytes_found, bytes_failures = _compare_bytes(request.model, metadata, model_format, reference)
         graph = f"{bytes_found}; {graph}" if model_format.has_layer_names else bytes_found
@@ -303,7 +303,8 @@ def _compare_bytes(
     assert model_format.write is not None
     checked = read_any(path)
     found = {model_format.suffixes[0]: checked.data, **checked.others}
-    failures = reproduction_failures(model_format.write(Source(reference, _no_graph), metadata), found)
+    expected = model_format.write(Source(reference, _no_graph), metadata)
+    failures = reproduction_failures(expected, found, are_floats=metadata.precision != "int8")
     return "NOT the checkpoint's" if failures else SAME_BYTES, failures
 
 
