@@ -207,3 +207,21 @@ def test_one_answer_that_is_no_number_fails_though_the_next_are_right(check, tmp
     found = check(kit, tmp_path / "nan.onnx")
     assert found.returncode == 1
     assert re.search(r"logits differ by nan", found.stderr, re.IGNORECASE), found.stderr
+
+
+@pytest.mark.parametrize("fault", [None, "weight", "labels", "byte"])
+def test_cpp_and_csharp_say_the_same(fault, tiny_kit, cpp_build, csharp_build, tmp_path):
+    """On one build of onnxruntime, to the last digit."""
+    model = tmp_path / "model.onnx"
+    data = TINY.read_bytes()
+    old, new = {
+        "labels": (b'"angry", "disgust", "fear"', b'"fear", "disgust", "angry"'),
+        "byte": (b"its answers mean nothing", b"its answers mean Nothing"),
+    }.get(fault, (b"", b""))
+    model.write_bytes(data.replace(old, new) if old else data)
+    if fault == "weight":
+        model = changed(tmp_path, change_weights(lambda weights: weights * np.float32(1.1)))
+    cpp = run(cpp_build / "check", tiny_kit, model, folder=tmp_path)
+    found = run("mono", csharp_build, "check", tiny_kit, model, folder=tmp_path)
+    assert (found.returncode, found.stdout, found.stderr) == (cpp.returncode, cpp.stdout, cpp.stderr)
+    assert found.returncode == (0 if fault is None else 1)
