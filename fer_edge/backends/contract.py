@@ -80,9 +80,9 @@ class Weights(NamedTuple):
     """In the shape that torch has; those of 8 bits times their scale."""
     steps: "NDArray[np.floating[Any]] | None" = None
     """Of 8-bit weights: the scale of each, in a shape that broadcasts to theirs; None for floats."""
-    last_bits: int = 1
-    """Of float weights: by how many of their last bits they may differ, where a converter multiplied the batch norm
-    in, in an order of its own."""
+    ulps: int = 1
+    """Of float weights: by how many units in the last place they may differ, where a converter multiplied the batch
+    norm in, in an order of its own."""
 
 
 class ModelBackend(Backend):

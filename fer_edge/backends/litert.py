@@ -31,8 +31,9 @@ _MAGIC = b"TFL3"
 """At byte 4: the flatbuffer's file identifier."""
 _MAX_ENTRY_BYTES = 2**24
 _WEIGHT, _BIAS = ".weight", ".bias"
-_LAST_BITS = 8
-"""By how many last bits a weight may differ: the converter folds batch norm in another order. Measured: 3."""
+_ULPS = 8
+"""Units in the last place by which a weight may differ: the converter folds batch norm in, in another order. Measured:
+3."""
 
 
 def load(
@@ -183,7 +184,7 @@ class LiteRt(ModelBackend):
                 order = (3, 0, 1, 2) if values.shape[0] == 1 and values.shape[3] != 1 else (0, 3, 1, 2)
                 values = values.transpose(order)
                 steps = None if steps is None else steps.transpose(order)
-            found[one["name"]] = Weights(values, steps, last_bits=_LAST_BITS)
+            found[one["name"]] = Weights(values, steps, ulps=_ULPS)
         return found
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from damaged_files import changed_copy
 from typer.testing import CliRunner
 
@@ -19,6 +20,7 @@ from fer_edge.errors import MissingExtraError, ModelError, UsageError
 from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.formats import litert as format_module
 from fer_edge.export.formats import registry
+from fer_edge.export.graph.reference import FacesToProbabilities, PixelsToProbabilities
 from fer_edge.export.parity.verification import VerifyRequest, verify_model
 from fer_edge.export.request import ExportRequest
 
@@ -254,6 +256,33 @@ def test_commands_take_the_file(exported, tmp_path):
         assert min(timed["latency_ms"]) > 0
         answer = worker.ask("answer", faces=str(tmp_path / "faces.npy"), start=0, count=2)["probabilities"]
     np.testing.assert_allclose(answer, open_model(model).run(faces(2)).probabilities, atol=1e-6)
+
+
+def test_faces_of_another_size_and_a_matrix_product_with_its_activation():
+    """The converter fuses the two, and its value is then the activation's, whose name it did not keep."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3, stride=2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(4 * 15 * 15, 6),
+        torch.nn.ReLU(),
+        torch.nn.Linear(6, 3),
+    )
+    reference = PixelsToProbabilities(network, 32, 0.4, 0.3).eval()
+    from fer_edge.export.formats._litert_conversion import converted
+
+    data = converted(FacesToProbabilities(reference).eval(), 32)
+    interpreter = backend_module.interpreter_of(data, keep_values=True)
+    names = {one["name"] for one in interpreter.get_tensor_details()}
+    assert {"image", "faces", "0", "3", "logits", "0.weight", "2.weight", "4.weight", "4.bias"} <= names
+    assert "2" not in names
+    (place,) = [one["index"] for one in interpreter.get_tensor_details() if one["name"] == "3"]
+    face = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 1), dtype=np.uint8)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], face)
+    interpreter.invoke()
+    with torch.inference_mode():
+        expected = network[:4](reference.faces(torch.from_numpy(face)))
+    np.testing.assert_allclose(interpreter.get_tensor(place), expected.numpy(), atol=1e-5)
 
 
 def test_layers_that_quantisation_harms_most_stay_float(tiny_run, tmp_path, monkeypatch):

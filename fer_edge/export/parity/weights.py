@@ -54,11 +54,11 @@ def layer_weight_errors(network: onnx.ModelProto, found: Mapping[str, Weights]) 
         for name in node.input:
             if name not in originals or name not in found:
                 continue
-            values, steps, last_bits = found[name]
+            values, steps, ulps = found[name]
             own = originals[name]
             if steps is None and values.size == own.size:  # 1x1 convolutions may be written as matrix products
                 error = float_error(own, values.reshape(own.shape))
-                error = None if error is None else error / last_bits
+                error = None if error is None else error / ulps
             elif steps is None or values.shape != own.shape:
                 continue
             else:
