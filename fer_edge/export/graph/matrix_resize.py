@@ -14,7 +14,7 @@ class ImageToProbabilities(nn.Module):
     antialiasing.
 
     Each row and column of the face is a weighted sum of the image's: a triangle as wide as the image is reduced, as in
-    Pillow's ``BILINEAR``. The weights are made in the graph from H and W; the answers are the reference's within 5e-6
+    Pillow's ``BILINEAR``. The weights are made in the graph from H and W; the answers are the reference's within 2e-5
     of a logit.
     """
 
