@@ -90,6 +90,8 @@ class LiveSource:
                     self._pass_on(source, time.perf_counter() - start if self._num_read else 0.0)
                 if self._is_closed.is_set():
                     return
+                if not source.is_lost:
+                    self.problem = source.problem
                 source = self._reopened(source) if source.is_lost else None
             self._put(None)
         except Exception as error:

@@ -71,6 +71,8 @@ class VideoSource:
         self._av = load_av()
         self._container: Any = None
         self._num_damaged = 0
+        self.is_live = self.is_camera
+        """It goes on for ever. A stream that states how long it is has an end."""
         self.is_lost = False
         """After the last frame: whether a device or stream broke off, rather than came to its end."""
         reason: Exception | None = None
@@ -79,6 +81,7 @@ class VideoSource:
             self._check_file(source)
         try:
             self._container = self._open(source)
+            self.is_live = self.is_camera or (self.is_stream and not self._container.duration)
             self._stream = self._container.streams.video[0]
             self._stream.thread_type = "AUTO"
             self._decoded = self._decode()
@@ -89,8 +92,6 @@ class VideoSource:
         if self._first is None:
             self.close()
             raise VideoError(f"{self.name}: {self._advice(reason)}")
-        self.is_live = self.is_camera or (self.is_stream and not self._container.duration)
-        """It goes on for ever. A stream that states how long it is has an end."""
         self.kind = "stream" if self.is_stream else "camera" if self.is_camera else "file"
         self.start_s: float = self._first.time or 0.0
         """The time stamp of the first frame, in seconds of the file's own clock."""
@@ -121,7 +122,9 @@ class VideoSource:
         self.is_lost = self.is_lost or (self.is_stream and self.is_live and self._container is not None)
         if self.is_lost:
             self.problem = f"the {self.kind} broke off after {number} frames"
-        elif not self.is_camera and not self.is_stream:
+        elif self.is_stream:
+            self.problem = self._broken_off(number)
+        elif not self.is_camera:
             self.problem = self._found_problem(number)
 
     def close(self) -> None:
@@ -164,7 +167,7 @@ class VideoSource:
                 continue
             except self._av.FFmpegError:  # the device is gone
                 self._num_damaged += 1
-                self.is_lost = self.is_camera or self.is_stream
+                self.is_lost = self.is_live
                 with suppress(self._av.FFmpegError):  # what the decoder still holds
                     for frame in self._stream.decode(None):
                         frame.time_base = self._stream.time_base
@@ -177,6 +180,18 @@ class VideoSource:
     def _note_end(self, packet: Any) -> None:
         if packet.pts is not None:
             self._end_s = max(self._end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+
+    def _broken_off(self, num_frames: int) -> str | None:
+        """What is wrong with a stream that states how long it is and came to an end: a server that goes away ends it
+        as one that is done does."""
+        container = self._container
+        if container is None or not container.duration:
+            return None
+        stated_s = container.duration / self._av.time_base
+        found_s = self._end_s - max(0.0, (container.start_time or 0) / self._av.time_base)
+        if not self._num_damaged and found_s >= stated_s - max(MISSING_S, 1 / self.frames_per_s):
+            return None
+        return f"the stream broke off after {num_frames} frames: expected {stated_s:.1f} s, found {found_s:.1f} s"
 
     def _found_problem(self, num_frames: int) -> str | None:
         container, stream = self._container, self._stream
