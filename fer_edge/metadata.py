@@ -48,6 +48,7 @@ SUFFIXES = {
     "executorch": ".pte",
     "litert": ".tflite",
     "ncnn": ".param",
+    "coreml": ".mlpackage",
 }
 """Format to the end of a file's name. A package that registers a format adds it here."""
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fer_edge import leftovers
 from fer_edge.errors import StorageError
 from fer_edge.files import storage_errors
+from fer_edge.folder_files import is_folder_model, sha256_of
 from fer_edge.text import as_utf8, shown_name
 
 LIST = ".fer-edge-files.jsonl"
@@ -38,7 +38,7 @@ class OwnFiles:
 
     def accept(self, path: Path) -> None:
         """Take ``path`` as it is now for one of ours: for a file that says by its content that a command wrote it."""
-        sha256 = leftovers.sha256_of(path)
+        sha256 = sha256_of(path)
         if sha256 is not None:
             self._hashes(path).add(sha256)
             self._accepted.add(path)
@@ -73,7 +73,7 @@ class OwnFiles:
         Raises StorageError as ``refuse_foreign`` does: what is free before long work may be taken after it.
         """
         self.refuse_foreign(paths)
-        before = {path: leftovers.sha256_of(path) for path in paths}
+        before = {path: sha256_of(path) for path in paths}
         for path in self._accepted.intersection(paths):  # one that a crash leaves as it was stays ours
             _add(path, before[path] or "")
         try:
@@ -86,7 +86,7 @@ class OwnFiles:
 
     def _remember(self, before: Mapping[Path, str | None]) -> None:
         for path, earlier in before.items():
-            sha256 = leftovers.sha256_of(path)
+            sha256 = sha256_of(path)
             if sha256 is not None and sha256 != earlier:
                 _add(path, sha256)
                 self._hashes(path).add(sha256)
@@ -103,7 +103,7 @@ class OwnFiles:
         found = _found(path)
         if found != _FILE:
             return found
-        sha256, folder, hashes = leftovers.sha256_of(path), path.parent, self._hashes(path)
+        sha256, folder, hashes = sha256_of(path), path.parent, self._hashes(path)
         if sha256 not in hashes and folder not in reread:
             for name, added in _read(folder).items():  # another command may have added to it
                 self._known[folder].setdefault(name, set()).update(added)
@@ -126,6 +126,8 @@ def _found(path: Path) -> str:
             raise
     if path.is_symlink():
         return "a link"
+    if is_folder_model(path):
+        return _FILE
     if path.is_dir():
         return "a folder"
     return _FILE if path.is_file() else "a device or pipe"

@@ -27,7 +27,8 @@ from fer_edge.export.publish import default_name, model_path, publish, sidecar
 from fer_edge.export.quantization.report import QuantisationReport, search_int8
 from fer_edge.export.quantization.search import Quantised
 from fer_edge.export.request import ExportRequest
-from fer_edge.files import temporary_folder, write_bytes, write_text
+from fer_edge.files import temporary_folder, write_text
+from fer_edge.folder_files import write_model
 from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.checksum import file_sha256
 
@@ -79,7 +80,8 @@ class Export:
         """The figures of every check in a few lines."""
         parts = [self.quantisation.summary()] if self.quantisation is not None else []
         parts += [self.devices.line()] if self.devices is not None else []
-        return "\n".join([*parts, parity_summary(self.parity)])
+        untried = format_named(self.metadata.format).untried
+        return "\n".join([*parts, parity_summary(self.parity), *([untried] if untried else [])])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for ``--json``."""
@@ -189,7 +191,7 @@ def write_and_open(
         found = ", ".join(files) or "none"
         raise ModelError(f"expected {model_format.name} to write {', '.join(model_format.suffixes)}, found {found}")
     for suffix, data in files.items():
-        write_bytes(folder / f"{metadata.name}{suffix}", data)
+        write_model(folder / f"{metadata.name}{suffix}", data)
     path = folder / f"{metadata.name}{model_format.suffixes[0]}"
     if not model_format.embeds_metadata:
         sha256 = file_sha256(files[model_format.suffixes[0]])

@@ -16,10 +16,9 @@ from fer_edge.files import (
     staging_folder,
     storage_errors,
     sync_folder,
-    write_bytes,
     write_text,
 )
-from fer_edge.leftovers import sha256_of
+from fer_edge.folder_files import sha256_of, write_model
 from fer_edge.metadata import SUFFIXES, ModelMetadata, read_sidecar, sidecar_json
 from fer_edge.own_files import OwnFiles
 from fer_edge.runtime.checksum import file_sha256
@@ -73,7 +72,7 @@ def model_path(
         there, _ = read_sidecar(beside.read_bytes(), where=str(beside))
     except (OSError, ModelError) as error:
         raise _not_ours(beside, "another file") from error
-    if there.format != model_format.name and beside.with_suffix(SUFFIXES[there.format]).is_file():
+    if there.format != model_format.name and beside.with_suffix(SUFFIXES[there.format]).exists():
         raise ModelError(
             f"{beside}: expected to be free for {path.name}, found the card of {name}{SUFFIXES[there.format]}; "
             f"choose another --name"
@@ -151,8 +150,10 @@ def publish(
         write_text(stage / for_people.name, text)
         write_text(stage / beside.name, sidecar(metadata, sha256, files))
         for file, content in data.items():
-            write_bytes(stage / file.name, content)
+            write_model(stage / file.name, content)
         for target in (for_people, beside, *others, path):
+            if target.is_dir():  # which nothing replaces in one step
+                target.replace(stage / f"earlier-{target.name}")
             (stage / target.name).replace(target)
         sync_folder(path.parent)
     return written

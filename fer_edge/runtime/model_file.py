@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fer_edge.errors import ModelError, UsageError
+from fer_edge.folder_files import is_folder_model, read_folder
 from fer_edge.metadata import METADATA_KEY, SUFFIXES, ModelMetadata, read_sidecar
 from fer_edge.runtime.checksum import file_sha256, verify_checksum, verify_zip_checksum
 from fer_edge.runtime.claims import check_format, check_graph
@@ -206,7 +207,8 @@ def _metadata_beside(path: Path, sha256: str) -> tuple[ModelMetadata, dict[str, 
 def read_model_bytes(path: Path) -> bytes:
     """The bytes of ``path``. Raises ModelError when it is missing, no regular file, empty, too large or unreadable."""
     try:
-        data = _read_regular(path, MAX_MODEL_BYTES)
+        is_folder = is_folder_model(path)
+        data = read_folder(path, MAX_MODEL_BYTES) if is_folder else _read_regular(path, MAX_MODEL_BYTES)
     except FileNotFoundError as error:
         raise ModelError(
             f"{path}: no such model; make one with 'fer-edge export --checkpoint runs/NAME', or {names_in_words()}"

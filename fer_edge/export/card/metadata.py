@@ -68,7 +68,7 @@ def describe(
         minimum_onnxruntime=_minimum_onnxruntime(model_format, versions),
         quantisation=quantisation,
         labels=tuple(info.labels),
-        limits=LIMITS,
+        limits=" ".join(filter(None, (LIMITS, model_format.untried))),
         license="the project's license for the file; the training images have terms of their own",
     )
 

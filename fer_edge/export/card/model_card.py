@@ -6,6 +6,7 @@ Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting".
 from fer_edge.data.sample import is_sample
 from fer_edge.export.card.snippets import snippets
 from fer_edge.export.card.tables import markdown_table, plain
+from fer_edge.export.formats.registry import format_named
 from fer_edge.export.parity.comparison import Parity
 from fer_edge.export.quantization.report import QuantisationReport
 from fer_edge.labels import BUILT_IN, FER2013
@@ -77,11 +78,13 @@ def model_card_markdown(
 
 def _summary(metadata: ModelMetadata, file_name: str, size: int) -> str:
     settings = "".join(f", {key} {value}" for key, value in metadata.settings.items())
+    untried = format_named(metadata.format).untried
     return (
         f"`{file_name}` ({size / 1e6:.1f} MB, {metadata.precision}) looks at one face and says how probable each of "
         f"{len(metadata.labels)} classes is: {', '.join(map(plain, metadata.labels))}. It is a "
         f"{metadata.architecture} network{settings} for grey faces of "
         f"{metadata.image_size}x{metadata.image_size} pixels, exported by fer_edge {metadata.versions['fer_edge']}."
+        f"{f' **{untried}**' if untried else ''}"
     )
 
 

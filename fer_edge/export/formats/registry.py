@@ -115,6 +115,8 @@ class ModelFormat:
     """Whose versions the metadata state, beside those that every model states."""
     on_device: str = ""
     """What runs it where it is shipped, in a few words; empty: onnxruntime, from the version that the metadata name."""
+    untried: str = ""
+    """A sentence on what could not be tried here, for metadata, card and report; empty: the runtime itself was run."""
     torch_loader: str = ""
     """Python that loads ``{file}`` as a torch module, for the card; empty where torch does not."""
     note: str = ""

@@ -175,11 +175,13 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
         of_weights = layer_weight_errors(network, backend.weights())
         layers = _compare_layers(backend, reference, faces, backend_layer_values(backend), of_weights)
         graph = f"no ONNX one; {len(layers)} layers and the weights of {len(of_weights)} were compared"
-    if model_format.writes_same_bytes and metadata.precision in ("fp32", "int8"):
+    if model_format.writes_same_bytes:
         note("exporting the checkpoint again, to compare the bytes")
         bytes_found, bytes_failures = _compare_bytes(request.model, metadata, model_format, reference)
         graph = f"{bytes_found}; {graph}" if model_format.has_layer_names else bytes_found
         failures += bytes_failures
+    if model_format.untried:
+        graph = f"{graph}. {model_format.untried.rstrip('.')}"
     if layers is not None and first_divergence(layers) is not None:
         failures.append(_layer_result(layers))
     parity = replace(parity, failures=(*failures, *parity.failures))
