@@ -9,12 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from fer_edge.export.formats.registry import all_formats
 from fer_edge.runtime.cores import available_cores
 from fer_edge.runtime.machine import processor_name
 from fer_edge.runtime.onnxruntime_packages import onnxruntime_packages
 
-PACKAGES = ("fer-edge", "numpy", "pillow", "openvino", "torch", "torchvision", "onnx")
-"""Beside whichever brings onnxruntime."""
+PACKAGES = ("fer-edge", "numpy", "pillow", "torch", "torchvision", "onnx")
+"""Beside whichever brings onnxruntime, and what the other formats need."""
 
 FLAGS_THAT_MATTER = (
     *("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16"),  # x86
@@ -44,7 +45,7 @@ def describe_environment(provider: str = "cpu") -> dict[str, Any]:
         "memory_available_bytes": memory.get("MemAvailable"),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None}
+        "packages": {name: found for name in _packages() if (found := _version(name)) is not None}
         | onnxruntime_packages(),
         "gpu": _gpu() if provider == "cuda" else None,
         "governor": _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
@@ -52,6 +53,12 @@ def describe_environment(provider: str = "cpu") -> dict[str, Any]:
         "busy_cores": busy_cores(BUSY_SAMPLE_S),
         "git_commit": _git_commit(),
     }
+
+
+def _packages() -> tuple[str, ...]:
+    """Those whose versions the figures belong to."""
+    of_formats = (package for one in all_formats().values() for package in one.packages)
+    return tuple(dict.fromkeys((*PACKAGES, *of_formats)))
 
 
 def cpu_flags(cpuinfo: str | None = None) -> frozenset[str]:

@@ -80,4 +80,5 @@ FORMAT = ModelFormat(
     embeds_metadata=False,
     has_layer_names=True,
     on_device="OpenVINO",
+    packages=("openvino",),
 )
