@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fer_edge.backends.registry import backends, formats_that_run_code, in_words
+from fer_edge.cli.named import complete_checkpoint, complete_model
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, wrote
 from fer_edge.cli.program import called
 from fer_edge.cli.typed import ClassMapFile, Describe, class_map_in
@@ -26,12 +27,17 @@ def benchmark(
     models: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="MODEL", help="Exported models, or names of shipped ones. [default: all in exported/, else those]"
+            metavar="MODEL",
+            help="Exported models, or names of shipped ones. [default: all in exported/, else those]",
+            autocompletion=complete_model,
         ),
     ] = None,
     checkpoint: Annotated[
         list[Path] | None,
-        typer.Option(help="Run folder or checkpoint file: the reference, and PyTorch as a baseline; may be repeated."),
+        typer.Option(
+            help="Run folder or checkpoint file: the reference, and PyTorch as a baseline; may be repeated.",
+            autocompletion=complete_checkpoint,
+        ),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Labelled faces, for accuracy. [default: fer2013 in this folder, if it is there]")

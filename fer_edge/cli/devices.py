@@ -14,6 +14,7 @@ from fer_edge.labels import FER2013
 from fer_edge.own_files import OwnFiles
 
 if TYPE_CHECKING:
+    from fer_edge.data.class_map import ClassMap
     from fer_edge.devices.matrix import Matrix
 
 devices = typer.Typer(cls=ProgramGroup, no_args_is_help=True)
@@ -49,7 +50,14 @@ def merge(
 
 
 def verify_devices(
-    model: Path, data: str | None, targets: str | None, num_faces: int, out: Path, skip_bad: bool, json_output: bool
+    model: Path,
+    data: str | None,
+    targets: str | None,
+    num_faces: int,
+    out: Path,
+    skip_bad: bool,
+    json_output: bool,
+    class_map: "ClassMap | None" = None,
 ) -> None:
     """Run the matrix of ``model`` and write it to ``out``. Raises CheckFailed unless it is true, Interrupted."""
     from fer_edge.data.load import load_faces_for
@@ -66,7 +74,9 @@ def verify_devices(
     metadata = read_model(model).metadata
     faces = None
     if data is not None or metadata.label_set == FER2013:  # whose are the synthetic faces
-        read = relabelled(load_faces_for(metadata.label_set, data or "sample", skip_bad=skip_bad), metadata.label_set)
+        wanted_labels = metadata.label_set
+        found = load_faces_for(wanted_labels, data or "sample", skip_bad=skip_bad, class_map=class_map)
+        read = relabelled(found, wanted_labels)
         name = Path(read.source).name  # reports travel: they must not tell this machine's folders
         faces = chosen_faces(read.split("validation"), num_faces, name)
     try:

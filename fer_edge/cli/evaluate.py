@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fer_edge.cli.named import model_named
+from fer_edge.cli.named import complete_checkpoint, complete_model, model_named
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run, run_of
 from fer_edge.cli.tables import result_table
@@ -25,11 +25,17 @@ MAX_COLUMNS = 12
 
 def evaluate(
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Run folder or checkpoint file. [default: the only run in runs/]")
+        Path | None,
+        typer.Option(
+            help="Run folder or checkpoint file. [default: the only run in runs/]", autocompletion=complete_checkpoint
+        ),
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="Exported model, by path or name, instead of a checkpoint; needs no torch."),
+        typer.Option(
+            help="Exported model, by path or name, instead of a checkpoint; needs no torch.",
+            autocompletion=complete_model,
+        ),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Labelled faces. [default: those of the run; for a model, fer2013/ here]")

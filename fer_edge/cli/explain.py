@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fer_edge.cli.named import complete_checkpoint
 from fer_edge.cli.output import result, result_json, wrote
 from fer_edge.cli.runs import only_run, run_of
 from fer_edge.own_files import OwnFiles
@@ -23,7 +24,10 @@ def explain(
         str, typer.Option(help="crop, detect or auto: whether images are searched, as in predict.")
     ] = "auto",
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Run folder or checkpoint file. [default: the only run in runs/]")
+        Path | None,
+        typer.Option(
+            help="Run folder or checkpoint file. [default: the only run in runs/]", autocompletion=complete_checkpoint
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the plots. [default: the run's; outside a run, explanation/ here]")

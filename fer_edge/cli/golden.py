@@ -6,14 +6,19 @@ from typing import Annotated
 import typer
 
 from fer_edge.cli import output
-from fer_edge.cli.named import MODEL_HELP, model_named
+from fer_edge.cli.named import MODEL_HELP, complete_model, model_named
 from fer_edge.cli.typed import Describe, Trust
 
 
 def golden(
     model: Annotated[
         Path | None,
-        typer.Argument(help=f"An exported model; {MODEL_HELP}", metavar="[MODEL]", show_default=False),
+        typer.Argument(
+            help=f"An exported model; {MODEL_HELP}",
+            metavar="[MODEL]",
+            show_default=False,
+            autocompletion=complete_model,
+        ),
     ] = None,
     out: Annotated[
         Path | None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fer_edge.cli import output
-from fer_edge.cli.named import MODEL_HELP, model_named
+from fer_edge.cli.named import MODEL_HELP, complete_model, model_named
 from fer_edge.cli.typed import Describe, Trust
 
 if TYPE_CHECKING:
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 def info(
     model: Annotated[
         Path | None,
-        typer.Argument(help=f"An exported model (.onnx, .ort, .torchscript, .pt2); {MODEL_HELP}", show_default=False),
+        typer.Argument(
+            help=f"An exported model (.onnx, .ort, .torchscript, .pt2); {MODEL_HELP}",
+            show_default=False,
+            autocompletion=complete_model,
+        ),
     ] = None,
     describe: Describe = None,
     trust: Trust = False,

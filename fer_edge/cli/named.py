@@ -1,5 +1,7 @@
 """Models and checkpoints that are named rather than pointed at: what a name means is said before it is used."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from fer_edge.cli.output import note
@@ -28,3 +30,40 @@ def checkpoint_of(model: Path | None) -> Path | None:
     if path is not None:
         note(f"its checkpoint: {shown_name(path)}")
     return path
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """What a shell offers where a model goes: the shipped ones' names, and files."""
+    return _offered(shipped_by_name(), incomplete)
+
+
+def complete_checkpoint(incomplete: str) -> list[str]:
+    """What a shell offers where a checkpoint goes: the shipped models that have one, files and run folders."""
+    return _offered((name for name, one in shipped_by_name().items() if one.checkpoint is not None), incomplete)
+
+
+def complete_weights(incomplete: str) -> list[str]:
+    """What a shell offers for starting weights: the words of ``--weights``, shipped models with a checkpoint, files;
+    after a comma again."""
+    before, comma, last = incomplete.rpartition(",")
+    words = [] if comma else [word for word in ("auto", "imagenet", "none") if word.startswith(last)]
+    return [before + comma + word for word in [*words, *complete_checkpoint(last)]]
+
+
+def _offered(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)] + _files(incomplete)
+
+
+def _files(incomplete: str) -> list[str]:
+    """Files and folders that begin so, hidden ones where that is typed; a folder ends in a slash to go on from."""
+    folder, start = os.path.split(incomplete)
+    try:
+        with os.scandir(folder or ".") as entries:
+            found = sorted(
+                entry.name + "/" * entry.is_dir()
+                for entry in entries
+                if entry.name.startswith(start) and (start.startswith(".") or not entry.name.startswith("."))
+            )
+    except OSError:
+        return []
+    return [incomplete[: len(incomplete) - len(start)] + name for name in found]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli import answers, output
-from fer_edge.cli.named import MODEL_HELP, model_named
+from fer_edge.cli.named import MODEL_HELP, complete_model, model_named
 from fer_edge.cli.predict_pictures import STDIN, Crops, Pictures
 from fer_edge.cli.progress import progress_bar
 from fer_edge.cli.typed import Describe, Trust
@@ -29,7 +29,7 @@ def predict(
     ],
     model: Annotated[
         Path | None,
-        typer.Option(help=f"An .onnx or .ort model; {MODEL_HELP}", show_default=False),
+        typer.Option(help=f"An .onnx or .ort model; {MODEL_HELP}", show_default=False, autocompletion=complete_model),
     ] = None,
     faces: Annotated[
         str,

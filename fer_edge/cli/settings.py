@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from fer_edge.cli.named import complete_weights
 from fer_edge.cli.output import note
 from fer_edge.cli.typed import is_typed
 from fer_edge.training.architectures import FORMER_NAMES
@@ -83,9 +84,8 @@ def _option(one: Field[Any], kind: type, defaults: Mapping[str, Any]) -> inspect
     text, choices = one.metadata["help"], one.metadata["choices"]
     if choices is not None:
         text += f" One of {', '.join(choices())}."
-    option = typer.Option(
-        help=text, rich_help_panel=one.metadata["group"], autocompletion=None if choices is None else choices
-    )
+    completes = complete_weights if one.name == "weights" else choices
+    option = typer.Option(help=text, rich_help_panel=one.metadata["group"], autocompletion=completes)
     return inspect.Parameter(
         one.name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -10,7 +10,7 @@ from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.program import as_called
 from fer_edge.cli.settings import config_from, with_settings
 from fer_edge.cli.tables import result_table
-from fer_edge.cli.typed import Labels, Votes
+from fer_edge.cli.typed import ClassMapFile, Labels, Votes, class_map_in
 from fer_edge.labels import AUTO
 from fer_edge.training.config import TrainConfig
 
@@ -40,6 +40,7 @@ def tune(
     skip_bad: Annotated[bool, typer.Option(help="Go on without files and rows that cannot be read.")] = False,
     labels: Labels = AUTO,
     votes: Votes = None,
+    class_map: ClassMapFile = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     **settings: Any,
 ) -> None:
@@ -53,8 +54,11 @@ def tune(
     from fer_edge.training.preparation import DataRequest
     from fer_edge.training.tune import Search, search
 
-    request = DataRequest(data, skip_bad, drop_leaks, labels, None if votes is None else str(votes))
-    done = search(Search(config, request, storage, study or config.architecture, trials, timeout), note)
+    votes_table, mapped = None if votes is None else str(votes), class_map_in(class_map)
+    entries = {} if mapped is None else dict(mapped.entries)
+    request = DataRequest(data, skip_bad, drop_leaks, labels, votes_table, entries)
+    map_file = None if class_map is None else str(class_map)
+    done = search(Search(config, request, storage, study or config.architecture, trials, timeout, map_file), note)
     if json_output:
         command = None if done.train_command is None else as_called(done.train_command)
         result_json({**asdict(done), "train_command": command, "storage": str(storage)})

@@ -7,9 +7,9 @@ import typer
 
 from fer_edge.backends.registry import formats_that_run_code, in_words
 from fer_edge.cli.devices import verify_devices
-from fer_edge.cli.named import MODEL_HELP, checkpoint_of, model_named
+from fer_edge.cli.named import MODEL_HELP, checkpoint_of, complete_checkpoint, complete_model, model_named
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
-from fer_edge.cli.typed import ClassMapFile, Describe, class_map_for, class_map_in
+from fer_edge.cli.typed import ClassMapFile, Describe, class_map_for
 from fer_edge.errors import CheckFailed, UsageError
 from fer_edge.files import make_folder, write_text
 from fer_edge.own_files import OwnFiles
@@ -21,16 +21,26 @@ if TYPE_CHECKING:
 
 def verify(
     model: Annotated[
-        Path | None, typer.Argument(help=f"The exported model; {MODEL_HELP}", metavar="[MODEL]", show_default=False)
+        Path | None,
+        typer.Argument(
+            help=f"The exported model; {MODEL_HELP}",
+            metavar="[MODEL]",
+            show_default=False,
+            autocompletion=complete_model,
+        ),
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Run folder or checkpoint behind the model. [default for a shipped model: its own]"),
+        typer.Option(
+            help="Run folder or checkpoint behind the model. [default for a shipped model: its own]",
+            autocompletion=complete_checkpoint,
+        ),
     ] = None,
     against: Annotated[
         Path | None,
         typer.Option(
             help="Compare with this model file instead, of any format or maker, or the shipped model of that name.",
+            autocompletion=complete_model,
         ),
     ] = None,
     data: Annotated[
@@ -106,11 +116,11 @@ def verify(
             "--max-drop": max_drop is not None,
             "--markdown": markdown is not None,
             "--picture": picture is not None,
-            "--class-map": class_map is not None,
         }
         if others := [option for option, is_given in given.items() if is_given]:
             raise UsageError(f"--devices: expected none of the options with --checkpoint, found {', '.join(others)}")
-        verify_devices(file, data, targets, faces, out, skip_bad, json_output)
+        mapped = class_map_for(data, class_map)
+        verify_devices(file, data, targets, faces, out, skip_bad, json_output, mapped)
         return
     if targets is not None:
         raise UsageError("--targets: expected --devices with it, found none; add it")
@@ -128,7 +138,7 @@ def verify(
                 other,
                 data=data,
                 skip_bad=skip_bad,
-                class_map=class_map_in(class_map),
+                class_map=class_map_for(data, class_map),
                 trust=trust,
                 description=describe,
                 max_drop_points=max_drop,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fer_edge.cli import output
-from fer_edge.cli.named import MODEL_HELP, model_named
+from fer_edge.cli.named import MODEL_HELP, complete_model, model_named
 from fer_edge.cli.stopping import signal_behind
 from fer_edge.errors import Interrupted
 from fer_edge.text import shown_name
@@ -16,11 +16,17 @@ def web(
     out: Annotated[Path, typer.Option(help="Folder for the page; an earlier page there is replaced.")] = Path("site"),
     model: Annotated[
         Path | None,
-        typer.Option(help=f"An .onnx model, INT8 by choice; {MODEL_HELP}", show_default=False),
+        typer.Option(
+            help=f"An .onnx model, INT8 by choice; {MODEL_HELP}", show_default=False, autocompletion=complete_model
+        ),
     ] = None,
     webgpu_model: Annotated[
         Path | None,
-        typer.Option(help="An fp16 or fp32 .onnx for browsers that have WebGPU.", show_default=False),
+        typer.Option(
+            help="An fp16 or fp32 .onnx for browsers that have WebGPU.",
+            show_default=False,
+            autocompletion=complete_model,
+        ),
     ] = None,
     onnxruntime_web: Annotated[
         Path | None,

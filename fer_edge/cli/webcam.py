@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fer_edge.cli import output
-from fer_edge.cli.named import MODEL_HELP, model_named
+from fer_edge.cli.named import MODEL_HELP, complete_model, model_named
 from fer_edge.cli.stopping import signal_behind
 from fer_edge.errors import Interrupted, UsageError, VideoError
 from fer_edge.files import file_identity
@@ -32,7 +32,7 @@ def webcam(
     camera: Annotated[int, typer.Option(min=0, max=99, help="Which camera, where there are several.")] = 0,
     model: Annotated[
         Path | None,
-        typer.Option(help=f"An .onnx or .ort model; {MODEL_HELP}", show_default=False),
+        typer.Option(help=f"An .onnx or .ort model; {MODEL_HELP}", show_default=False, autocompletion=complete_model),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the annotated video to this .mp4 file.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write every face of every frame to this CSV file.")] = None,

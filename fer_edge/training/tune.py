@@ -59,6 +59,8 @@ class Search:
     """Finished trials the study shall have, those of earlier sessions included."""
     timeout_minutes: float | None = None
     """Begin no more trials after so long."""
+    class_map_file: str | None = None
+    """The file that ``data.class_map`` was read from, for the command that trains with the best settings."""
 
 
 @dataclass(frozen=True)
@@ -248,6 +250,7 @@ def _train_command(wanted: Search, data: FaceData, best: Trial) -> str:
     words += ["--drop-leaks"] * wanted.data.drop_leaks + ["--skip-bad"] * wanted.data.skip_bad
     words += ["--labels", wanted.data.labels] * (wanted.data.labels != AUTO)
     words += ["--votes", wanted.data.votes] if wanted.data.votes is not None else []
+    words += ["--class-map", wanted.class_map_file] if wanted.class_map_file is not None else []
     default = TrainConfig()
     for found, usual in ((wanted.config, default), (wanted.config.augment, default.augment)):
         for setting in fields(found):

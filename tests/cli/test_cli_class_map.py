@@ -1,6 +1,7 @@
 """``--class-map`` from the first look to evaluation: the run keeps the map."""
 
 import json
+import shlex
 from dataclasses import replace
 
 import numpy as np
@@ -66,6 +67,37 @@ def test_a_run_on_raf_dbs_numbers_keeps_the_map(tmp_path):
     assert absent.returncode == 1
     assert "map.csv: expected two columns" in absent.stderr
     assert len(absent.stderr.strip().splitlines()) == 1
+
+
+def test_a_search_by_the_map_ends_in_a_command_that_has_it(tmp_path):
+    _raf_db(tmp_path)
+    (tmp_path / "map.csv").write_text("".join(f"{code},{name}\n" for name, code in CODES.items()))
+    quick = ["--architecture", "tiny", "--weights", "none", "--epochs", "1", "--threads", "1", "--device", "cpu"]
+    words = ["tune", "--data", "raf", "--class-map", "map.csv", "--trials", "1", "--json", *quick]
+    searched = run_cli(words, cwd=tmp_path)
+    assert searched.returncode == 0, searched.stderr
+    command = shlex.split(json.loads(searched.stdout)["train_command"])
+    assert command[command.index("--class-map") + 1] == "map.csv"
+    trained = run_cli([*command[command.index("train") :], "--epochs", "1", "--name", "best"], cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    settings = json.loads((tmp_path / "runs" / "best" / "config.json").read_text())
+    assert settings["data"]["class_map"] == {code: name for name, code in CODES.items()}
+
+
+def test_devices_judge_by_the_map(tmp_path, repository):
+    _raf_db(tmp_path)
+    (tmp_path / "map.csv").write_text("".join(f"{code},{name}\n" for name, code in CODES.items()))
+    model = repository / "tests" / "fixtures" / "tiny.onnx"
+    words = ["verify", str(model), "--devices", "--targets", "native", "--json"]
+    done = run_cli([*words, "--data", "raf", "--class-map", "map.csv"], cwd=tmp_path)
+    matrix = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert (matrix["faces"], matrix["faces_source"]) == (7, "raf")  # the validation faces: one of each class
+    unmapped = run_cli([*words, "--data", "raf"], cwd=tmp_path)
+    assert unmapped.returncode == 1
+    alone = run_cli([*words, "--class-map", "map.csv"], cwd=tmp_path)
+    assert alone.returncode == 2
+    assert "expected --data with --class-map" in alone.stderr
 
 
 def test_benchmark_judges_by_the_map(tmp_path):

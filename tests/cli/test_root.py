@@ -59,7 +59,8 @@ def completed(line: str, repository: Path, tmp_path: Path) -> str:
         "COMP_WORDS": line,
         "COMP_CWORD": str(len(line.split(" ")) - 1),
     }
-    return subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment).stdout
+    options = {"capture_output": True, "text": True, "cwd": tmp_path, "env": environment}
+    return subprocess.run([sys.executable, script], **options).stdout
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,37 @@ def completed(line: str, repository: Path, tmp_path: Path) -> str:
 )
 def test_shells_complete_commands_and_options(line, found, repository, tmp_path):
     assert completed(line, repository, tmp_path).split() == [found]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("fer-edge predict --model fer-t", ["fer-tiny", "fer-told.onnx"]),
+        ("fer-edge info fer-t", ["fer-tiny", "fer-told.onnx"]),
+        ("fer-edge info mod", ["models/"]),
+        ("fer-edge info models/", ["models/a.onnx"]),
+        ("fer-edge verify x.onnx --checkpoint fer-t", ["fer-tiny", "fer-told.onnx"]),
+        ("fer-edge train --weights no", ["none", "notes/"]),
+        ("fer-edge train --weights none,fer-t", ["none,fer-tiny", "none,fer-told.onnx"]),
+        ("fer-edge train --architecture resnet18", ["resnet18"]),
+    ],
+)
+def test_shells_complete_names_of_models_and_files(line, found, repository, tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "notes").mkdir()
+    for name in ("fer-told.onnx", "models/a.onnx", "models/.hidden"):
+        (tmp_path / name).touch()
+    assert completed(line, repository, tmp_path).split() == found
+
+
+def test_every_option_that_takes_a_model_completes_its_names():
+
+    taking = {"--model", "--weights", "--checkpoint", "--against", "--webgpu-model"}
+    for words, command in COMMANDS.items():
+        for one in command.params:
+            if taking & {*one.opts} or one.human_readable_name in ("MODEL", "[MODEL]"):
+                offered = [item.value for item in one.shell_complete(None, "fer-t")]
+                assert "fer-tiny" in offered, (words, one.opts)
 
 
 def test_completion_is_shown_for_the_installed_command_alone(repository, tmp_path):
