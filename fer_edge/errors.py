@@ -1,5 +1,7 @@
 """What goes wrong on purpose: every error a user can mend, each with the exit code the command line gives it."""
 
+from fer_edge.extras import install_command
+
 
 class FerEdgeError(Exception):
     """An error the user can mend. Its text is one clear line: what was expected, what was found, what to do next."""
@@ -43,7 +45,7 @@ class MissingExtraError(FerEdgeError):
     """A command that needs an optional extra which is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"expected the package '{package}', found none; run: pip install 'fer-edge[{extra}]'")
+        super().__init__(f"expected the package '{package}', found none; run: {install_command(extra)}")
 
 
 class WebError(FerEdgeError):

@@ -12,6 +12,7 @@ from fer_edge.benchmark.rows import EAGER, ONNXRUNTIME, Row, Subject, Wanted, ro
 from fer_edge.benchmark.subjects import Note, models_in, read_subject, skipped_in, subjects_of_checkpoint
 from fer_edge.benchmark.timed_run import WorkerSpec
 from fer_edge.errors import FerEdgeError, ModelError, ProviderError, UsageError
+from fer_edge.extras import install_command
 from fer_edge.files import file_identity, make_folder
 from fer_edge.runtime.shipped import model_path, shipped_models
 from fer_edge.text import printable
@@ -103,7 +104,7 @@ def _subjects(request: BenchmarkRequest, runtimes: Sequence[str], folder: Path, 
     ]
     for number, checkpoint in enumerate(request.checkpoints):
         if not backend_named(torch_eager.NAME).is_installed:
-            note("torch is not installed: no rows of checkpoints; run: pip install 'fer-edge[train]'")
+            note(f"torch is not installed: no rows of checkpoints; run: {install_command('train')}")
             break
         own, *made = subjects_of_checkpoint(checkpoint, subjects, runtimes, make_folder(folder / f"{number}"), say)
         if is_new(checkpoint, own.path):
@@ -151,7 +152,7 @@ def why_no_row(subject: Subject, request: BenchmarkRequest) -> FerEdgeError:
     if not installed:
         return ModelError(
             f"{subject.path}: expected the package '{able[0].package}', for {kind}, found none; "
-            f"run: pip install 'fer-edge[{able[0].extra}]'"
+            f"run: {install_command(able[0].extra)}"
         )
     return UsageError(
         f"{subject.path}: expected a runtime that runs {kind} among --runtimes, found "

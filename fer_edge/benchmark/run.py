@@ -18,6 +18,7 @@ from fer_edge.benchmark.results import Benchmark
 from fer_edge.benchmark.rows import Subject, Wanted
 from fer_edge.benchmark.subjects import Note
 from fer_edge.errors import DataError
+from fer_edge.extras import install_command
 from fer_edge.files import temporary_folder
 from fer_edge.labels import label_set_of
 from fer_edge.metadata import SUFFIXES
@@ -104,7 +105,7 @@ def _installed(request: BenchmarkRequest, note: Note) -> tuple[str, ...]:
         if not entry.is_installed and (request.checkpoints or given & set(entry.formats)):
             missing.setdefault((entry.package, entry.extra), []).append(entry.name)
     for (package, extra), names in missing.items():
-        note(f"{package} is not installed: no {in_words(names)} rows; run: pip install 'fer-edge[{extra}]'")
+        note(f"{package} is not installed: no {in_words(names)} rows; run: {install_command(extra)}")
     of_checkpoints = [entry for entry in able if CHECKPOINT in entry.formats]
     if of_checkpoints and not request.checkpoints:
         wanted = in_words([entry.name for entry in of_checkpoints])

@@ -16,13 +16,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def write_wheel(folder: Path, name: str, version: str) -> None:
+def write_wheel(folder: Path, name: str, version: str, module: str = "onnxruntime", requires: str = "") -> None:
     stem = f"{name.replace('-', '_')}-{version}"
     files = {
-        "onnxruntime/__init__.py": f"BROUGHT_BY = {f'{name} {version}'!r}\n",
-        f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{module}/__init__.py": f"BROUGHT_BY = {f'{name} {version}'!r}\n",
+        f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}",
         f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{stem}.dist-info/top_level.txt": "onnxruntime\n",
+        f"{stem}.dist-info/top_level.txt": f"{module}\n",
     }
     record = f"{stem}.dist-info/RECORD"
     with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
@@ -102,3 +102,58 @@ def test_what_is_told_leaves_one_whole_package(
         environment.pip(f"pip {command}")
     environment.follow(advice)
     assert environment.state() == expected
+
+
+REQUIRES = """\
+Requires-Dist: onnxruntime>=1.0
+Provides-Extra: video
+Provides-Extra: train
+Provides-Extra: all
+Requires-Dist: av<19,>=17.1; extra == "video"
+Requires-Dist: torch>=2.8; extra == "train"
+Requires-Dist: onnxruntime>=1.0; extra == "train"
+Requires-Dist: onnxscript>=0.6.1; extra == "train"
+Requires-Dist: fer-edge[train,video]; extra == "all"
+"""
+"""As pip writes them of pyproject.toml."""
+
+
+def with_extras(folder: Path) -> Environment:
+    environment = Environment(folder)
+    for name, version in (("av", "18.0"), ("torch", "2.13"), ("onnxscript", "0.7")):
+        write_wheel(environment.wheels, name, version, name)
+    write_wheel(environment.wheels, "fer-edge", "0.1.0", "a_module_of_fer_edge", REQUIRES)
+    return environment
+
+
+@pytest.mark.parametrize(
+    ("extra", "brought"), [("video", "av"), ("train", "torch onnxscript"), ("all", "torch onnxscript av")]
+)
+def test_an_extra_leaves_the_gpu_package_whole(tmp_path: Path, extra: str, brought: str) -> None:
+    environment = with_extras(tmp_path)
+    environment.pip("pip install onnxruntime-gpu")
+    environment.pip("pip install --no-deps fer-edge")
+    told = environment.said(
+        f"from fer_edge.errors import MissingExtraError; print(MissingExtraError('a', {extra!r}))"
+    ).rpartition("run: ")[2]
+    environment.pip(told)
+    assert environment.state() == GPU
+    for module in brought.split():
+        assert environment.said(f"import {module}; print({module}.BROUGHT_BY)").startswith(module)
+
+
+def test_the_plain_command_is_what_breaks_it(tmp_path: Path) -> None:
+    environment = with_extras(tmp_path)
+    environment.pip("pip install onnxruntime-gpu")
+    environment.pip("pip install --no-deps fer-edge")
+    environment.pip("pip install 'fer-edge[video]'")
+    assert environment.state()[0] == "onnxruntime 2.0"  # over the other's files
+
+
+def test_beside_onnxruntime_itself_an_extra_is_named(tmp_path: Path) -> None:
+    environment = with_extras(tmp_path)
+    environment.pip("pip install fer-edge")
+    told = environment.said("from fer_edge.extras import install_command; print(install_command('video'))")
+    assert told == "pip install 'fer-edge[video]'"
+    environment.pip(told)
+    assert environment.state() == ("onnxruntime 2.0", "('onnxruntime', '2.0')")
