@@ -114,6 +114,6 @@ def test_the_command_writes_table_json_and_picture(tmp_path: Path) -> None:
     }
     done = CliRunner().invoke(app, ["verify", str(FIXTURE)])
     assert done.exit_code == 2
-    assert "expected --checkpoint with the run that the model was made from, or --devices" in done.output
+    assert "expected --checkpoint with the run that the model was made from, --against or --devices" in done.output
     done = CliRunner().invoke(app, [*words, "--checkpoint", "runs/x"])
     assert done.exit_code == 2
