@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from fer_edge.export.parity.comparison import SQNR_CEILING_DB, measure_parity, s
 from fer_edge.export.parity.probes import make_probes
 from fer_edge.export.parity.report import parity_markdown, parity_summary, plot_parity
 from fer_edge.export.parity.tolerance import TOLERANCES
-from fer_edge.metadata import METADATA_KEY, ModelMetadata
+from fer_edge.metadata import METADATA_KEY, SUFFIXES, ModelMetadata
 
 
 def card_of(model: onnx.ModelProto) -> ModelMetadata:
@@ -174,7 +175,7 @@ def test_a_card_beside_that_belongs_to_another_file_is_refused(exported_tiny, da
 
 def test_a_name_of_no_known_format_is_refused(tmp_path):
     with pytest.raises(
-        ModelError, match=r"expected a model file \(\.onnx, \.ort, \.torchscript, \.pt2\), found '\.h5'"
+        ModelError, match=rf"expected a model file \({re.escape(', '.join(SUFFIXES.values()))}\), found '\.h5'"
     ):
         open_model(tmp_path / "model.h5")
 

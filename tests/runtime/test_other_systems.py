@@ -358,7 +358,7 @@ def texts_without_encoding(tree: ast.AST) -> list[str]:
 def is_text_without_encoding(call: ast.Call) -> bool:
     name, given = ast.unparse(call.func), {one.arg: one.value for one in call.keywords}
     last = name.rpartition(".")[2]
-    if "encoding" in given or name in NOT_TEXT or name.endswith("av.open"):  # PyAV opens media
+    if "encoding" in given or name in NOT_TEXT or name.endswith(("av.open", "archive.open")):  # media, entries of a zip
         return False
     if last in ENCODING_AT:  # write_text(path, text) of fer_edge.files passes, too, as it should
         return len(call.args) <= ENCODING_AT[last]

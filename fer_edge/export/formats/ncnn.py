@@ -73,7 +73,9 @@ def _converted(source: Source, metadata: "ModelMetadata", name: str) -> "Path":
     command = [pnnx.EXEC_PATH, "net.pt", f"inputshape=[1,1,{size},{size}]f32"]
     command.append("fp16=0")
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=_SECONDS)
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, encoding="utf-8", errors="replace", timeout=_SECONDS
+        )
     except (OSError, subprocess.SubprocessError) as error:
         raise ModelError(f"{metadata.name}: pnnx cannot convert it: {printable(str(error))[-300:]}") from error
     if done.returncode != 0 or not (folder / "net.ncnn.bin").is_file():
