@@ -55,12 +55,9 @@ class Environment:
         assert done.returncode == 0, done.stderr
 
     def said(self, code: str) -> str:
-        done = subprocess.run(
-            [self.python, "-c", code],
-            capture_output=True,
-            encoding="utf-8",
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        # Behind the environment's own packages: beside the sources lie the metadata of an editable install.
+        code = f"import sys; sys.path.append({str(ROOT)!r})\n{code}"
+        done = subprocess.run([self.python, "-c", code], capture_output=True, encoding="utf-8")
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
