@@ -323,8 +323,14 @@ def signal_in_the_last_validation(wanted, number, said):
 
 
 def test_a_signal_between_two_trials_ends_the_search(wanted):
+    signals = [signal.SIGTERM]  # once: a second one ends the process, and with it the tests
+
+    def signal_once(_line):
+        if signals:
+            signal.raise_signal(signals.pop())
+
     with pytest.raises(Interrupted, match="1 of 2 trials are kept") as raised:
-        search(wanted, lambda _line: signal.raise_signal(signal.SIGTERM))
+        search(wanted, signal_once)
     assert raised.value.exit_code == 143
     assert len(run(wanted).trials) == 2
 
