@@ -55,9 +55,9 @@ class Environment:
         assert done.returncode == 0, done.stderr
 
     def said(self, code: str) -> str:
-        # Behind the environment's own packages: beside the sources lie the metadata of an editable install.
+        # Behind the environment's own packages, and elsewhere: beside the sources lie an editable install's metadata.
         code = f"import sys; sys.path.append({str(ROOT)!r})\n{code}"
-        done = subprocess.run([self.python, "-c", code], capture_output=True, encoding="utf-8")
+        done = subprocess.run([self.python, "-c", code], capture_output=True, encoding="utf-8", cwd=self.wheels)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
