@@ -1,16 +1,12 @@
 """ExecuTorch's own runtime, with XNNPACK: what phones and boards run, on this CPU."""
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer_edge.backends._quiet import quietly
 from fer_edge.backends.contract import ModelBackend, Outputs
-from fer_edge.backends.registry import BackendEntry
-from fer_edge.errors import ModelError, ProviderError
+from fer_edge.backends.registry import BackendEntry, require_cpu
+from fer_edge.errors import ModelError
 from fer_edge.text import printable
 
 if TYPE_CHECKING:
@@ -44,23 +40,8 @@ def load(
     """Read the program and load its method. ``threads`` are those of the whole process. Raises ModelError."""
     from fer_edge.runtime.model_file import read_any
 
-    if provider != "cpu":
-        raise ProviderError(f"{path}: expected the provider cpu for {NAME}, found {provider}")
+    require_cpu(path, NAME, provider)
     return ExecuTorch(read_any(path, trust=trust), threads)
-
-
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Keep ExecuTorch's and torchao's messages off stderr: processor files and CUDA libraries that are not there."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        # ExecuTorch's own log goes to Python's stderr, not to the descriptor.
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
 
 
 def constant_methods(metadata: "ModelMetadata") -> "dict[str, Any]":

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.backends.contract import ModelBackend, Outputs, Weights
-from fer_edge.backends.registry import BackendEntry
-from fer_edge.errors import ModelError, ProviderError
+from fer_edge.backends.registry import BackendEntry, require_cpu
+from fer_edge.errors import ModelError
 from fer_edge.text import printable
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def load(
     """Check the file, compare its labels with the metadata's, and open it. Raises ModelError where it is refused."""
     from fer_edge.runtime.model_file import read_any
 
-    if provider != "cpu":
-        raise ProviderError(f"{path}: expected the provider cpu for {NAME}, found {provider}")
+    require_cpu(path, NAME, provider)
     model = read_any(path, trust=trust)
     if model.data[4:8] != _MAGIC:
         raise ModelError(f"{model.path}: expected a .tflite file, which has {_MAGIC.decode()} at byte 4, found none")

@@ -6,17 +6,15 @@ the GPU, and resizes images by itself.
 Source of the operators: https://apple.github.io/coremltools, "MIL Ops".
 """
 
-import contextlib
-import io
 import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fer_edge.backends._quiet import quietly
 from fer_edge.backends.contract import ModelBackend, Outputs
-from fer_edge.backends.registry import BackendEntry
-from fer_edge.errors import ModelError, ProviderError
+from fer_edge.backends.registry import BackendEntry, require_cpu
+from fer_edge.errors import ModelError
 from fer_edge.text import printable
 
 if TYPE_CHECKING:
@@ -51,8 +49,7 @@ def load(
     from fer_edge.backends import _torch
     from fer_edge.runtime.model_file import read_any
 
-    if provider != "cpu":
-        raise ProviderError(f"{path}: expected the provider cpu for {NAME}, found {provider}")
+    require_cpu(path, NAME, provider)
     _torch.prepare_torch(threads, provider)
     return MilTorch(read_any(path, trust=trust))
 
@@ -78,7 +75,7 @@ class MilTorch(ModelBackend):
         if set(files) != _FILES:
             found = printable(", ".join(files)[:200])
             raise ModelError(f"{self.path}: expected {', '.join(sorted(_FILES))}, found {found}; export it again")
-        with quietly():
+        with quietly(logging.ERROR):  # that Core ML is not there, that this torch is newer
             from coremltools.converters.mil.frontend.milproto.load import load as load_program
             from coremltools.proto import Model_pb2
 
@@ -174,19 +171,6 @@ class MilTorch(ModelBackend):
     def download(self, answer: "Mapping[str, NDArray[np.float32]]") -> Outputs:
         """Probabilities and logits (N, C)."""
         return self.outputs_of(dict(answer))
-
-
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Keep coremltools' messages off stderr: that Core ML is not there, that this torch is newer, progress bars."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
 
 
 def _constant(var: Any) -> Any:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fer_edge.backends import _ncnn_files
 from fer_edge.backends.contract import ModelBackend, Outputs, Weights
-from fer_edge.backends.registry import BackendEntry
-from fer_edge.errors import ModelError, ProviderError
+from fer_edge.backends.registry import BackendEntry, require_cpu
+from fer_edge.errors import ModelError
 from fer_edge.text import printable
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def load(
     """Read the files, check that they fit together, and load the net. Raises ModelError."""
     from fer_edge.runtime.model_file import read_any
 
-    if provider != "cpu":
-        raise ProviderError(f"{path}: expected the provider cpu for {NAME}, found {provider}")
+    require_cpu(path, NAME, provider)
     return Ncnn(read_any(path, trust=trust), threads)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.backends.contract import ModelBackend, Outputs, Weights
-from fer_edge.backends.registry import BackendEntry
-from fer_edge.errors import ModelError, ProviderError
+from fer_edge.backends.registry import BackendEntry, require_cpu
+from fer_edge.errors import ModelError
 from fer_edge.text import printable
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ def load(
     """Read the model and compile it for this CPU and ``shape``. Raises ModelError where either is refused."""
     from fer_edge.runtime.model_file import read_any
 
-    if provider != "cpu":
-        raise ProviderError(f"{path}: expected the provider cpu for {NAME}, found {provider}")
+    require_cpu(path, NAME, provider)
     model = read_any(path, trust=trust, description=description)
     backend = OpenVino(model, threads, precision or model.metadata.precision)
     if shape is not None:

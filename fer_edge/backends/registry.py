@@ -12,7 +12,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-from fer_edge.errors import MissingExtraError, ModelError, UsageError
+from fer_edge.errors import MissingExtraError, ModelError, ProviderError, UsageError
 from fer_edge.runtime.file_kind import MODEL, mistaken
 from fer_edge.runtime.shipped import model_path
 
@@ -156,6 +156,12 @@ def format_of(path: Path) -> str:
             return file_format
     told = mistaken(path, MODEL) or f"found '{path.suffix}'"
     raise ModelError(f"{path}: expected a model file ({', '.join(SUFFIXES.values())}), {told}")
+
+
+def require_cpu(path: str | Path, name: str, provider: str) -> None:
+    """Refuse (ProviderError) another ``provider`` than the CPU, of the backend called ``name``, which has no other."""
+    if provider != "cpu":
+        raise ProviderError(f"{path}: expected the provider cpu for {name}, found {provider}")
 
 
 def check_trust(path: Path, file_format: str, *, trust: bool) -> None:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fer_edge.backends.executorch import quietly
+from fer_edge.backends._quiet import quietly
 from fer_edge.errors import ModelError
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.quantization.calibration import TrainingFaces, batches, network_input

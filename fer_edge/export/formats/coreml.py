@@ -2,6 +2,7 @@
 systems."""
 
 import json
+import logging
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +25,15 @@ def coreml_bytes(source: Source, metadata: "ModelMetadata") -> bytes:
     """
     from pathlib import Path
 
-    from fer_edge.backends.mil_torch import METADATA_KEY, PROBABILITIES, quietly
+    from fer_edge.backends._quiet import quietly
+    from fer_edge.backends.mil_torch import METADATA_KEY, PROBABILITIES
     from fer_edge.errors import ModelError
     from fer_edge.folder_files import pack
     from fer_edge.metadata import NO_CHECKSUM
     from fer_edge.text import printable
 
     size = metadata.image_size
-    with quietly():
+    with quietly(logging.ERROR):
         import coremltools
         import torch
 

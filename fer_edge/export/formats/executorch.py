@@ -23,7 +23,7 @@ def lowered(reference: "PixelsToProbabilities", constants: dict[str, Any]) -> by
     """
     import torch
 
-    from fer_edge.backends.executorch import quietly
+    from fer_edge.backends._quiet import quietly
     from fer_edge.errors import ModelError
     from fer_edge.export.graph.matrix_resize import ImageToProbabilities
 
