@@ -120,4 +120,15 @@ def main() -> None:
     except UsageError as error:
         typer.echo(f"error: {error}", err=True)  # not by note, which would name the program as it was called
         sys.exit(error.exit_code)
-    app(prog_name=program.called())
+    try:
+        app(prog_name=program.called())
+    except SystemExit as end:
+        _end_one_of_several(end)
+        raise
+
+
+def _end_one_of_several(end: SystemExit) -> None:
+    """End at once, with the code of ``end``, where this is one of several processes that trained together."""
+    training = sys.modules.get("fer_edge.training.distributed")  # not imported for this: it brings torch
+    if training is not None and training.has_joined():
+        training.end_process(end.code if isinstance(end.code, int) else 0)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -14,6 +14,9 @@ from torch import Tensor
 from fer_edge.errors import FerEdgeError, TrainingError
 
 T = TypeVar("T")
+
+_joined: list[dist.ProcessGroup] = []
+"""Kept, so that the threads of none are ever joined: see ``end_process``."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,29 @@ def prints_to_stderr() -> Iterator[None]:
         os.close(kept)
 
 
+def has_joined() -> bool:
+    """Whether this process was one of several, and should end by ``end_process``."""
+    return bool(_joined)
+
+
+def end_process(code: int) -> NoReturn:
+    """Exit with ``code`` at once, what was printed flushed and nothing finalized: how one of several processes ends.
+
+    gloo's threads let go of Python's tensors some time after an operation is over. In an interpreter that is being
+    finalized that ends in SIGABRT; to join the threads first can wait for ever, for the join holds the lock that they
+    need (seen in torch 2.13: ``~AsyncAllgatherWork`` waits for the GIL, ``~ProcessGroupGloo`` for it).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 @contextmanager
 def joined_processes(device: str) -> Iterator[tuple[Processes, str]]:
     """Join the group that torchrun set up, if it did; gives the processes and this one's device.
 
-    gloo for the CPU, nccl for CUDA with one GPU a process. Raises TrainingError where GPUs are fewer than processes.
+    gloo for the CPU, nccl for CUDA with one GPU a process; see ``end_process`` for how such a process should end.
+    Raises TrainingError where GPUs are fewer than processes.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
@@ -105,6 +126,9 @@ def joined_processes(device: str) -> Iterator[tuple[Processes, str]]:
         torch.cuda.set_device(local_rank)
     with prints_to_stderr():
         dist.init_process_group("nccl" if on_cuda else "gloo")
+    group = dist.group.WORLD
+    assert group is not None
+    _joined.append(group)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size()), device
     finally:

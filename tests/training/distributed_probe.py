@@ -11,7 +11,7 @@ from fer_edge.data.load import load_faces
 from fer_edge.training.architectures import register
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
-from fer_edge.training.distributed import joined_processes
+from fer_edge.training.distributed import end_process, has_joined, joined_processes
 from fer_edge.training.hardware import resolve
 from fer_edge.training.preparation import build_for_training
 from fer_edge.training.run_folder import RunFolder
@@ -47,3 +47,5 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    if has_joined():
+        end_process(0)

@@ -15,7 +15,7 @@ from fer_edge.training.architectures import register
 from fer_edge.training.checkpoint import read_checkpoint
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
-from fer_edge.training.distributed import Processes, joined_processes
+from fer_edge.training.distributed import Processes, end_process, joined_processes
 from fer_edge.training.hardware import resolve
 from fer_edge.training.preparation import build_for_training
 from fer_edge.training.run_folder import RunFolder
@@ -100,3 +100,4 @@ def without_the_others(state: dict, processes: Processes) -> dict:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    end_process(0)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fer_edge.cli import main
 from fer_edge.errors import CheckpointError
+from fer_edge.training import distributed
 from fer_edge.training.distributed import prints_to_stderr
 from fer_edge.training.resuming import refuse_other_processes
 from fer_edge.training.run_folder import RunFolder
@@ -49,6 +51,25 @@ def test_what_a_library_prints_while_processes_join_stays_out_of_stdout(capfd):
         os.write(1, b"[Gloo] Rank 0 is connected\n")
     print("after", flush=True)
     assert capfd.readouterr() == ("before\nafter\n", "[Gloo] Rank 0 is connected\n")
+
+
+def test_one_of_several_processes_ends_at_once_with_its_code_and_all_it_printed(repository):
+    late = "import atexit, sys; atexit.register(print, 'finalized'); print('printed'); print('told', file=sys.stderr)\n"
+    end = "from fer_edge.training.distributed import end_process; end_process(3)"
+    done = subprocess.run([sys.executable, "-c", late + end], capture_output=True, text=True, cwd=repository)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "printed\n", "told\n")
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_the_command_line_ends_at_once_only_where_several_processes_trained(monkeypatch, joined):
+    ended = []
+    monkeypatch.setattr(distributed, "_joined", [object()] if joined else [])
+    monkeypatch.setattr(distributed, "end_process", ended.append)
+    monkeypatch.setattr("sys.argv", ["fer-edge", "train", "--epochs", "-1"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert ended == ([2] if joined else [])
 
 
 @pytest.mark.slow
