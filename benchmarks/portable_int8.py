@@ -5,7 +5,8 @@
 For each network exported/NAME.pt the file for VNNI is exported anew (--target x86-vnni); exported/NAME-int8.onnx is the
 portable one. Where this processor saturates, the file for VNNI is run as plain onnxruntime runs it, and with products
 added in full precision, as this package runs it there; what it would answer with VNNI is that in full precision: the
-same products are added. One thread, one face; turns alternate. Writes benchmarks/results/portable_int8.json.
+same products are added. One thread, one face; turns alternate. Writes benchmarks/results/portable_int8-vnni.json, or
+portable_int8-avx2.json where this processor saturates.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.saturation import saturates
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "portable_int8.json"
+RESULTS = ROOT / "benchmarks" / "results"
 BATCH = 64
 
 
@@ -109,7 +110,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             result["networks"][name] = compare(name, given.data, given.turns, Path(folder))
     text = json.dumps(result, indent=1) + "\n"
-    RESULT.write_text(text, encoding="utf-8")
+    kind = "avx2" if result["this_processor_saturates"] else "vnni"
+    (RESULTS / f"portable_int8-{kind}.json").write_text(text, encoding="utf-8")
     print(text)
 
 
