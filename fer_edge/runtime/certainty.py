@@ -1,0 +1,54 @@
+"""The arithmetic of a model that knows when to be silent: temperature, and prediction sets. Apps in other languages do
+the same in a few lines (docs/uncertainty.md)."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.floating[Any]]
+
+_SMALLEST = 1e-30
+"""Stands for a probability of 0, whose logarithm is none."""
+
+
+def with_temperature(probabilities: Rows, temperature: float) -> NDArray[np.float64]:
+    """Probabilities float64 (N, C) as if the logits had been divided by ``temperature`` (above 0) before the softmax.
+
+    C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. 9. The logarithm of a softmax is its
+    logits but for a number that is the same for all classes, and a softmax does not see that number. The order of the
+    classes stays as it is.
+    """
+    logits = np.log(np.maximum(np.asarray(probabilities, np.float64), _SMALLEST)) / temperature
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+
+
+def lac_scores(probabilities: Rows) -> NDArray[np.float64]:
+    """float64 (N, C): 1 less the class's probability. Sets of a bounded score are the smallest of their coverage: M.
+    Sadinle, J. Lei and L. Wasserman, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels", JASA 2019."""
+    return 1.0 - np.asarray(probabilities, np.float64)
+
+
+def aps_scores(probabilities: Rows) -> NDArray[np.float64]:
+    """float64 (N, C): the probability of the class and of all that are more probable. Y. Romano, M. Sesia and E.
+    Candès, "Classification with Valid and Adaptive Coverage", NeurIPS 2020, without their random part, so that one
+    image always has one set; the sets then cover somewhat more than was asked for."""
+    rows = np.asarray(probabilities, np.float64)
+    order = np.argsort(-rows, axis=1, kind="stable")
+    sums = np.cumsum(np.take_along_axis(rows, order, axis=1), axis=1)
+    scores = np.empty_like(rows)
+    np.put_along_axis(scores, order, sums, axis=1)
+    return scores
+
+
+SCORES = {"lac": lac_scores, "aps": aps_scores}
+"""By the name of the method."""
+
+
+def prediction_sets(probabilities: Rows, method: str, threshold: float) -> NDArray[np.bool_]:
+    """bool (N, C): the classes whose score is at most ``threshold``, and always the best guess, so that none is empty
+    (a class more never covers less)."""
+    sets = SCORES[method](probabilities) <= threshold
+    sets[np.arange(len(sets)), np.asarray(probabilities).argmax(axis=1)] = True
+    return np.asarray(sets)
