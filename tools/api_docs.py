@@ -25,6 +25,7 @@ PACKAGES = (
     "fer_edge.backends",
     "fer_edge.export",
     "fer_edge.benchmark",
+    "fer_edge.serving",
 )
 
 HEAD = """\

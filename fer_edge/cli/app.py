@@ -20,6 +20,7 @@ from fer_edge.cli import (
     predict,
     program,
     train,
+    triton,
     tune,
     verify,
     web,
@@ -100,6 +101,7 @@ app.command()(info.info)
 app.command()(models.models)
 app.command()(golden.golden)
 app.command()(web.web)
+app.command()(triton.triton)
 app.add_typer(data.app, name="data")
 app.add_typer(devices.devices, name="devices")
 for one in (app, *(group.typer_instance for group in app.registered_groups)):
