@@ -52,6 +52,10 @@ class WebError(FerEdgeError):
     """The browser page cannot be written or served: a part is missing or not the right one, or the port taken."""
 
 
+class ServingError(FerEdgeError):
+    """A server that cannot start: its port is taken, its address not this machine's, its token cannot be read."""
+
+
 class UsageError(FerEdgeError):
     """Options that do not go together: exit code 2, as for an unknown option."""
 

@@ -40,6 +40,7 @@ that are imported by their full path.
 
 Importing `fer_edge` loads neither torch nor onnxruntime. `fer_edge.training` and `fer_edge.export` need
 `pip install 'fer-edge[train]'`, `fer_edge.video` needs `pip install 'fer-edge[video]'`.
+The server in `fer_edge.serving` needs `pip install 'fer-edge[serve]'`.
 """
 
 

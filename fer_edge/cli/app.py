@@ -19,6 +19,7 @@ from fer_edge.cli import (
     models,
     predict,
     program,
+    serve,
     train,
     triton,
     tune,
@@ -102,6 +103,7 @@ app.command()(models.models)
 app.command()(golden.golden)
 app.command()(web.web)
 app.command()(triton.triton)
+app.command()(serve.serve)
 app.add_typer(data.app, name="data")
 app.add_typer(devices.devices, name="devices")
 for one in (app, *(group.typer_instance for group in app.registered_groups)):

@@ -1,11 +1,56 @@
-"""Small models in the formats that Triton runs."""
+"""Small models in the formats that Triton runs, and a running server around one, on a free port of this machine."""
 
+import importlib.util
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+sys.path.append(str(FIXTURES))  # make_tiny_model
+Start = Callable[..., Any]
+
+NEEDED = ("fastapi", "uvicorn", "httptools", "prometheus_client")
+WITH_A_SERVER = ("test_client.py",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if all(importlib.util.find_spec(one) for one in NEEDED):
+        return
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.path.name in WITH_A_SERVER:
+            item.add_marker(pytest.mark.skip(reason="the extra serve is not installed"))
+
+
+@pytest.fixture(scope="module")
+def start() -> Iterator[Start]:
+    """``start(path, name=..., **settings)``: a server that runs in a thread until the module's tests are done."""
+    from fer_edge.backends import open_model
+    from fer_edge.serving import ServedModel, ServerSettings, open_server
+
+    running = []
+
+    def run(path: Path = FIXTURES / "tiny.onnx", *, name: str = "tiny", **settings: Any) -> Any:
+        limits = ServerSettings(**settings)
+        model = ServedModel(open_model(path, threads=1), name, max_pixels=limits.max_pixels)
+        server = open_server(model, limits, 0)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        running.append((server, thread))
+        return server
+
+    yield run
+    for server, thread in running:
+        deadline = time.monotonic() + 20
+        while thread.is_alive() and time.monotonic() < deadline:
+            server.stop()  # may come before it has begun
+            thread.join(0.1)
+        assert not thread.is_alive(), "the server does not end"
 
 
 @pytest.fixture(scope="session")

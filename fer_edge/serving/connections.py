@@ -1,0 +1,190 @@
+"""What a connection may cost: uvicorn's HTTP protocol with limits on heads, waiting and the number of connections.
+
+Import it where a server is started: it needs the extra ``serve``.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from fer_edge.serving.settings import ServerSettings
+
+MAX_HEAD_BYTES = 32 * 2**10
+"""Of a request's line and headers."""
+MAX_PIPELINED = 16
+"""Requests that wait on one connection for the answer before them."""
+_GRACE_S = 1.0
+"""After the time limit of a body, for the app to say so by 408."""
+_DRAINED = 8
+"""Times ``max_body_bytes`` that are read and thrown away after a 413, so that the client gets to read it."""
+
+
+class OpenConnections:
+    """Those that wait for their client, the longest first; of one server."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self.waiting: dict[Connection, None] = {}
+
+    def make_room(self, open_now: int) -> bool:
+        """Whether one more may be open, where need be after closing the one that has waited longest for its client."""
+        if open_now <= self.settings.max_connections:
+            return True
+        for longest in self.waiting:
+            longest.hang_up()
+            return True
+        return False
+
+
+class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not installed where types are checked
+    """One connection. Its client has ``client_timeout_s`` to send each request, and to take each answer."""
+
+    def __init__(self, *arguments: Any, others: OpenConnections, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._others = others
+        self._settings = others.settings
+        self._due: asyncio.TimerHandle | None = None
+        self._write_due: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._is_in_head = True
+        self._has_begun = False
+        self._drained_bytes = 0
+        self._refusal = (400, "expected an HTTP request, found other bytes")
+
+    def connection_made(self, transport: Any) -> None:
+        """Take it, or answer 503 where there is no room."""
+        super().connection_made(transport)
+        if not self._others.make_room(len(self.connections)):
+            self._refuse(503, "expected a free connection, found none; ask again")
+            return
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop its clocks."""
+        self._stop_waiting()
+        if self._write_due is not None:
+            self._write_due.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Start the clock of a request, and count what its head takes."""
+        if self.transport.is_closing():
+            return
+        if self._due is None:
+            self._wait()
+        was_in_head = self._has_begun and self._is_in_head
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if was_in_head and self._is_in_head and self._has_begun:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse_head()
+        elif self._due is not None and self.cycle is not None and self.cycle.response_complete:
+            self._drained_bytes += len(data)
+            if self._drained_bytes > _DRAINED * self._settings.max_body_bytes:
+                self.hang_up()
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        super().on_message_begin()
+        self._has_begun = self._is_in_head = True
+        self._head_bytes = self._drained_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A part of its path."""
+        super().on_url(url)
+        self._count_head(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        super().on_header(name, value)
+        self._count_head(name + value)
+
+    def on_headers_complete(self) -> None:
+        """The end of its head."""
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._refusal = (429, f"expected at most {MAX_PIPELINED} requests at once on a connection, found more")
+            raise ValueError(self._refusal[1])
+        super().on_headers_complete()
+        self._is_in_head = False
+
+    def on_message_complete(self) -> None:
+        """The end of its body: from now on the client waits for the server."""
+        super().on_message_complete()
+        self._has_begun, self._is_in_head = False, True
+        self._head_bytes = 0
+        self._stop_waiting()
+        if self.cycle is not None and self.cycle.response_complete and not self.transport.is_closing():
+            self._wait()  # answered before its body was there
+
+    def on_response_complete(self) -> None:
+        """From now on the server waits for the client."""
+        super().on_response_complete()
+        if not self.pipeline and not self._has_begun and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self._wait()
+
+    def pause_writing(self) -> None:
+        """The client does not take its answer: it has so long."""
+        super().pause_writing()
+        if self._write_due is None:
+            self._write_due = self.loop.call_later(self._settings.client_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client takes it."""
+        super().resume_writing()
+        if self._write_due is not None:
+            self._write_due.cancel()
+            self._write_due = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Instead of uvicorn's text: an error as the protocol writes it."""
+        self._refuse(*self._refusal)
+
+    def hang_up(self) -> None:
+        """Close at once, whatever was still to be sent."""
+        self._stop_waiting()
+        self.transport.abort()
+
+    def _count_head(self, part: bytes) -> None:
+        self._head_bytes += len(part)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refusal = (431, f"expected at most {MAX_HEAD_BYTES} bytes of headers, found more")
+            raise ValueError(self._refusal[1])
+
+    def _refuse_head(self) -> None:
+        self._refuse(431, f"expected at most {MAX_HEAD_BYTES} bytes of headers, found more")
+
+    def _wait(self) -> None:
+        """From now on the client has its time to send a whole request."""
+        self._stop_waiting()
+        self._others.waiting[self] = None
+        self._due = self.loop.call_later(self._settings.client_timeout_s, self._timed_out)
+
+    def _stop_waiting(self) -> None:
+        self._others.waiting.pop(self, None)
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _timed_out(self) -> None:
+        if self.transport.is_closing():
+            self.transport.abort()
+        elif not self._has_begun:
+            self._stop_waiting()
+            self.transport.close()
+        elif self._is_in_head:
+            self._refuse(408, f"expected a whole request within {self._settings.client_timeout_s:g} s, found a part")
+        else:  # its body: the app says so
+            self._due = self.loop.call_later(_GRACE_S, self.hang_up)
+
+    def _refuse(self, status: int, message: str) -> None:
+        self._stop_waiting()
+        body = json.dumps({"error": message}).encode()
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        retry = b"retry-after: 1\r\n" if status == 503 else b""
+        self.transport.write(STATUS_LINE[status] + retry + head + body)
+        self.transport.close()
