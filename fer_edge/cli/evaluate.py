@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fer_edge.cli.evaluate_reports import evaluate_old, print_changes, print_groups
 from fer_edge.cli.named import complete_checkpoint, complete_model, model_named
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run, run_of
 from fer_edge.cli.tables import result_table
 from fer_edge.cli.typed import ClassMapFile, Describe, LabelsOfFaces, Trust, Votes, class_map_in
-from fer_edge.errors import UsageError
+from fer_edge.errors import CheckFailed, UsageError
 from fer_edge.own_files import OwnFiles
 from fer_edge.text import printable, shown_name
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from fer_edge.evaluation.evaluation import Evaluation
     from fer_edge.evaluation.robustness import Robustness
     from fer_edge.evaluation.votes import VoteMetrics
+
+DEFAULT_MAX_DROP = 1.0
+"""Percentage points: two standard errors of the difference where 300 of 3,574 faces change sides."""
 
 MAX_COLUMNS = 12
 """With more classes than this, the pairs that are confused most are listed instead of the matrix."""
@@ -61,6 +65,25 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder for figures and plots. [default: the run's; outside a run, nothing is written]"),
     ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Figures by group, too: a column 'path' with the ends of faces' paths, the others are groups.",
+        ),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OLD",
+            help="An older model, checkpoint or run: what changed, by class and by face (McNemar's test).",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(min=0, help="Percentage points that may be lost since --compare; beyond: exit 3. [default: 1]"),
+    ] = None,
     describe: Describe = None,
     trust: Trust = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -77,9 +100,13 @@ def evaluate(
         fer-edge evaluate --model exported/NAME.onnx --data fer2013
 
         fer-edge evaluate --model exported/NAME.onnx --data fer2013 --votes fer2013new.csv --corruptions --out DIR
+
+        fer-edge evaluate --model exported/NAME.onnx --data fer2013 --groups people.csv --compare yesterday/NAME.onnx
     """
     if model is not None and checkpoint is not None:
         raise UsageError("expected --checkpoint or --model, found both; leave one out")
+    if max_drop is not None and compare is None:
+        raise UsageError("--max-drop: expected --compare with it, found none; add it")
     evaluated: dict[str, Any] = {
         "source": data,
         "labels": labels,
@@ -95,9 +122,7 @@ def evaluate(
         checkpoint = checkpoint or only_run(Path("runs"))
         out = out or run_of(checkpoint)
     if out is not None:
-        from fer_edge.evaluation.evaluation import OTHER_FOLDER, output_paths
-
-        OwnFiles(OTHER_FOLDER).refuse_foreign(output_paths(out, split, with_corruptions=corruptions))
+        _refuse_foreign(out, split, corruptions=corruptions, groups=groups is not None, changes=compare is not None)
     if model is not None:
         from fer_edge.backends.evaluation import evaluate_model
         from fer_edge.evaluation.plot_style import require_matplotlib
@@ -116,12 +141,47 @@ def evaluate(
     if done.left_out:
         faces = ", ".join(f"{number:,} {name}" for name, number in done.left_out.items())
         note(f"left out, because the {done.subject.kind} has no such class: {faces}")
+    by_group, changes = None, None
+    if groups is not None:
+        from fer_edge.data.groups import read_groups
+        from fer_edge.evaluation.groups import evaluate_groups
+
+        by_group = evaluate_groups(done, read_groups(groups, done.faces.sources))
+    if compare is not None:
+        from fer_edge.evaluation.changes import compare_evaluations
+
+        changes = compare_evaluations(
+            done, evaluate_old(compare, done, device, evaluated, trust=trust, description=describe)
+        )
+    reports = {"groups": by_group, "changes": changes}
     if json_output:
-        result_json(done.to_dict())
+        result_json(done.to_dict() | {name: one.to_dict() for name, one in reports.items() if one is not None})
     else:
         _print(done)
+        if by_group is not None:
+            print_groups(by_group)
+        if changes is not None:
+            print_changes(changes)
     if out is not None:
-        wrote(*done.write(out))
+        wrote(*(path for one in (done, *reports.values()) if one is not None for path in one.write(out)))
+    bound = DEFAULT_MAX_DROP if max_drop is None else max_drop
+    if changes is not None and changes.drop_points > bound:
+        raise CheckFailed(
+            f"{printable(str(done.subject.path))}: expected at most {bound:g} points of accuracy lost since "
+            f"{printable(str(compare))}, found {changes.drop_points:.2f} ({changes.overall.in_words})"
+        )
+
+
+def _refuse_foreign(out: Path, split: str, *, corruptions: bool, groups: bool, changes: bool) -> None:
+    """Before the work: raise StorageError where a report would replace a file that no command wrote."""
+    from fer_edge.evaluation.changes import change_paths
+    from fer_edge.evaluation.evaluation import OTHER_FOLDER, output_paths
+    from fer_edge.evaluation.groups import group_paths
+
+    paths = output_paths(out, split, with_corruptions=corruptions)
+    paths += group_paths(out, split) if groups else []
+    paths += change_paths(out, split) if changes else []
+    OwnFiles(OTHER_FOLDER).refuse_foreign(paths)
 
 
 def _print(done: "Evaluation") -> None:

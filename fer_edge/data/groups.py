@@ -1,0 +1,133 @@
+"""A table of groups: what else is known of faces, such as age, sex or light; for ``evaluate --groups``."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from fer_edge.errors import DataError
+from fer_edge.text import listed, printable
+
+PATH = "path"
+MAX_GROUPS = 20
+"""Different values of a column. More are figures, such as an age, and each group would be too small to say anything."""
+_MOST_NAMED = 6
+
+
+@dataclass(frozen=True)
+class GroupColumn:
+    """One column of the table, for the faces that are evaluated."""
+
+    name: str
+    values: tuple[str, ...]
+    """Of each face; empty where the table has none."""
+
+    @property
+    def groups(self) -> list[str]:
+        """Every value that a face has, sorted; the empty one is none."""
+        return sorted(set(self.values) - {""})
+
+
+@dataclass(frozen=True)
+class GroupTable:
+    """What the table says of the faces that are evaluated."""
+
+    path: Path
+    columns: tuple[GroupColumn, ...]
+    num_without_row: int
+    """Faces that the table does not name."""
+
+
+def read_groups(path: Path, sources: Sequence[str]) -> GroupTable:
+    """Read the CSV file at ``path`` (UTF-8, a heading) for the faces that are from ``sources``, as a FaceSet has them.
+
+    The column ``path`` names a face by the end of its path, as long as it takes to be the only one: ``7.png``,
+    ``happy/7.png`` or all of it; every other column is one of groups. Rows of other faces (another split's) do not
+    count. Raises DataError for a file that is no such table, a row that could mean several faces, two rows of one face
+    that say different things, a column of more than MAX_GROUPS values, and where no row is of these faces.
+    """
+    shown = printable(path)
+    heading, rows = _rows_of(path)
+    names = [name for name in heading if name != PATH]
+    places = _Places(sources)
+    found: dict[int, tuple[int, list[str]]] = {}
+    for line, row in rows:
+        place = places.of(row.pop(PATH), f"{shown}, line {line}")
+        if place is None:
+            continue
+        values = [row[name].strip() for name in names]
+        if place in found and found[place][1] != values:
+            raise DataError(
+                f"{shown}, line {line}: expected one row a face, found another of {printable(sources[place])} in line "
+                f"{found[place][0]}; leave one out"
+            )
+        found[place] = line, values
+    if not found:
+        raise DataError(
+            f"{shown}: expected paths of faces that are evaluated, such as {printable(sources[0])}, found none of "
+            f"{len(sources):,}; write paths as 'data inspect' names files, or choose their split with --split"
+        )
+    empty = [""] * len(names)
+    by_face = [found[place][1] if place in found else empty for place in range(len(sources))]
+    columns = tuple(GroupColumn(name, tuple(values[index] for values in by_face)) for index, name in enumerate(names))
+    for column in columns:
+        if len(column.groups) > MAX_GROUPS:
+            raise DataError(
+                f"{shown}: expected at most {MAX_GROUPS} groups in the column {printable(column.name)}, found "
+                f"{len(column.groups)} ({printable(listed(column.groups, _MOST_NAMED))}); put its values into ranges"
+            )
+    return GroupTable(path, columns, len(sources) - len(found))
+
+
+class _Places:
+    """Finds faces by the ends of their paths."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self._parts = [_parts_of(source) for source in sources]
+        self._by_name: dict[str, list[int]] = defaultdict(list)
+        for place, parts in enumerate(self._parts):
+            self._by_name[parts[-1] if parts else ""].append(place)
+
+    def of(self, text: str, where: str) -> int | None:
+        """The place of the one face whose path ends so; None for no face. Raises DataError where several do."""
+        wanted = _parts_of(text.strip())
+        if not wanted:
+            raise DataError(f"{where}: expected a path, found none; leave the row out")
+        fitting = [place for place in self._by_name.get(wanted[-1], ()) if self._parts[place][-len(wanted) :] == wanted]
+        if len(fitting) > 1:
+            raise DataError(
+                f"{where}: expected a path of one face, found {len(fitting)} that end in {printable(text.strip())}; "
+                "write more of its folders"
+            )
+        return fitting[0] if fitting else None
+
+
+def _parts_of(path: str) -> tuple[str, ...]:
+    return tuple(part for part in PurePosixPath(path.replace("\\", "/")).parts if part != ".")
+
+
+def _rows_of(path: Path) -> tuple[list[str], Iterable[tuple[int, dict[str, str]]]]:
+    """The heading, and each row with its line. Raises DataError."""
+    shown = printable(path)
+    expected = f"{shown}: expected a CSV file with a column '{PATH}' and one or more of groups"
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            heading = [(name or "").strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = heading
+            rows = [(reader.line_num, row) for row in reader]
+    except FileNotFoundError as error:
+        raise DataError(f"{expected}, found no file") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = "bytes that are not UTF-8" if isinstance(error, UnicodeDecodeError) else printable(str(error))
+        raise DataError(f"{expected}, found {reason}") from error
+    if PATH not in heading or len(heading) < 2 or "" in heading or len(set(heading)) < len(heading):
+        raise DataError(f"{expected}, each with a name of its own; found {printable(', '.join(heading)) or 'nothing'}")
+    for line, row in rows:
+        # DictReader keeps what is beyond the heading under None, and fills what is missing with None.
+        if None in row or None in row.values():
+            raise DataError(
+                f"{shown}, line {line}: expected {len(heading)} columns as in the heading, found another number"
+            )
+    return heading, rows

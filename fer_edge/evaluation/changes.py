@@ -1,0 +1,187 @@
+"""What changed between two models on the same faces: accuracy, classes and single faces, and what of it is chance."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_edge import __version__
+from fer_edge.errors import DataError
+from fer_edge.evaluation.evaluation import OTHER_FOLDER, Evaluation
+from fer_edge.evaluation.intervals import holm, mcnemar
+from fer_edge.files import make_folder, write_text
+from fer_edge.own_files import OwnFiles
+from fer_edge.text import printable, without_surrogates
+
+CHANCE = 0.05
+"""Below it a p-value is called more than chance."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Of all faces, or of those of one class. Ratios are fractions of one."""
+
+    name: str
+    num_faces: int
+    old: float
+    """The fraction that the old model is right on; of one class that is its recall."""
+    new: float
+    only_old_right: int
+    only_new_right: int
+    p_value: float
+    """McNemar's exact test; of classes raised by Holm's method, because one of many is below 5 % by chance."""
+
+    @property
+    def points(self) -> float:
+        """Percentage points gained; negative where some were lost."""
+        return 100 * (self.new - self.old)
+
+    @property
+    def in_words(self) -> str:
+        """Whether it is more than chance."""
+        if self.only_old_right == self.only_new_right == 0:
+            return "unchanged"
+        return "more than chance" if self.p_value < CHANCE else "not told from chance"
+
+
+@dataclass(frozen=True)
+class ChangedFace:
+    """A face that the two answer differently."""
+
+    source: str
+    label: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How a new model differs from an old one on one split."""
+
+    new: Evaluation
+    old: Evaluation
+    overall: Change
+    classes: tuple[Change, ...]
+    faces: tuple[ChangedFace, ...]
+    """Every face whose answer changed: those that were right and are wrong first."""
+    num_left_out: int
+    """Faces that only one of the two was asked about."""
+
+    @property
+    def drop_points(self) -> float:
+        """Percentage points of accuracy that were lost; negative where some were gained."""
+        return 100 * (self.overall.old - self.overall.new)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {
+            "old": str(self.old.subject.path),
+            "new": str(self.new.subject.path),
+            "num_left_out": self.num_left_out,
+            "drop_points": self.drop_points,
+            "overall": asdict(self.overall),
+            "classes": [asdict(one) for one in self.classes],
+            "calibration_error": {"old": self.old.metrics.calibration_error, "new": self.new.metrics.calibration_error},
+            "changed_faces": [asdict(face) for face in self.faces],
+        }
+
+    def to_markdown(self, most_faces: int = 40) -> str:
+        """The table, and the first faces whose answer changed."""
+        new, old = (printable(str(one.subject.path)) for one in (self.new, self.old))
+        lines = [
+            f"# {new} against {old}",
+            "",
+            f"{self.overall.num_faces:,} faces of {self.new.split} of {printable(Path(self.new.data_source).name)}; "
+            f"{len(self.faces):,} answers changed; {self.new.machine}; fer_edge {__version__}.",
+            "",
+            "| faces | number | old | new | points | only the old is right | only the new is right | p |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+            *(
+                f"| {_cell(one.name)} | {one.num_faces:,} | {one.old:.1%} | {one.new:.1%} | {one.points:+.1f} | "
+                f"{one.only_old_right} | {one.only_new_right} | {one.p_value:.2g} |"
+                for one in (self.overall, *self.classes)
+            ),
+            "",
+            "p: McNemar's exact test; of the classes raised by Holm's method.",
+        ]
+        if self.faces:
+            lines += ["", "| face | label | old answer | new answer |", "| --- | --- | --- | --- |"]
+            lines += [
+                f"| {_cell(Path(face.source).name)} | {_cell(face.label)} | {_cell(face.old)} | {_cell(face.new)} |"
+                for face in self.faces[:most_faces]
+            ]
+            if len(self.faces) > most_faces:
+                lines += ["", f"And {len(self.faces) - most_faces:,} more, in the JSON file."]
+        return "\n".join(lines) + "\n"
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write the figures as JSON and the table into ``folder``; gives their paths. Raises StorageError."""
+        figures, table = written = change_paths(folder, self.new.split)
+        make_folder(folder)
+        with OwnFiles(OTHER_FOLDER).writing(*written):
+            write_text(figures, json.dumps(without_surrogates(self.to_dict()), indent=2) + "\n")
+            write_text(table, self.to_markdown())
+        return written
+
+
+def change_paths(folder: Path, split: str) -> list[Path]:
+    """Every file that ``Changes.write`` writes."""
+    return [folder / f"changes-{split}{end}" for end in (".json", ".md")]
+
+
+def compare_evaluations(new: Evaluation, old: Evaluation) -> Changes:
+    """Compare two evaluations face by face, by where each face is from.
+
+    Faces that one of them left out (it has not their class) are left out and counted. Raises DataError where the two
+    have no face in common, or call a face by labels that differ.
+    """
+    places = {source: place for place, source in enumerate(old.faces.sources)}
+    pairs = [(mine, places[source]) for mine, source in enumerate(new.faces.sources) if source in places]
+    if not pairs:
+        raise DataError(
+            f"{printable(str(new.subject.path))} and {printable(str(old.subject.path))}: expected faces that both have "
+            "classes for, found none; compare models of the same expressions"
+        )
+    mine, theirs = (np.array(one) for one in zip(*pairs, strict=True))
+    names = np.array(new.subject.labels.names, object)
+    truth = names[new.faces.labels[mine]]
+    former = np.array(old.subject.labels.names, object)[old.faces.labels[theirs]]
+    if (truth != former).any():
+        first = int(np.argmax(truth != former))
+        raise DataError(
+            f"{printable(new.faces.sources[mine[first]])}: expected one label for both models, found "
+            f"{printable(str(former[first]))} and {printable(str(truth[first]))}; compare models of the same label set"
+        )
+    answers = names[new.probabilities[mine].argmax(axis=1)]
+    answered = np.array(old.subject.labels.names, object)[old.probabilities[theirs].argmax(axis=1)]
+    right, was_right = answers == truth, answered == truth
+    masks = {name: truth == name for name in names}
+    per_class = [_change(name, right[mask], was_right[mask]) for name, mask in masks.items() if mask.any()]
+    raised = holm([one.p_value for one in per_class])
+    is_changed = answers != answered
+    # What was lost first, then what was gained, then one mistake for another.
+    order = sorted(np.flatnonzero(is_changed), key=lambda place: (not was_right[place], not right[place]))
+    return Changes(
+        new=new,
+        old=old,
+        overall=_change("all", right, was_right),
+        classes=tuple(
+            Change(**{**asdict(one), "p_value": p_value}) for one, p_value in zip(per_class, raised, strict=True)
+        ),
+        faces=tuple(
+            ChangedFace(new.faces.sources[mine[place]], str(truth[place]), str(answered[place]), str(answers[place]))
+            for place in order
+        ),
+        num_left_out=len(new.faces) + len(old.faces) - 2 * len(pairs),
+    )
+
+
+def _change(name: str, right: np.ndarray, was_right: np.ndarray) -> Change:
+    lost, gained = int((was_right & ~right).sum()), int((right & ~was_right).sum())
+    return Change(name, len(right), float(was_right.mean()), float(right.mean()), lost, gained, mcnemar(lost, gained))
+
+
+def _cell(text: str) -> str:
+    return printable(text).replace("|", "\\|")

@@ -1,0 +1,163 @@
+"""Figures by group, and what changed between two models: planted gaps and regressions are found, chance is not."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fer_edge.data.faces import FaceSet
+from fer_edge.data.groups import GroupColumn, GroupTable
+from fer_edge.errors import DataError, StorageError
+from fer_edge.evaluation.changes import compare_evaluations
+from fer_edge.evaluation.evaluation import Evaluation, Subject
+from fer_edge.evaluation.groups import MIN_FACES, evaluate_groups, gap_in_words
+from fer_edge.evaluation.metrics import evaluate_probabilities
+from fer_edge.labels import label_set_of
+
+NAMES = ("calm", "sad | <b>", "うれしい")
+
+
+def evaluation(labels: np.ndarray, answers: np.ndarray, confidence: float = 0.7, name: str = "new.onnx") -> Evaluation:
+    probabilities = np.full((len(labels), 3), (1 - confidence) / 2)
+    probabilities[np.arange(len(labels)), answers] = confidence
+    sources = tuple(f"/faces/{number}.png" for number in range(len(labels)))
+    return Evaluation(
+        subject=Subject("model", Path(name), "tiny fp32", {}, "", label_set_of(NAMES)),
+        split="validation",
+        augmentation="none",
+        metrics=evaluate_probabilities(probabilities, labels, 3),
+        votes=None,
+        num_leaked=0,
+        metrics_without_leaks=None,
+        faces=FaceSet(np.zeros((len(labels), 4, 4), np.uint8), labels, sources),
+        probabilities=probabilities,
+        left_out={},
+        num_without_label=0,
+        data_source="/faces",
+        data_fingerprint="",
+        is_training_data_set=False,
+        machine="a machine",
+    )
+
+
+def answers_of(labels: np.ndarray, accuracy: np.ndarray | float, seed: int) -> np.ndarray:
+    is_right = np.random.default_rng(seed).random(len(labels)) < accuracy
+    return np.where(is_right, labels, (labels + 1) % 3)
+
+
+def grouped(values: np.ndarray) -> GroupTable:
+    return GroupTable(Path("g.csv"), (GroupColumn("light", tuple(values)),), 0)
+
+
+def test_a_planted_gap_is_found_with_its_groups():
+    labels = np.arange(900) % 3
+    light = np.where(np.arange(900) < 300, "dark", "bright")
+    done = evaluation(labels, answers_of(labels, np.where(light == "dark", 0.6, 0.85), 1))
+    (column,) = evaluate_groups(done, grouped(light)).columns
+    assert [group.name for group in column.groups] == ["bright", "dark"]
+    assert (column.gap.best, column.gap.worst) == ("bright", "dark")
+    low, high = column.gap.interval
+    assert low < 0.25 < high
+    assert low < column.gap.difference < high
+    assert column.gap.p_value < 0.001
+    assert "more than chance" in gap_in_words(column)
+    dark = column.groups[1]
+    assert dark.overconfidence == pytest.approx(0.7 - dark.accuracy)
+    assert dark.overconfidence_interval[0] < 0.1 < dark.overconfidence_interval[1]
+    assert dark.accuracy_interval[0] < 0.6 < dark.accuracy_interval[1]
+
+
+def test_groups_without_a_gap_are_not_told_from_chance():
+    labels = np.arange(900) % 3
+    light = np.where(np.arange(900) < 300, "dark", "bright")
+    (column,) = evaluate_groups(evaluation(labels, answers_of(labels, 0.8, 2)), grouped(light)).columns
+    assert column.gap.p_value > 0.05
+    assert "not told from chance" in gap_in_words(column)
+
+
+def test_a_gap_that_is_the_classes_alone_is_gone_at_equal_class_mix():
+    # Calm faces are answered rightly in 9 of 10 cases, others in 5 of 10; one group has mostly calm ones.
+    labels = np.concatenate([np.repeat([0, 1], [400, 100]), np.repeat([0, 1], [100, 400])])
+    right = np.concatenate([np.arange(count) % 10 < good for count, good in ((400, 9), (100, 5), (100, 9), (400, 5))])
+    done = evaluation(labels, np.where(right, labels, 2))
+    (column,) = evaluate_groups(done, grouped(np.repeat(["x", "y"], 500))).columns
+    x, y = column.groups
+    assert (x.accuracy, y.accuracy) == pytest.approx((0.82, 0.58))
+    assert (x.standardised_accuracy, y.standardised_accuracy) == pytest.approx((0.7, 0.7))
+
+
+def test_small_groups_are_shown_and_not_compared():
+    labels = np.zeros(100, np.int64)
+    values = np.array(["few"] * (MIN_FACES - 1) + ["many"] * 50 + [""] * (71 - 50))
+    (column,) = evaluate_groups(evaluation(labels, labels), grouped(values)).columns
+    few, many = column.groups
+    assert (few.is_compared, few.standardised_accuracy, many.is_compared) == (False, None, True)
+    assert (column.gap, column.num_without_value) == (None, 21)
+    assert gap_in_words(column) == "Nothing to compare: fewer than two groups have 30 faces. 21 faces have no value."
+
+
+def test_what_is_written_are_whole_files_and_no_other_is_replaced(tmp_path):
+    labels = np.arange(120) % 3
+    odd = np.array(["a|b", "<i>", "うれしい"], object)[np.arange(120) % 3]
+    done = evaluate_groups(evaluation(labels, labels), grouped(odd))
+    figures, tables, plot = done.write(tmp_path)
+    assert json.loads(figures.read_text())["columns"][0]["groups"][0]["name"] == "<i>"
+    assert "| a\\|b | 40 |" in tables.read_text(encoding="utf-8")
+    with Image.open(plot) as picture:
+        assert picture.format == "PNG"
+    done.write(tmp_path)
+    tables.write_text("mine")
+    with pytest.raises(StorageError, match=r"groups-validation\.md: expected no file, or one that was written here"):
+        done.write(tmp_path)
+
+
+def test_a_planted_regression_of_one_class_is_found_and_named():
+    labels = np.arange(1500) % 3
+    old_answers = answers_of(labels, 0.8, 3)
+    new_answers = old_answers.copy()
+    lost = np.flatnonzero((labels == 1) & (old_answers == 1))[:60]
+    new_answers[lost] = 0
+    changes = compare_evaluations(evaluation(labels, new_answers), evaluation(labels, old_answers, name="old.onnx"))
+    assert changes.drop_points == pytest.approx(100 * 60 / 1500)
+    assert (changes.overall.only_old_right, changes.overall.only_new_right) == (60, 0)
+    assert changes.overall.in_words == "more than chance"
+    told = {one.name: (one.in_words, one.only_old_right) for one in changes.classes}
+    assert told == {"calm": ("unchanged", 0), "sad | <b>": ("more than chance", 60), "うれしい": ("unchanged", 0)}
+    assert [face.source for face in changes.faces] == [f"/faces/{place}.png" for place in lost]
+    assert {(face.label, face.old, face.new) for face in changes.faces} == {("sad | <b>", "sad | <b>", "calm")}
+
+
+def test_answers_that_change_both_ways_are_not_told_from_chance():
+    labels = np.arange(1500) % 3
+    changes = compare_evaluations(
+        evaluation(labels, answers_of(labels, 0.8, 4)), evaluation(labels, answers_of(labels, 0.8, 5))
+    )
+    assert changes.overall.p_value > 0.05
+    assert len(changes.faces) > 300
+
+
+def test_faces_that_one_left_out_are_counted_and_other_labels_refused():
+    labels = np.arange(90) % 3
+    new, old = evaluation(labels, labels), evaluation(labels, labels)
+    kept = np.arange(90) >= 30
+    part = replace(old, faces=old.faces.take(kept), probabilities=old.probabilities[kept])
+    assert compare_evaluations(new, part).num_left_out == 30
+    other = replace(old, faces=replace(old.faces, labels=(labels + 1) % 3))
+    with pytest.raises(DataError, match=r"0\.png: expected one label for both models, found sad \| <b> and calm"):
+        compare_evaluations(new, other)
+    nothing = replace(old, faces=replace(old.faces, sources=tuple(f"x{number}" for number in range(90))))
+    with pytest.raises(DataError, match="expected faces that both have classes for, found none"):
+        compare_evaluations(new, nothing)
+
+
+def test_changes_are_written_as_a_table_and_as_json(tmp_path):
+    labels = np.arange(1500) % 3
+    changes = compare_evaluations(evaluation(labels, answers_of(labels, 0.5, 6)), evaluation(labels, labels))
+    figures, table = changes.write(tmp_path)
+    assert len(json.loads(figures.read_text())["changed_faces"]) == len(changes.faces)
+    text = table.read_text(encoding="utf-8")
+    assert "| sad \\| <b> | 500 | 100.0% |" in text
+    assert f"And {len(changes.faces) - 40:,} more, in the JSON file." in text
