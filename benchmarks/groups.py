@@ -3,12 +3,14 @@
     python benchmarks/groups.py --data fer2013-original [NAME ...]
 
 FER-2013 says nothing of age, sex or origin, so no such group is here. For each NAME the table groups.csv is made from
-the validation faces and their FER+ votes, and 'evaluate --groups' is run on it; its files go to
-benchmarks/results/groups/NAME/, and the comparison of the INT8 file with the fp32 one, which it is made from, too.
+the validation faces and their FER+ votes, and 'evaluate --groups' is run on it; its tables go to
+benchmarks/results/groups/NAME/, and the comparison of the INT8 file with the fp32 one, which it is made from, too (no
+picture of a face: those stay out of the repository).
 """
 
 import argparse
 import csv
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -51,7 +53,7 @@ def write_table(data: str, path: Path) -> None:
 def main() -> None:
     """Make the tables and run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=["fer-resnet18", "fer-tiny"])
+    parser.add_argument("names", nargs="*", default=["fer-resnet18"])
     parser.add_argument("--data", required=True)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -62,8 +64,11 @@ def main() -> None:
             checkpoint = ["--checkpoint", f"exported/{name}.pt"]
             subprocess.run([sys.executable, "cli.py", "export", *checkpoint, "--folder", folder], cwd=ROOT, check=True)
             command = ["evaluate", "--model", f"exported/{name}-int8.onnx", "--data", given.data, "--split", SPLIT]
-            command += ["--groups", str(table), "--compare", str(old), "--out", str(RESULTS / name)]
+            command += ["--groups", str(table), "--compare", str(old), "--out", folder]
             subprocess.run([sys.executable, "cli.py", *command], cwd=ROOT, check=True)
+            (RESULTS / name).mkdir(parents=True, exist_ok=True)
+            for path in (*Path(folder).glob("groups-*"), *Path(folder).glob("changes-*")):
+                shutil.copy(path, RESULTS / name)
 
 
 if __name__ == "__main__":
