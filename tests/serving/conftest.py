@@ -16,7 +16,7 @@ sys.path.append(str(FIXTURES))  # make_tiny_model
 Start = Callable[..., Any]
 
 NEEDED = ("fastapi", "uvicorn", "httptools", "prometheus_client")
-WITH_A_SERVER = ("test_client.py",)
+WITH_A_SERVER = ("test_client.py", "test_connections.py", "test_hostile.py", "test_limits.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,15 +29,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def start() -> Iterator[Start]:
-    """``start(path, name=..., **settings)``: a server that runs in a thread until the module's tests are done."""
+    """``start(path, name=..., **settings)``: a server that runs in a thread until the module's tests are done.
+
+    ``score`` is given the model's ``run``, and gives another one.
+    """
     from fer_edge.backends import open_model
     from fer_edge.serving import ServedModel, ServerSettings, open_server
 
     running = []
 
-    def run(path: Path = FIXTURES / "tiny.onnx", *, name: str = "tiny", **settings: Any) -> Any:
+    def run(path: Path = FIXTURES / "tiny.onnx", *, name: str = "tiny", score: Any = None, **settings: Any) -> Any:
         limits = ServerSettings(**settings)
         model = ServedModel(open_model(path, threads=1), name, max_pixels=limits.max_pixels)
+        if score is not None:
+            model.run = score(model.run)  # type: ignore[method-assign]
         server = open_server(model, limits, 0)
         thread = threading.Thread(target=server.run)
         thread.start()
