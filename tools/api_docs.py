@@ -20,6 +20,7 @@ PACKAGES = (
     "fer_edge.golden",
     "fer_edge.devices",
     "fer_edge.video",
+    "fer_edge.scoring",
     "fer_edge.web",
     "fer_edge.training",
     "fer_edge.backends",

@@ -19,6 +19,7 @@ from fer_edge.cli import (
     models,
     predict,
     program,
+    score,
     serve,
     train,
     triton,
@@ -97,6 +98,7 @@ app.command()(export.export)
 app.command()(verify.verify)
 app.command()(benchmark.benchmark)
 app.command()(predict.predict)
+app.command()(score.score)
 app.command()(webcam.webcam)
 app.command()(info.info)
 app.command()(models.models)

@@ -1,0 +1,60 @@
+"""The images of a run as a stream, cut into chunks that are the same in every run over the same images.
+
+A chunk ends after an image whose name's checksum says so, not after so many images: one more or less in the middle of
+the input changes the chunk that it is in, and no other. Each becomes one file, which carries the chunk's digest.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+
+class Item(NamedTuple):
+    """One image of the input."""
+
+    name: str
+    """What its row is called: an absolute path, an address, or ``FILE.parquet#ROW``."""
+    source: str | bytes | None
+    """Where it is, or its bytes; None for an empty cell of a table."""
+    stamp: str
+    """Changes with its content: size and time of a file."""
+
+
+class Chunk(NamedTuple):
+    """Images that are scored together and become one file."""
+
+    number: int
+    """Its place in the input, from 0."""
+    digest: str
+    """16 hexadecimal digits, of its images' names and stamps in their order."""
+    items: list[Item]
+
+
+def chunks(items: Iterable[Item], rows: int) -> Iterator[Chunk]:
+    """``items`` in chunks of about ``rows``: between half as many and half as many more."""
+    least, most = max(1, rows // 2), max(1, rows + rows // 2)
+    held: list[Item] = []
+    number = 0
+    for item in items:
+        held.append(item)
+        ends = len(held) >= least and zlib.crc32(_bytes(item.name)) % least == 0
+        if ends or len(held) >= most:
+            yield Chunk(number, digest_of(held), held)
+            held, number = [], number + 1
+    if held:
+        yield Chunk(number, digest_of(held), held)
+
+
+def digest_of(items: Iterable[Item]) -> str:
+    """16 hexadecimal digits (BLAKE2b) that change with a name, a stamp or the order."""
+    digest = hashlib.blake2b(digest_size=8)
+    for item in items:
+        for text in (item.name, item.stamp):
+            data = _bytes(text)
+            digest.update(len(data).to_bytes(4, "little") + data)
+    return digest.hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
