@@ -20,8 +20,6 @@ from fer_edge.scoring.worker import At, Done, Failed, Ready, Work, serve
 from fer_edge.text import shown_name
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
     import pyarrow as pa
 
     from fer_edge.scoring.scorer import ModelSettings
@@ -52,7 +50,7 @@ class _Tries:
 @dataclass(eq=False)
 class _Worker:
     process: Any
-    connection: "Connection"
+    connection: Any  # of another type under Windows
     chunks: deque[Chunk] = field(default_factory=deque)
     is_ready: bool = False
     place: int | None = None
