@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fer_edge.serving.batcher import Batcher
-from fer_edge.serving.limits import Limits
+from fer_edge.serving.limits import Limits, Receive
 from fer_edge.serving.metrics import Metrics
 from fer_edge.serving.model import VERSION, ServedModel
 from fer_edge.serving.protocol import HEADER_LENGTH, parse_request, render_answer
@@ -113,13 +113,22 @@ class _Handlers:
         return _json({})
 
     async def infer(self, request: "Request") -> "Response":
+        """The route: for other models and versions; what is asked of this one, ``_Gate`` hands on at once."""
         self._check_model(request)
+        body, headers = await self.answer(dict(request.scope["headers"]), request.receive)
+        return _respond(body, media_type=None, headers={name.decode(): value.decode() for name, value in headers})
+
+    async def answer(self, headers: Mapping[bytes, bytes], receive: Receive) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """Body and headers of the answer to an inference request. Raises RequestError."""
         with self.limits.body() as held:
-            asked = parse_request(await held.read(request), request.headers.get(HEADER_LENGTH))
+            length = headers.get(HEADER_LENGTH)
+            asked = parse_request(
+                await held.read(headers, receive), None if length is None else length.decode("latin-1")
+            )
             self.model.check_outputs(asked)
-            if len(asked.inputs) == 1:
-                self.limits.check_images(asked.inputs[0].shape[0])
-            with self.limits.images(asked.inputs[0].shape[0]):
+            images = asked.inputs[0].shape[0]
+            self.limits.check_images(images)
+            with self.limits.images(images):
                 if self.model.is_cheap(asked):
                     feeds = self.model.feeds(asked)
                 else:
@@ -127,12 +136,13 @@ class _Handlers:
                     feeds = await loop.run_in_executor(self._decoders, self.model.feeds, asked)
                 held.holds(sum(feed.array.nbytes for feed in feeds))
                 found = await self._batcher.score(feeds)
-        outputs = self.model.answer(asked, found)
-        body, json_length = render_answer(self.model.name, VERSION, asked.id, outputs)
+        body, json_length = render_answer(self.model.name, VERSION, asked.id, self.model.answer(asked, found))
         if json_length is None:
-            return _respond(body, media_type="application/json")
-        headers = {"Inference-Header-Content-Length": str(json_length)}
-        return _respond(body, media_type="application/octet-stream", headers=headers)
+            return body, [(b"content-type", b"application/json")]
+        return body, [
+            (b"content-type", b"application/octet-stream"),
+            (HEADER_LENGTH, b"%d" % json_length),
+        ]
 
     def close(self) -> None:
         """Let the threads end."""
@@ -153,6 +163,8 @@ class _Gate:
     def __init__(self, app: Any, *, handlers: _Handlers) -> None:
         self._app = app
         self._handlers = handlers
+        own = f"/v2/models/{handlers.model.name}"
+        self._infer = (f"{own}/infer", f"{own}/versions/{VERSION}/infer")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -169,28 +181,35 @@ class _Gate:
             await send(message)
 
         try:
-            self._check(scope)
+            headers = dict(scope["headers"])
+            self._check(scope["path"], headers)
+            if scope["path"] in self._infer and scope["method"] == "POST":  # past routing: most requests are these
+                body, more = await self._handlers.answer(headers, receive)
+                start_message = {"type": "http.response.start", "status": 200, "headers": more}
+                more.append((b"content-length", b"%d" % len(body)))
+                await counted(start_message)
+                await send({"type": "http.response.body", "body": body})
+            else:
+                await self._app(scope, receive, counted)
         except RequestError as error:
             await _error(error)(scope, receive, counted)
-        else:
-            try:
-                await self._app(scope, receive, counted)
-            except Exception:
-                status = 500
-                raise
+        except Exception:
+            status = 500
+            raise
         finally:
             metrics.answered(scope["path"], status, start)
 
-    def _check(self, scope: Any) -> None:
-        headers = dict(scope["headers"])
-        if not scope["path"].startswith(_OPEN):
+    def _check(self, path: str, headers: Mapping[bytes, bytes]) -> None:
+        if not path.startswith(_OPEN):
             self._handlers.check_token(headers.get(b"authorization", b""))
-        encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-        if encoding not in (b"", b"identity"):
+        encoding = headers.get(b"content-encoding")
+        if encoding is not None and encoding.strip().lower() not in (b"", b"identity"):
             raise RequestError(f"Content-Encoding: expected none, found '{shown(encoding.decode('latin-1'))}'", 415)
 
 
-def _respond(body: bytes, *, status: int = 200, media_type: str, headers: dict[str, str] | None = None) -> "Response":
+def _respond(
+    body: bytes, *, status: int = 200, media_type: str | None, headers: dict[str, str] | None = None
+) -> "Response":
     from starlette.responses import Response
 
     return Response(body, status, headers, media_type)

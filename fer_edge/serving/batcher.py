@@ -1,6 +1,7 @@
 """Micro-batching: images of requests that come close together are scored together, by one thread."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -69,7 +70,7 @@ class Batcher:
 
     def _limit(self, feed: Feed) -> int:
         """Images of a batch; fewer of large ones, whose values between layers take memory."""
-        values = int(np.prod(feed.array.shape[1:]))
+        values = math.prod(feed.array.shape[1:])
         return min(self._size, max(1, 3 * MAX_BATCH_PIXELS // values))
 
     def _cut(self, feed: Feed) -> list[Feed]:

@@ -5,6 +5,7 @@ Import it where a server is started: it needs the extra ``serve``.
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -15,18 +16,20 @@ MAX_HEAD_BYTES = 32 * 2**10
 """Of a request's line and headers."""
 MAX_PIPELINED = 16
 """Requests that wait on one connection for the answer before them."""
-_GRACE_S = 1.0
-"""After the time limit of a body, for the app to say so by 408."""
 _DRAINED = 8
 """Times ``max_body_bytes`` that are read and thrown away after a 413, so that the client gets to read it."""
 
 
 class OpenConnections:
-    """Those that wait for their client, the longest first; of one server."""
+    """Those that wait for their client, the longest first; of one server. One clock goes over them all."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, refused: Callable[[int], object] = lambda _: None) -> None:
         self.settings = settings
-        self.waiting: dict[Connection, None] = {}
+        self.refused = refused
+        """Told the status of each request that is refused here, before the app."""
+        self.waiting: dict[Connection, float] = {}
+        """With the loop's time at which each began to."""
+        self._clock: asyncio.TimerHandle | None = None
 
     def make_room(self, open_now: int) -> bool:
         """Whether one more may be open, where need be after closing the one that has waited longest for its client."""
@@ -37,6 +40,51 @@ class OpenConnections:
             return True
         return False
 
+    def wait(self, one: "Connection") -> None:
+        """From now on ``one`` waits for its client."""
+        self.waiting.pop(one, None)  # to the end of the line
+        self.waiting[one] = one.loop.time()
+        if self._clock is None:
+            self._clock = one.loop.call_later(self._tick_s, self._look, one.loop)
+
+    @property
+    def _tick_s(self) -> float:
+        return min(0.25, self.settings.client_timeout_s / 10)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        limit = loop.time() - self.settings.client_timeout_s
+        late = []
+        for one, since in self.waiting.items():
+            if since > limit:
+                break
+            late.append(one)
+        for one in late:
+            one.time_is_up()
+        self._clock = loop.call_later(self._tick_s, self._look, loop) if self.waiting else None
+
+
+class _OneWrite:
+    """A transport that sends the head of an answer together with what follows: one call of the system, not two."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        if self._head is not None:
+            data, self._head = self._head + data, None
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
+            self._head = data
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        if self._head is not None:
+            self._transport.write(self._head)
+            self._head = None
+        self._transport.close()
+
 
 class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not installed where types are checked
     """One connection. Its client has ``client_timeout_s`` to send each request, and to take each answer."""
@@ -45,7 +93,6 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not ins
         super().__init__(*arguments, **options)
         self._others = others
         self._settings = others.settings
-        self._due: asyncio.TimerHandle | None = None
         self._write_due: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._is_in_head = True
@@ -59,7 +106,7 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not ins
         if not self._others.make_room(len(self.connections)):
             self._refuse(503, "expected a free connection, found none; ask again")
             return
-        self._wait()
+        self._others.wait(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop its clocks."""
@@ -69,11 +116,9 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not ins
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Start the clock of a request, and count what its head takes."""
+        """Feed the parser, and count what a request's head takes, and a body that nobody reads."""
         if self.transport.is_closing():
             return
-        if self._due is None:
-            self._wait()
         was_in_head = self._has_begun and self._is_in_head
         super().data_received(data)
         if self.transport.is_closing():
@@ -82,14 +127,15 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not ins
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse_head()
-        elif self._due is not None and self.cycle is not None and self.cycle.response_complete:
+        elif self._has_begun and self.cycle is not None and self.cycle.response_complete:
             self._drained_bytes += len(data)
             if self._drained_bytes > _DRAINED * self._settings.max_body_bytes:
                 self.hang_up()
 
     def on_message_begin(self) -> None:
-        """A request's first byte."""
+        """A request's first byte: from now on the client has its time for the rest."""
         super().on_message_begin()
+        self._others.wait(self)
         self._has_begun = self._is_in_head = True
         self._head_bytes = self._drained_bytes = 0
 
@@ -109,6 +155,7 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not ins
             self._refusal = (429, f"expected at most {MAX_PIPELINED} requests at once on a connection, found more")
             raise ValueError(self._refusal[1])
         super().on_headers_complete()
+        self.cycle.transport = _OneWrite(self.transport)
         self._is_in_head = False
 
     def on_message_complete(self) -> None:
@@ -116,16 +163,21 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not ins
         super().on_message_complete()
         self._has_begun, self._is_in_head = False, True
         self._head_bytes = 0
-        self._stop_waiting()
-        if self.cycle is not None and self.cycle.response_complete and not self.transport.is_closing():
-            self._wait()  # answered before its body was there
+        if self.cycle is not None and self.cycle.response_complete:
+            self._others.wait(self)  # answered before its body was there
+        else:
+            self._stop_waiting()
 
     def on_response_complete(self) -> None:
-        """From now on the server waits for the client."""
-        super().on_response_complete()
-        if not self.pipeline and not self._has_begun and not self.transport.is_closing():
-            self._unset_keepalive_if_required()
-            self._wait()
+        """From now on the server waits for the client. As uvicorn does, but for its own clock of idle connections."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif not self._has_begun:
+            self._others.wait(self)
 
     def pause_writing(self) -> None:
         """The client does not take its answer: it has so long."""
@@ -158,31 +210,27 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not ins
     def _refuse_head(self) -> None:
         self._refuse(431, f"expected at most {MAX_HEAD_BYTES} bytes of headers, found more")
 
-    def _wait(self) -> None:
-        """From now on the client has its time to send a whole request."""
-        self._stop_waiting()
-        self._others.waiting[self] = None
-        self._due = self.loop.call_later(self._settings.client_timeout_s, self._timed_out)
-
     def _stop_waiting(self) -> None:
         self._others.waiting.pop(self, None)
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
 
-    def _timed_out(self) -> None:
+    def time_is_up(self) -> None:
+        """The client has had its time: say so where it has begun to ask, and close."""
+        self._stop_waiting()
         if self.transport.is_closing():
             self.transport.abort()
         elif not self._has_begun:
-            self._stop_waiting()
             self.transport.close()
-        elif self._is_in_head:
-            self._refuse(408, f"expected a whole request within {self._settings.client_timeout_s:g} s, found a part")
-        else:  # its body: the app says so
-            self._due = self.loop.call_later(_GRACE_S, self.hang_up)
+        elif self.pipeline or (self.cycle is not None and self.cycle.response_started and not self._is_in_head):
+            self.hang_up()  # another answer is being written
+        else:
+            if not self._is_in_head:  # the app waits for its body
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            self._refuse(408, f"expected the whole request within {self._settings.client_timeout_s:g} s, found a part")
 
     def _refuse(self, status: int, message: str) -> None:
         self._stop_waiting()
+        self._others.refused(status)
         body = json.dumps({"error": message}).encode()
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
         retry = b"retry-after: 1\r\n" if status == 503 else b""

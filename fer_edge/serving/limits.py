@@ -1,18 +1,17 @@
-"""Bounds on what clients may take: bytes of bodies, images under way, seconds to send a request."""
+"""Bounds on what clients may take: bytes of bodies, images under way."""
 
-import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fer_edge.serving.settings import ServerSettings
 from fer_edge.serving.tensors import RequestError
 
 if TYPE_CHECKING:
-    from fastapi import Request
-
     from fer_edge.serving.metrics import Metrics
 
+Receive = Callable[[], Awaitable[Any]]
+"""As ASGI has it: the next message of a request."""
 RETRY_AFTER = {"Retry-After": "1"}
 """Seconds; with 503: the request was sound, and is welcome again."""
 _CLOSE = {"Connection": "close"}
@@ -61,32 +60,25 @@ class Limits:
             raise self._busy("its memory for requests is full")
         self.held_bytes += num_bytes
 
-    async def read(self, request: "Request", held: "HeldBody") -> bytes:
-        """The whole body, in time. Raises RequestError: 413 above the limit, 408 too slowly, 400 cut off."""
-        from starlette.requests import ClientDisconnect
-
+    async def read(self, headers: Mapping[bytes, bytes], receive: Receive, held: "HeldBody") -> bytes:
+        """The whole body of a request with these headers. Raises RequestError: 413 above the limit, 408 cut off. The
+        time limit is the connection's."""
         limit = self._settings.max_body_bytes
-        declared = request.headers.get("content-length")
-        if declared is not None and declared.isdecimal() and int(declared[:20]) > limit:
-            raise self._too_large(limit, _CLOSE if "expect" in request.headers else None)
+        declared = headers.get(b"content-length")
+        if declared is not None and declared.isdigit() and int(declared[:20]) > limit:
+            raise self._too_large(limit, _CLOSE if b"expect" in headers else None)
         parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(self._settings.client_timeout_s):
-                async for part in request.stream():
-                    size += len(part)
-                    if size > limit:
-                        raise self._too_large(limit)
-                    held.holds(len(part))
-                    parts.append(part)
-        except TimeoutError as error:
-            raise RequestError(
-                f"expected the whole request within {self._settings.client_timeout_s:g} s, found {size} bytes",
-                408,
-                _CLOSE,
-            ) from error
-        except ClientDisconnect as error:
-            raise RequestError(f"expected the whole request, found {size} bytes and the connection closed") from error
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise RequestError(f"expected the whole request, found {size} bytes and the connection closed", 408)
+            part, more = message.get("body", b""), message.get("more_body", False)
+            size += len(part)
+            if size > limit:
+                raise self._too_large(limit)
+            held.holds(len(part))
+            parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _too_large(self, limit: int, headers: dict[str, str] | None = None) -> RequestError:
@@ -110,9 +102,9 @@ class HeldBody:
         self._limits.hold(num_bytes)
         self._bytes += num_bytes
 
-    async def read(self, request: "Request") -> bytes:
+    async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         """As ``Limits.read``."""
-        return await self._limits.read(request, self)
+        return await self._limits.read(headers, receive, self)
 
     def release(self) -> None:
         """None any more."""

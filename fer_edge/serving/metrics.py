@@ -44,12 +44,19 @@ class Metrics:
     def answered(self, path: str, status: int, start: float) -> None:
         """A request to ``path`` that came at ``start`` was answered; ``status`` 0: its client went away before."""
         kind = "infer" if path.endswith("/infer") else "health" if path.startswith("/v2/health/") else "other"
+        self._count(kind, status)
+        if kind == "infer" and status == 200:
+            self._seconds.observe(self.now() - start)
+
+    def refused(self, status: int) -> None:
+        """A request was refused before it was known what it asked for: malformed, too slow, one connection too many."""
+        self._count("malformed", status)
+
+    def _count(self, kind: str, status: int) -> None:
         counter = self._counters.get((kind, status))
         if counter is None:
             counter = self._counters[kind, status] = self._requests.labels(kind, str(status))
         counter.inc()
-        if kind == "infer" and status == 200:
-            self._seconds.observe(self.now() - start)
 
     def scored(self, images: int, seconds: float) -> None:
         """A batch was scored."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fer_edge.serving.tensors import BYTES, DATATYPES, RequestError, from_binary, from_json, shown, to_binary, to_json
 
-HEADER_LENGTH = "inference-header-content-length"
+HEADER_LENGTH = b"inference-header-content-length"
 """Header of a body that is not JSON alone: the bytes of JSON at its start."""
 
 _Parameters = dict[str, bool | int | float | str | None]

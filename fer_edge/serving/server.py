@@ -53,9 +53,11 @@ class Server:
 
         # A line for each malformed request would let anybody fill the disk.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        app = make_app(self._model, self._settings)
+        others = OpenConnections(self._settings, app.state.handlers.metrics.refused)
         config = uvicorn.Config(
-            make_app(self._model, self._settings),
-            http=partial(Connection, others=OpenConnections(self._settings)),  # type: ignore[arg-type,unused-ignore]
+            app,
+            http=partial(Connection, others=others),  # type: ignore[arg-type,unused-ignore]
             ws="none",
             lifespan="on",
             log_config=None,

@@ -61,20 +61,15 @@ def test_a_sound_request_leaves_the_connection_open_until_the_time_is_up(port: i
 
 
 @pytest.mark.parametrize(
-    ("parts", "status", "told"),
-    [
-        ([b"POST /v2/models/tiny/in"], 408, "a whole request within 0.5 s"),
-        ([request()[:60]], 408, "a whole request within 0.5 s"),
-        ([request()[:-9]], 408, "found"),
-        ([CHUNKED, b"4\r\nabcd\r\n"], 408, "found 4 bytes"),
-    ],
+    "parts",
+    [[b"POST /v2/models/tiny/in"], [request()[:60]], [request()[:-9]], [CHUNKED, b"4\r\nabcd\r\n"]],
     ids=["path", "headers", "body", "chunks"],
 )
-def test_slow_requests_are_answered_408(port: int, parts: list[bytes], status: int, told: str) -> None:
+def test_slow_requests_are_answered_408(port: int, parts: list[bytes]) -> None:
     before = time.monotonic()
     answer = talk(port, *parts)
-    assert statuses(answer) == [status]
-    assert told in error_of(answer)
+    assert statuses(answer) == [408]
+    assert error_of(answer) == "expected the whole request within 0.5 s, found a part"
     assert TIMEOUT * 0.9 < time.monotonic() - before < TIMEOUT + 2
 
 
