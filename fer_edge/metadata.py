@@ -20,12 +20,13 @@ from msgspec import Meta
 from fer_edge.errors import ModelError, UsageError
 from fer_edge.labels import FER2013, LabelSet, label_set_of
 from fer_edge.text import printable
+from fer_edge.uncertainty import Uncertainty
 
 METADATA_KEY = "fer_edge.card"
 """Name of the metadata in ONNX ``metadata_props`` and of the extra file in TorchScript and pt2 archives. It is that
 of the first version, so that files of all versions are read in one way."""
 
-_ADDED_LATER = ("devices",)
+_ADDED_LATER = ("devices", "uncertainty")
 """Fields that files of earlier versions lack."""
 SEVEN_BIT_WEIGHTS = "int8 (7 bits)"
 """What ``quantisation`` states as "weights" of a model that cannot saturate on any processor."""
@@ -183,6 +184,8 @@ class ModelMetadata:
     limits: AnyText = ""
     """What the model must not be used for, in a sentence or two."""
     license: AnyText = ""
+    uncertainty: Uncertainty | None = None
+    """When the model should be silent; None, and not in the JSON, where nobody calibrated it ('fer-edge calibrate')."""
     labels: Names = field(default=FER2013.names)
     """Names of the outputs, in their order: a valid LabelSet."""
     content_sha256: Sha256 = NO_CHECKSUM
@@ -205,7 +208,13 @@ class ModelMetadata:
 
     def to_json(self, *, indent: int | None = None) -> str:
         """As JSON (ASCII, so that it reads the same in every container), keys in the order of the fields."""
-        return json.dumps(asdict(self), indent=indent, allow_nan=False)
+        return json.dumps(self._plain(), indent=indent, allow_nan=False)
+
+    def _plain(self) -> dict[str, Any]:
+        plain = asdict(self)
+        if self.uncertainty is None:  # as files of earlier versions
+            del plain["uncertainty"]
+        return plain
 
     @classmethod
     def from_json(cls, text: str | bytes, *, where: str = "metadata") -> "ModelMetadata":
@@ -246,7 +255,7 @@ class ModelMetadata:
 
 def sidecar_json(metadata: ModelMetadata, file_sha256: str) -> str:
     """Text of the ``NAME.json`` beside a model: its metadata with checksum, and the SHA-256 of the whole file."""
-    return json.dumps({**asdict(metadata), "file_sha256": file_sha256}, indent=2, allow_nan=False) + "\n"
+    return json.dumps({**metadata._plain(), "file_sha256": file_sha256}, indent=2, allow_nan=False) + "\n"
 
 
 def read_sidecar(text: str | bytes, *, where: str) -> tuple[ModelMetadata, str]:
@@ -330,6 +339,9 @@ def _contradictions(metadata: ModelMetadata) -> Iterator[tuple[str, str, Any]]:
     for key, value in (("mean", metadata.mean), ("std", metadata.std)):
         if not math.isfinite(value):
             yield key, "a finite number", value
+    for index, sets in enumerate(metadata.uncertainty.sets if metadata.uncertainty else ()):
+        if tuple(sets.classes) != metadata.labels:
+            yield f"uncertainty.sets[{index}].classes", "the labels, in their order", list(sets.classes)
     try:
         datetime.fromisoformat(metadata.created)
     except ValueError:

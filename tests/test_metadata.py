@@ -1,8 +1,10 @@
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from uncertainties import uncertainty
 
 from fer_edge.errors import ModelError
 from fer_edge.labels import FERPLUS
@@ -52,6 +54,22 @@ CARD = ModelMetadata(
 
 def raw(**changes: Any) -> dict[str, Any]:
     return {**json.loads(CARD.to_json()), **changes}
+
+
+def test_uncertainty_survives_json_and_is_left_out_where_there_is_none() -> None:
+    assert "uncertainty" not in CARD.to_json()
+    calibrated = replace(CARD, uncertainty=uncertainty())
+    assert ModelMetadata.from_json(calibrated.to_json()) == calibrated
+    assert read_sidecar(sidecar_json(calibrated, "ef" * 32), where="faces.json")[0] == calibrated
+    for key, value, expected in (
+        ("temperature", 0, "'uncertainty.temperature': expected a number above 0, found 0"),
+        ("risks", [], "'uncertainty.risks': expected a list of objects, found []"),
+        ("confidence_level", 1.5, "'uncertainty.confidence_level': expected a number between 0 and 1, found 1.5"),
+    ):
+        wrong = json.loads(calibrated.to_json())
+        wrong["uncertainty"][key] = value
+        with pytest.raises(ModelError, match=re.escape(expected)):
+            ModelMetadata.from_mapping(wrong)
 
 
 INPUT = raw()["input"]

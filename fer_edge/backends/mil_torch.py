@@ -8,6 +8,7 @@ Source of the operators: https://apple.github.io/coremltools, "MIL Ops".
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,8 @@ class MilTorch(ModelBackend):
             raise ModelError(f"{self.path}: expected {PROBABILITIES} to be those of the labels; export it again")
         from fer_edge.metadata import NO_CHECKSUM
 
-        if description.metadata.userDefined.get(METADATA_KEY) != self.metadata.with_checksum(NO_CHECKSUM).to_json():
+        stated = replace(self.metadata, content_sha256=NO_CHECKSUM, uncertainty=None)  # which the sidecar alone has
+        if description.metadata.userDefined.get(METADATA_KEY) != stated.to_json():
             raise ModelError(
                 f"{self.path}: expected the metadata in {self.path.stem}.json to be those in the package, found "
                 "others; export it again"

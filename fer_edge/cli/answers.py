@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from fer_edge.runtime.photos import FacePrediction, PhotoOutcome, PhotoPrediction
 
 _FIRST_COLUMNS = ("source", "label", "confidence")
-_LAST_COLUMNS = ("latency_ms", "face", "x", "y", "width", "height", "detection_score", "error")
+_LAST_COLUMNS = (
+    *("latency_ms", "face", "x", "y", "width", "height", "detection_score"),
+    *("is_certain", "candidates", "calibrated_confidence", "error"),
+)
 """The probability of each label stands between both. A row for each face; an image without one has a row in which only
 the source is filled, one that could not be scored a row of its source and its error."""
 
@@ -39,6 +42,8 @@ class Tally:
     """How many faces have which label."""
     num_without_face: int = 0
     """Images that were scored and have none."""
+    num_uncertain: int = 0
+    """Faces that were left out because their answers are not certain."""
     left_out: "LeftOut | None" = None
     """The files of folders and globs that are no images; None until it was looked for them."""
 
@@ -53,12 +58,17 @@ class Tally:
             self.errors.append({"source": outcome.source, "error": str(outcome.error)})
             return
         self.labels.update(face.label for face in outcome.photo.faces)
-        self.num_without_face += not outcome.photo.faces
+        self.num_uncertain += outcome.photo.num_uncertain
+        self.num_without_face += not outcome.photo.faces and not outcome.photo.num_uncertain
         if outcome.photo.crop_reason is not None:
             self.crop_reasons[outcome.photo.crop_reason] += 1
         else:
             self.num_searched += 1
-            self.num_faces += len(outcome.photo.faces)
+            self.num_faces += len(outcome.photo.faces) + outcome.photo.num_uncertain
+
+    def uncertain_summary(self) -> str:
+        """How many answers were left out because they are not certain, in a line; empty for none."""
+        return f"left out: {_count(self.num_uncertain, 'answer')} not certain" if self.num_uncertain else ""
 
     def labels_summary(self) -> str:
         """How many faces have which label, the most frequent first, in a line; empty for fewer than two faces."""
@@ -114,6 +124,7 @@ class JsonPrinter:
                 "results": self._results,
                 "images": self._images,
                 "labels": dict(sorted(tally.labels.items(), key=_by_count)),
+                "num_uncertain_left_out": tally.num_uncertain,
                 "left_out": {} if tally.left_out is None else tally.left_out.as_dict(),
                 "errors": tally.errors,
             },
@@ -140,11 +151,13 @@ class CsvPrinter:
             _print_row((shown_name(outcome.source), *empty, str(outcome.error)))
             return
         for number, face in enumerate(outcome.photo.faces, start=1):
-            _print_row((*_prediction_cells(face), *_place_cells(face, number)))
+            _print_row((*_prediction_cells(face), *_place_cells(face, number), *_certainty_cells(face), ""))
         if hint := outcome.photo.hint():
             output.note(f"{shown_name(outcome.photo.source)}: {hint}")
         if not outcome.photo.faces:
-            _print_row((shown_name(outcome.source), *[""] * (len(self._columns) - 1)))
+            row = dict.fromkeys(self._columns, "")
+            row["is_certain"] = "false" if outcome.photo.num_uncertain else ""
+            _print_row((shown_name(outcome.source), *list(row.values())[1:]))
 
     def finish(self, tally: Tally) -> None:
         """Nothing comes after the last row."""
@@ -191,10 +204,17 @@ def _prediction_cells(face: "FacePrediction") -> list[str]:
 
 def _place_cells(face: "FacePrediction", number: int) -> list[str]:
     if face.face is None:
-        return [""] * 7
+        return [""] * 6
     box = face.face.box
     sides = [f"{value:.2f}" for value in (box.x, box.y, box.width, box.height)]
-    return [str(number), *sides, f"{face.face.score:.4f}", ""]
+    return [str(number), *sides, f"{face.face.score:.4f}"]
+
+
+def _certainty_cells(face: "FacePrediction") -> list[str]:
+    """Empty where the model was not calibrated."""
+    if face.is_certain is None or face.candidates is None or face.calibrated_confidence is None:
+        return [""] * 3
+    return ["true" if face.is_certain else "false", ";".join(face.candidates), f"{face.calibrated_confidence:.6f}"]
 
 
 def _print_row(cells: Iterable[str]) -> None:
@@ -208,9 +228,12 @@ def _print_row(cells: Iterable[str]) -> None:
 def _lines(photo: "PhotoPrediction") -> "Iterator[tuple[str, FacePrediction | None]]":
     """One line for each face, with the face; for a photo without any a line that says so."""
     name = shown_name(photo.source)
+    if photo.num_uncertain and not photo.faces:
+        yield f"{name}: no certain answer ({_count(photo.num_uncertain, 'face')})", None
+        return
     if photo.is_crop:
         (face,) = photo.faces
-        yield f"{name}: {face.label} {face.confidence:.1%}", face
+        yield f"{name}: {_answer(face)}", face
         return
     hint = photo.hint()
     if not photo.faces:
@@ -219,9 +242,18 @@ def _lines(photo: "PhotoPrediction") -> "Iterator[tuple[str, FacePrediction | No
         assert face.face is not None  # cut out of the photo, so with a place
         box = face.face.box
         place = f"face {number} of {len(photo.faces)} ({box.width:.0f}x{box.height:.0f} at {box.x:.0f}, {box.y:.0f})"
-        yield f"{name} {place}: {face.label} {face.confidence:.1%}", face
+        yield f"{name} {place}: {_answer(face)}", face
     if photo.faces and hint:
         yield f"{name}: {hint}", None
+
+
+def _answer(face: "FacePrediction") -> str:
+    """The label, and what else it may be where that is not certain."""
+    text = f"{face.label} {face.confidence:.1%}"
+    if face.is_certain is not False:
+        return text
+    others = ", ".join((face.candidates or ())[1:])
+    return f"{text} (not certain{': or ' + others if others else ''})"
 
 
 def _print_text(console: "Console", text: "Text") -> None:

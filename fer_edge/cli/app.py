@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from fer_edge.cli import (
     benchmark,
+    calibrate,
     data,
     devices,
     evaluate,
@@ -95,6 +96,7 @@ app.command()(evaluate.evaluate)
 app.command()(explain.explain)
 app.command()(tune.tune)
 app.command()(export.export)
+app.command()(calibrate.calibrate)
 app.command()(verify.verify)
 app.command()(benchmark.benchmark)
 app.command()(predict.predict)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fer_edge.runtime.description import ModelDescription
+    from fer_edge.uncertainty import Uncertainty
 
 
 def info(
@@ -42,7 +43,18 @@ def info(
 
 
 _STATED = (
-    *("architecture", "face", "trained on", "metrics", "quantised", "made with", "created", "limits", "license"),
+    *(
+        "architecture",
+        "face",
+        "trained on",
+        "metrics",
+        "certain",
+        "quantised",
+        "made with",
+        "created",
+        "limits",
+        "license",
+    ),
     *("stated only", "inner hash"),
 )
 """What only a model of this project says of itself."""
@@ -69,6 +81,7 @@ def _lines(description: "ModelDescription") -> list[str]:
         ("face", f"{metadata.image_size}x{metadata.image_size}, (pixel/255 - {metadata.mean:g}) / {metadata.std:g}"),
         ("trained on", f"{metadata.training_data.source} (fingerprint {metadata.training_data.fingerprint[:16]})"),
         *(("metrics", f"{split}: {_pairs(values)}") for split, values in metadata.metrics.items()),
+        ("certain", _certain(metadata.uncertainty)),
         ("quantised", _pairs(_in_short(metadata.quantisation or {}))),
         ("operators", ", ".join(f"{name} {count}" for name, count in description.operators.items())),
         (
@@ -91,6 +104,19 @@ def _lines(description: "ModelDescription") -> list[str]:
     if metadata.opset is None:
         rows = [row for row in rows if row[0] != "opset"]
     return [f"{title:<13}{printable(str(value))}" for title, value in rows if value]
+
+
+def _certain(uncertainty: "Uncertainty | None") -> str:
+    if uncertainty is None:
+        return "nobody knows when its answers are: not calibrated, see 'calibrate'"
+    thresholds = (
+        f"{one.max_risk:.0%} {'never' if one.threshold is None else f'{one.threshold:.3f}'}"
+        for one in uncertainty.risks
+    )
+    return (
+        f"at most wrong, confidence above: {', '.join(thresholds)}; temperature {uncertainty.temperature:.3f}; "
+        f"{uncertainty.checked_faces} faces of {uncertainty.data_source} ({uncertainty.split}) checked it"
+    )
 
 
 def _in_short(quantisation: "Mapping[str, Any]") -> dict[str, Any]:

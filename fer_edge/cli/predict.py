@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,6 +54,17 @@ def predict(
         int, typer.Option(min=32, max=4096, help="Search larger photos at this many pixels; more finds smaller faces.")
     ] = 640,
     min_score: Annotated[float, typer.Option(min=0.01, max=1.0, help="Leave out faces found less surely.")] = 0.7,
+    certain_only: Annotated[
+        bool, typer.Option("--certain-only", help="Leave out answers that are not certain; needs a calibrated model.")
+    ] = False,
+    max_risk: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=0.999,
+            help="Fraction of the certain answers that may be wrong. [default: 0.1, of a calibrated model]",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results and errors as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV row for each face.")] = False,
     compact: Annotated[bool, typer.Option("--compact", help="Print one line for each face, without bars.")] = False,
@@ -71,6 +83,8 @@ def predict(
     Example: `fer-edge predict photos/ --compact`
 
     Example: `fer-edge predict photos/ 'more/*.jpg' --csv > expressions.csv`
+
+    Example: `fer-edge predict photos/ --certain-only --max-risk 0.15`
     """
     formats = {"--json": as_json, "--csv": as_csv, "--compact": compact}
     if len(given := [name for name, is_given in formats.items() if is_given]) > 1:
@@ -83,6 +97,7 @@ def predict(
     from fer_edge.runtime.detector import FaceDetector
     from fer_edge.runtime.left_out import LeftOut
     from fer_edge.runtime.photos import FaceSearch
+    from fer_edge.uncertainty import DEFAULT_MAX_RISK
 
     detector = FaceDetector(min_score=min_score, max_side=max_side, threads=threads)
     search = FaceSearch(faces, Framing(margin=margin, align=align), detector)
@@ -91,13 +106,20 @@ def predict(
     crops = None if save_crops is None else Crops(save_crops, sources(), search.framing)
     keep_pixels = pictures is not None or crops is not None
     classifier = Classifier.load(
-        model_named(model), provider=provider, threads=threads, trust=trust, description=describe
+        model_named(model),
+        provider=provider,
+        threads=threads,
+        trust=trust,
+        description=describe,
+        max_risk=DEFAULT_MAX_RISK if certain_only and max_risk is None else max_risk,
     )
     output.note(f"model {shown_name(classifier.path)} on {classifier.provider}")
     if not classifier.is_verified:
         output.note(f"not verified: another maker's model, fed as described: {classifier.metadata.input.colour}")
     if classifier.provider_note:
         output.note(classifier.provider_note)
+    if (certainty := classifier.certainty) is not None and certainty.threshold is None:
+        output.note(f"no answer of this model is certain: no threshold was found for a risk of {certainty.max_risk:g}")
     left_out = LeftOut()
     tally = answers.Tally(left_out=left_out)
     printer: answers.Printer
@@ -110,6 +132,8 @@ def predict(
     )
     with progress_bar(lambda: len(sources())) as advance:
         for outcome in outcomes:
+            if certain_only and outcome.photo is not None:
+                outcome = replace(outcome, photo=outcome.photo.certain())
             if pictures:
                 outcome = pictures.write(outcome)
             if crops:
@@ -118,7 +142,7 @@ def predict(
             printer.show(outcome)
             advance()
     printer.finish(tally)
-    for summary in filter(None, (tally.labels_summary(), tally.summary(), str(left_out))):
+    for summary in filter(None, (tally.labels_summary(), tally.summary(), tally.uncertain_summary(), str(left_out))):
         output.note(summary)
     if pictures:
         output.wrote(*pictures.written)

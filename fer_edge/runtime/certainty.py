@@ -1,10 +1,15 @@
 """The arithmetic of a model that knows when to be silent: temperature, and prediction sets. Apps in other languages do
 the same in a few lines (docs/uncertainty.md)."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fer_edge.errors import UsageError
+from fer_edge.uncertainty import DEFAULT_MAX_RISK, Uncertainty
 
 Rows = NDArray[np.floating[Any]]
 
@@ -52,3 +57,44 @@ def prediction_sets(probabilities: Rows, method: str, threshold: float) -> NDArr
     sets = SCORES[method](probabilities) <= threshold
     sets[np.arange(len(sets)), np.asarray(probabilities).argmax(axis=1)] = True
     return np.asarray(sets)
+
+
+class Judgement(NamedTuple):
+    """How much one answer is worth."""
+
+    is_certain: bool
+    candidates: tuple[str, ...]
+    calibrated_confidence: float
+
+
+@dataclass(frozen=True)
+class Certainty:
+    """A calibrated model's uncertainty, with the risk that somebody chose."""
+
+    uncertainty: Uncertainty
+    max_risk: float
+    """Of the table in ``uncertainty``: the loosest that is no looser than the one that was asked for."""
+    threshold: float | None
+    """Of the calibrated confidence; None where no answer is certain."""
+
+    @classmethod
+    def of(cls, uncertainty: Uncertainty, max_risk: float | None = None) -> "Certainty":
+        """With ``max_risk`` (0-1), or the default. Raises UsageError for one that is stricter than all that were
+        tried."""
+        wanted = DEFAULT_MAX_RISK if max_risk is None else max_risk
+        chosen = uncertainty.risk(wanted)
+        if chosen is None and max_risk is None:
+            chosen = uncertainty.risks[0]  # calibrated for looser risks alone
+        if chosen is None or not 0 < wanted < 1:
+            tried = ", ".join(f"{one.max_risk:g}" for one in uncertainty.risks)
+            raise UsageError(f"max-risk: expected one of {tried}, or a number up to 1 above them, found {wanted:g}")
+        return cls(uncertainty, chosen.max_risk, chosen.threshold)
+
+    def judge(self, row: Rows, labels: Sequence[str]) -> Judgement:
+        """Of one answer: probabilities (C,) and the names of its C classes, the candidates the most probable first."""
+        calibrated = with_temperature(row[np.newaxis], self.uncertainty.temperature)
+        sets = self.uncertainty.sets[0]
+        members = prediction_sets(calibrated, sets.method, sets.threshold)[0]
+        confidence = float(calibrated.max())
+        candidates = tuple(labels[at] for at in np.argsort(-row, kind="stable") if members[at])
+        return Judgement(self.threshold is not None and confidence > self.threshold, candidates, confidence)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.errors import ImageError
+from fer_edge.errors import ImageError, ModelError
 from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.batching import score_in_batches
+from fer_edge.runtime.certainty import Certainty
 from fer_edge.runtime.folder import Outcome, count_images, decode, decode_ahead, images_in
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_files import Description
@@ -53,6 +54,7 @@ class Classifier:
         provider: str,
         provider_note: str = "",
         cuda_node_share: float | None = None,
+        certainty: Certainty | None = None,
     ) -> None:
         self._session = session
         self._origin = origin
@@ -65,6 +67,8 @@ class Classifier:
         """What ``auto`` chose and why; empty when the provider was named."""
         self.cuda_node_share = cuda_node_share
         """Share (0-1) of the graph's nodes that CUDA ran for the first image; None on the CPU."""
+        self.certainty = certainty
+        """When its answers are certain; None where the model was not calibrated."""
 
     @classmethod
     def load(
@@ -75,6 +79,7 @@ class Classifier:
         threads: int = 0,
         trust: bool = False,
         description: Description | None = None,
+        max_risk: float | None = None,
     ) -> "Classifier":
         """Read an ``.onnx`` or ``.ort`` model, check it, and open it on ``cpu``, ``cuda`` or ``auto`` (the best here).
 
@@ -87,6 +92,10 @@ class Classifier:
         how to feed an ``.onnx`` of another maker, as keys of ForeignDescription or the path of their JSON; without it
         the JSON beside the file does. What such a model answers is not verified (``is_verified``).
 
+        ``max_risk`` (0-1): which fraction of the answers that ``Prediction.is_certain`` marks may be wrong; without it
+        ``fer_edge.uncertainty.DEFAULT_MAX_RISK``, where the model was calibrated. Raises UsageError for a stricter one
+        than the model was calibrated for, ModelError where it was not.
+
         Raises ModelError when the model is missing, damaged, without valid metadata or refused for another reason, and
         ProviderError when the provider is not there: never another one silently.
         """
@@ -95,10 +104,11 @@ class Classifier:
             loaded.session,
             loaded.model.metadata,
             loaded.model.path,
-            origin=loaded.origin,
+            origin=loaded.origin._replace(max_risk=max_risk),
             provider=loaded.provider,
             provider_note=loaded.provider_note,
             cuda_node_share=loaded.cuda_node_share,
+            certainty=_certainty(loaded.model.metadata, loaded.model.path, max_risk),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -132,7 +142,8 @@ class Classifier:
         pixels = open_image(image).pixels
         start = time.perf_counter()
         row = self.probabilities(pixels[np.newaxis])[0]
-        return Prediction.from_row(row, self.labels, latency_ms=(time.perf_counter() - start) * 1e3, source=name)
+        latency_ms = (time.perf_counter() - start) * 1e3
+        return self._prediction(row, latency_ms, name)
 
     def predict_many(
         self, images: Iterable[ImageSource], *, batch_size: int = DEFAULT_BATCH_SIZE
@@ -152,7 +163,7 @@ class Classifier:
         for scored in score_in_batches(decoded, self.probabilities, batch_size):
             if isinstance(scored.result, ImageError):
                 raise scored.result
-            yield Prediction.from_row(scored.result, self.labels, latency_ms=scored.latency_ms, source=scored.key)
+            yield self._prediction(scored.result, scored.latency_ms, scored.key)
 
     def predict_named(
         self,
@@ -172,10 +183,7 @@ class Classifier:
             if isinstance(scored.result, ImageError):
                 yield Outcome(scored.key, None, scored.result)
             else:
-                prediction = Prediction.from_row(
-                    scored.result, self.labels, latency_ms=scored.latency_ms, source=scored.key
-                )
-                yield Outcome(scored.key, prediction, None)
+                yield Outcome(scored.key, self._prediction(scored.result, scored.latency_ms, scored.key), None)
             if progress is not None:
                 progress(done)
 
@@ -213,7 +221,7 @@ class Classifier:
         check_one(photo, "predict_photos")
         images = [decode(source_name(photo), photo)]
         search = within_threads(search, self._origin.threads)
-        (outcome,) = score_photos(images, search, self.probabilities, 1, labels=self.labels)
+        (outcome,) = score_photos(images, search, self.probabilities, 1, labels=self.labels, certainty=self.certainty)
         if outcome.photo is None:
             raise outcome.error or ImageError(f"{outcome.source}: cannot be scored")
         return outcome.photo
@@ -232,7 +240,13 @@ class Classifier:
         decoded = decode_ahead(photos, threads=decoders, ahead=2 * batch_size, reduces=not keep_pixels)
         search = within_threads(search, self._origin.threads)
         return score_photos(
-            decoded, search, self.probabilities, batch_size, labels=self.labels, keep_pixels=keep_pixels
+            decoded,
+            search,
+            self.probabilities,
+            batch_size,
+            labels=self.labels,
+            keep_pixels=keep_pixels,
+            certainty=self.certainty,
         )
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -256,6 +270,9 @@ class Classifier:
         check_outputs(self.path, probabilities, logits, images=len(pixels))
         return probabilities, logits
 
+    def _prediction(self, row: NDArray[np.float32], latency_ms: float, source: str) -> Prediction:
+        return Prediction.from_row(row, self.labels, latency_ms=latency_ms, source=source, certainty=self.certainty)
+
     def feed(self, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
         """What the model's input is given for images (N, H, W, C): these pixels, or faces prepared for a raw model."""
         return model_feed(pixels, self.metadata)
@@ -267,6 +284,17 @@ def _counted(outcomes: Iterator[PhotoOutcome], report: Callable[[int], object]) 
         report(done)
 
 
+def _certainty(metadata: ModelMetadata, path: Path, max_risk: float | None) -> Certainty | None:
+    if metadata.uncertainty is not None:
+        return Certainty.of(metadata.uncertainty, max_risk)
+    if max_risk is not None:
+        raise ModelError(
+            f"{path}: expected a calibrated model for a chosen risk, found one that was not: nobody knows when it is "
+            "certain; run 'fer-edge calibrate' with labelled faces"
+        )
+    return None
+
+
 def _load_again(kind: type[Classifier], origin: ModelOrigin) -> Classifier:
     again = kind.load(
         origin.path,
@@ -274,6 +302,7 @@ def _load_again(kind: type[Classifier], origin: ModelOrigin) -> Classifier:
         threads=origin.threads,
         trust=origin.trust,
         description=origin.description,
+        max_risk=origin.max_risk,
     )
     origin.check(again._origin.sha256)
     return again

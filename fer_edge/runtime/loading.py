@@ -26,6 +26,8 @@ class ModelOrigin(NamedTuple):
     threads: int
     trust: bool
     description: Description | None
+    max_risk: float | None = None
+    """As it was asked for; None: the default."""
 
     def check(self, sha256: str) -> None:
         """Refuse (ModelError) another file than the one that was read."""

@@ -4,7 +4,7 @@ import json
 import stat
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fer_edge.errors import ModelError, UsageError
@@ -102,7 +102,7 @@ def _model_of(path: Path, data: bytes, trust: bool, description: Description | N
     check_format(path, metadata, "ort" if is_ort else "onnx")
     check_graph(path, metadata, graph)
     sha256 = file_sha256(data)
-    check_beside(path, metadata, sha256)
+    metadata = check_beside(path, metadata, sha256)
     return ModelFile(path, data, metadata, sha256, None if is_ort else graph)
 
 
@@ -159,7 +159,7 @@ def read_any(path: str | Path, *, trust: bool = False, description: Description 
     _refuse_mistaken(path, data)
     metadata = ModelMetadata.from_json(verify_zip_checksum(data, str(path)), where=str(path))
     check_format(path, metadata)
-    check_beside(path, metadata, sha256)
+    metadata = check_beside(path, metadata, sha256)
     return CheckedFile(path, data, metadata, sha256)
 
 
@@ -264,22 +264,27 @@ def _expect_metadata_key(graph: OnnxFile, path: Path) -> None:
         )
 
 
-def check_beside(path: Path, metadata: ModelMetadata, sha256: str) -> None:
-    """Refuse (ModelError) a model whose metadata or hash differs from those in ``NAME.json`` beside it, if any."""
+def check_beside(path: Path, metadata: ModelMetadata, sha256: str) -> ModelMetadata:
+    """Refuse (ModelError) a model whose metadata or hash differs from those in ``NAME.json`` beside it, if any.
+
+    ``uncertainty`` may be there alone, which is bound to the file by the hash; gives the metadata with it."""
     beside = path.with_suffix(".json")
     try:
         text = _read_regular(beside, MAX_METADATA_BYTES)
     except FileNotFoundError:
-        return  # a model may travel alone: its checksum was checked
+        return metadata  # a model may travel alone: its checksum was checked
     except OSError as error:
         raise ModelError(f"{beside}: cannot be read: {error.strerror or error}") from error
     metadata_there, sha256_there = read_sidecar(text, where=str(beside))
     if sha256_there != sha256:
         raise _other_hash(path, beside, sha256_there, sha256)
+    if metadata.uncertainty is None:
+        metadata = replace(metadata, uncertainty=metadata_there.uncertainty)
     if metadata_there != metadata:
         raise ModelError(
             f"{path}: expected the metadata in {beside.name} to be those in the model, found others; export again"
         )
+    return metadata
 
 
 def _other_hash(path: Path, beside: Path, expected: str, found: str) -> ModelError:

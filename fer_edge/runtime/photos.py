@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from fer_edge.runtime.certainty import Certainty
     from fer_edge.runtime.images import ImageSource
 
 AUTO, CROP, DETECT = "auto", "crop", "detect"
@@ -135,6 +136,8 @@ class PhotoPrediction:
     clockwise_turn: int | None = None
     """Degrees clockwise (90, 180, 270): turned so, the photo has a much surer face. ``faces`` are those of the photo as
     it is: none, or some that lie."""
+    num_uncertain: int = 0
+    """Faces that ``certain`` left out."""
 
     @property
     def is_crop(self) -> bool:
@@ -157,6 +160,12 @@ class PhotoPrediction:
         x, y = one.face.box.centre
         distance = math.hypot(x - self.width / 2, y - self.height / 2) / (math.hypot(self.width, self.height) / 2)
         return max(one.face.box.width, one.face.box.height) * (1 - min(distance, 1.0) / 2)
+
+    def certain(self) -> "PhotoPrediction":
+        """The same with its certain answers alone (``Prediction.is_certain``): with none of a model that was not
+        calibrated."""
+        faces = tuple(face for face in self.faces if face.is_certain)
+        return replace(self, faces=faces, num_uncertain=self.num_uncertain + len(self.faces) - len(faces))
 
     def plot(self) -> "Figure":
         """A bar for each label of each face, as a matplotlib figure. Raises MissingExtraError without matplotlib."""
@@ -198,7 +207,7 @@ class PhotoPrediction:
         """What was done with the image, in words: ``searched as a photo: 2 faces found``."""
         if self.crop_reason is not None:
             return f"taken as a face crop ({whole_faces.REASONS[self.crop_reason]})"
-        count = len(self.faces)
+        count = len(self.faces) + self.num_uncertain
         return f"searched as a photo: {'no face' if not count else f'{count} face' + 's' * (count > 1)} found"
 
     def as_dict(self) -> dict[str, Any]:
@@ -209,7 +218,8 @@ class PhotoPrediction:
             "height": self.height,
             "was_searched": self.was_searched,
             "crop_reason": self.crop_reason,
-            "num_faces": len(self.faces),
+            "num_faces": len(self.faces) + self.num_uncertain,
+            "num_uncertain_left_out": self.num_uncertain,
             "clockwise_turn": self.clockwise_turn,
             "detection_ms": round(self.detection_ms, 4),
         }
@@ -240,6 +250,7 @@ def score_photos(
     *,
     labels: Sequence[str],
     keep_pixels: bool = False,
+    certainty: "Certainty | None" = None,
 ) -> Iterator[PhotoOutcome]:
     """One PhotoOutcome for each image, in order. Faces of equal size share a batch, also across images; with
     ``batch_size`` 1 every outcome comes as soon as its image went in. Raises ModelError when the detector fails."""
@@ -255,7 +266,7 @@ def score_photos(
     for piece in score_in_batches(pieces(), score, batch_size):
         scored.append(piece)
         if len(scored) == found[0].search.num_pieces:
-            yield found.popleft().outcome(scored, labels)
+            yield found.popleft().outcome(scored, labels, certainty)
             scored = []
 
 
@@ -270,12 +281,14 @@ class _Found:
     detection_ms: float
     pixels: NDArray[np.uint8] | None
 
-    def outcome(self, scored: list[Scored[str]], labels: Sequence[str]) -> PhotoOutcome:
+    def outcome(self, scored: list[Scored[str]], labels: Sequence[str], certainty: "Certainty | None") -> PhotoOutcome:
         predictions = []
         for place, piece in zip(self.search.places, scored, strict=False):  # fewer places without a face (num_pieces)
             if isinstance(piece.result, ImageError):
                 return PhotoOutcome(self.source, None, piece.result)
-            plain = Prediction.from_row(piece.result, labels, latency_ms=piece.latency_ms, source=self.source)
+            plain = Prediction.from_row(
+                piece.result, labels, latency_ms=piece.latency_ms, source=self.source, certainty=certainty
+            )
             predictions.append(FacePrediction(**vars(plain), face=place))
         photo = PhotoPrediction(
             self.source,

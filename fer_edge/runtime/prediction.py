@@ -1,7 +1,7 @@
 """What comes out of a classifier: one frozen result for one image."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from fer_edge.runtime.certainty import Certainty
     from fer_edge.runtime.images import ImageSource
 
 
@@ -30,15 +31,31 @@ class Prediction:
     scored in a batch: the batch's time divided by its images."""
     source: str
     """The path, or the kind of object in angle brackets, e.g. ``<bytes>``."""
+    is_certain: bool | None = field(default=None, kw_only=True)
+    """Whether the answer is one of those of which at most ``max_risk`` are wrong (docs/uncertainty.md); None where the
+    model was not calibrated, so that nobody knows."""
+    candidates: tuple[str, ...] | None = field(default=None, kw_only=True)
+    """The labels among which the right one is in 9 of 10 faces (as the model was calibrated), the most probable first;
+    None where it was not."""
+    calibrated_confidence: float | None = field(default=None, kw_only=True)
+    """``confidence`` after temperature scaling; None where the model was not calibrated."""
 
     @classmethod
     def from_row(
-        cls, row: NDArray[np.floating[Any]], labels: Sequence[str], *, latency_ms: float, source: str
+        cls,
+        row: NDArray[np.floating[Any]],
+        labels: Sequence[str],
+        *,
+        latency_ms: float,
+        source: str,
+        certainty: "Certainty | None" = None,
     ) -> "Prediction":
-        """From one row of a model's output, probabilities (C,), and the names of its C classes."""
+        """From one row of a model's output, probabilities (C,), and the names of its C classes; ``certainty`` is that
+        of a calibrated model."""
         best = int(row.argmax())
         probabilities = dict(zip(labels, row.tolist(), strict=True))
-        return cls(labels[best], float(row[best]), probabilities, latency_ms, source)
+        judged = {} if certainty is None else certainty.judge(row, labels)._asdict()
+        return cls(labels[best], float(row[best]), probabilities, latency_ms, source, **judged)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -48,6 +65,9 @@ class Prediction:
             "confidence": self.confidence,
             "probabilities": dict(self.probabilities),
             "latency_ms": round(self.latency_ms, 4),
+            "is_certain": self.is_certain,
+            "candidates": None if self.candidates is None else list(self.candidates),
+            "calibrated_confidence": self.calibrated_confidence,
         }
 
     def plot(self) -> "Figure":

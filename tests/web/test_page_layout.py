@@ -4,12 +4,16 @@ import hashlib
 import json
 import shutil
 import subprocess
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import pytest
+from uncertainties import uncertainty
 
+from fer_edge.labels import FER2013
 from fer_edge.runtime import whole_faces
+from fer_edge.runtime.certainty import Certainty
 from fer_edge.runtime.detector import Box, Face
 from fer_edge.web.site import PAGE
 
@@ -137,3 +141,20 @@ def test_sha256_without_the_browsers_help() -> None:
     inputs = [list(np.random.default_rng(size).bytes(size)) for size in (0, 1, 55, 56, 63, 64, 65, 119, 120, 1000)]
     for data, digest in zip(inputs, in_node("sha256.js", "digestOf", [[data] for data in inputs], script), strict=True):
         assert bytes(digest).hex() == hashlib.sha256(bytes(data)).hexdigest()
+
+
+def test_certainty_is_pythons() -> None:
+    rows = np.random.default_rng(6).dirichlet([0.4] * 7, 40)
+    rows[0] = [1, 0, 0, 0, 0, 0, 0]
+    for found in (uncertainty(), replace(uncertainty(), sets=uncertainty().sets[1:])):
+        plain = asdict(found)
+        certainty = Certainty.of(found)
+        calls = [[row.tolist(), FER2013.names, plain] for row in rows]
+        judged = in_node("certainty.js", "judge", calls)
+        expected = [certainty.judge(row, FER2013.names) for row in rows]
+        assert {one.is_certain for one in expected} == {True, False}
+        assert len({len(one.candidates) for one in expected}) > 1
+        for theirs, ours in zip(judged, expected, strict=True):
+            assert (theirs["isCertain"], tuple(theirs["candidates"])) == ours[:2]
+            assert theirs["calibratedConfidence"] == pytest.approx(ours.calibrated_confidence, abs=1e-12)
+    assert in_node("certainty.js", "judge", [[[0.5, 0.5], ["a", "b"], None]]) == [None]

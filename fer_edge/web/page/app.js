@@ -2,6 +2,7 @@
 
 import { Announcer } from "./announcer.js";
 import { Camera } from "./camera.js";
+import { doubt, judge } from "./certainty.js";
 import { Engine } from "./engine.js";
 import { hintForFace, hintWithoutFace } from "./hints.js";
 import { inReadingOrder, rowsOf } from "./order.js";
@@ -36,6 +37,8 @@ const list = new FaceList(element("face-list"), chooseFace);
 let bars;
 /** @type {string[]} */
 let labels = [];
+/** @type {import("./certainty.js").Uncertainty | null} null: the model was not calibrated */
+let uncertainty = null;
 let model = { name: "", provider: "" };
 let smoothing = 1;
 /** What is on the stage: a newer picture makes the answers about older ones pointless. */
@@ -66,6 +69,7 @@ async function start() {
   try {
     const ready = await engine.ready;
     labels = ready.labels;
+    uncertainty = ready.card.uncertainty ?? null;
     model = { name: ready.card.name, provider: ready.provider };
     smoothing = ready.smoothing;
     bars = new Bars(element("bars"), labels);
@@ -237,7 +241,10 @@ function showReading() {
   const index = chosen ? faces.indexOf(chosen) : -1;
   boxes.show(faces, current, { chosen: index, isMirrored: camera.isOn && camera.isMirrored, labels });
   list.show(faces, { chosen: index, labels });
+  const judgement = chosen ? judge(chosen.probabilities, labels, uncertainty) : null;
   bars?.show(chosen?.probabilities);
+  element("bars").classList.toggle("is-uncertain", judgement?.isCertain === false);
+  element("expression").classList.toggle("is-uncertain", judgement?.isCertain === false);
   element("saving").hidden = false;
   element("expression-number").hidden = faces.length < 2 || index < 0;
   setText(element("expression-number"), String(index + 1));
@@ -248,7 +255,7 @@ function showReading() {
   const best = indexOfLargest(chosen.probabilities);
   const share = Math.round(chosen.probabilities[best] * 100);
   const hint = hintForFace(current, index, camera.isOn);
-  showExpression(labels[best], `${share} %${hint && ` · ${hint}`}`);
+  showExpression(labels[best], [`${share} %`, doubt(judgement), hint].filter(Boolean).join(" · "));
 }
 
 /** What is on the stage, with what was found in it; a camera's picture as it is, not as in a mirror. */
@@ -265,7 +272,8 @@ async function savePicture() {
 
 function saveJson() {
   if (!current) return;
-  const text = readingsAsJson(current, { source: pictureName, model: model.name, provider: model.provider, labels });
+  const { name, provider } = model;
+  const text = readingsAsJson(current, { source: pictureName, model: name, provider, labels, uncertainty });
   download(new Blob([text], { type: "application/json" }), fileName("json"));
 }
 
@@ -295,6 +303,7 @@ function clearReading(note) {
   current = chosen = undefined;
   boxes.clear();
   list.show([], { chosen: -1, labels });
+  for (const id of ["bars", "expression"]) element(id).classList.remove("is-uncertain");
   element("saving").hidden = true;
   element("expression-number").hidden = true;
   bars?.show(undefined);
@@ -335,7 +344,10 @@ function showMessage(text) {
  */
 function summary({ faces }) {
   if (!faces.length) return NO_FACE;
-  const named = faces.map(({ probabilities }) => labels[indexOfLargest(probabilities)]);
+  const named = faces.map(({ probabilities }) => {
+    const isUncertain = judge(probabilities, labels, uncertainty)?.isCertain === false;
+    return `${isUncertain ? "perhaps " : ""}${labels[indexOfLargest(probabilities)]}`;
+  });
   if (faces.length === 1) return `One face: ${named[0]}`;
   const order = rowsOf(faces).length === 1 ? "from left to right" : "row by row from above";
   return `${faces.length} faces, ${order}: ${named.join(", ")}`;

@@ -18,6 +18,7 @@
  *   format_version: number, name: string, precision: string, architecture: string, labels: string[],
  *   input: {name: string, kind: string, channels: number[]}, outputs: {name: string}[], limits: string,
  *   metrics: Record<string, Record<string, unknown>>, training_data: {source: string}, file_sha256: string,
+ *   uncertainty?: import("./certainty.js").Uncertainty | null,
  * }} Card what a model says about itself; see fer_edge/metadata.py
  */
 

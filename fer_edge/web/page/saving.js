@@ -5,6 +5,7 @@
  * @typedef {import("./worker.js").Analysis} Analysis
  */
 
+import { judge } from "./certainty.js";
 import { placeLabels } from "./labels.js";
 import { indexOfLargest, labelSizes, nameOf } from "./views.js";
 
@@ -61,9 +62,12 @@ export async function markedPicture(source, { width, height, faces, cropReason }
 /**
  * What `predict --json` prints, for one image.
  * @param {Analysis} analysis its faces in the order of their numbers
- * @param {{source: string, model: string, provider: string, labels: string[]}} options
+ * @param {{
+ *   source: string, model: string, provider: string, labels: string[],
+ *   uncertainty: import("./certainty.js").Uncertainty | null,
+ * }} options
  */
-export function readingsAsJson(analysis, { source, model, provider, labels }) {
+export function readingsAsJson(analysis, { source, model, provider, labels, uncertainty }) {
   const { width, height, faces, cropReason, detectMs, expressionMs } = analysis;
   const wasSearched = cropReason !== "small";
   const results = faces.map(({ probabilities, ...face }) => ({
@@ -72,11 +76,21 @@ export function readingsAsJson(analysis, { source, model, provider, labels }) {
     confidence: Math.max(...probabilities),
     probabilities: Object.fromEntries(labels.map((label, index) => [label, probabilities[index]])),
     latency_ms: rounded(expressionMs, 4),
+    ...certaintyOf(judge(probabilities, labels, uncertainty)),
     ...(isFound(face) ? placeOf(face) : { box: null, landmarks: null, detection_score: null }),
   }));
   const image = { source, width, height, was_searched: wasSearched, crop_reason: cropReason, num_faces: faces.length };
   const images = [{ ...image, detection_ms: wasSearched ? rounded(detectMs, 4) : 0 }];
   return `${JSON.stringify({ model, provider, results, images, errors: [] }, undefined, 2)}\n`;
+}
+
+/** @param {import("./certainty.js").Judgement | null} judgement */
+function certaintyOf(judgement) {
+  return {
+    is_certain: judgement?.isCertain ?? null,
+    candidates: judgement?.candidates ?? null,
+    calibrated_confidence: judgement?.calibratedConfidence ?? null,
+  };
 }
 
 /**
