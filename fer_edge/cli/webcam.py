@@ -92,8 +92,8 @@ def webcam(
 
     detector = FaceDetector(min_score=min_score, max_side=max_side, threads=threads)
     search = FaceSearch(DETECT, Framing(margin=margin, align=align), detector)
-    tracker = Tracker(smoothing)
     classifier = Classifier.load(model_named(model), threads=threads)
+    tracker = Tracker(smoothing, classifier.certainty)
     summary = VideoSummary(classifier.labels)
     opened = (
         VideoSource(chosen) if isinstance(chosen, Path) else LiveSource(chosen, reconnect_s=reconnect, note=output.note)

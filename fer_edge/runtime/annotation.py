@@ -24,6 +24,8 @@ _HUE_STEP, _LIGHTNESS, _SATURATION = 0.618034, 0.8, 0.6
 """Of further classes: steps of the golden ratio round the circle of hues never meet."""
 
 INK, NOTE_COLOUR = "#16181d", "#ffffff"
+UNCERTAIN_COLOUR = "#b4b8bf"
+"""Of an answer that is not certain."""
 
 MIN_PICTURE_SIDE = 640
 """Pixels: a smaller image is enlarged by a whole factor, because letters over its faces could not be read."""
@@ -56,12 +58,20 @@ class _Tag:
         return left, top, left + self.width, top + self.height
 
 
-def annotate(pixels: NDArray[np.uint8], faces: Sequence[FacePrediction], *, note: str = "") -> NDArray[np.uint8]:
+def answer_text(face: FacePrediction) -> str:
+    """What stands on a face's tag, such as ``happy 93%``; with a question mark where it is not certain."""
+    return f"{face.label}{'?' * (face.is_certain is False)} {face.confidence:.0%}"
+
+
+def annotate(
+    pixels: NDArray[np.uint8], faces: Sequence[FacePrediction], *, note: str = "", texts: Sequence[str] | None = None
+) -> NDArray[np.uint8]:
     """A picture of the photo uint8 (H, W, C) with its faces marked: uint8 RGB (H * k, W * k, 3).
 
     k is 1, or for a photo below MIN_PICTURE_SIDE the least whole number that brings it there. A tag stands above its
     face, or below or inside it where there is no room, and hides no other tag. ``note`` stands in the upper left
-    corner; a photo without a face says so by itself.
+    corner; a photo without a face says so by itself. ``texts`` are the tags' texts; without them ``answer_text``'s. The
+    mark of an answer that is not certain is grey.
     """
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
     factor = max(1, -(-MIN_PICTURE_SIDE // max(image.size)))
@@ -81,7 +91,7 @@ def annotate(pixels: NDArray[np.uint8], faces: Sequence[FacePrediction], *, note
         taken.append(_draw_tag(draw, _tag(note, NOTE_COLOUR, longer * TEXT_OF_PICTURE), 0, 0))
     boxes = [area for area in areas if area is not None]
     narrowest = min((box[2] - box[0] for box in boxes), default=longer)
-    texts = [f"{face.label} {face.confidence:.0%}" for face in faces]
+    texts = [answer_text(face) for face in faces] if texts is None else texts
     size = _text_size(max(texts, key=len, default=""), longer, narrowest)  # one for all: they are read together
     for face, text, area in zip(faces, texts, areas, strict=True):
         tag = _tag(text, _colour_of(face), size)
@@ -102,6 +112,8 @@ def colour(index: int) -> str:
 
 
 def _colour_of(face: FacePrediction) -> str:
+    if face.is_certain is False:
+        return UNCERTAIN_COLOUR
     return colour(list(face.probabilities).index(face.label))
 
 

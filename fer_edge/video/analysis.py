@@ -31,7 +31,8 @@ class AnalysedFrame:
     def picture(self) -> NDArray[np.uint8]:
         """The frame with its faces and the frame rate drawn on it: uint8 RGB (H * k, W * k, 3), see ``annotate``."""
         note = f"{self.frames_per_s:.1f} frames/s" if self.frames_per_s else ""
-        return annotate(self.frame.pixels, [track.face for track in self.tracks], note=note)
+        texts = [track.text for track in self.tracks]
+        return annotate(self.frame.pixels, [track.face for track in self.tracks], note=note, texts=texts)
 
 
 @dataclass
@@ -48,6 +49,8 @@ class VideoSummary:
     """Of work, not of video."""
     label_counts: Counter[str] = field(default_factory=Counter)
     """Frames times faces by expression."""
+    num_uncertain: int = 0
+    """Frames times faces whose answer is not certain, as far as the model is calibrated; their labels count, too."""
 
     def add(self, analysed: AnalysedFrame) -> None:
         """Count one frame."""
@@ -56,6 +59,7 @@ class VideoSummary:
         self.num_frames_with_face += bool(found)
         self.num_faces = max([self.num_faces, *(track.number for track in found)])
         self.label_counts.update(track.face.label for track in found)
+        self.num_uncertain += sum(track.face.is_certain is False for track in found)
 
     @property
     def frames_per_s(self) -> float:
@@ -69,6 +73,7 @@ class VideoSummary:
             "num_frames_with_face": self.num_frames_with_face,
             "num_faces": self.num_faces,
             "labels": {label: self.label_counts[label] for label in self.labels},
+            "num_uncertain": self.num_uncertain,
             "seconds": round(self.seconds, 3),
             "frames_per_s": round(self.frames_per_s, 2),
         }

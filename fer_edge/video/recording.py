@@ -34,6 +34,8 @@ FIXED_COLUMNS = (
 )
 """The probability of each label follows. A row for each face in each frame; a frame without a face has a row in which
 only the first two are filled."""
+LAST_COLUMNS = ("is_certain", "last_certain")
+"""Behind the probabilities; empty for a model that was not calibrated."""
 
 
 class _Staged:
@@ -141,10 +143,12 @@ class VideoFile:
 
 
 class TableFile:
-    """A CSV file of every face in every frame (FIXED_COLUMNS, then one for each of ``labels``). Raises StorageError."""
+    """A CSV file of every face in every frame (FIXED_COLUMNS, one for each of ``labels``, LAST_COLUMNS). Raises
+    StorageError."""
 
     def __init__(self, path: Path, labels: Sequence[str]) -> None:
-        self._columns = (*FIXED_COLUMNS, *probability_columns(labels, FIXED_COLUMNS))
+        probabilities = probability_columns(labels, (*FIXED_COLUMNS, *LAST_COLUMNS))
+        self._columns = (*FIXED_COLUMNS, *probabilities, *LAST_COLUMNS)
         self._staged = _Staged(path)
         with storage_errors(path):
             self._stream = self._staged.temporary.open("w", encoding="utf-8", newline="")
@@ -165,7 +169,9 @@ class TableFile:
             box = place.box
             sides = [f"{value:.2f}" for value in (box.x, box.y, box.width, box.height)]
             shares = [f"{value:.6f}" for value in (track.face.confidence, *track.face.probabilities.values())]
-            self._write_row((*start, str(track.number), *sides, f"{place.score:.4f}", track.face.label, *shares))
+            certain = {None: "", True: "true", False: "false"}[track.face.is_certain]
+            answer = (track.face.label, *shares, certain, track.last_certain or "")
+            self._write_row((*start, str(track.number), *sides, f"{place.score:.4f}", *answer))
         if not found:
             self._write_row((*start, *[""] * (len(self._columns) - len(start))))
 

@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.errors import UsageError
+from fer_edge.runtime.annotation import answer_text
 from fer_edge.runtime.detector import Box, Face
 from fer_edge.runtime.photos import FacePrediction
 from fer_edge.runtime.prediction import Prediction
 from fer_edge.runtime.yunet import overlaps
+
+if TYPE_CHECKING:
+    from fer_edge.runtime.certainty import Certainty
 
 DEFAULT_SMOOTHING = 0.5
 
@@ -32,6 +37,16 @@ class Track:
     """Its box, landmarks and probabilities, smoothed."""
     num_missed: int
     """Frames since it was last found: 0 in a frame that shows it."""
+    last_certain: str | None = None
+    """The label of its last certain answer, which is held while later ones are not; None before the first, and of a
+    model that was not calibrated."""
+
+    @property
+    def text(self) -> str:
+        """What is shown of it: the answer, or the last certain one where it is not."""
+        if self.face.is_certain is False and self.last_certain is not None:
+            return f"{self.last_certain} (before)"
+        return answer_text(self.face)
 
 
 class Tracker:
@@ -41,10 +56,12 @@ class Tracker:
     each frame as it is, 0.5 halves the tremble and lags about one frame behind, values near 1 hardly move.
     """
 
-    def __init__(self, smoothing: float = DEFAULT_SMOOTHING) -> None:
+    def __init__(self, smoothing: float = DEFAULT_SMOOTHING, certainty: "Certainty | None" = None) -> None:
+        """``certainty`` is the classifier's, which judges the smoothed answers."""
         if not 0 <= smoothing < 1:
             raise UsageError(f"expected a smoothing from 0 to below 1, found {smoothing}")
         self._smoothing = smoothing
+        self._certainty = certainty
         self._tracks: list[Track] = []
         self._num_seen = 0
 
@@ -54,15 +71,16 @@ class Tracker:
         tracks = []
         for index, track in enumerate(self._tracks):
             if index in matches:
-                steadied = _blend(track.face, faces[matches[index]], self._smoothing)
-                tracks.append(Track(track.number, steadied, 0))
+                steadied = _blend(track.face, faces[matches[index]], self._smoothing, self._certainty)
+                last_certain = steadied.label if steadied.is_certain else track.last_certain
+                tracks.append(Track(track.number, steadied, 0, last_certain))
             elif track.num_missed < PATIENCE:
                 tracks.append(replace(track, num_missed=track.num_missed + 1))
         known = set(matches.values())
         for index, face in enumerate(faces):
             if index not in known:
                 self._num_seen += 1
-                tracks.append(Track(self._num_seen, face, 0))
+                tracks.append(Track(self._num_seen, face, 0, face.label if face.is_certain else None))
         self._tracks = tracks
         return tuple(tracks)
 
@@ -90,7 +108,7 @@ def _numbers(face: FacePrediction) -> NDArray[np.float64]:
     return np.array([box.x, box.y, box.width, box.height], dtype=np.float64)
 
 
-def _blend(old: FacePrediction, new: FacePrediction, smoothing: float) -> FacePrediction:
+def _blend(old: FacePrediction, new: FacePrediction, smoothing: float, certainty: "Certainty | None") -> FacePrediction:
     def mix(before: NDArray[np.float64], now: NDArray[np.float64]) -> NDArray[np.float64]:
         return smoothing * before + (1 - smoothing) * now
 
@@ -98,6 +116,6 @@ def _blend(old: FacePrediction, new: FacePrediction, smoothing: float) -> FacePr
     landmarks = mix(np.array(_place(old).landmarks), np.array(_place(new).landmarks))
     labels = tuple(new.probabilities)
     row = mix(*(np.array([face.probabilities[label] for label in labels]) for face in (old, new)))
-    steadied = Prediction.from_row(row, labels, latency_ms=new.latency_ms, source=new.source)
+    steadied = Prediction.from_row(row, labels, latency_ms=new.latency_ms, source=new.source, certainty=certainty)
     place = Face(box, tuple((x, y) for x, y in landmarks.tolist()), _place(new).score)
     return FacePrediction(**vars(steadied), face=place)

@@ -6,7 +6,7 @@ import pytest
 
 from fer_edge.errors import StorageError, UsageError
 from fer_edge.labels import FER2013
-from fer_edge.video.recording import FIXED_COLUMNS, TableFile, VideoFile
+from fer_edge.video.recording import FIXED_COLUMNS, LAST_COLUMNS, TableFile, VideoFile
 from fer_edge.video.source import Frame, VideoSource
 
 PICTURE = np.full((65, 97, 3), (200, 60, 30), dtype=np.uint8)
@@ -103,5 +103,5 @@ def test_a_frame_without_a_face_has_a_row(tmp_path: Path) -> None:
     table.finish()
     with (tmp_path / "new" / "faces.csv").open(newline="") as stream:
         (row,) = csv.DictReader(stream)
-    assert list(row) == [*FIXED_COLUMNS, *FER2013.names]
+    assert list(row) == [*FIXED_COLUMNS, *FER2013.names, *LAST_COLUMNS]
     assert [name for name, value in row.items() if value] == ["frame", "time_s"]

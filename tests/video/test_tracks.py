@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from uncertainties import uncertainty
 
 from fer_edge.errors import UsageError
 from fer_edge.labels import FER2013
+from fer_edge.runtime.certainty import Certainty
 from fer_edge.runtime.detector import Box, Face
 from fer_edge.runtime.photos import FacePrediction
 from fer_edge.video.tracks import PATIENCE, Tracker
@@ -84,3 +88,28 @@ def test_a_lost_face_is_waited_for_and_then_forgotten() -> None:
 def test_a_smoothing_that_makes_no_sense_is_refused(smoothing: float) -> None:
     with pytest.raises(UsageError, match="expected a smoothing from 0 to below 1, found"):
         Tracker(smoothing)
+
+
+def test_the_last_certain_answer_is_held() -> None:
+    """Half and half after a change of mind: neither is certain then."""
+    tracker = Tracker(0.5, Certainty.of(uncertainty(lac=0.9)))  # certain above 0.6 at temperature 2
+    first = replace(found(0), is_certain=True)
+    (track,) = tracker.update([first])
+    assert (track.face.is_certain, track.last_certain, track.text) == (True, "happy", "happy 100%")
+    (track,) = tracker.update([found(0, "sad")])
+    assert (track.face.is_certain, track.last_certain, track.text) == (False, "happy", "happy (before)")
+    for _ in range(8):
+        (track,) = tracker.update([found(0, "sad")])
+    assert (track.face.is_certain, track.last_certain) == (True, "sad")
+    (missed,) = tracker.update([])
+    assert missed.last_certain == "sad"
+    new = Tracker(0.5, Certainty.of(uncertainty())).update([replace(found(0), is_certain=False)])[0]
+    assert (new.last_certain, new.text) == (None, "happy? 100%")
+
+
+def test_without_calibration_nothing_is_held() -> None:
+    tracker = Tracker(0.5)
+    tracker.update([found(0)])
+    (track,) = tracker.update([found(0, "sad")])
+    assert (track.face.is_certain, track.last_certain) == (None, None)
+    assert track.text.endswith(" 50%")
