@@ -4,7 +4,6 @@ import errno
 import os
 import socket
 from functools import partial
-from typing import Any
 
 from fer_edge.errors import MissingExtraError, ServingError
 from fer_edge.serving.model import ServedModel
@@ -22,12 +21,29 @@ class Server:
     """A server that is bound to its address already. Make one with ``open_server``, then ``run``."""
 
     def __init__(self, listener: socket.socket, host: str, model: ServedModel, settings: ServerSettings) -> None:
+        import uvicorn
+
+        from fer_edge.serving.app import make_app
+        from fer_edge.serving.connections import Connection, OpenConnections
+
         self._listener = listener
         self.host = host
         self.port: int = listener.getsockname()[1]
-        self._model = model
-        self._settings = settings
-        self._uvicorn: Any = None
+        app = make_app(model, settings)
+        others = OpenConnections(settings, app.state.handlers.metrics.refused)
+        config = uvicorn.Config(
+            app,
+            http=partial(Connection, others=others),  # type: ignore[arg-type,unused-ignore]
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=_BACKLOG,
+            timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
+        )
+        self._uvicorn = uvicorn.Server(config)
 
     @property
     def url(self) -> str:
@@ -46,35 +62,13 @@ class Server:
         """
         import logging
 
-        import uvicorn
-
-        from fer_edge.serving.app import make_app
-        from fer_edge.serving.connections import Connection, OpenConnections
-
         # A line for each malformed request would let anybody fill the disk.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-        app = make_app(self._model, self._settings)
-        others = OpenConnections(self._settings, app.state.handlers.metrics.refused)
-        config = uvicorn.Config(
-            app,
-            http=partial(Connection, others=others),  # type: ignore[arg-type,unused-ignore]
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=3600,  # ``Connection`` has the limit
-            timeout_graceful_shutdown=max(1, round(self._settings.shutdown_timeout_s)),
-        )
-        self._uvicorn = uvicorn.Server(config)
         self._uvicorn.run(sockets=[self._listener])
 
     def stop(self) -> None:
         """From another thread: end as after a signal."""
-        if self._uvicorn is not None:
-            self._uvicorn.should_exit = True
+        self._uvicorn.should_exit = True
 
     def close(self) -> None:
         """Give the port back, of a server that was not run."""
