@@ -11,10 +11,13 @@ if TYPE_CHECKING:
     from fer_edge.runtime.foreign_files import Description
 
 LOCAL, RAY = "local", "ray"
-ENGINES = (LOCAL,)
+ENGINES = (LOCAL, RAY)
 
 MAX_WORKERS = 1024
 """Far above what a machine has cores for: each is a process with a session of its own."""
+
+MAX_RAY_ROWS = 2**16
+"""Far below what Ray Data cuts into several blocks (128 MB)."""
 
 _PACKAGES = {"score": ("pyarrow", "fsspec", "filelock"), "ray": ("ray",)}
 
@@ -59,6 +62,8 @@ class ScoreRequest:
         ):
             if not least <= value <= most:
                 raise UsageError(f"expected {name} from {least} to {most}, found {value}")
+        if self.engine == RAY and self.rows > MAX_RAY_ROWS:  # else Ray might cut a file in two
+            raise UsageError(f"expected rows up to {MAX_RAY_ROWS} with the engine ray, found {self.rows}")
 
     def require(self) -> None:
         """Raises MissingExtraError where a package of the extra is not installed."""

@@ -11,7 +11,7 @@ from fer_edge.errors import ImageError, UsageError
 from fer_edge.files import file_identity
 from fer_edge.scoring.items import Chunk, chunks
 from fer_edge.scoring.report import PartFacts, ScoreProgress, ScoreReport
-from fer_edge.scoring.request import ScoreRequest
+from fer_edge.scoring.request import RAY, ScoreRequest
 from fer_edge.text import shown_name
 
 if TYPE_CHECKING:
@@ -187,6 +187,10 @@ def _manifest(
 
 
 def _engine(request: ScoreRequest, model: "ModelSettings", schema: "pa.Schema", results: "Results") -> Engine:
+    if request.engine == RAY:
+        from fer_edge.scoring.ray_engine import RayEngine
+
+        return RayEngine(request, model, schema, results)
     return LocalEngine(request.workers, model, schema, results)
 
 

@@ -1,0 +1,173 @@
+"""Measures 'score': images a second, peak memory of driver and workers, over time and by number of files.
+
+PYTHONPATH=. python benchmarks/scoring.py        # benchmarks/results/scoring.json and scoring.md; 10 minutes
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from fer_edge.data.sample import synthetic_faces
+from fer_edge.runtime.machine import describe_machine
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+NUM_DIFFERENT = 500
+PER_FOLDER = 5000
+SAMPLE_S = 0.25
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--short", type=int, default=10_000, help="of the other rows")
+    parser.add_argument("--only", help="local or ray")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        faces, fewer = Path(place, "faces"), Path(place, "fewer")
+        make_faces(faces, options.files)
+        make_faces(fewer, options.short)
+        rows = []
+        plan = [
+            ("fer-tiny", "local", fewer, options.short),
+            ("fer-tiny", "local", faces, options.files),
+            ("fer-resnet18", "local", fewer, options.short),
+            ("fer-tiny", "ray", fewer, options.short),
+        ]
+        for model, engine, folder, count in plan:
+            if options.only in (None, engine):
+                rows.append(measured(model, engine, folder, count, Path(place, "out")))
+                print(json.dumps({key: value for key, value in rows[-1].items() if key != "over_time"}), flush=True)
+    found = {"machine": describe_machine(), "different_faces": NUM_DIFFERENT, "rows": rows}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "scoring.json").write_text(json.dumps(found, indent=1) + "\n")
+    (RESULTS / "scoring.md").write_text(page(found))
+
+
+def make_faces(folder: Path, count: int) -> None:
+    """Grey JPEGs of 48x48 as FER-2013's, NUM_DIFFERENT of them, under as many names as asked for."""
+    data = []
+    for face in synthetic_faces(range(NUM_DIFFERENT), seed=5).faces:
+        Image.fromarray(face).save(folder.with_suffix(".jpg"), quality=90)
+        data.append(folder.with_suffix(".jpg").read_bytes())
+    for number in range(count):
+        below = folder / f"{number // PER_FOLDER:04d}"
+        if number % PER_FOLDER == 0:
+            below.mkdir(parents=True)
+        (below / f"{number:07d}.jpg").write_bytes(data[number % NUM_DIFFERENT])
+
+
+def measured(model: str, engine: str, folder: Path, count: int, out: Path) -> dict[str, object]:
+    """One run of the command line, with the memory of its processes sampled as it goes."""
+    shutil.rmtree(out, ignore_errors=True)
+    words = ["score", str(folder), "--out", str(out), "--model", model, "--engine", engine, "--json"]
+    start = time.monotonic()
+    with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "cli.py"), *words],
+            stdout=output,
+            stderr=errors,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        driver_mb = worker_mb = total_mb = 0.0
+        over_time = []
+        while process.poll() is None:
+            driver, workers = memory_mb(process.pid)
+            driver_mb, worker_mb = max(driver_mb, driver), max([worker_mb, *workers])
+            total_mb = max(total_mb, driver + sum(workers))
+            # The engine local writes a file as soon as its rows are there: about as many each.
+            files = len(list(out.glob("part-*.parquet"))) if out.is_dir() else 0
+            over_time.append([round(time.monotonic() - start, 2), files, round(driver), round(max([0.0, *workers]))])
+            time.sleep(SAMPLE_S)
+        errors.seek(0)
+        assert process.returncode == 0, errors.read()
+        output.seek(0)
+        told = json.load(output)
+    assert (told["rows"], told["errors"]) == (count, 0)
+    return {
+        "model": model,
+        "engine": engine,
+        "images": count,
+        "workers": told["workers"],
+        "seconds": told["seconds"],
+        "images_per_s": told["images_per_s"],
+        "images_per_s_by_fifth": by_fifth(over_time, told),
+        "driver_peak_mb": round(driver_mb),
+        "worker_peak_mb": round(worker_mb),
+        "all_peak_mb": round(total_mb),
+        "over_time": over_time[:: max(1, len(over_time) // 100)],
+    }
+
+
+def by_fifth(over_time: list[list[float]], told: dict[str, float]) -> list[float]:
+    """Images a second in each fifth of the files: from when so many were there to when the next fifth was."""
+    per_file = told["rows"] / told["parts"]
+    marks = [told["parts"] * fifth / 5 for fifth in range(6)]
+    times = [next((row[0] for row in over_time if row[1] >= mark and row[1] > 0), over_time[-1][0]) for mark in marks]
+    if marks[1] < 4:  # too few files to tell
+        return []
+    return [
+        round((later - sooner) * per_file / max(end - begin, SAMPLE_S))
+        for sooner, later, begin, end in zip(marks, marks[1:], times, times[1:], strict=False)
+    ]
+
+
+def memory_mb(pid: int) -> tuple[float, list[float]]:
+    """Memory of the driver, and of each process below it (workers, and all of Ray's): shared pages count for both
+    (VmRSS)."""
+    parents = {}
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            try:
+                parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError):
+                continue
+    below = {pid}
+    while more := {child for child, parent in parents.items() if parent in below} - below:
+        below |= more
+    return resident_mb(pid), [resident_mb(one) for one in below - {pid}]
+
+
+def resident_mb(pid: int) -> float:
+    try:
+        pages = int(Path("/proc", str(pid), "statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+def page(found: dict[str, object]) -> str:
+    rows = found["rows"]
+    assert isinstance(rows, list)
+    lines = [
+        "# Scoring many images",
+        "",
+        f"`python benchmarks/scoring.py` on {found['machine']}: grey JPEGs of 48x48, from a cold start of the command.",
+        "",
+        "| model (INT8) | engine | images | workers | images/s | by fifth of the run | driver, peak | worker, peak |",
+        "| --- | --- | ---: | ---: | ---: | --- | ---: | ---: |",
+    ]
+    for row in rows:
+        fifths = ", ".join(map(str, row["images_per_s_by_fifth"])) or "-"
+        lines.append(
+            f"| {row['model']} | {row['engine']} | {row['images']:,} | {row['workers']} | {row['images_per_s']:.0f} | "
+            f"{fifths} | {row['driver_peak_mb']} MB | {row['worker_peak_mb']} MB |"
+        )
+    lines += [
+        "",
+        "Memory is what is resident, libraries included, four times a second; of Ray that of its largest process.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

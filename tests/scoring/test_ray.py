@@ -1,0 +1,162 @@
+"""The engine ray on a cluster of two nodes on this machine: the rows of the local engine, though a worker is killed.
+
+One cluster and few runs: each takes seconds to start.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+# Before ray is imported: no statistics are sent, and everything stays on the loopback (the name is Ray's own).
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+pytest.importorskip("ray", reason="fer-edge[ray] is not installed")
+
+NUM_FACES = 48
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="finds Ray's processes in /proc")]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Of a cluster of two nodes with a core each, on the loopback, without dashboard and usage statistics."""
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 2**28}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    cluster.add_node(**node)
+    yield cluster.address
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images that take long enough to be killed over, a text and a name that is no UTF-8 among them."""
+    folder = tmp_path_factory.mktemp("ray") / "faces"
+    folder.mkdir()
+    Image.effect_noise((700, 700), 60).save(folder / "000.jpg", quality=90)
+    for number in range(1, NUM_FACES):
+        os.link(folder / "000.jpg", folder / f"{number:03d}.jpg")
+    os.link(folder / "000.jpg", os.fsencode(folder) + b"/caf\xe9.jpg")
+    (folder / "text.png").write_text("hello")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(faces: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the local engine writes."""
+    from fer_edge.scoring import ScoreRequest, score
+
+    out = tmp_path_factory.mktemp("local") / "results"
+    score(ScoreRequest(source=str(faces), out=str(out), model=tiny, workers=2, rows=4))
+    return out
+
+
+@contextlib.contextmanager
+def started(repository: Path, faces: Path, out: Path, model: str, address: str) -> "Iterator[subprocess.Popen[str]]":
+    words = ["score", faces, "--out", out, "--model", model, "--rows", "4", "--json", "--engine", "ray"]
+    process = subprocess.Popen(
+        [sys.executable, str(repository / "cli.py"), *map(str, words), "--address", address],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def actors() -> list[int]:
+    """Processes of Ray that hold a session."""
+    found = []
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if (process / "cmdline").read_bytes().startswith(b"ray::MapWorker"):
+                found.append(int(process.name))
+    return found
+
+
+def wait_for_staged(out: Path, process: "subprocess.Popen[str]", least: int) -> None:
+    until = time.monotonic() + 120
+    while len(list((out / "_ray").glob("part=*/*.parquet"))) < least:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def parts(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.glob("*.parquet")}
+
+
+def test_rows_are_those_of_the_local_engine_though_a_worker_is_killed(
+    faces: Path, whole: Path, tiny: str, address: str, repository: Path, tmp_path: Path
+) -> None:
+    from fer_edge.scoring import ScoreRequest, score
+
+    out = tmp_path / "out"
+    with started(repository, faces, out, tiny, address) as process:
+        wait_for_staged(out, process, 1)
+        killed = actors()[:1]
+        for actor in killed:
+            os.kill(actor, signal.SIGKILL)
+        output, errors = process.communicate(timeout=180)
+    assert process.returncode == 0, errors
+    assert len(killed) == 1
+    told = json.loads(output)
+    assert (told["rows"], told["errors"], told["engine"], told["workers"]) == (NUM_FACES + 2, 1, "ray", 2)
+    assert parts(out) == parts(whole)  # byte by byte
+    assert {path.name for path in out.iterdir()} - parts(out).keys() == {"_score.json", "_score.lock"}
+    report = score(ScoreRequest(source=str(faces), out=str(out), model=tiny, workers=1, rows=4))
+    assert report.rows == report.rows_before == told["rows"]  # the other engine finds nothing left to do
+
+
+def test_what_a_killed_driver_left_in_the_stage_is_taken_over(whole: Path, tmp_path: Path, tiny: str) -> None:
+    import pyarrow.parquet as pq
+
+    from fer_edge.scoring.columns import schema_of
+    from fer_edge.scoring.items import Chunk, Item
+    from fer_edge.scoring.ray_engine import RayEngine
+    from fer_edge.scoring.request import ScoreRequest
+    from fer_edge.scoring.results import ResultsFolder
+    from fer_edge.scoring.run import _checked_model, _settings
+
+    request = ScoreRequest(source="", out=str(tmp_path / "out"), model=tiny, engine="ray")
+    model, labels, _ = _checked_model(request)
+    schema = schema_of(labels, _settings(model, labels))
+    name = min(parts(whole))
+    digest = name.removesuffix(".parquet").rpartition("-")[2]
+    table = pq.read_table(whole / name).replace_schema_metadata(None)
+    stage = tmp_path / "out" / "_ray" / f"part={digest}"
+    stage.mkdir(parents=True)
+    (stage / "a.parquet").write_bytes(b"PAR1 cut off")
+    chunk = Chunk(0, digest, [Item(path, path, "") for path in table.column("path").to_pylist()])
+    with ResultsFolder(str(tmp_path / "new")) as results:
+        results.where = str(tmp_path / "out")
+        results._path = tmp_path / "out"
+        engine = RayEngine(request, model, schema, results)
+        assert engine._taken_over(chunk) is None
+        pq.write_table(table.rename_columns([f"c{at}" for at in range(table.num_columns)]), stage / "b.parquet")
+        assert engine._taken_over(chunk._replace(items=chunk.items[1:])) is None
+        assert engine._taken_over(chunk) is not None
+    assert parts(tmp_path / "out") == {name: parts(whole)[name]}
+
+
+def test_no_cluster_at_the_address_is_one_line(faces: Path, tiny: str, repository: Path, tmp_path: Path) -> None:
+    with started(repository, faces, tmp_path / "out", tiny, "127.0.0.1:9") as process:
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    (line,) = errors.splitlines()
+    assert "expected a Ray cluster, found none" in line
