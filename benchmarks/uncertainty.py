@@ -19,13 +19,17 @@ import numpy as np
 
 from fer_edge import __version__
 from fer_edge.backends.registry import open_model
+from fer_edge.data.faces import FaceSet
 from fer_edge.data.load import load_faces_for
 from fer_edge.data.relabel import relabelled
+from fer_edge.data.votes import majority
 from fer_edge.evaluation.conformal import evaluate_sets
 from fer_edge.evaluation.doubtful_faces import DOUBTFUL, NOT_A_FACE
 from fer_edge.evaluation.selective import risk_coverage
 from fer_edge.evaluation.uncertainty import parts_of
+from fer_edge.evaluation.votes import emotions_of
 from fer_edge.export.uncertainty import calibrate_model, new_faces
+from fer_edge.labels import LabelSet
 from fer_edge.runtime.certainty import Certainty, prediction_sets, with_temperature
 from fer_edge.runtime.machine import describe_machine
 from fer_edge.uncertainty import Uncertainty
@@ -71,6 +75,7 @@ def measure(path: Path, source: str) -> None:
         "machine": describe_machine(),
         "uncertainty": asdict(fitted),
         "rows": rows,
+        "disputed": disputed(kept, calibrated, fitted, metadata.label_set),
         "curve": {
             "coverage": curve.coverage[points].round(5).tolist(),
             "risk": curve.risk[points].round(5).tolist(),
@@ -79,6 +84,19 @@ def measure(path: Path, source: str) -> None:
         },
     }
     (RESULTS / f"uncertainty-{path.stem}.json").write_text(json.dumps(found, indent=2) + "\n")
+
+
+def disputed(faces: FaceSet, rows: np.ndarray, fitted: Uncertainty, labels: LabelSet) -> dict[str, list[int]]:
+    """By risk: the certain answers that differ from the label, and on how many of those more than half of FER+'s
+    annotators chose the answer."""
+    assert faces.votes is not None
+    answers, wrong_by = rows.argmax(axis=1), {}
+    agrees = emotions_of(labels)[answers] == majority(faces.votes)
+    for one in fitted.risks:
+        if one.threshold is not None:
+            wrong = (rows.max(axis=1) > one.threshold) & (answers != faces.labels)
+            wrong_by[f"{one.max_risk:g}"] = [int(wrong.sum()), int((wrong & agrees).sum())]
+    return wrong_by
 
 
 def row_of(name: str, kind: str, raw: np.ndarray, labels: np.ndarray, fitted: Uncertainty) -> dict[str, Any]:
@@ -163,6 +181,14 @@ def table(found: list[dict[str, Any]]) -> str:
         for row in each["rows"]:
             lines.append(f"| {row['faces']} | {' | '.join(cells_of(row))} |")
         lines.append("")
+        told = ", ".join(
+            f"{agreed} of {wrong} at {float(risk):.0%}" for risk, (wrong, agreed) in each["disputed"].items()
+        )
+        lines += [
+            "Of the certain answers that differ from the label, those that more than half of FER+'s ten annotators "
+            f"gave, too: {told}.",
+            "",
+        ]
     lines.append(
         "The promises are made for faces like those that calibrated the model: the other rows show how far they hold "
         "for faces that are not. Of pictures of no face every certain answer is wrong."
@@ -194,26 +220,21 @@ def plot(found: list[dict[str, Any]], path: Path) -> None:
     style_plot(curves, "share of validation faces that get an answer", "share of these answers that is wrong")
     for each, colour in zip(found, colours, strict=False):
         name = each["model"].removesuffix(".onnx")
-        start = next(at for at, share in enumerate(each["curve"]["coverage"]) if share >= 0.02)
+        start = next(at for at, share in enumerate(each["curve"]["coverage"]) if share >= 0.05)
         curves.plot(each["curve"]["coverage"][start:], each["curve"]["risk"][start:], color=colour, lw=1.8, label=name)
         faces = each["uncertainty"]["checked_faces"]
         chosen = [one for one in each["uncertainty"]["risks"] if one["checked_answers"]]
         at = [one["checked_answers"] / faces for one in chosen]
         risks = [one["checked_mistakes"] / one["checked_answers"] for one in chosen]
         curves.plot(at, risks, "o", color=colour, ms=5)
-        for x, y, one in zip(at, risks, chosen, strict=True):
-            if each is found[0]:
-                curves.annotate(
-                    f"max-risk {one['max_risk']:.0%}",
-                    (x, y),
-                    (5, -11),
-                    textcoords="offset points",
-                    fontsize=7.5,
-                    color=colour,
-                )
+        if each is found[0]:
+            for x, y, one in zip(at, risks, chosen, strict=True):
+                text = f"max-risk {one['max_risk']:.0%}"
+                curves.annotate(text, (x, y), (6, -10), textcoords="offset points", fontsize=7.5, color=colour)
     for risk in (0.1, 0.2):
         curves.axhline(risk, color="#8a8a8a", lw=0.8, ls=":")
-    curves.set_xlim(0, 1.01)
+    curves.set_xlim(0, 1.12)
+    curves.set_xticks(np.arange(0, 1.01, 0.2))
     curves.set_ylim(0, None)
     curves.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     curves.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FIRST_COLUMNS = ("source", "label", "confidence")
 _LAST_COLUMNS = (
     *("latency_ms", "face", "x", "y", "width", "height", "detection_score"),
-    *("is_certain", "candidates", "calibrated_confidence", "error"),
+    *("is_certain", "candidates", "calibrated_confidence", "quality", "error"),
 )
 """The probability of each label stands between both. A row for each face; an image without one has a row in which only
 the source is filled, one that could not be scored a row of its source and its error."""
@@ -211,10 +211,12 @@ def _place_cells(face: "FacePrediction", number: int) -> list[str]:
 
 
 def _certainty_cells(face: "FacePrediction") -> list[str]:
-    """Empty where the model was not calibrated."""
+    """Empty where the model was not calibrated, and the quality where the face was not searched for."""
+    quality = "" if face.quality is None else f"{face.quality:.4f}"
     if face.is_certain is None or face.candidates is None or face.calibrated_confidence is None:
-        return [""] * 3
-    return ["true" if face.is_certain else "false", ";".join(face.candidates), f"{face.calibrated_confidence:.6f}"]
+        return [*[""] * 3, quality]
+    certain = "true" if face.is_certain else "false"
+    return [certain, ";".join(face.candidates), f"{face.calibrated_confidence:.6f}", quality]
 
 
 def _print_row(cells: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ from fer_edge.runtime.batching import Decoded, Score, Scored, score_in_batches
 from fer_edge.runtime.crops import DEFAULT_FRAMING, Framing, crop_face
 from fer_edge.runtime.detector import SURE_SCORE, Face, FaceDetector
 from fer_edge.runtime.prediction import Prediction
+from fer_edge.runtime.quality import usable_face
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -280,16 +281,19 @@ class _Found:
     search: FoundFaces
     detection_ms: float
     pixels: NDArray[np.uint8] | None
+    qualities: tuple[float | None, ...]
+    """Of each place; None for the image itself."""
 
     def outcome(self, scored: list[Scored[str]], labels: Sequence[str], certainty: "Certainty | None") -> PhotoOutcome:
         predictions = []
-        for place, piece in zip(self.search.places, scored, strict=False):  # fewer places without a face (num_pieces)
+        # fewer places without a face (num_pieces)
+        for place, quality, piece in zip(self.search.places, self.qualities, scored, strict=False):
             if isinstance(piece.result, ImageError):
                 return PhotoOutcome(self.source, None, piece.result)
             plain = Prediction.from_row(
                 piece.result, labels, latency_ms=piece.latency_ms, source=self.source, certainty=certainty
             )
-            predictions.append(FacePrediction(**vars(plain), face=place))
+            predictions.append(FacePrediction(**{**vars(plain), "quality": quality}, face=place))
         photo = PhotoPrediction(
             self.source,
             self.width,
@@ -310,20 +314,21 @@ def _find(
     opened, an error goes: batching hands it through in its turn, so that results keep the order of the images."""
     pixels = image.pixels
     if isinstance(pixels, ImageError):
-        return _Found(image.key, 0, 0, FoundFaces((None,), None), 0.0, None), [pixels]
+        return _Found(image.key, 0, 0, FoundFaces((None,), None), 0.0, None, (None,)), [pixels]
     width, height = image.size or (pixels.shape[1], pixels.shape[0])
     start = time.perf_counter()
     found = search.find(pixels)
     detection_ms = (time.perf_counter() - start) * 1e3 if found.was_searched else 0.0
-    crops: list[NDArray[np.uint8] | ImageError] = [
-        pixels if place is None else crop_face(pixels, place, search.framing) for place in found.places
-    ]
+    crops = [pixels if place is None else crop_face(pixels, place, search.framing) for place in found.places]
+    qualities = tuple(
+        None if place is None else usable_face(crop, place) for place, crop in zip(found.places, crops, strict=True)
+    )
     kept = pixels if keep_pixels else None
     if image.factor > 1:
         whole = tuple(None if place is None else place.enlarged(image.factor) for place in found.places)
         found = found._replace(places=whole)
-    one = _Found(image.key, width, height, found, detection_ms, kept)
-    return one, crops or [ImageError(f"{image.key}: no face found")]
+    one = _Found(image.key, width, height, found, detection_ms, kept, qualities)
+    return one, list(crops) or [ImageError(f"{image.key}: no face found")]
 
 
 _RENAMED = {"is_face_crop": is_small_crop, "MAX_AUTO_CROP_SIDE": whole_faces.MAX_UNSEARCHED_SIDE}

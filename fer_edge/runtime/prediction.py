@@ -39,6 +39,9 @@ class Prediction:
     None where it was not."""
     calibrated_confidence: float | None = field(default=None, kw_only=True)
     """``confidence`` after temperature scaling; None where the model was not calibrated."""
+    quality: float | None = field(default=None, kw_only=True)
+    """How usable the face is, 0-1, by the detector and the pixels (``fer_edge.runtime.quality``), whatever the model;
+    None where it was not found by the detector."""
 
     @classmethod
     def from_row(
@@ -68,6 +71,7 @@ class Prediction:
             "is_certain": self.is_certain,
             "candidates": None if self.candidates is None else list(self.candidates),
             "calibrated_confidence": self.calibrated_confidence,
+            "quality": None if self.quality is None else round(self.quality, 4),
         }
 
     def plot(self) -> "Figure":

@@ -118,4 +118,4 @@ def _blend(old: FacePrediction, new: FacePrediction, smoothing: float, certainty
     row = mix(*(np.array([face.probabilities[label] for label in labels]) for face in (old, new)))
     steadied = Prediction.from_row(row, labels, latency_ms=new.latency_ms, source=new.source, certainty=certainty)
     place = Face(box, tuple((x, y) for x, y in landmarks.tolist()), _place(new).score)
-    return FacePrediction(**vars(steadied), face=place)
+    return FacePrediction(**{**vars(steadied), "quality": new.quality}, face=place)

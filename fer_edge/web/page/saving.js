@@ -90,6 +90,7 @@ function certaintyOf(judgement) {
     is_certain: judgement?.isCertain ?? null,
     candidates: judgement?.candidates ?? null,
     calibrated_confidence: judgement?.calibratedConfidence ?? null,
+    quality: null, // not computed here
   };
 }
 
