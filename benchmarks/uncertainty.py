@@ -42,7 +42,7 @@ NUM_POINTS = 200
 """Of a curve, in the JSON."""
 
 
-def measure(path: Path, source: str) -> None:
+def measure(path: Path, source: str, limit: int | None) -> None:
     backend = open_model(path, threads=0, provider="cpu")
     metadata = backend.metadata
     fitted, left_out = calibrate_model(path, source=source)
@@ -61,7 +61,8 @@ def measure(path: Path, source: str) -> None:
 
     raw = answers(kept.faces)
     rows = [row_of(ORIGINAL, "", raw, kept.labels, fitted)]
-    rows += [row_of(one.name, one.kind, answers(one.apply(kept.faces)), kept.labels, fitted) for one in DOUBTFUL]
+    some = kept.take(np.arange(len(kept))[:limit])  # in the order that the seed drew
+    rows += [row_of(one.name, one.kind, answers(one.apply(some.faces)), some.labels, fitted) for one in DOUBTFUL]
     calibrated = with_temperature(raw, fitted.temperature)
     curve = risk_coverage(calibrated.max(axis=1), calibrated.argmax(axis=1) == kept.labels)
     points = np.unique(np.linspace(0, len(curve.coverage) - 1, NUM_POINTS).astype(int))
@@ -174,9 +175,10 @@ def table(found: list[dict[str, Any]]) -> str:
         lines.append(f"| mean number of candidates | {sizes} | |")
         lines += [
             "",
-            "| faces | right | certain at 10 % | of these wrong | certain at 20 % | of these wrong | LAC candidates | "
+            "| faces | number | right | certain at 10 % | of these wrong | certain at 20 % | of these wrong | "
+            "LAC candidates | "
             "right class among them | APS candidates | right class among them |",
-            "|---|" + "--:|" * 9,
+            "|---|" + "--:|" * 10,
         ]
         for row in each["rows"]:
             lines.append(f"| {row['faces']} | {' | '.join(cells_of(row))} |")
@@ -198,7 +200,7 @@ def table(found: list[dict[str, Any]]) -> str:
 
 def cells_of(row: dict[str, Any]) -> list[str]:
     count = row["count"]
-    cells = [f"{row['correct'] / count:.1%}"]
+    cells = [f"{count:,}", f"{row['correct'] / count:.1%}"]
     for risk in ("0.1", "0.2"):
         one = row["certain"][risk]
         share = one["wrong"] / one["answers"] if one["answers"] else None
@@ -242,7 +244,7 @@ def plot(found: list[dict[str, Any]], path: Path) -> None:
 
     each = found[0]
     rows = each["rows"][::-1]
-    heights, left = np.arange(len(rows)), [0.0] * len(rows)
+    heights, left, certain_ends = np.arange(len(rows)), [0.0] * len(rows), [0.0] * len(rows)
     for name, colour, values in (
         (
             "certain and right",
@@ -255,6 +257,13 @@ def plot(found: list[dict[str, Any]], path: Path) -> None:
         shares = [value / row["count"] for value, row in zip(values, rows, strict=True)]
         bars.barh(heights, shares, left=left, color=colour, height=0.72, label=name)
         left = [start + share for start, share in zip(left, shares, strict=True)]
+        certain_ends = left if name == "certain and wrong" else certain_ends
+    for height, end, row in zip(heights, certain_ends, rows, strict=True):
+        one = row["certain"]["0.1"]
+        share = one["wrong"] / one["answers"] if one["answers"] else None
+        text = "no certain answer" if share is None else f"{share:.0%} of the certain answers wrong"
+        colour = "#8a8a8a" if share is None or share <= 0.1 else "#b3372f"
+        bars.annotate(text, (end, height), (4, 0), textcoords="offset points", va="center", fontsize=7, color=colour)
     bars.set_yticks(heights, [row["faces"] for row in rows])
     style_plot(bars, f"share of the faces ({each['model'].removesuffix('.onnx')}, max-risk 10%)", "")
     bars.set_title("the same threshold on faces it was not chosen for", fontsize=9, color="#2b2b2b")
@@ -269,10 +278,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--data", default="fer2013-original")
+    parser.add_argument("--limit", type=int, help="this many of the faces in each other row; default: all")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     for path in options.models:
-        measure(path, options.data)
+        measure(path, options.data, options.limit)
     if options.table:
         paths = sorted(RESULTS.glob("uncertainty-*.json"))
         found = [json.loads(path.read_text()) for path in paths]

@@ -1,0 +1,74 @@
+"""The numbers of docs/uncertainty.md are those that were measured, and the shipped models hold what was measured."""
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fer_edge.runtime.model_file import read_model
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "uncertainty.md"
+
+
+def measured(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / f"uncertainty-{name}-int8.json").read_text())
+    return found
+
+
+def certain(found: dict[str, Any], faces: str) -> str:
+    (row,) = [one for one in found["rows"] if one["faces"] == faces]
+    one = row["certain"]["0.1"]
+    return f"{one['answers'] / row['count']:.1%}; {one['wrong'] / one['answers']:.1%}"
+
+
+def cells_of(name: str) -> list[str]:
+    found = measured(name)
+    lac = found["uncertainty"]["sets"][0]
+    faces, covered = lac["classes"]["disgust"]
+    return [
+        certain(found, "as they are"),
+        f"{lac['checked_covered'] / found['uncertainty']['checked_faces']:.1%}; {lac['mean_size']:.2f}",
+        f"{covered / faces:.1%}",
+        certain(found, "covered, mouth"),
+        certain(found, "blurred, sigma 2"),
+        certain(found, "turned, 60 degrees"),
+        certain(found, "not a face, scrambled").split("; ")[0],
+    ]
+
+
+def test_the_table_has_the_measured_numbers() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    table = text[text.index("| `--max-risk 0.1`") :].split("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    names = re.findall(r"`(fer[\w-]*)`", table.splitlines()[0])
+    assert len(names) == len(rows[0]) - 1
+    for column, name in enumerate(names, 1):
+        assert [row[column] for row in rows[2:]] == cells_of(name), name
+
+
+def test_no_threshold_keeps_five_percent_and_annotators_side_with_the_model() -> None:
+    found = measured("fer-resnet18")
+    assert {one["max_risk"]: one["threshold"] for one in found["uncertainty"]["risks"]}[0.05] is None
+    wrong, agreed = found["disputed"]["0.1"]
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+    assert f"of `fer-resnet18`'s {wrong} certain answers that differ from the label" in text
+    assert f"more than half of FER+'s annotators gave {agreed}, too" in text
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("uncertainty-*.json")), ids=lambda path: path.stem)
+def test_the_shipped_model_is_calibrated_as_measured(path: Path) -> None:
+    found = json.loads(path.read_text())
+    stated = read_model(ROOT / "exported" / found["model"]).metadata.uncertainty
+    assert stated is not None
+    assert json.loads(json.dumps(asdict(stated))) == found["uncertainty"]
+
+
+def test_the_promise_was_kept_on_the_faces_kept_back() -> None:
+    for path in RESULTS.glob("uncertainty-*.json"):
+        for one in json.loads(path.read_text())["uncertainty"]["risks"]:
+            assert one["checked_mistakes"] <= one["max_risk"] * max(one["checked_answers"], 1)
