@@ -46,10 +46,9 @@ def main() -> None:
             if options.only in (None, engine):
                 rows.append(measured(model, engine, folder, count, Path(place, "out")))
                 print(json.dumps({key: value for key, value in rows[-1].items() if key != "over_time"}), flush=True)
-    found = {"machine": describe_machine(), "different_faces": NUM_DIFFERENT, "rows": rows}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "scoring.json").write_text(json.dumps(found, indent=1) + "\n")
-    (RESULTS / "scoring.md").write_text(page(found))
+                found = {"machine": describe_machine(), "different_faces": NUM_DIFFERENT, "rows": rows}
+                (RESULTS / "scoring.json").write_text(json.dumps(found) + "\n")
+                (RESULTS / "scoring.md").write_text(page(found))
 
 
 def make_faces(folder: Path, count: int) -> None:

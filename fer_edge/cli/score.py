@@ -87,9 +87,11 @@ def score(
 
             done = run_score(request, progress=report)
     except KeyboardInterrupt as stop:
-        saved = f"{counts.rows} rows in {counts.parts} files are saved in {shown_name(out)}" if counts.rows else "none"
-        told = f"interrupted; {saved}; the same command goes on" if counts.rows else "interrupted; nothing was saved"
-        raise Interrupted(told, signal_behind(stop)) from None
+        saved = "interrupted; nothing was saved"
+        if counts.rows:
+            where = f"{counts.rows} rows in {counts.parts} files are saved in {shown_name(out)}"
+            saved = f"interrupted; {where}; the same command goes on"
+        raise Interrupted(saved, signal_behind(stop)) from None
     _finish(done, as_json=as_json)
 
 

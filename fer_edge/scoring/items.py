@@ -6,6 +6,7 @@ the input changes the chunk that it is in, and no other. Each becomes one file, 
 
 import hashlib
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -32,23 +33,34 @@ class Chunk(NamedTuple):
 
 
 def chunks(items: Iterable[Item], rows: int) -> Iterator[Chunk]:
-    """``items`` in chunks of about ``rows``: between half as many and half as many more."""
+    """``items`` in chunks of about ``rows``: between half as many and half as many more.
+
+    A table may name the same images again: of chunks with the same images each has a digest of its own.
+    """
     least, most = max(1, rows // 2), max(1, rows + rows // 2)
     held: list[Item] = []
     number = 0
+    times: Counter[str] = Counter()
+
+    def chunk() -> Chunk:
+        digest = digest_of(held)
+        times[digest] += 1
+        return Chunk(number, digest if times[digest] == 1 else digest_of(held, times[digest]), held)
+
     for item in items:
         held.append(item)
         ends = len(held) >= least and zlib.crc32(_bytes(item.name)) % least == 0
         if ends or len(held) >= most:
-            yield Chunk(number, digest_of(held), held)
+            yield chunk()
             held, number = [], number + 1
     if held:
-        yield Chunk(number, digest_of(held), held)
+        yield chunk()
 
 
-def digest_of(items: Iterable[Item]) -> str:
-    """16 hexadecimal digits (BLAKE2b) that change with a name, a stamp or the order."""
-    digest = hashlib.blake2b(digest_size=8)
+def digest_of(items: Iterable[Item], time: int = 1) -> str:
+    """16 hexadecimal digits (BLAKE2b) that change with a name, a stamp, the order, and with the ``time`` that the same
+    images come."""
+    digest = hashlib.blake2b(digest_size=8, salt=time.to_bytes(8, "little"))
     for item in items:
         for text in (item.name, item.stamp):
             data = _bytes(text)

@@ -92,17 +92,17 @@ class Pool:
         """Hand a chunk over; gives those that were finished while it waited for a free place. Raises what stops a
         worker: StorageError, ModelError, WorkersEnded."""
         self._waiting.append(chunk)
-        yield from self._hand_out(until=0)
+        yield from self._hand_out()
 
     def drain(self) -> Iterator[Done]:
         """The rest, in the order in which they are finished. Raises as ``submit``."""
-        yield from self._hand_out(until=0)
+        yield from self._hand_out()
         while any(worker.chunks for worker in self._workers) or self._waiting:
             yield from self._listen()
-            yield from self._hand_out(until=0)
+            yield from self._hand_out()
 
-    def _hand_out(self, until: int) -> Iterator[Done]:
-        while len(self._waiting) > until:
+    def _hand_out(self) -> Iterator[Done]:
+        while self._waiting:
             free = min(self._workers, key=lambda one: len(one.chunks), default=None)
             if (free is None or free.chunks) and len(self._workers) < self._size:
                 free = self._new_worker()

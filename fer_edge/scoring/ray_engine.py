@@ -35,6 +35,8 @@ STAGE = "_ray"
 _PART = "part"
 _CHUNKS_PER_WORKER = 8
 """In a wave: some seconds of work for each, against the seconds that its actors take to start."""
+_WAVE_IMAGES = 2**20
+"""At the most, some 300 MB of names in the driver."""
 _WAVE_BYTES = 2**29
 """Of images that a table holds."""
 _OBJECT_STORE_BYTES = 2**29
@@ -63,16 +65,18 @@ class RayEngine:
         with _cluster(self._request) as cpus:
             self.workers = self._request.workers or max(1, cpus)
             wave: list[Chunk] = []
-            num_bytes = 0
+            num_bytes = num_images = 0
             for chunk in wanted:
                 if chunk.digest in left and (facts := self._taken_over(chunk)) is not None:
                     yield chunk, facts
                     continue
                 wave.append(chunk)
+                num_images += len(chunk.items)
                 num_bytes += sum(len(item.source) for item in chunk.items if isinstance(item.source, bytes))
-                if len(wave) >= _CHUNKS_PER_WORKER * self.workers or num_bytes >= _WAVE_BYTES:
+                is_full = num_images >= _WAVE_IMAGES or num_bytes >= _WAVE_BYTES
+                if is_full or len(wave) >= _CHUNKS_PER_WORKER * self.workers:
                     yield from self._score(wave)
-                    wave, num_bytes = [], 0
+                    wave, num_bytes, num_images = [], 0, 0
             if wave:
                 yield from self._score(wave)
         self._stage.remove()

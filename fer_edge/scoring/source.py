@@ -53,7 +53,7 @@ class Source:
 
     def _files(self, out: str | None) -> Iterator[str]:
         if not is_address(self.where):
-            yield from _local_files(self.where, out)
+            yield from _local_files(self.where, out, self.unreadable)
             return
         system, path = file_system(self.where)
         try:
@@ -107,12 +107,12 @@ def _begins_as_parquet(where: str) -> bool:
         return False
 
 
-def _local_files(where: str, out: str | None) -> Iterator[str]:
+def _local_files(where: str, out: str | None, unreadable: Unreadable) -> Iterator[str]:
     if not os.path.isdir(where):  # noqa: PTH112
         yield where
         return
     own = None if out is None else os.path.realpath(out)
-    for folder, below, files in os.walk(where):
+    for folder, below, files in os.walk(where, onerror=lambda one: unreadable.add(str(one.filename), one.strerror)):
         below[:] = sorted(
             name
             for name in below

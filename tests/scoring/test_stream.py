@@ -27,6 +27,12 @@ def test_chunks_hold_every_image_once_and_about_so_many() -> None:
     assert len({chunk.digest for chunk in found}) == len(found)
 
 
+def test_images_that_a_table_names_again_are_chunks_of_their_own() -> None:
+    found = list(chunks(items(1) * 1000, 100))
+    assert len({chunk.digest for chunk in found}) == len(found) > 5
+    assert [chunk.digest for chunk in chunks(items(1) * 1000, 100)] == [chunk.digest for chunk in found]
+
+
 @pytest.mark.parametrize("place", [0, 2500, 4999])
 def test_one_image_more_less_or_changed_leaves_nearly_all_chunks_as_they_are(place: int) -> None:
     given = items(5000)
