@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import foreign_models
 import make_tiny_model
 import numpy as np
 import pytest
@@ -163,6 +164,34 @@ def test_a_model_of_prepared_faces_takes_both_and_mixes_sizes(start: Any) -> Non
             ask(client, np.zeros((1, 3, 48, 48), np.float32), datatype="FP32")
         with pytest.raises(triton.InferenceServerException, match="the model cannot answer"):
             ask(client, np.full((1, 1, 48, 48), 3e38, np.float32), datatype="FP32")
+
+
+@pytest.mark.parametrize("kind", ["openvino_model", "torchscript_model"])
+def test_other_formats_answer_as_their_backend(start: Any, kind: str, request: pytest.FixtureRequest) -> None:
+    path = request.getfixturevalue(kind)
+    pixels = images(3, 40, 52, 3)
+    expected = open_model(path, threads=1, trust=True).run(pixels)
+    with client_of(start(path)) as client:
+        answer = ask(client, pixels)
+        assert answer.as_numpy("logits") == pytest.approx(expected.logits, abs=1e-6)
+        assert answer.as_numpy("probabilities") == pytest.approx(expected.probabilities, abs=1e-6)
+
+
+def test_another_makers_model_is_fed_as_it_is_described(start: Any, tmp_path: Path) -> None:
+    path = foreign_models.write_model(tmp_path / "foreign.onnx", softmax=False)
+    (tmp_path / "foreign.json").write_text(json.dumps({"labels": foreign_models.LABELS, "size": 32, "range": "0-1"}))
+    classifier = Classifier.load(path, threads=1)
+    file = encoded(images(1, 50, 40, 3)[0], "PNG")
+    own = images(2, 3, 32, 32).astype(np.float32) / 255
+    given = triton.InferInput("image", own.shape, "FP32")
+    given.set_data_from_numpy(own)
+    with client_of(start(path)) as client:
+        described = client.get_model_metadata("tiny")
+        assert described["inputs"] == [{"name": "image", "datatype": "FP32", "shape": [-1, 3, 32, 32]}]
+        assert described["parameters"]["labels"] == list(foreign_models.LABELS)
+        assert labels_of(ask(client, np.array([file], object), datatype="BYTES")) == [classifier.predict(file).label]
+        found = client.infer("tiny", [given]).as_numpy("logits")
+        assert found == pytest.approx(own.mean(axis=(2, 3)) @ foreign_models.WEIGHTS, abs=1e-5)
 
 
 @pytest.mark.parametrize(
