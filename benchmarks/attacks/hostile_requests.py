@@ -141,10 +141,9 @@ class Maker:
     def _make_slow(self) -> Hostile:
         head, pixels = self._binary()
         whole = self._post(head + pixels, len(head))
-        end = self._random.randrange(4, len(whole) - 1)
-        parts = 4
-        step = max(1, end // parts)
-        return Hostile("", [whole[at : at + step] for at in range(0, end, step)][: parts + 1], pause_s=0.2)
+        cut = whole[: self._random.randrange(4, len(whole) - 1)]
+        step = len(cut) // 4
+        return Hostile("", [cut[:step], cut[step : 2 * step], cut[2 * step : 3 * step], cut[3 * step :]], pause_s=0.2)
 
     def _make_nesting(self) -> Hostile:
         depth = self._one(100, 2000, 100_000, 500_000)

@@ -66,7 +66,9 @@ class OpenConnections:
 class _OneWrite:
     """A transport that sends the head of an answer together with what follows: one call of the system, not two."""
 
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, connection: "Connection") -> None:
+        transport = connection.transport
+        self._connection = connection
         self._transport = transport
         self._head: bytes | None = None
         self.is_closing = transport.is_closing
@@ -83,7 +85,7 @@ class _OneWrite:
         if self._head is not None:
             self._transport.write(self._head)
             self._head = None
-        self._transport.close()
+        self._connection.end()
 
 
 class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not installed where types are checked
@@ -98,6 +100,7 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not ins
         self._is_in_head = True
         self._has_begun = False
         self._drained_bytes = 0
+        self._is_ending = False
         self._refusal = (400, "expected an HTTP request, found other bytes")
 
     def connection_made(self, transport: Any) -> None:
@@ -155,7 +158,7 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not ins
             self._refusal = (429, f"expected at most {MAX_PIPELINED} requests at once on a connection, found more")
             raise ValueError(self._refusal[1])
         super().on_headers_complete()
-        self.cycle.transport = _OneWrite(self.transport)
+        self.cycle.transport = _OneWrite(self)
         self._is_in_head = False
 
     def on_message_complete(self) -> None:
@@ -163,7 +166,9 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not ins
         super().on_message_complete()
         self._has_begun, self._is_in_head = False, True
         self._head_bytes = 0
-        if self.cycle is not None and self.cycle.response_complete:
+        if self._is_ending:
+            self.transport.close()
+        elif self.cycle is not None and self.cycle.response_complete:
             self._others.wait(self)  # answered before its body was there
         else:
             self._stop_waiting()
@@ -195,6 +200,15 @@ class Connection(HttpToolsProtocol):  # type: ignore[misc]  # uvicorn is not ins
     def send_400_response(self, msg: str) -> None:
         """Instead of uvicorn's text: an error as the protocol writes it."""
         self._refuse(*self._refusal)
+
+    def end(self) -> None:
+        """Close after what was written. While the client still sends, only this way: closed for good, the system would
+        answer what comes by a reset, and the client might never read the answer."""
+        if self._has_begun and not self.transport.is_closing():
+            self._is_ending = True
+            self.transport.write_eof()
+        else:
+            self.transport.close()
 
     def hang_up(self) -> None:
         """Close at once, whatever was still to be sent."""

@@ -10,7 +10,7 @@ from typing import Any
 import hostile_requests
 import pytest
 
-LIMIT = 2**20
+LIMIT = 4 * 2**20
 TIMEOUT = 0.5
 
 
