@@ -173,15 +173,18 @@ def table(found: list[dict[str, Any]]) -> str:
         lines.append(f"| all | {all_covered} | {fitted['checked_faces']} |")
         sizes = " | ".join(f"{one['mean_size']:.2f}" for one in fitted["sets"])
         lines.append(f"| mean number of candidates | {sizes} | |")
+        # The strictest risk that the model keeps, beside the default or the next useful one.
+        strict = next(f"{one['max_risk']:g}" for one in fitted["risks"] if one["threshold"] is not None)
+        loose = "0.1" if strict != "0.1" else "0.2"
         lines += [
             "",
-            "| faces | number | right | certain at 10 % | of these wrong | certain at 20 % | of these wrong | "
-            "LAC candidates | "
-            "right class among them | APS candidates | right class among them |",
+            f"| faces | number | right | certain at {float(strict):.0%} | of these wrong | "
+            f"certain at {float(loose):.0%} | of these wrong | "
+            "LAC candidates | right class among them | APS candidates | right class among them |",
             "|---|" + "--:|" * 10,
         ]
         for row in each["rows"]:
-            lines.append(f"| {row['faces']} | {' | '.join(cells_of(row))} |")
+            lines.append(f"| {row['faces']} | {' | '.join(cells_of(row, (strict, loose)))} |")
         lines.append("")
         told = ", ".join(
             f"{agreed} of {wrong} at {float(risk):.0%}" for risk, (wrong, agreed) in each["disputed"].items()
@@ -198,10 +201,10 @@ def table(found: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def cells_of(row: dict[str, Any]) -> list[str]:
+def cells_of(row: dict[str, Any], risks: tuple[str, str]) -> list[str]:
     count = row["count"]
     cells = [f"{count:,}", f"{row['correct'] / count:.1%}"]
-    for risk in ("0.1", "0.2"):
+    for risk in risks:
         one = row["certain"][risk]
         share = one["wrong"] / one["answers"] if one["answers"] else None
         cells += [f"{one['answers'] / count:.1%}", "" if share is None else f"{share:.1%}"]
