@@ -56,6 +56,10 @@ class ServingError(FerEdgeError):
     """A server that cannot start: its port is taken, its address not this machine's, its token cannot be read."""
 
 
+class EvidenceError(FerEdgeError):
+    """A bundle of evidence that cannot be read: damaged, made to do harm, or of a newer version."""
+
+
 class UsageError(FerEdgeError):
     """Options that do not go together: exit code 2, as for an unknown option."""
 

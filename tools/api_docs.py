@@ -27,6 +27,7 @@ PACKAGES = (
     "fer_edge.export",
     "fer_edge.benchmark",
     "fer_edge.serving",
+    "fer_edge.evidence",
 )
 
 HEAD = """\

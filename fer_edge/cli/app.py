@@ -8,8 +8,13 @@ import typer
 from typer.core import TyperGroup
 
 from fer_edge.cli import (
+    accept,
     benchmark,
+<<<<<<< HEAD
     calibrate,
+=======
+    bundle,
+>>>>>>> 52186fd (bundle and accept: evidence of a model that runs again (integrity, golden, accuracy))
     data,
     devices,
     evaluate,
@@ -105,6 +110,8 @@ app.command()(webcam.webcam)
 app.command()(info.info)
 app.command()(models.models)
 app.command()(golden.golden)
+app.command()(bundle.bundle)
+app.command()(accept.accept)
 app.command()(web.web)
 app.command()(triton.triton)
 app.command()(serve.serve)

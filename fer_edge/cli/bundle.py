@@ -1,0 +1,109 @@
+"""``bundle``: a model with its measured claims and everything behind them in one archive."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fer_edge.cli.named import MODEL_HELP, complete_model, model_named
+from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
+from fer_edge.cli.tables import result_table
+from fer_edge.cli.typed import ClassMapFile, Describe, LabelsOfFaces, Trust, Votes, class_map_for
+from fer_edge.errors import UsageError
+from fer_edge.text import printable
+
+if TYPE_CHECKING:
+    from fer_edge.evidence.bundle import Bundle
+    from fer_edge.evidence.claims import Claim
+    from fer_edge.evidence.kinds import GivenFaces
+
+
+def bundle(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help=f"An exported model; {MODEL_HELP}",
+            metavar="[MODEL]",
+            show_default=False,
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.zip",
+            help="The archive; default: NAME-evidence.zip beside the model, of a shipped one here.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Labelled faces, for a claim of the accuracy on them.")] = None,
+    split: Annotated[
+        Literal["validation", "test"], typer.Option(help="Choose on validation; look at test once.")
+    ] = "validation",
+    labels: LabelsOfFaces = None,
+    votes: Votes = None,
+    class_map: ClassMapFile = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
+    describe: Describe = None,
+    trust: Trust = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print claims and manifest as JSON.")] = False,
+) -> None:
+    """Write one archive that proves itself: the model, its golden kit, measured claims, raw samples, SHA-256 of all.
+
+    Whoever gets it checks it with 'accept'. Example: `fer-edge bundle exported/NAME.onnx --data fer2013`
+    """
+    from fer_edge.evidence.bundle import BundleRequest, default_path, write_bundle
+
+    path = model_named(model)  # says which file a name means
+    refuse_overwriting("--out", [out or default_path(model)], files_of_model(path))
+    request = BundleRequest(
+        model=model,
+        out=out,
+        faces=faces_given(data, labels, votes, class_map, skip_bad=skip_bad),
+        split=split,
+        description=describe,
+        trust=trust,
+    )
+    note(f"model {path}")
+    written = write_bundle(request, note)
+    if as_json:
+        result_json(written.to_dict())
+    else:
+        _print(written)
+    wrote(written.path)
+
+
+def faces_given(
+    data: str | None, labels: str | None, votes: Path | None, class_map: Path | None, *, skip_bad: bool
+) -> "GivenFaces | None":
+    """What the options with ``--data`` say; None without it. Raises UsageError where others are given without it."""
+    from fer_edge.evidence.kinds import GivenFaces
+
+    mapped = class_map_for(data, class_map)
+    if data is None:
+        given = {"--labels": labels is not None, "--votes": votes is not None, "--skip-bad": skip_bad}
+        if others := [option for option, is_given in given.items() if is_given]:
+            raise UsageError(f"{others[0]}: expected --data with it, found none; add it")
+        return None
+    return GivenFaces(data, labels, votes, mapped, skip_bad)
+
+
+def _print(written: "Bundle") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("claim", "measured here", "another machine may differ by")
+    for claim in written.claims:
+        table.add_row(claim.id, Text(_short(claim)), Text(_allowed(claim)))
+    result_table(table)
+    result(f"{len(written.manifest.files) + 1} files, {written.size_bytes / 1e6:.1f} MB")
+
+
+def _short(claim: "Claim") -> str:
+    from fer_edge.evidence.kinds import short
+
+    return printable(short(claim))
+
+
+def _allowed(claim: "Claim") -> str:
+    return ", ".join(f"{name} {limit:.3g}" for name, limit in claim.allowed.items()) or "nothing"

@@ -1,0 +1,150 @@
+"""Writes a bundle: a model with what was measured of it, the samples behind each figure, and the SHA-256 of all."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from fer_edge.backends.registry import open_model
+from fer_edge.errors import EvidenceError, UsageError
+from fer_edge.evidence import accuracy, golden, integrity
+from fer_edge.evidence.archive import files_below, write_archive
+from fer_edge.evidence.claims import CLAIMS, Claim, json_bytes, write_claims
+from fer_edge.evidence.contents import Contents, Manifest, environment, write_manifest
+from fer_edge.evidence.kinds import GivenFaces
+from fer_edge.files import make_folder, storage_errors, temporary_folder, write_atomically
+from fer_edge.golden.kit import write_kit
+from fer_edge.own_files import OwnFiles
+from fer_edge.runtime.foreign import ForeignMetadata
+from fer_edge.runtime.foreign_files import Description
+from fer_edge.runtime.model_file import further_files
+from fer_edge.runtime.shipped import model_path, shipped_named
+
+ENDING = "-evidence.zip"
+_MODEL, _AGAINST, _KIT, _SAMPLES = "model", "against", "kit", "samples"
+
+
+@dataclass(frozen=True)
+class BundleRequest:
+    """What to put into a bundle, and what to measure for it."""
+
+    model: str | Path | None = None
+    """A path, the name of a shipped model, or None for the default one."""
+    out: Path | None = None
+    """The archive; None: ``NAME-evidence.zip`` beside the model, of a shipped one in the working directory."""
+    faces: GivenFaces | None = None
+    """Labelled faces, for the claim of an accuracy."""
+    split: Literal["validation", "test"] = "validation"
+    description: Description | None = None
+    """How to feed another maker's model."""
+    trust: bool = False
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What was written."""
+
+    path: Path
+    manifest: Manifest
+    claims: tuple[Claim, ...]
+    size_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {
+            "bundle": str(self.path),
+            "bytes": self.size_bytes,
+            "manifest": msgspec.to_builtins(self.manifest),
+            "claims": msgspec.to_builtins(list(self.claims)),
+        }
+
+
+def default_path(model: str | Path | None) -> Path:
+    """Where the bundle of ``model`` goes when nobody says otherwise."""
+    name = f"{model_path(model).stem}{ENDING}"
+    return Path(name) if model is None or shipped_named(model) is not None else Path(model).with_name(name)
+
+
+def write_bundle(request: BundleRequest, note: Callable[[str], None] = lambda _: None) -> Bundle:
+    """Copy the model, measure the claims on the copy and write the archive: the same bytes for the same input on the
+    same machine, unless something in it was timed.
+
+    Raises ModelError for a model that is refused, DataError for faces that are, CheckFailed where a claim does not hold
+    here, StorageError where the archive cannot be written or would replace a file that was not written here; then
+    nothing is written.
+    """
+    path = request.out or default_path(request.model)
+    if path.suffix != ".zip":
+        raise UsageError(f"--out: expected the name of a .zip file, found {path.name}; name another")
+    own_files = OwnFiles("choose another with --out")
+    own_files.refuse_foreign([path])
+    model = model_path(request.model)
+    with temporary_folder("bundle-") as name:
+        folder = Path(name)
+        with storage_errors(folder):
+            manifest, claims = _fill(folder, model, request, note)
+        make_folder(path.parent)
+        with own_files.writing(path):
+            write_atomically(path, lambda stream: write_archive(stream, folder))
+    return Bundle(path, manifest, claims, path.stat().st_size)
+
+
+def _fill(
+    folder: Path, model: Path, request: BundleRequest, note: Callable[[str], None]
+) -> tuple[Manifest, tuple[Claim, ...]]:
+    """Everything that the archive holds, in ``folder``."""
+    copy = copy_model(model, folder / _MODEL, trust=request.trust, description=request.description)
+    note("making its golden kit")
+    kit = write_kit(copy, folder / _KIT, trust=request.trust)
+    (folder / _SAMPLES).mkdir()
+    backend = open_model(copy, threads=1, trust=request.trust)
+    facts: dict[str, Any] = {
+        "model": f"{_MODEL}/{copy.name}",
+        "model_sha256": kit.manifest["model"]["sha256"],
+        "kit": _KIT,
+        "environment": environment(),
+        "data": {"training": backend.metadata.training_data.fingerprint},
+    }
+    # So that claims are measured as they are checked: on what the archive will hold.
+    contents = Contents(folder, write_manifest(folder, facts), request.trust)
+    claims: list[Claim] = []
+
+    def keep(measured: tuple[Claim, bytes]) -> Claim:
+        claim, samples = measured
+        assert claim.samples is not None
+        (folder / claim.samples).write_bytes(samples)
+        claims.append(claim)
+        return claim
+
+    keep(golden.measure(contents))
+    if request.faces is not None:
+        note(f"evaluating on {request.faces.source}")
+        claim = keep(accuracy.measure(contents, request.faces, request.split))
+        facts["data"]["evaluation"] = claim.value["data_fingerprint"]
+    num_files = len(files_below(folder)) - 1  # but for the manifest, which lists the claims, too
+    told = (integrity.measure(facts["model_sha256"], num_files), *claims)
+    (folder / CLAIMS).write_bytes(write_claims(told))
+    return write_manifest(folder, facts), told
+
+
+def copy_model(model: Path, folder: Path, *, trust: bool, description: Description | None = None) -> Path:
+    """Copy a model with its further files, metadata and card into the new ``folder``, where it can be opened without
+    more being said; gives its path there. Raises ModelError where it is refused."""
+    backend = open_model(model, threads=1, trust=trust, description=description)
+    folder.mkdir()
+    copy = folder / model.name
+    for path in (model, *further_files(model), model.with_suffix(".json"), model.with_suffix(".md")):
+        if path.is_dir():
+            shutil.copytree(path, folder / path.name)
+        elif path.is_file():
+            shutil.copyfile(path, folder / path.name)
+    if isinstance(backend.metadata, ForeignMetadata):
+        said = asdict(backend.metadata.description)
+        described = {key: value for key, value in said.items() if value and key != "source"}
+        copy.with_suffix(".json").write_bytes(json_bytes(described))
+    if open_model(copy, threads=1, trust=trust).sha256 != backend.sha256:
+        raise EvidenceError(f"{model}: expected the same file twice, found it changed meanwhile; try again")
+    return copy
