@@ -10,11 +10,8 @@ from typer.core import TyperGroup
 from fer_edge.cli import (
     accept,
     benchmark,
-<<<<<<< HEAD
-    calibrate,
-=======
     bundle,
->>>>>>> 52186fd (bundle and accept: evidence of a model that runs again (integrity, golden, accuracy))
+    calibrate,
     data,
     devices,
     evaluate,
