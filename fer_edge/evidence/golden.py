@@ -1,6 +1,7 @@
 """The claim that the model gives the answers of its golden kit, checked by running every vector again."""
 
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -208,7 +209,7 @@ def _compared(
         images += len(vector.labels)
     if not all(map(math.isfinite, worst.values())):
         failures.insert(0, "expected finite answers, found others")
-        worst = {what: min(value, np.finfo(np.float64).max) for what, value in worst.items()}
+        worst = {what: min(value, sys.float_info.max) for what, value in worst.items()}
     return Value(len(kit.vectors), images, changed, worst["logits"], worst["probabilities"]), failures
 
 
