@@ -14,7 +14,7 @@ from fer_edge.text import shown_name
 
 if TYPE_CHECKING:
     from fer_edge.runtime.model_file import CheckedFile
-    from fer_edge.serving.triton_settings import ServingSettings
+    from fer_edge.serving.triton_settings import TritonSettings
 
 
 def triton(
@@ -65,6 +65,7 @@ def triton(
 
     Example: `fer-edge triton fer-resnet18 --out repo --measure --kserve s3://bucket/repo`
     """
+    from fer_edge.backends.registry import formats_that_run_code
     from fer_edge.files import make_folder, write_text
     from fer_edge.metadata import FACES, PIXELS
     from fer_edge.own_files import OwnFiles
@@ -125,6 +126,8 @@ def triton(
         output.note(
             "no settings for batches and instances: none were measured; measure them: --measure, or --benchmark FILE"
         )
+    if checked.metadata.format in formats_that_run_code():
+        output.note("Triton runs the code in this file: serve it only if you trust where it is from")
     kind = checked.metadata.input.kind
     if kind in (PIXELS, FACES) and contract.batches and -1 in contract.dims(contract.input):
         output.note(
@@ -149,11 +152,11 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
 
 def _measured(
     path: Path, checked: "CheckedFile", shape: tuple[int, ...] | None, trust: bool, describe: list[str] | None
-) -> "ServingSettings":
+) -> "TritonSettings":
     import numpy as np
 
     from fer_edge.data.sample import synthetic_faces
-    from fer_edge.serving.triton_settings import BATCHES, measure
+    from fer_edge.serving.triton_settings import BATCHES, measure_settings
 
     metadata = checked.metadata
     if metadata.format != "onnx":
@@ -166,4 +169,4 @@ def _measured(
     output.note(
         f"measuring batches of {', '.join(map(str, batches))} images, {height}x{width}x{channels}, in half a minute"
     )
-    return measure(path, checked.sha256, pixels, batches=batches, trust=trust, description=describe)
+    return measure_settings(path, checked.sha256, pixels, batches=batches, trust=trust, description=describe)

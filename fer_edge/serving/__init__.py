@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from fer_edge.serving.server import Server, open_server
     from fer_edge.serving.settings import ServerSettings
     from fer_edge.serving.triton import TritonModel, WrittenModel, write_repository
-    from fer_edge.serving.triton_settings import ServingSettings, measure, settings_of_benchmark
+    from fer_edge.serving.triton_settings import TritonSettings, measure_settings, settings_of_benchmark
 
 _MODULES = {
     "Resources": "kserve",
     "ServedModel": "model",
     "Server": "server",
     "ServerSettings": "settings",
-    "ServingSettings": "triton_settings",
+    "TritonSettings": "triton_settings",
     "TritonModel": "triton",
     "WrittenModel": "triton",
     "inference_service": "kserve",
     "make_app": "app",
-    "measure": "triton_settings",
+    "measure_settings": "triton_settings",
     "open_server": "server",
     "settings_of_benchmark": "triton_settings",
     "write_repository": "triton",
@@ -36,12 +36,12 @@ __all__ = [
     "ServedModel",
     "Server",
     "ServerSettings",
-    "ServingSettings",
     "TritonModel",
+    "TritonSettings",
     "WrittenModel",
     "inference_service",
     "make_app",
-    "measure",
+    "measure_settings",
     "open_server",
     "settings_of_benchmark",
     "write_repository",

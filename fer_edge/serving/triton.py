@@ -25,7 +25,7 @@ from fer_edge.runtime.checksum import file_sha256
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.model_file import CheckedFile
 from fer_edge.serving.triton_config import LABELS, Contract, shared_part
-from fer_edge.serving.triton_settings import ServingSettings, kept_settings
+from fer_edge.serving.triton_settings import TritonSettings, kept_settings
 
 CONFIG, MEASUREMENT = "config.pbtxt", "measurement.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -44,7 +44,7 @@ class TritonModel:
     """(H, W, C) that alone is accepted; None: every size that the model takes."""
     max_batch_size: int | None = None
     """None: the largest that was measured, or 1."""
-    settings: ServingSettings | None = None
+    settings: TritonSettings | None = None
     """None: those that were measured of this file before, if any."""
 
     def __post_init__(self) -> None:
@@ -87,7 +87,7 @@ class WrittenModel:
     is_new_version: bool
     config: str
     """Content of ``config.pbtxt``."""
-    settings: ServingSettings | None
+    settings: TritonSettings | None
 
 
 def write_repository(out: Path, model: TritonModel) -> WrittenModel:
@@ -152,7 +152,7 @@ def _write_version(folder: Path, model: TritonModel, labels: bytes) -> WrittenMo
     return WrittenModel(folder, version, not same, config, settings)
 
 
-def _config(model: TritonModel, settings: ServingSettings | None) -> str:
+def _config(model: TritonModel, settings: TritonSettings | None) -> str:
     contract = model.contract
     return contract.to_text(model.name, contract.max_batch_size(model.max_batch_size, settings), settings)
 
@@ -170,7 +170,7 @@ def _content(path: Path, size: int) -> bytes:
     return path.read_bytes() if path.is_file() and path.stat().st_size == size else b""
 
 
-def _fill_version(folder: Path, model: TritonModel, settings: ServingSettings | None) -> None:
+def _fill_version(folder: Path, model: TritonModel, settings: TritonSettings | None) -> None:
     files = dict(model.version_files)
     if settings is not None:
         files[MEASUREMENT] = settings.to_json().encode()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fer_edge.errors import ModelError, UsageError
 from fer_edge.metadata import PIXELS, ModelMetadata, TensorContract
-from fer_edge.serving.triton_settings import ServingSettings
+from fer_edge.serving.triton_settings import TritonSettings
 
 LABELS = "labels.txt"
 """Name of the file of labels: one a line, in the order of the outputs."""
@@ -39,16 +39,19 @@ class Platform:
     """That names the platform or the backend."""
     file: str
     """The name that the backend looks for in a version's folder."""
-    threads: str = ""
-    """The parameter for threads inside an operator; empty where the backend's own pages name none for sure."""
+    threads: str
+    """The parameter for threads inside an operator. PyTorch's is one for all its models: the first loaded sets it."""
+    batches: bool = True
+    """Whether Triton makes batches of several requests. OpenVINO's backend takes models of open dimensions with
+    ``max_batch_size: 0`` and all of them in the dims (its README, Reshaping models)."""
     is_indexed: bool = False
     """Whether names of inputs and outputs carry their place (``image__0``): TorchScript keeps no names."""
 
 
 PLATFORMS = {
     "onnx": Platform('platform: "onnxruntime_onnx"', "model.onnx", "intra_op_thread_count"),
-    "torchscript": Platform('platform: "pytorch_libtorch"', "model.pt", is_indexed=True),
-    "openvino": Platform('backend: "openvino"', "model.xml"),
+    "torchscript": Platform('platform: "pytorch_libtorch"', "model.pt", "INTRA_OP_THREAD_COUNT", is_indexed=True),
+    "openvino": Platform('backend: "openvino"', "model.xml", "INFERENCE_NUM_THREADS", batches=False),
 }
 """By our names of formats."""
 
@@ -91,7 +94,7 @@ class Contract:
                 )
         if shape is not None:
             _check_shape(path, metadata, shape)
-        batches = all(one.fixed_batch is None for one in tensors)
+        batches = platform.batches and all(one.fixed_batch is None for one in tensors)
         return cls(platform, metadata.input, metadata.outputs, metadata.labels, batches, shape)
 
     def dims(self, tensor: TensorContract) -> tuple[int, ...]:
@@ -108,7 +111,7 @@ class Contract:
         place = 0 if tensor is self.input else self.outputs.index(tensor)
         return f"{tensor.name}__{place}"
 
-    def max_batch_size(self, wanted: int | None, settings: ServingSettings | None) -> int:
+    def max_batch_size(self, wanted: int | None, settings: TritonSettings | None) -> int:
         """Images in a request, and in a batch made of several. 0: Triton makes none, the dims hold the batch.
 
         1 without a measurement: how many pay off is not known. Raises UsageError where ``wanted`` cannot be.
@@ -116,8 +119,8 @@ class Contract:
         if not self.batches:
             if wanted:
                 raise UsageError(
-                    "--max-batch-size: expected a model of any batch size, "
-                    f"found one of {self.input.shape[0]}; leave it out"
+                    "--max-batch-size: expected a model that Triton makes batches for, found one of "
+                    f"{'OpenVINO' if not self.platform.batches else self.input.shape[0]}; leave it out"
                 )
             return 0
         if wanted is not None and settings is not None and wanted < settings.batch:
@@ -127,7 +130,7 @@ class Contract:
             )
         return wanted or (settings.max_batch if settings is not None else 1)
 
-    def to_text(self, name: str, max_batch_size: int, settings: ServingSettings | None) -> str:
+    def to_text(self, name: str, max_batch_size: int, settings: TritonSettings | None) -> str:
         """The whole ``config.pbtxt``."""
         lines = [f"name: {quoted(name)}", self.platform.line, f"max_batch_size: {max_batch_size}"]
         lines += _tensors("input", [(self.name(self.input), self.input.dtype, self.dims(self.input), False)])
@@ -141,7 +144,7 @@ class Contract:
         lines.insert(len(lines) - 1, f"{SETTINGS} {_source(settings)}")
         return "\n".join(lines + self._settings(settings)) + "\n"
 
-    def _settings(self, settings: ServingSettings | None) -> list[str]:
+    def _settings(self, settings: TritonSettings | None) -> list[str]:
         if settings is None:
             return []
         lines = []
@@ -154,7 +157,7 @@ class Contract:
             ]
         kind = "KIND_CPU" if settings.provider == "cpu" else "KIND_GPU"
         lines += ["instance_group [", "  {", f"    count: {settings.instances}", f"    kind: {kind}", "  }", "]"]
-        if settings.provider == "cpu" and self.platform.threads:
+        if settings.provider == "cpu":
             lines += [
                 "parameters {",
                 f"  key: {quoted(self.platform.threads)}",
@@ -189,7 +192,7 @@ def _tensors(kind: str, tensors: Sequence[tuple[str, str, tuple[int, ...], bool]
     return [*lines, "]"]
 
 
-def _source(settings: ServingSettings | None) -> str:
+def _source(settings: TritonSettings | None) -> str:
     if settings is None:
         return "not measured; Triton's own defaults. 'fer-edge triton MODEL --measure' writes measured ones"
     return f"measured on {settings.machine}, {settings.created}: {settings.images_per_s:.0f} images/s"

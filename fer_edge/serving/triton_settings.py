@@ -17,7 +17,7 @@ import numpy as np
 
 from fer_edge.errors import ModelError
 
-FORMAT, VERSION = "fer_edge serving settings", 1
+FORMAT, VERSION = "fer_edge triton settings", 1
 NEAR = 0.05
 """Of the throughput: batches that are so near the best are as good, and the smallest of them answers soonest."""
 BATCHES = (1, 2, 4, 8, 16, 32)
@@ -42,7 +42,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class ServingSettings:
+class TritonSettings:
     """How to run a model, and where that comes from."""
 
     sha256: str
@@ -68,7 +68,7 @@ class ServingSettings:
         return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1) + "\n"
 
     @classmethod
-    def read(cls, path: Path) -> "ServingSettings":
+    def read(cls, path: Path) -> "TritonSettings":
         """What ``to_json`` gave. Raises ModelError for something else."""
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
@@ -82,7 +82,7 @@ class ServingSettings:
             ) from error
 
 
-def settings_of_benchmark(path: Path, sha256: str, model: Path) -> ServingSettings:
+def settings_of_benchmark(path: Path, sha256: str, model: Path) -> TritonSettings:
     """From the JSON of ``fer-edge benchmark``, whose rows are of one instance each.
 
     Raises ModelError where it is none, or has no rows of the file of this ``sha256``.
@@ -104,7 +104,7 @@ def settings_of_benchmark(path: Path, sha256: str, model: Path) -> ServingSettin
     return _chosen(cells, sha256, rows[0].row.provider, machine, found.created)
 
 
-def measure(
+def measure_settings(
     path: Path,
     sha256: str,
     pixels: "np.ndarray",
@@ -113,7 +113,7 @@ def measure(
     trust: bool = False,
     description: Any = None,
     seconds: float = _SECONDS,
-) -> ServingSettings:
+) -> TritonSettings:
     """Run an ``.onnx`` model on this machine's CPU as Triton does: several sessions at once in one process.
 
     ``pixels``: uint8 (N, H, W, C), as many as the largest batch, of the size that requests will have. Raises ModelError
@@ -164,7 +164,7 @@ def _timed(model: Any, feed: Any, seconds: float) -> tuple[list[float], float]:
     return times, before - began
 
 
-def _chosen(cells: Sequence[Cell], sha256: str, provider: str, machine: str, created: str) -> ServingSettings:
+def _chosen(cells: Sequence[Cell], sha256: str, provider: str, machine: str, created: str) -> TritonSettings:
     """The settings by the rules above. Raises ModelError where one image alone was not measured."""
     best = max(cells, key=lambda one: one.images_per_s)
     alike = [one for one in cells if (one.instances, one.threads) == (best.instances, best.threads)]
@@ -176,7 +176,7 @@ def _chosen(cells: Sequence[Cell], sha256: str, provider: str, machine: str, cre
             f"expected batch size 1 among those that were measured with {best.threads} threads, found none; "
             f"measure with --batch-sizes {','.join(map(str, BATCHES))}"
         )
-    return ServingSettings(
+    return TritonSettings(
         sha256,
         provider,
         best.instances,
@@ -191,14 +191,14 @@ def _chosen(cells: Sequence[Cell], sha256: str, provider: str, machine: str, cre
     )
 
 
-def kept_settings(path: Path, sha256: str) -> ServingSettings | None:
+def kept_settings(path: Path, sha256: str) -> TritonSettings | None:
     """What was measured of this very model and is kept at ``path``; None where nothing is."""
     if not path.is_file():
         return None
-    found = ServingSettings.read(path)
+    found = TritonSettings.read(path)
     return found if found.sha256 == sha256 else None
 
 
-def summary(settings: ServingSettings) -> Mapping[str, Any]:
+def summary(settings: TritonSettings) -> Mapping[str, Any]:
     """Plain types, without the cells."""
     return {name: value for name, value in asdict(settings).items() if name != "cells"}

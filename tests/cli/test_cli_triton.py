@@ -30,13 +30,13 @@ def test_measured_settings_and_the_service_from_one_command(repository, monkeypa
     from fer_edge.serving import triton_settings
 
     seen = []
-    real = triton_settings.measure
+    real = triton_settings.measure_settings
 
     def quick(path, sha256, pixels, **options):
         seen.append(pixels.shape)
         return real(path, sha256, pixels, **options, seconds=0.005)
 
-    monkeypatch.setattr(triton_settings, "measure", quick)
+    monkeypatch.setattr(triton_settings, "measure_settings", quick)
     model = repository / "tests" / "fixtures" / "tiny.onnx"
     done = run(model, "--shape", "40,36,3", "--measure", "--kserve", "s3://bucket/repo", "--json")
     assert done.exit_code == 0, done.output

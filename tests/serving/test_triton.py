@@ -15,7 +15,7 @@ from fer_edge.runtime.shipped import shipped_by_name
 from fer_edge.serving import triton
 from fer_edge.serving.triton import TritonModel, write_repository
 from fer_edge.serving.triton_config import Contract, quoted
-from fer_edge.serving.triton_settings import Cell, ServingSettings
+from fer_edge.serving.triton_settings import Cell, TritonSettings
 
 model_config = pytest.importorskip("tritonclient.grpc.model_config_pb2", reason="tritonclient is in the extra dev")
 text_format = pytest.importorskip("google.protobuf.text_format")
@@ -31,7 +31,7 @@ def parsed(folder: Path):
 def made_settings(sha256="0" * 64, **more):
     values = {"provider": "cpu", "instances": 2, "threads": 1, "batch": 8, "max_batch": 32, "queue_delay_us": 320}
     values |= {"images_per_s": 5000.0, "machine": "a machine", "created": "2026-01-01T00:00:00Z"}
-    return ServingSettings(sha256=sha256, cells=(Cell(2, 1, 8, 3.2, 5000.0),), **{**values, **more})
+    return TritonSettings(sha256=sha256, cells=(Cell(2, 1, 8, 3.2, 5000.0),), **{**values, **more})
 
 
 def write(out, path, name="mine", **more):
@@ -111,7 +111,9 @@ def test_a_model_of_one_batch_size_has_the_batch_in_its_dims_and_is_not_batched(
     assert config.output[0].label_filename == "labels.txt"
     assert not config.HasField("dynamic_batching")
     assert config.instance_group[0].count == 2
-    with pytest.raises(UsageError, match="--max-batch-size: expected a model of any batch size, found one of 2"):
+    with pytest.raises(
+        UsageError, match="--max-batch-size: expected a model that Triton makes batches for, found one of 2"
+    ):
         write_repository(tmp_path, TritonModel(fixed, "other", max_batch_size=4))
 
 
@@ -134,12 +136,15 @@ def test_torchscript_is_called_by_place_and_runs(tmp_path, torchscript_model):
 def test_openvino_has_both_files_under_the_names_that_its_backend_looks_for(tmp_path, openvino_model):
     from fer_edge.backends.registry import open_model
 
-    done = write(tmp_path, openvino_model)
+    done = write(tmp_path, openvino_model, settings=made_settings(provider="cpu", batch=1))
     config = parsed(done.folder)
     assert (config.platform, config.backend) == ("", "openvino")
-    pixels = as_batch(config, (50, 61, 3)).astype(np.uint8)
+    assert (config.max_batch_size, list(config.input[0].dims)) == (0, [-1, -1, -1, -1])  # so its backend takes them
+    assert config.parameters["INFERENCE_NUM_THREADS"].string_value == "1"
+    assert not config.HasField("dynamic_batching")
+    pixels = as_batch(config, (3, 50, 61, 3)).astype(np.uint8)
     answers = open_model(done.folder / "1" / "model.xml").run(pixels)  # its sidecar names model.bin
-    assert answers.probabilities.shape == (3, *config.output[0].dims)
+    assert answers.probabilities.shape == (3, *config.output[0].dims[1:])
     np.testing.assert_array_equal(answers.logits, open_model(openvino_model).run(pixels).logits)
 
 
@@ -160,7 +165,7 @@ def test_measured_settings_are_in_the_config_and_beside_the_model(tmp_path, tiny
     assert config.dynamic_batching.max_queue_delay_microseconds == 320
     assert [(one.count, one.kind) for one in config.instance_group] == [(2, CPU)]
     assert {key: value.string_value for key, value in config.parameters.items()} == {"intra_op_thread_count": "1"}
-    assert ServingSettings.read(done.folder / "1" / "measurement.json") == made_settings(sha256)
+    assert TritonSettings.read(done.folder / "1" / "measurement.json") == made_settings(sha256)
 
 
 def test_where_larger_batches_bring_nothing_there_is_no_batcher(tmp_path, tiny):
@@ -231,7 +236,7 @@ def test_the_same_model_again_keeps_its_version_and_its_measurement(tmp_path, ti
     assert parsed(again.folder).instance_group[0].count == 2
     measured_anew = write(tmp_path, tiny, settings=made_settings(sha256, instances=1, threads=2))
     assert parsed(measured_anew.folder).instance_group[0].count == 1
-    assert ServingSettings.read(again.folder / "1" / "measurement.json").threads == 2
+    assert TritonSettings.read(again.folder / "1" / "measurement.json").threads == 2
     assert sorted(one.name for one in again.folder.iterdir() if one.is_dir()) == ["1"]
 
 

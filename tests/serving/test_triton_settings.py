@@ -9,7 +9,7 @@ import pytest
 from fer_edge.errors import ModelError
 from fer_edge.runtime.model_file import read_any
 from fer_edge.serving import triton_settings
-from fer_edge.serving.triton_settings import Cell, ServingSettings, _chosen, measure, settings_of_benchmark
+from fer_edge.serving.triton_settings import Cell, TritonSettings, _chosen, measure_settings, settings_of_benchmark
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmark"))
 from made_results import made_benchmark, made_result, made_row  # what the benchmark's tests make
@@ -66,17 +66,17 @@ def test_of_several_runtimes_and_providers_one_is_taken(tmp_path):
 def test_settings_are_read_as_they_were_written(tmp_path):
     path = tmp_path / "measurement.json"
     path.write_text(chosen((1, 1, 1, 1.0, 1000)).to_json())
-    assert ServingSettings.read(path) == chosen((1, 1, 1, 1.0, 1000))
-    for text in ("", "{}", '{"format": "fer_edge serving settings", "version": 1}', "[]"):
+    assert TritonSettings.read(path) == chosen((1, 1, 1, 1.0, 1000))
+    for text in ("", "{}", '{"format": "fer_edge triton settings", "version": 1}', "[]"):
         path.write_text(text)
         with pytest.raises(ModelError, match="expected settings that 'fer-edge triton --measure' wrote"):
-            ServingSettings.read(path)
+            TritonSettings.read(path)
 
 
 def test_a_measurement_runs_every_way_that_uses_all_cores(tiny, monkeypatch):
     monkeypatch.setattr("fer_edge.runtime.cores.available_cores", lambda: 2)
     pixels = np.zeros((4, 48, 48, 1), np.uint8)
-    found = measure(tiny, read_any(tiny).sha256, pixels, batches=(1, 4), seconds=0.01)
+    found = measure_settings(tiny, read_any(tiny).sha256, pixels, batches=(1, 4), seconds=0.01)
     assert {(one.instances, one.threads, one.batch) for one in found.cells} == {
         (2, 1, 1),
         (2, 1, 4),
