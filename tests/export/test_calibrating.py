@@ -11,6 +11,8 @@ from uncertainties import uncertainty
 
 from fer_edge.errors import DataError, ModelError
 from fer_edge.export.card.uncertainty import TITLE, with_uncertainty
+from fer_edge.export.formats.registry import format_named
+from fer_edge.export.publish import model_path
 from fer_edge.export.uncertainty import calibrate_model, write_uncertainty
 from fer_edge.metadata import METADATA_KEY, sidecar_json
 from fer_edge.runtime.checksum import file_sha256
@@ -149,3 +151,11 @@ def test_a_calibration_is_of_the_files_own_answers(model: Path) -> None:
     again, _ = calibrate_model(model, source="sample:240", split="all", seed=3)
     assert replace(again, created=found.created) == found
     assert sidecar_json(replace(read_model(model).metadata, uncertainty=found), "ab" * 32)
+
+
+@pytest.mark.parametrize("sidecar_only", [False, True])
+def test_a_calibrated_model_may_be_exported_over(model: Path, sidecar_only: bool) -> None:
+    notes: list[str] = []
+    write_uncertainty(model, FOUND, sidecar_only=sidecar_only)
+    assert model_path(model.parent, "tiny", format_named("onnx"), notes.append) == model
+    assert "will be replaced" in notes[0]
