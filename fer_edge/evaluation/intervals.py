@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from fer_edge.evaluation.binomial import binomial_cdf
+
 Z_95 = 1.959963984540054
 """The normal quantile of a two-sided 95 % interval."""
 
@@ -41,15 +43,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     The arguments are the faces that only one of them answers rightly; faces that both do tell nothing. Under the null
     hypothesis either is a coin toss, so the p-value is a binomial tail, doubled.
     """
-    changed, fewer = only_first + only_second, min(only_first, only_second)
-    if changed == 0:
-        return 1.0
-    # Summed as integers, exactly: floats of 2 ** -changed would vanish.
-    tail, term = 0, 1
-    for count in range(fewer + 1):
-        tail += term
-        term = term * (changed - count) // (count + 1)
-    return min(1.0, float(2 * (tail / 2**changed)))
+    return min(1.0, 2 * binomial_cdf(min(only_first, only_second), only_first + only_second, 0.5))
 
 
 def holm(p_values: list[float]) -> list[float]:
