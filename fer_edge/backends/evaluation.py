@@ -10,6 +10,7 @@ from fer_edge.backends.registry import open_model
 from fer_edge.data.class_map import ClassMap
 from fer_edge.data.load import load_faces, load_faces_for
 from fer_edge.evaluation.evaluation import CROP_FRACTION, Evaluation, Subject, Views, evaluate_split
+from fer_edge.runtime.certainty import Certainty
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.machine import describe_machine
@@ -62,6 +63,7 @@ def evaluate_model(
         facts=facts | {"provider": backend.provider, "verified": is_verified},
         data_fingerprint=metadata.training_data.fingerprint,
         labels=metadata.label_set,
+        certainty=None if metadata.uncertainty is None else Certainty.of(metadata.uncertainty),
     )
 
     def probabilities_of(faces: np.ndarray) -> np.ndarray:

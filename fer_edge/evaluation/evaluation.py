@@ -21,6 +21,7 @@ from fer_edge.evaluation.votes import VoteMetrics, can_evaluate_votes, evaluate_
 from fer_edge.files import make_folder, write_text
 from fer_edge.labels import FER2013, LabelSet
 from fer_edge.own_files import OwnFiles
+from fer_edge.runtime.certainty import Certainty
 from fer_edge.text import without_surrogates
 
 Views = Literal["none", "flip", "ten-crop"]
@@ -45,6 +46,8 @@ class Subject:
     """Of the faces that it was trained and chosen on."""
     labels: LabelSet = FER2013
     """Its classes, in the order of its outputs."""
+    certainty: Certainty | None = None
+    """When its answers are certain; None where it was not calibrated."""
 
 
 @dataclass(frozen=True)

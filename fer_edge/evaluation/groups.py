@@ -45,6 +45,10 @@ class Group:
     """Expected calibration error: of few faces it is large by chance alone."""
     is_compared: bool
     """Whether it has MIN_FACES."""
+    refused: float | None
+    """The fraction of its faces whose answer is not certain; None of a model that was not calibrated."""
+    answered_accuracy: float | None
+    """Of the certain answers; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class GroupReport:
                 f"## {_cell(column.column)}",
                 "",
                 f"| {' | '.join(HEADINGS)} |",
-                "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+                f"| --- |{' ---: |' * (len(HEADINGS) - 1)}",
                 *(_row(group) for group in column.groups),
                 "",
                 gap_in_words(column),
@@ -150,12 +154,21 @@ def _report_of(column: GroupColumn, evaluation: Evaluation) -> ColumnReport:
     values, labels = np.array(column.values, object), evaluation.faces.labels
     confidence = evaluation.probabilities.max(axis=1)
     correct = evaluation.probabilities.argmax(axis=1) == labels
+    certainty = evaluation.subject.certainty
+    is_certain = None if certainty is None else certainty.is_certain(evaluation.probabilities)
     masks = {name: values == name for name in column.groups}
     compared = [name for name, mask in masks.items() if mask.sum() >= MIN_FACES]
     standardised = _standardised(correct, labels, [masks[name] for name in compared])
     expected = dict(zip(compared, standardised, strict=True))
     groups = tuple(
-        _group(name, correct[mask], confidence[mask], expected.get(name), is_compared=name in compared)
+        _group(
+            name,
+            correct[mask],
+            confidence[mask],
+            expected.get(name),
+            None if is_certain is None else is_certain[mask],
+            is_compared=name in compared,
+        )
         for name, mask in masks.items()
     )
     return ColumnReport(
@@ -164,7 +177,13 @@ def _report_of(column: GroupColumn, evaluation: Evaluation) -> ColumnReport:
 
 
 def _group(
-    name: str, correct: np.ndarray, confidence: np.ndarray, standardised: float | None, *, is_compared: bool
+    name: str,
+    correct: np.ndarray,
+    confidence: np.ndarray,
+    standardised: float | None,
+    is_certain: np.ndarray | None,
+    *,
+    is_compared: bool,
 ) -> Group:
     number, right = len(correct), int(correct.sum())
     excess = confidence - correct
@@ -179,6 +198,8 @@ def _group(
         overconfidence_interval=(float(excess.mean()) - half, float(excess.mean()) + half),
         calibration_error=calibration_bins(confidence, correct).expected_error,
         is_compared=is_compared,
+        refused=None if is_certain is None else float(1 - is_certain.mean()),
+        answered_accuracy=None if is_certain is None or not is_certain.any() else float(correct[is_certain].mean()),
     )
 
 
@@ -235,7 +256,7 @@ def gap_in_words(column: ColumnReport) -> str:
 
 HEADINGS = (
     *("group", "faces", "accuracy", "95 % interval"),
-    *("at equal class mix", "overconfident by (points)", "calibration error"),
+    *("at equal class mix", "overconfident by (points)", "calibration error", "not certain", "right of the certain"),
 )
 
 
@@ -248,10 +269,16 @@ def cells_of(group: Group) -> list[str]:
         f"{group.num_faces:,}",
         f"{group.accuracy:.1%}",
         f"{low:.1%} to {high:.1%}",
-        "" if group.standardised_accuracy is None else f"{group.standardised_accuracy:.1%}",
+        _percent(group.standardised_accuracy),
         f"{100 * group.overconfidence:+.1f} ({100 * lowest:+.1f} to {100 * highest:+.1f})",
         f"{group.calibration_error:.1%}",
+        _percent(group.refused),
+        _percent(group.answered_accuracy),
     ]
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
 
 
 def _row(group: Group) -> str:

@@ -90,6 +90,12 @@ class Certainty:
             raise UsageError(f"max-risk: expected one of {tried}, or a number up to 1 above them, found {wanted:g}")
         return cls(uncertainty, chosen.max_risk, chosen.threshold)
 
+    def is_certain(self, probabilities: Rows) -> NDArray[np.bool_]:
+        """bool (N,) of answers (N, C): whether each is certain."""
+        confidence = with_temperature(probabilities, self.uncertainty.temperature).max(axis=1)
+        threshold = np.inf if self.threshold is None else self.threshold
+        return np.asarray(confidence > threshold)
+
     def judge(self, row: Rows, labels: Sequence[str]) -> Judgement:
         """Of one answer: probabilities (C,) and the names of its C classes, the candidates the most probable first."""
         calibrated = with_temperature(row[np.newaxis], self.uncertainty.temperature)
