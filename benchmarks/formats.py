@@ -48,12 +48,13 @@ def measure(name: str, data: str, with_reports: bool) -> None:
             [sys.executable, "cli.py", *command], cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8", check=False
         )
         found = json.loads(done.stdout)
+        found = {"model": name, "machine": describe_machine(), "exit_code": done.returncode, **found}
+        found["published"] = [Path(path).name for path in found["published"]]
+        figures = json.dumps(found, indent=1) + "\n"
+        (RESULTS / f"formats-{name}.json").write_text(figures, encoding="utf-8")  # before the reports: they take long
         for row in found["rows"] if with_reports else ():
             if row["state"] == "written" and row["format"] not in OF_PARITY_SH:
                 verify(Path(folder) / row["files"][0], name, data, f"{row['format']}-{row['precision']}")
-    found = {"model": name, "machine": describe_machine(), "exit_code": done.returncode, **found}
-    found["published"] = [Path(path).name for path in found["published"]]
-    (RESULTS / f"formats-{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def verify(model: Path, name: str, data: str, kind: str) -> None:

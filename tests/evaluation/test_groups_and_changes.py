@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from uncertainties import uncertainty
 
 from fer_edge.data.faces import FaceSet
 from fer_edge.data.groups import GroupColumn, GroupTable
 from fer_edge.errors import DataError, StorageError
 from fer_edge.evaluation.changes import compare_evaluations
 from fer_edge.evaluation.evaluation import Evaluation, Subject
-from fer_edge.evaluation.groups import MIN_FACES, evaluate_groups, gap_in_words
+from fer_edge.evaluation.groups import MIN_FACES, cells_of, evaluate_groups, gap_in_words
 from fer_edge.evaluation.metrics import evaluate_probabilities
 from fer_edge.labels import label_set_of
+from fer_edge.runtime.certainty import Certainty
 
 NAMES = ("calm", "sad | <b>", "うれしい")
 
@@ -97,6 +99,24 @@ def test_small_groups_are_shown_and_not_compared():
     assert (few.is_compared, few.standardised_accuracy, many.is_compared) == (False, None, True)
     assert (column.gap, column.num_without_value) == (None, 21)
     assert gap_in_words(column) == "Nothing to compare: fewer than two groups have 30 faces. 21 faces have no value."
+
+
+def test_answers_that_are_not_certain_are_counted_by_group():
+    # At temperature 1 certain is what has a confidence above 0.6: the bright half, of which one in ten is wrong.
+    labels = np.zeros(200, np.int64)
+    is_bright = np.arange(200) < 100
+    answers = np.where(is_bright & (np.arange(200) % 10 == 0), 1, 0)
+    done = evaluation(labels, answers)
+    done.probabilities[~is_bright] = [0.4, 0.3, 0.3]
+    certainty = Certainty.of(replace(uncertainty(NAMES), temperature=1.0))
+    calibrated = replace(done, subject=replace(done.subject, certainty=certainty))
+    values = np.where(is_bright, "bright", "dark")
+    bright, dark = evaluate_groups(calibrated, grouped(values)).columns[0].groups
+    assert (bright.refused, bright.answered_accuracy) == (0, pytest.approx(0.9))
+    assert (dark.refused, dark.answered_accuracy) == (1, None)
+    assert cells_of(dark)[-2:] == ["100.0%", ""]
+    before = evaluate_groups(done, grouped(values)).columns[0].groups
+    assert {(group.refused, group.answered_accuracy) for group in before} == {(None, None)}
 
 
 def test_what_is_written_are_whole_files_and_no_other_is_replaced(tmp_path):
