@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-for package in ("pyarrow", "fsspec", "filelock"):
-    pytest.importorskip(package, reason="fer-edge[score] is not installed")
+
+@pytest.fixture(autouse=True, scope="session")
+def extra_is_installed() -> None:
+    """Skips every test here where it is not: at the top of this file that would end the whole session."""
+    for package in ("pyarrow", "fsspec", "filelock"):
+        pytest.importorskip(package, reason="fer-edge[score] is not installed")
 
 
 @pytest.fixture(scope="session")
