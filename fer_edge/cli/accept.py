@@ -25,6 +25,10 @@ def accept(
     votes: Votes = None,
     class_map: ClassMapFile = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
+    verify_key: Annotated[
+        Path | None,
+        typer.Option(metavar="PUB.pem", help="The public elliptic key of who must have signed it (extra 'sign')."),
+    ] = None,
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
@@ -35,7 +39,7 @@ def accept(
     from fer_edge.evidence.acceptance import AcceptRequest, accept_bundle
 
     faces = faces_given(data, labels, votes, class_map, skip_bad=skip_bad)
-    done = accept_bundle(AcceptRequest(bundle, faces, trust), note)
+    done = accept_bundle(AcceptRequest(bundle, faces, verify_key, trust), note)
     if as_json:
         result_json(done.to_dict())
     else:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_edge.cli.named import MODEL_HELP, complete_model, model_named
+from fer_edge.cli.named import MODEL_HELP, complete_checkpoint, complete_model, model_named
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
 from fer_edge.cli.tables import result_table
 from fer_edge.cli.typed import ClassMapFile, Describe, LabelsOfFaces, Trust, Votes, class_map_for
@@ -44,23 +44,55 @@ def bundle(
     votes: Votes = None,
     class_map: ClassMapFile = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Time it in turns with this model, e.g. the fp32 file, which goes into the bundle, too.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="Compare it with this checkpoint or run, which goes into the bundle, too (needs torch).",
+            autocompletion=complete_checkpoint,
+        ),
+    ] = None,
+    devices: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="The matrix that 'verify --devices' wrote.")
+    ] = None,
+    sign_key: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY.pem", help="Sign it with this private elliptic key (extra 'sign')."),
+    ] = None,
     describe: Describe = None,
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print claims and manifest as JSON.")] = False,
 ) -> None:
     """Write one archive that proves itself: the model, its golden kit, measured claims, raw samples, SHA-256 of all.
 
-    Whoever gets it checks it with 'accept'. Example: `fer-edge bundle exported/NAME.onnx --data fer2013`
+    Whoever gets it checks it with 'accept'. Examples:
+
+        fer-edge bundle exported/NAME-int8.onnx --data fer2013
+
+        fer-edge bundle exported/NAME-int8.onnx --against exported/NAME.onnx --checkpoint runs/NAME --sign-key me.pem
     """
     from fer_edge.evidence.bundle import BundleRequest, default_path, write_bundle
 
     path = model_named(model)  # says which file a name means
-    refuse_overwriting("--out", [out or default_path(model)], files_of_model(path))
+    kept = [*files_of_model(path), *(one for one in (devices, sign_key) if one is not None)]
+    if against is not None:
+        kept += files_of_model(model_named(against))
+    refuse_overwriting("--out", [out or default_path(model)], kept)
     request = BundleRequest(
         model=model,
         out=out,
         faces=faces_given(data, labels, votes, class_map, skip_bad=skip_bad),
         split=split,
+        against=against,
+        checkpoint=checkpoint,
+        devices=devices,
+        sign_key=sign_key,
         description=describe,
         trust=trust,
     )
@@ -96,7 +128,8 @@ def _print(written: "Bundle") -> None:
     for claim in written.claims:
         table.add_row(claim.id, Text(_short(claim)), Text(_allowed(claim)))
     result_table(table)
-    result(f"{len(written.manifest.files) + 1} files, {written.size_bytes / 1e6:.1f} MB")
+    count = len(written.manifest.files) + 1 + written.is_signed
+    result(f"{count} files, {written.size_bytes / 1e6:.1f} MB, {'signed' if written.is_signed else 'not signed'}")
 
 
 def _short(claim: "Claim") -> str:

@@ -10,6 +10,8 @@ from fer_edge.evidence.archive import extract
 from fer_edge.evidence.claims import CLAIMS, Claim, NotCheckable, Result, read_claims
 from fer_edge.evidence.contents import Contents, Manifest, environment, read_contents
 from fer_edge.evidence.kinds import KINDS, GivenFaces, Here, recheck_of, short
+from fer_edge.evidence.signature import ID as SIGNATURE_ID
+from fer_edge.evidence.signature import verify
 from fer_edge.extras import install_command
 from fer_edge.files import temporary_folder
 from fer_edge.text import listed, printable
@@ -25,6 +27,8 @@ class AcceptRequest:
     bundle: Path
     faces: GivenFaces | None = None
     """Labelled faces on this machine, for the claim of an accuracy."""
+    verify_key: Path | None = None
+    """The public elliptic key, in PEM, of who must have signed the bundle."""
     trust: bool = False
     """Open a model whose loading runs code, or whose graph is none of an image classifier."""
 
@@ -68,9 +72,10 @@ class Acceptance:
 def accept_bundle(request: AcceptRequest, note: Callable[[str], None] = lambda _: None) -> Acceptance:
     """Unpack the bundle into a temporary folder and check its claims, its integrity first.
 
-    No code of the bundle is run, and nothing is asked of a network. Where a file was changed, no other claim is
-    checked. Raises EvidenceError for what is no bundle, is made to do harm, malformed or of a newer version, and
-    DataError for faces that cannot be read.
+    No code of the bundle is run, and nothing is asked of a network. Where a file was changed, or the signature is not
+    that of ``verify_key``, no other claim is checked. Raises EvidenceError for what is no bundle, is made to do harm,
+    malformed or of a newer version, DataError for faces that cannot be read, and MissingExtraError for a key without
+    the package that checks signatures.
     """
     with temporary_folder("accept-") as name:
         folder = Path(name)
@@ -78,10 +83,10 @@ def accept_bundle(request: AcceptRequest, note: Callable[[str], None] = lambda _
         contents = read_contents(folder, printable(request.bundle), trust=request.trust)
         claims = _claims(contents, printable(request.bundle))
         here = Here(contents, request.faces, note)
-        results: list[Result] = []
+        results = [verify(folder, request.verify_key)]
         for claim in claims:
-            if results and results[0].outcome == "failed" and claim.kind != _FIRST:
-                reason = "the bundle's files are not those that were measured"
+            if failed := [one.id for one in results if one.outcome == "failed" and one.id in (SIGNATURE_ID, _FIRST)]:
+                reason = f"{failed[0]} failed: these may not be the files that were measured"
                 results.append(Result(claim.id, "not checked", short(claim), reason=reason))
                 continue
             results.append(check(claim, here))
@@ -107,6 +112,8 @@ def check(claim: Claim, here: Here) -> Result:
 def _claims(contents: Contents, where: str) -> list[Claim]:
     """The claims, integrity first. Raises EvidenceError for kinds that are unknown, or where there is no integrity."""
     claims = read_claims(contents.read(CLAIMS), f"{where}: {CLAIMS}")
+    if any((claim.id == _FIRST) != (claim.kind == _FIRST) or claim.id == SIGNATURE_ID for claim in claims):
+        raise EvidenceError(f"{where}: {CLAIMS}: expected ids of their own kinds, found '{_FIRST}' or '{SIGNATURE_ID}'")
     for claim in claims:
         recheck_of(claim.kind, f"{where}: {CLAIMS}")
     if sum(claim.kind == _FIRST for claim in claims) != 1:

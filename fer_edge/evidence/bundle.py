@@ -10,7 +10,7 @@ import msgspec
 
 from fer_edge.backends.registry import open_model
 from fer_edge.errors import EvidenceError, UsageError
-from fer_edge.evidence import accuracy, golden, integrity
+from fer_edge.evidence import accuracy, devices, golden, integrity, latency, parity, signature
 from fer_edge.evidence.archive import files_below, write_archive
 from fer_edge.evidence.claims import CLAIMS, Claim, json_bytes, write_claims
 from fer_edge.evidence.contents import Contents, Manifest, environment, write_manifest
@@ -24,7 +24,7 @@ from fer_edge.runtime.model_file import further_files
 from fer_edge.runtime.shipped import model_path, shipped_named
 
 ENDING = "-evidence.zip"
-_MODEL, _AGAINST, _KIT, _SAMPLES = "model", "against", "kit", "samples"
+_MODEL, _AGAINST, _KIT, _SAMPLES, _CHECKPOINT = "model", "against", "kit", "samples", "checkpoint"
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,14 @@ class BundleRequest:
     faces: GivenFaces | None = None
     """Labelled faces, for the claim of an accuracy."""
     split: Literal["validation", "test"] = "validation"
+    against: str | Path | None = None
+    """Another model, that the time of this one is compared with; it goes into the bundle."""
+    checkpoint: Path | None = None
+    """A checkpoint or run folder, that the answers are compared with; it goes into the bundle. Needs torch."""
+    devices: Path | None = None
+    """The JSON of ``verify --devices``."""
+    sign_key: Path | None = None
+    """A private elliptic key in PEM, that the manifest is signed with."""
     description: Description | None = None
     """How to feed another maker's model."""
     trust: bool = False
@@ -51,12 +59,14 @@ class Bundle:
     manifest: Manifest
     claims: tuple[Claim, ...]
     size_bytes: int
+    is_signed: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return {
             "bundle": str(self.path),
             "bytes": self.size_bytes,
+            "signed": self.is_signed,
             "manifest": msgspec.to_builtins(self.manifest),
             "claims": msgspec.to_builtins(list(self.claims)),
         }
@@ -81,15 +91,19 @@ def write_bundle(request: BundleRequest, note: Callable[[str], None] = lambda _:
         raise UsageError(f"--out: expected the name of a .zip file, found {path.name}; name another")
     own_files = OwnFiles("choose another with --out")
     own_files.refuse_foreign([path])
+    if request.sign_key is not None:
+        signature.check_key(request.sign_key)
     model = model_path(request.model)
     with temporary_folder("bundle-") as name:
         folder = Path(name)
         with storage_errors(folder):
             manifest, claims = _fill(folder, model, request, note)
+            if request.sign_key is not None:
+                signature.sign(folder, request.sign_key)
         make_folder(path.parent)
         with own_files.writing(path):
             write_atomically(path, lambda stream: write_archive(stream, folder))
-    return Bundle(path, manifest, claims, path.stat().st_size)
+    return Bundle(path, manifest, claims, path.stat().st_size, request.sign_key is not None)
 
 
 def _fill(
@@ -108,6 +122,11 @@ def _fill(
         "environment": environment(),
         "data": {"training": backend.metadata.training_data.fingerprint},
     }
+    if request.against is not None:
+        other = model_path(request.against)
+        facts["against"] = f"{_AGAINST}/{copy_model(other, folder / _AGAINST, trust=request.trust).name}"
+    if request.checkpoint is not None:
+        facts["checkpoint"] = _copy_checkpoint(request.checkpoint, folder)
     # So that claims are measured as they are checked: on what the archive will hold.
     contents = Contents(folder, write_manifest(folder, facts), request.trust)
     claims: list[Claim] = []
@@ -124,10 +143,37 @@ def _fill(
         note(f"evaluating on {request.faces.source}")
         claim = keep(accuracy.measure(contents, request.faces, request.split))
         facts["data"]["evaluation"] = claim.value["data_fingerprint"]
+    if request.against is not None:
+        note(f"timing {copy.name} and {Path(facts['against']).name} in turns")
+        keep(latency.measure(contents))
+    if request.checkpoint is not None:
+        note("comparing it with its checkpoint")
+        keep(parity.measure(contents))
+    if request.devices is not None:
+        matrix = folder / devices.FOLDER / request.devices.name
+        claims.append(_with_matrix(request.devices, matrix, facts["model_sha256"]))
     num_files = len(files_below(folder)) - 1  # but for the manifest, which lists the claims, too
     told = (integrity.measure(facts["model_sha256"], num_files), *claims)
     (folder / CLAIMS).write_bytes(write_claims(told))
     return write_manifest(folder, facts), told
+
+
+def _copy_checkpoint(checkpoint: Path, folder: Path) -> str:
+    """Copy the checkpoint file that ``checkpoint`` means; its path in the bundle. Raises CheckpointError."""
+    from fer_edge.training.checkpoint import checkpoint_path
+
+    file = checkpoint_path(checkpoint)
+    (folder / _CHECKPOINT).mkdir()
+    shutil.copyfile(file, folder / _CHECKPOINT / file.name)
+    return f"{_CHECKPOINT}/{file.name}"
+
+
+def _with_matrix(given: Path, matrix: Path, model_sha256: str) -> Claim:
+    """The claim of a matrix of devices, copied to ``matrix``. Raises ModelError where it is none, or another's."""
+    devices.measure(given, model_sha256)  # told by the name that was given
+    matrix.parent.mkdir()
+    shutil.copyfile(given, matrix)
+    return devices.measure(matrix, model_sha256)
 
 
 def copy_model(model: Path, folder: Path, *, trust: bool, description: Description | None = None) -> Path:

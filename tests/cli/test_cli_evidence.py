@@ -41,8 +41,9 @@ def bundled(model) -> Path:
 def test_accept_prints_a_row_for_each_claim(bundled) -> None:
     done = run("accept", bundled, "--data", FACES)
     assert done.exit_code == 0, done.output
-    assert [line.split()[:2] for line in done.stdout.splitlines()[:4]] == [
+    assert [line.split()[:2] for line in done.stdout.splitlines()[:5]] == [
         ["claim", "result"],
+        ["signature", "not"],
         ["integrity", "passed"],
         ["golden", "passed"],
         ["accuracy", "passed"],
@@ -86,6 +87,12 @@ def test_mistakes_are_one_line(model, bundled, tmp_path) -> None:
         (("accept", bundled, "--data", tmp_path / "none"), 1, "expected a folder of faces or a CSV file"),
         (("accept", bundled, "--skip-bad"), 2, "--skip-bad: expected --data with it"),
         (("bundle", tmp_path / "none.onnx"), 1, "no such model"),
+        (("bundle", model, "--against", tmp_path / "none.onnx", "--out", tmp_path / "y.zip"), 1, "no such model"),
+        (
+            ("bundle", model, "--devices", tmp_path / "none.json", "--out", tmp_path / "y.zip"),
+            1,
+            "expected a matrix of",
+        ),
         (("bundle", model, "--out", tmp_path / "x.tar"), 2, "--out: expected the name of a .zip file"),
         (("bundle", model, "--data", tmp_path / "none"), 1, "expected a folder of faces or a CSV file"),
     ):

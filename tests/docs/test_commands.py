@@ -27,6 +27,7 @@ PROGRAMS = (
     "cmake",
     "dotnet",
     "g++",
+    "openssl",
     "./classify",
     "ffmpeg",
     "freezing/bin/pip",
