@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from fer_edge.errors import CheckFailed, CheckpointError, EvidenceError
+from fer_edge.errors import CheckFailed, CheckpointError, EvidenceError, ModelError
 from fer_edge.evidence.claims import (
     CLAIMS,
     Claim,
@@ -110,7 +110,11 @@ def _measured(contents: Contents, note: Any) -> tuple[Value, dict[str, Any], tup
     file = contents.path(checkpoint)
     from fer_edge.export.parity.verification import VerifyRequest, verify_model
 
-    verification = verify_model(VerifyRequest(model=model, checkpoint=file, trust=contents.trust), note)
+    try:
+        verification = verify_model(VerifyRequest(model=model, checkpoint=file, trust=contents.trust), note)
+    except ValueError as error:  # numpy's, of answers of another number of classes
+        told = " ".join(str(error).split())
+        raise ModelError(f"{model.name}: expected its own checkpoint, found another's, {file.name} ({told})") from error
     parity = verification.parity
     value = Value(parity.precision, parity.max_probability_difference, parity.top1_agreement, verification.graph)
     return value, verification.to_dict(), tuple(parity.failures)
