@@ -111,7 +111,7 @@ class ProjectLoop:
             if self.config.device != "cpu":
                 torch.cuda.synchronize()
             self.batch_s += time.perf_counter() - started
-            self.trainer._step(batch, signals)
+            self.trainer._step(iter([batch]), signals)
             self.step_s += time.perf_counter() - started
             yield
         self.epochs_done += 1

@@ -1,5 +1,7 @@
 """The training faces on the device that trains, and which of them make up each step."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,7 +24,7 @@ class TrainingBatches:
 
     What a batch holds depends on (seed, epoch, position) alone, not on what was drawn before it, so that a resumed run
     goes on with the very faces it would have seen, and every process of a distributed run draws the same global batch
-    and takes its own part of it.
+    and takes its own part of it, in one piece or, by ``micro_batch``, in several.
 
     Args:
         faces: the training split.
@@ -30,7 +32,8 @@ class TrainingBatches:
         mean, std: of pixel / 255 over the training split.
         device: where the faces live and are augmented.
         soft_targets: the teachers' probabilities for each training face, float32 (N, K), or None without teachers.
-        processes: who takes part. Raises TrainingError unless the batch size divides by their number.
+        processes: who takes part. Raises TrainingError unless the batch size divides by their number, and by that of
+            the parts.
     """
 
     def __init__(
@@ -51,26 +54,35 @@ class TrainingBatches:
         self._votes = torch.from_numpy(probability(votes_of(faces))).to(device) if "votes" in config.heads else None
         self._config, self._mean, self._std, self._device = config, mean, std, device
         self.batch_size = min(config.batch_size, len(faces) // processes.count * processes.count)
-        share = self.batch_size // processes.count
-        self._part = slice(processes.rank * share, (processes.rank + 1) * share)
+        self.num_parts = num_parts(self.batch_size, processes.count, config.micro_batch)
+        """How many pieces the process takes its part of a batch in."""
+        share = self.batch_size // (processes.count * self.num_parts)
+        first = processes.rank * self.num_parts
+        self._parts = [slice(at * share, (at + 1) * share) for at in range(first, first + self.num_parts)]
         self.num_steps = len(faces) // self.batch_size
         """Full batches in an epoch; which faces are left over changes from epoch to epoch."""
         self._order: tuple[int, Tensor] | None = None
 
-    def batch(self, epoch: int, position: int) -> Batch:
-        """This process's part of step ``position`` of ``epoch``, both from 0."""
+    def batches(self, epoch: int, position: int) -> Iterator[Batch]:
+        """The ``num_parts`` pieces of this process's part of step ``position`` of ``epoch``, all from 0."""
+        for number in range(self.num_parts):
+            yield self.batch(epoch, position, number)
+
+    def batch(self, epoch: int, position: int, number: int = 0) -> Batch:
+        """Piece ``number`` of this process's part of step ``position`` of ``epoch``, all from 0."""
+        part = self._parts[number]
         generator = np.random.default_rng([self._config.seed, _VARIATION, epoch, position])
         size = self._faces.shape[-1]
         variations = draw_variations(generator, self.batch_size, size, self._config.augment)
-        indices = self._epoch_order(epoch)[position * self.batch_size : (position + 1) * self.batch_size][self._part]
+        indices = self._epoch_order(epoch)[position * self.batch_size : (position + 1) * self.batch_size][part]
         labels = self._labels[indices]
-        variations = variations.part(self._part, self._device)
+        variations = variations.part(part, self._device)
         side = self._config.side_of(epoch)
         pixels = self._faces[indices]
         if corrupts(self._config.augment):
             other_generator = np.random.default_rng([self._config.seed, _CORRUPTION, epoch, position])
             draws = draw_corruptions(other_generator, self.batch_size, size, self._config.augment)
-            pixels = corrupt(pixels, draws.part(self._part))
+            pixels = corrupt(pixels, draws.part(part))
         faces = augment(pixels, variations, self._mean, self._std, side)
         if self._config.channels_last:
             faces = faces.contiguous(memory_format=torch.channels_last)
@@ -124,6 +136,23 @@ def votes_of(faces: FaceSet) -> np.ndarray:
             "a folder of FER+'s layout with --data, or take --heads labels"
         )
     return faces.votes
+
+
+def num_parts(batch_size: int, processes: int, micro_batch: int) -> int:
+    """Into how many equal pieces, of ``micro_batch`` faces at most, each process takes its part of a batch.
+
+    1 for a ``micro_batch`` of 0. Raises SettingError where there are no such pieces of 2 faces or more (batch norm).
+    """
+    share = batch_size // processes
+    if micro_batch == 0:
+        return 1
+    for count in range(1, share // 2 + 1):
+        if share % count == 0 and share // count <= micro_batch:
+            return count
+    raise SettingError(
+        f"--micro-batch: expected a size from which {processes} processes can make up a batch of {batch_size} in equal "
+        f"parts of 2 faces or more, found {micro_batch}"
+    )
 
 
 def _check_batch_size(batch_size: int, num_faces: int, num_processes: int) -> None:

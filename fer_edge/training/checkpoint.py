@@ -69,6 +69,8 @@ class CheckpointInfo:
     machine: str = ""
     heads: tuple[Head, ...] = LABELS_ALONE
     """What the outputs are, the main head first."""
+    process_changes: list[str] = field(default_factory=list)
+    """Where another number of processes went on with the run, in words."""
     epoch: Annotated[int, Meta(ge=0, le=MAX_EPOCHS)] = 0
     """Epochs behind these weights."""
     metrics: dict[str, float] = field(default_factory=dict)

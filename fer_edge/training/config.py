@@ -24,6 +24,7 @@ ADDED_LATER = frozenset(
     (
         *("heads", "second_head_weight", "progression", "teacher", "distillation", "temperature"),
         *("equalise", "gamma", "jpeg", "jpeg_quality", "resolution", "resolution_side"),
+        "micro_batch",
     )
 )
 """Settings that runs of earlier versions lack; the others are in every checkpoint."""
@@ -195,6 +196,13 @@ class TrainConfig:
         "Weigh the loss by the inverse of each class's share, normalised over each process's part of a batch.",
         TRAINING,
     )
+    micro_batch: int = _setting(
+        0,
+        "Most faces that a process takes at once: a larger part of the batch goes through in equal parts whose "
+        "gradients are added up (gradient accumulation). 0 takes it whole, and where fewer processes go on with a "
+        "run, as many faces as before.",
+        MACHINE,
+    )
     precision: Precision = _setting(
         "auto",
         "Arithmetic of the forward pass: bf16 mixed precision, fp32, or bf16 where the hardware has it.",
@@ -234,6 +242,8 @@ class TrainConfig:
         for name, largest in (("epochs", MAX_EPOCHS), ("batch_size", MAX_BATCH_SIZE)):
             value = getattr(self, name)
             _require(1 <= value <= largest, name, f"1 to {largest}", value)
+        is_possible = self.micro_batch == 0 or 2 <= self.micro_batch <= MAX_BATCH_SIZE
+        _require(is_possible, "micro_batch", f"0 or 2 to {MAX_BATCH_SIZE}", self.micro_batch)
         is_possible = 16 <= self.image_size <= MAX_IMAGE_SIZE
         _require(is_possible, "image_size", f"16 to {MAX_IMAGE_SIZE} pixels", self.image_size)
         _require(0 < self.max_lr < float("inf"), "max_lr", "a learning rate above 0", self.max_lr)

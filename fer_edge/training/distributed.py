@@ -1,6 +1,7 @@
 """One process or several: what a training loop asks of the others. PyTorch's own process group underneath."""
 
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,12 +104,53 @@ def end_process(code: int) -> NoReturn:
     os._exit(code)
 
 
+def launching_job() -> str:
+    """What all processes that one torchrun starts have in common, those that it starts again too; empty without one.
+
+    Its --rdzv_id, which --standalone makes up; without one, the torchrun itself.
+    """
+    job = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    return f"process {os.getppid()} of {platform.node()}" if job == "none" else job
+
+
+def _init_group(backend: str, count: int) -> None:
+    """Join by what torchrun says. Started again by the torchrun of one machine, under keys of this start.
+
+    torchrun keeps one store for all its starts, without a prefix for each, so that processes would meet the addresses
+    of those before them and wait for ever (https://github.com/pytorch/pytorch/issues/135712, seen in torch 2.13 with
+    gloo). Each of several torchruns counts starts by itself: there only TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 helps.
+    """
+    started = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if started == "0" or not _shares_store() or os.environ.get("GROUP_WORLD_SIZE") != "1":
+        dist.init_process_group(backend)
+        return
+    store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)  # type: ignore[attr-defined]
+    own = dist.PrefixStore(f"start {started}", store)  # type: ignore[attr-defined]
+    dist.init_process_group(backend, store=own, rank=int(os.environ["RANK"]), world_size=count)
+
+
+def _several_machines() -> str:
+    if not _shares_store() or os.environ.get("GROUP_WORLD_SIZE", "1") == "1":
+        return ""
+    return ", on several machines with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 set before it"
+
+
+def _shares_store() -> bool:
+    """Whether processes meet in a store that torchrun keeps for all its starts."""
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
+def _is_of_another(error: RuntimeError) -> bool:
+    """Whether ``error`` is what a collective raises when another process has gone."""
+    return isinstance(error, dist.DistError) or any(sign in str(error) for sign in ("gloo", "by peer"))
+
+
 @contextmanager
 def joined_processes(device: str) -> Iterator[tuple[Processes, str]]:
     """Join the group that torchrun set up, if it did; gives the processes and this one's device.
 
     gloo for the CPU, nccl for CUDA with one GPU a process; see ``end_process`` for how such a process should end.
-    Raises TrainingError where GPUs are fewer than processes.
+    Raises TrainingError where GPUs are fewer than processes, and where another process ends in the middle.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
@@ -125,11 +167,18 @@ def joined_processes(device: str) -> Iterator[tuple[Processes, str]]:
         device = f"cuda:{local_rank}"
         torch.cuda.set_device(local_rank)
     with prints_to_stderr():
-        dist.init_process_group("nccl" if on_cuda else "gloo")
+        _init_group("nccl" if on_cuda else "gloo", count)
     group = dist.group.WORLD
     assert group is not None
     _joined.append(group)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size()), device
+    except RuntimeError as error:
+        if not _is_of_another(error):
+            raise
+        raise TrainingError(
+            "expected all processes to go on, found that another has ended; torchrun --max-restarts starts them again "
+            f"from the last checkpoint{_several_machines()}"
+        ) from error
     finally:
         dist.destroy_process_group()

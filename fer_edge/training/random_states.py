@@ -18,6 +18,12 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
 
 
+def seed_of_rank(seed: int, epoch: int, position: int, rank: int) -> None:
+    """Seed every generator for process ``rank`` from step ``position`` of ``epoch`` on: for processes of another number
+    than those that came so far, whose states are nobody's. Like no other rank's or step's."""
+    seed_everything(int(np.random.SeedSequence([seed, epoch, position, rank]).generate_state(1)[0]))
+
+
 def random_states() -> dict[str, Any]:
     """The state of every random generator that code in this process may draw from, as tensors and plain types."""
     numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002  # libraries may draw from the global generator

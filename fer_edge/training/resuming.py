@@ -3,11 +3,13 @@
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fer_edge.data.faces import FaceData
-from fer_edge.errors import CheckpointError, TrainingError
+from fer_edge.errors import CheckpointError, SettingError, TrainingError
+from fer_edge.training.batches import num_parts
 from fer_edge.training.checkpoint import (
     ONLY_IN_LAST,
     CheckpointInfo,
@@ -99,23 +101,49 @@ def _refuse_other_best(files: RunFolder, info: CheckpointInfo, progress: Progres
 
 def _identity(info: CheckpointInfo) -> dict[str, Any]:
     """What all checkpoints of a run say alike: all but how far they have come and which machine went on with it."""
-    machine = ("device", "threads", "precision", "channels_last", "save_interval", "tensorboard")
+    machine = ("device", "threads", "precision", "channels_last", "save_interval", "tensorboard", "micro_batch")
     settings = {name: value for name, value in info.config.to_dict().items() if name not in machine}
     record = {name: getattr(info, name) for name in ("mean", "std", "data_fingerprint", "heads", "teacher_digest")}
     return {**record, **settings}
 
 
-def refuse_other_processes(files: RunFolder, state: Mapping[str, Any], count: int) -> None:
-    """Raises CheckpointError where the run had another number of processes: each has a random state of its own.
+def settings_for_processes(
+    files: RunFolder, state: Mapping[str, Any], config: TrainConfig, count: int, num_faces: int
+) -> tuple[TrainConfig, str]:
+    """The run's settings for ``count`` processes, and in words what changes; no words where as many trained before.
 
-    Checkpoints of earlier versions hold the main process's alone: any number may go on with these.
+    The batch of all processes together stays, and with it every step and its learning rate. Fewer processes take it in
+    parts of as many faces as before, whose gradients are added up. ``num_faces``: in the training split. Raises
+    CheckpointError where ``count`` cannot share the batch. Checkpoints of earlier versions do not say how many trained.
     """
     others = state.get("random_of_others")
-    if isinstance(others, list) and len(others) + 1 != count:
+    before = len(others) + 1 if isinstance(others, list) else count
+    if before == count:
+        return config, ""
+    batch, batch_now = (min(config.batch_size, num_faces // one * one) for one in (before, count))
+    if batch != batch_now or batch % count:
         raise CheckpointError(
-            f"{files.path}: expected as many processes as the run began with, {len(others) + 1}, found {count}; "
-            f"go on with: {files.resume_command(len(others) + 1)}"
+            f"{files.path}: expected a number of processes that share a batch of {batch} faces equally, found {count}; "
+            f"go on with: {files.resume_command(before)}"
         )
+    config = replace(config, micro_batch=config.micro_batch or batch // before)
+    try:
+        parts = num_parts(batch, count, config.micro_batch)
+    except SettingError as error:
+        raise CheckpointError(f"{files.path}: {error}; go on with: {files.resume_command(before)}") from error
+    at = state["progress"]
+    now = f"{count} process{'es' if count > 1 else ''}"
+    share = f"{f'{parts} parts of ' if parts > 1 else ''}{batch // (count * parts)} faces"
+    return config, (
+        f"from step {at['position'] + 1} of epoch {at['epoch'] + 1} on {now} instead of {before}: batches of {batch} "
+        f"and the learning rate stay, each process takes {share}; losses are near, not equal"
+    )
+
+
+def began_by(files: RunFolder, job: str) -> bool:
+    """Whether ``job`` (``distributed.launching_job``) began the run in the folder: it restarts its processes, and they
+    are to go on. False for no job, and before anything was saved. Raises CheckpointError."""
+    return bool(job) and files.has_begun and files.config.exists() and files.read_config().get("job") == job
 
 
 def settings_of(files: RunFolder, state: Mapping[str, Any] | None) -> tuple[TrainConfig, DataRequest]:

@@ -17,17 +17,18 @@ from fer_edge.training.architectures import architecture_named
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config
 from fer_edge.training.classifier import FacialExpressionClassifier
 from fer_edge.training.config import TrainConfig
-from fer_edge.training.distributed import Processes, joined_processes
+from fer_edge.training.distributed import Processes, joined_processes, launching_job
 from fer_edge.training.hardware import choose_device, resolve
 from fer_edge.training.history import History
 from fer_edge.training.preparation import DataRequest, build_for_training
 from fer_edge.training.progress import Reporter
 from fer_edge.training.reports import draw_pictures, tensorboard_log
 from fer_edge.training.resuming import (
+    began_by,
     refuse_begun,
     refuse_other_faces,
-    refuse_other_processes,
     saved_state,
+    settings_for_processes,
     settings_of,
 )
 from fer_edge.training.run_folder import RunFolder
@@ -49,10 +50,20 @@ class TrainResult:
 def train(config: TrainConfig, request: DataRequest, folder: Path, *, quiet: bool = False) -> TrainResult:
     """Begin a run in ``folder`` and train to its end. Under torchrun, every process calls this.
 
+    Where this torchrun has begun the run already, and started its processes again, they go on with it.
+
     Raises CheckpointError when there is a run in the folder already, DataError before the first step when the data
     cannot be used, and what ``Trainer.fit_one_cycle`` raises.
     """
     with _joined(config) as (config, processes):
+        files, has_begun = RunFolder(folder), False
+        with processes.together(config.device):
+            has_begun = began_by(files, launching_job())
+        if processes.gather(has_begun)[0]:  # by the main one's torchrun: each machine may have its own
+            with processes.together(config.device):
+                kept, request = settings_of(files, saved_state(files))
+            config = _resolved(kept, config.device)
+            return _run(config, request, folder, processes, resumes=True, quiet=quiet)
         with processes.together(config.device):
             refuse_begun(folder)  # before the data is read, which takes longer
         return _run(config, request, folder, processes, resumes=False, quiet=quiet)
@@ -102,14 +113,21 @@ def _run(
                 classifier, record = build_for_training(config, data, processes, request)
                 if run is not None:
                     data_settings = asdict(replace(request, source=data.location, votes=record.data_votes))
-                    run.write_config({"config": config.to_dict(), "data": data_settings})
+                    settings = {"config": config.to_dict(), "data": data_settings}
+                    run.write_config({**settings, "job": job} if (job := launching_job()) else settings)
             _say_what_begins(classifier, data, record, reporter)
         else:
-            refuse_other_processes(RunFolder(folder), state, processes.count)
+            config, change = settings_for_processes(RunFolder(folder), state, config, processes.count, len(data.train))
             record = replace(CheckpointInfo.from_dict(state["record"]), config=config)
+            if change:
+                record = replace(record, process_changes=[*record.process_changes, change])
+                if run is not None and run.config.exists():
+                    run.write_config({**run.read_config(), "process_changes": record.process_changes})
             refuse_other_faces(folder, data, record)
             classifier = classifier_from_config(config, heads=record.heads)
             reporter.line(f"going on with {folder} after {state['progress']['epoch']} of {config.epochs} epochs")
+            if change:
+                reporter.line(change)
 
         soft_targets, digest = ask_teachers(
             data.train,
@@ -165,9 +183,14 @@ def _say_what_begins(
 def _joined(config: TrainConfig) -> Iterator[tuple[TrainConfig, Processes]]:
     """Join the other processes, if any, with the settings resolved for this machine."""
     with joined_processes(str(choose_device(config.device))) as (processes, device):
-        resolved = resolve(replace(config, device=device))
-        torch.set_num_threads(resolved.threads)
-        yield resolved, processes
+        yield _resolved(config, device), processes
+
+
+def _resolved(config: TrainConfig, device: str) -> TrainConfig:
+    """``config`` for this machine's ``device``, its number of threads set."""
+    resolved = resolve(replace(config, device=device))
+    torch.set_num_threads(resolved.threads)
+    return resolved
 
 
 @contextlib.contextmanager

@@ -3,10 +3,11 @@
 It reads from top to bottom: ``fit_one_cycle`` → ``_train_epoch`` → ``_step``. ``runs`` has what goes before.
 """
 
+import contextlib
 import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -24,7 +25,7 @@ from fer_edge.training.history import EpochCallback, History, Progress, Row, is_
 from fer_edge.training.losses import Batch, TrainingLoss, training_loss
 from fer_edge.training.optimizer import AveragedWeights, build_optimizer, build_schedule
 from fer_edge.training.progress import Reporter
-from fer_edge.training.random_states import random_states, restore_random_states, seed_everything
+from fer_edge.training.random_states import random_states, restore_random_states, seed_everything, seed_of_rank
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.signals import StopSignals
 from fer_edge.training.training_state import check_state
@@ -135,9 +136,8 @@ class Trainer:
         self.reporter.start_epoch(progress.epoch + 1, self.config.epochs, progress.position, num_steps)
         self._epoch_started, images = time.monotonic(), 0
         while progress.position < num_steps:
-            batch = self.batches.batch(progress.epoch, progress.position)
             lr = float(self.optimizer.param_groups[0]["lr"])
-            self._step(batch, signals)
+            self._step(self.batches.batches(progress.epoch, progress.position), signals)
             progress.position += 1
             images += self.batches.batch_size
             if len(self._unseen) < self.steps_between_looks and progress.position < num_steps:
@@ -151,13 +151,11 @@ class Trainer:
                 self.save()
         self._epoch_rate = images / max(time.monotonic() - self._epoch_started, 1e-9)
 
-    def _step(self, batch: Batch, signals: StopSignals) -> None:
-        """One optimizer step on all processes; what came of it goes to ``_unseen``."""
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
-        with autocast:
-            loss, sums = self.training_step(batch)
+    def _step(self, batches: Iterator[Batch], signals: StopSignals) -> None:
+        """One optimizer step on all processes, of the gradients of ``batches`` added up; what came of it goes to
+        ``_unseen``."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, sums = self._backward(batches)
         norm = self._clip_gradients()
         # One exchange for everything the processes must agree on: a bad number, a signal, a checkpoint that is due.
         finite = torch.isfinite(loss.detach()) & torch.isfinite(norm)
@@ -175,6 +173,23 @@ class Trainer:
         totals = self.processes.sum(torch.stack([value.double() for value in sums]))
         own = torch.stack([loss.detach().double(), norm.double()])
         self._unseen.append(torch.cat([totals, agreed.double(), own]))
+
+    def _backward(self, batches: Iterator[Batch]) -> tuple[Tensor, list[Tensor]]:
+        """Gradients of the mean loss of ``batches``, all of one size; gives that mean, and the sums of each."""
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16")
+        nothing: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+        losses, sums = [], []
+        for number, batch in enumerate(batches, start=1):
+            # The processes exchange gradients once a step, with the last part.
+            step, is_last = self.training_step, number == self.batches.num_parts
+            waits = step.no_sync() if isinstance(step, DistributedDataParallel) and not is_last else nothing
+            with waits:
+                with autocast:
+                    loss, of_batch = step(batch)
+                (loss / self.batches.num_parts).backward()
+            losses.append(loss.detach())
+            sums.append(torch.stack([value.double() for value in of_batch]))
+        return torch.stack(losses).mean(), list(torch.stack(sums).sum(dim=0))
 
     def _look(self) -> tuple[int, bool]:
         """Add the steps since the last look to the progress.
@@ -346,10 +361,13 @@ class Trainer:
         self.progress = Progress(**copy.deepcopy(state["progress"]))
         # A checkpoint of an earlier version holds the main process's alone.
         of_ranks = [state["random"], *state.get("random_of_others", ())]
-        if self.processes.rank < len(of_ranks):
-            restore_random_states(of_ranks[self.processes.rank])
-        else:
-            seed_everything(self.config.seed + self.processes.rank)
+        is_earlier, rank = "random_of_others" not in state, self.processes.rank
+        if len(of_ranks) == self.processes.count or (is_earlier and rank == 0):
+            restore_random_states(of_ranks[rank])
+        elif is_earlier:
+            seed_everything(self.config.seed + rank)
+        else:  # of another number of processes: no state is anybody's
+            seed_of_rank(self.config.seed, self.progress.epoch, self.progress.position, rank)
         self._saved_step = self._step_reached
         if self.run and self.processes.is_main:
             self.run.write_history(self.progress.rows)  # a kill may have left more epochs there than were saved

@@ -1,10 +1,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from fer_edge.data.faces import FaceSet
-from fer_edge.training.batches import TrainingBatches, validation_batches
+from fer_edge.errors import SettingError
+from fer_edge.training.batches import TrainingBatches, num_parts, validation_batches
 from fer_edge.training.distributed import Processes
 
 CPU = {"mean": 0.0, "std": 1.0, "device": torch.device("cpu")}
@@ -94,3 +96,22 @@ def test_what_the_teachers_say_stays_with_its_face_and_is_mixed_like_it(still_co
         alone = TrainingBatches(numbered_faces(100), replace(config, mixup=0.0), processes=Processes(), **CPU)
         expected = soft_targets[numbers(alone.batch(0, 0))]
         torch.testing.assert_close(batch.soft_targets, expected.lerp(expected.flip(0), 1 - batch.mix))
+
+
+def test_one_process_in_two_parts_takes_what_two_processes_take(tiny_config):
+    config = replace(tiny_config, batch_size=32, mixup=0.4)
+    parts = list(batches_of(100, replace(config, micro_batch=16)).batches(3, 1))
+    for rank, part in enumerate(parts):
+        alone = batches_of(100, config, Processes(rank, 2)).batch(3, 1)
+        assert torch.equal(part.faces, alone.faces)
+        assert torch.equal(part.labels, alone.labels)
+        assert part.mix == alone.mix
+    assert len(parts) == 2
+
+
+def test_parts_are_equal_as_few_as_hold_the_faces_and_of_two_or_more():
+    assert [num_parts(64, 1, size) for size in (0, 64, 63, 32, 31, 5)] == [1, 1, 2, 2, 4, 16]
+    assert [num_parts(96, 2, size) for size in (48, 20, 3)] == [1, 3, 16]
+    for batch, processes, size in ((34, 2, 16), (6, 2, 2)):  # shares of 17 and 3
+        with pytest.raises(SettingError, match=f"--micro-batch: .* a batch of {batch} in equal parts"):
+            num_parts(batch, processes, size)

@@ -10,8 +10,9 @@ import pytest
 from fer_edge.cli import main
 from fer_edge.errors import CheckpointError
 from fer_edge.training import distributed
+from fer_edge.training.config import TrainConfig
 from fer_edge.training.distributed import prints_to_stderr
-from fer_edge.training.resuming import refuse_other_processes
+from fer_edge.training.resuming import began_by, settings_for_processes
 from fer_edge.training.run_folder import RunFolder
 
 PROBE = Path(__file__).with_name("distributed_probe.py")
@@ -119,17 +120,78 @@ def test_two_processes_with_dropout_go_on_with_the_random_state_of_each(reposito
         assert found["same"] == {"each its own": True, "all the main one's": False}
 
 
-@pytest.mark.parametrize(("began", "found"), [(1, 2), (2, 1), (2, 3)])
-def test_going_on_with_another_number_of_processes_is_refused_with_the_command_that_is_right(tmp_path, began, found):
-    state = {"random_of_others": [{}] * (began - 1)}
+def settings_for(tmp_path, began, found, *, faces=1000, **settings):
+    """What ``found`` processes go on with in a run of ``began``."""
+    state = {"random_of_others": [{}] * (began - 1), "progress": {"epoch": 2, "position": 4}}
+    return settings_for_processes(RunFolder(tmp_path), state, TrainConfig(**settings), found, faces)
+
+
+@pytest.mark.parametrize(
+    ("began", "found", "micro_batch", "share"),
+    [
+        (2, 1, 64, "2 parts of 64 faces"),
+        (4, 2, 32, "2 parts of 32 faces"),
+        (1, 2, 128, "64 faces"),
+        (8, 1, 16, "8 parts"),
+    ],
+)
+def test_another_number_of_processes_keeps_the_batch_and_says_so(tmp_path, began, found, micro_batch, share):
+    config, change = settings_for(tmp_path, began, found, batch_size=128)
+    assert (config.batch_size, config.micro_batch, config.max_lr) == (128, micro_batch, TrainConfig().max_lr)
+    assert change.startswith(f"from step 5 of epoch 3 on {found} process")
+    assert f"instead of {began}: batches of 128 and the learning rate stay, each process takes {share}" in change
+    assert settings_for(tmp_path, began, began, batch_size=128) == (TrainConfig(batch_size=128), "")
+
+
+def test_back_at_the_first_number_of_processes_each_takes_what_it_took(tmp_path):
+    fewer, _ = settings_for(tmp_path, 2, 1, batch_size=128)
+    state = {"random_of_others": [], "progress": {"epoch": 2, "position": 4}}
+    again, change = settings_for_processes(RunFolder(tmp_path), state, fewer, 2, 1000)
+    assert again.micro_batch == 64
+    assert "each process takes 64 faces" in change
+
+
+@pytest.mark.parametrize(
+    ("began", "found", "faces", "batch_size"),
+    [(2, 3, 1000, 128), (2, 4, 130, 512), (3, 1, 100, 128)],  # of few faces a batch holds as many as all can share
+)
+def test_processes_that_cannot_share_the_batch_are_refused_with_a_number_that_can(
+    tmp_path, began, found, faces, batch_size
+):
+    with pytest.raises(CheckpointError, match=f"share a batch of .* equally, found {found}; go on with: ") as error:
+        settings_for(tmp_path, began, found, faces=faces, batch_size=batch_size)
+    assert f"--nproc_per_node={began} -m fer_edge train --resume" in str(error.value)
+
+
+def test_processes_that_have_no_equal_parts_as_small_as_before_are_refused(tmp_path):
     with pytest.raises(
-        CheckpointError, match=f"as many processes as the run began with, {began}, found {found}; go"
-    ) as e:
-        refuse_other_processes(RunFolder(tmp_path), state, found)
-    assert ("torchrun --standalone --nproc_per_node=2 -m fer_edge train --resume" in str(e.value)) == (began == 2)
-    refuse_other_processes(RunFolder(tmp_path), state, began)
+        CheckpointError, match=r"--micro-batch: expected a size from which 2 processes .* found 2; go on"
+    ):
+        settings_for(tmp_path, 5, 2, batch_size=10)
 
 
 def test_a_checkpoint_of_before_each_process_had_a_state_is_gone_on_with_by_any_number(tmp_path):
     for count in (1, 2):
-        refuse_other_processes(RunFolder(tmp_path), {"random": {}}, count)
+        state = {"random": {}, "progress": {"epoch": 0, "position": 0}}
+        assert settings_for_processes(RunFolder(tmp_path), state, TrainConfig(), count, 1000) == (TrainConfig(), "")
+
+
+def test_a_run_knows_the_torchrun_that_began_it_and_no_other(tmp_path):
+    files = RunFolder(tmp_path)
+    files.checkpoints.mkdir()
+    files.write_config({"config": {}, "data": {}, "job": "mine"})
+    assert not began_by(files, "mine")  # nothing was saved: it begins again
+    files.last.touch()
+    assert began_by(files, "mine")
+    assert not began_by(files, "other")
+    files.write_config({"config": {}, "data": {}})
+    assert not began_by(files, "")
+
+
+def test_the_job_is_that_of_torchrun(monkeypatch):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert distributed.launching_job() == ""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-7")
+    assert distributed.launching_job() == "job-7"
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")  # nobody named it: the torchrun above us
+    assert str(os.getppid()) in distributed.launching_job()

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from fer_edge.data.load import load_faces
 from fer_edge.errors import DataError, TrainingError
@@ -93,6 +94,41 @@ def test_patience_ends_a_run_that_does_not_get_better(drawn, tiny_config):
     history = trainer_of(replace(tiny_config, epochs=30, patience=2, max_lr=1e-9, ema_decay=0.0), drawn).fit_one_cycle()
     assert history.stopped_early
     assert len(history.rows) == history.best_epoch + 2
+
+
+def test_a_batch_in_parts_takes_the_step_of_the_whole_batch(drawn, still_config):
+    """A network without batch norm: its gradients add up to those of the whole batch."""
+    gradients, rows = [], []
+    for micro_batch in (0, 7):
+        config = replace(still_config, batch_size=28, micro_batch=micro_batch, epochs=1, class_weights=False)
+        _, record = build_for_training(config, drawn)
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(36, 7))
+        trainer = Trainer(FacialExpressionClassifier(network), drawn, record)
+        trainer.optimizer.zero_grad()
+        loss, sums = trainer._backward(trainer.batches.batches(0, 0))
+        gradients.append([parameter.grad.clone() for parameter in network.parameters()])
+        assert float(sums[2]) == 28
+        assert float(loss) == pytest.approx(float(sums[0]) / 28, rel=1e-5)
+        rows += trainer.fit_one_cycle().rows
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-7)
+    for name in ("train_loss", "validation_loss"):
+        assert rows[1][name] == pytest.approx(rows[0][name], rel=1e-5)
+
+
+def test_generators_of_processes_of_another_number_are_seeded_anew_by_step_and_rank(drawn, tiny_config):
+    trainer = trainer_of(replace(tiny_config, epochs=1), drawn)
+    trainer.fit_one_cycle()
+    state = trainer.state()
+    drawn_by = {}
+    for count, rank in ((1, 0), (3, 0), (3, 1)):
+        resumed = trainer_of(replace(tiny_config, epochs=1), drawn)
+        resumed.processes = Processes(rank, count)
+        resumed.restore(state)
+        drawn_by[count, rank] = float(torch.rand(()))
+    torch.set_rng_state(state["random"]["torch"])
+    assert drawn_by[1, 0] == float(torch.rand(()))  # as many as before: where it was
+    assert len({*drawn_by.values()}) == 3
 
 
 class _Poisoned(FacialExpressionClassifier):
