@@ -8,6 +8,7 @@ import typer
 from fer_edge.cli import output
 from fer_edge.cli.named import MODEL_HELP, complete_model, model_named
 from fer_edge.cli.typed import Describe, Trust
+from fer_edge.errors import UsageError
 
 
 def golden(
@@ -26,6 +27,14 @@ def golden(
             help="Folder of the kit; default: NAME-golden beside the model, of a shipped one here.", show_default=False
         ),
     ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(help="Instead: compare --answers with this kit.", metavar="KIT", show_default=False),
+    ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(help="With --check: what an app answered, as JSON (docs/golden.md).", show_default=False),
+    ] = None,
     describe: Describe = None,
     trust: Trust = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the kit's manifest as JSON.")] = False,
@@ -33,8 +42,19 @@ def golden(
     """Write golden vectors: inputs, the model's answers to them, and checkers in Python, JavaScript and C++.
 
     Example: `fer-edge golden exported/NAME.onnx`, then `python exported/NAME-golden/check.py` wherever it must
-    answer the same
+    answer the same. For an app in another language: `fer-edge golden --check KIT --answers answers.json`
     """
+    if check is not None or answers is not None:
+        if check is None or answers is None or model is not None or out is not None:
+            raise UsageError("expected --check KIT with --answers FILE, and neither MODEL nor --out")
+        from fer_edge.golden.answers import check_answers
+
+        line = check_answers(check, answers)
+        if as_json:
+            output.result_json({"passed": True, "reason": line})
+        else:
+            output.result(line)
+        return
     from fer_edge.golden.kit import write_kit
 
     model_named(model)  # says which file a name means

@@ -21,10 +21,12 @@ from fer_edge.backends.onnxruntime import OnnxRuntime, graph_session
 from fer_edge.backends.registry import backends_for, open_model
 from fer_edge.errors import ModelError
 from fer_edge.folder_manifest import earlier_files, replace_folder, with_files
+from fer_edge.golden.mistakes import answers_to_mistakes
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
 from fer_edge.metadata import FACES, PIXELS, ModelMetadata
 from fer_edge.runtime.checksum import file_sha256
+from fer_edge.runtime.crops import DEFAULT_MARGIN
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.model_file import CheckedFile, read_any
@@ -85,8 +87,8 @@ def write_kit(
 
     ``model`` may be the name of a shipped model; without it, it is the default one.
 
-    ``inputs`` replace the usual ones, to measure on more. ``full_precision`` has 8-bit products added in full whatever
-    the metadata say of the weights: for those who doubt them.
+    ``inputs`` replace the usual ones, to measure on more; the kit then knows no mistakes. ``full_precision`` has 8-bit
+    products added in full whatever the metadata say of the weights: for those who doubt them.
 
     ``description`` is that of another maker's model (see ``read_model``).
 
@@ -111,7 +113,8 @@ def write_kit(
             f"{model}: expected a model of 1, 3 or 4 channels, found {backend.metadata.input.channels}; export it again"
         )
     entries = [_entry(vector, backend) for vector in vectors]
-    manifest = _manifest(checked, backend, entries)
+    mistakes = _mistakes(vectors, backend, entries) if inputs is None else []
+    manifest = _manifest(checked, backend, entries, mistakes)
     with replace_folder(folder, MANIFEST, _EXPECTED) as stage:
         for vector, entry in zip(vectors, entries, strict=True):
             _write_inputs(stage, vector, backend, entry)
@@ -155,7 +158,8 @@ def plain_manifest(manifest: dict[str, Any]) -> str:
     """The text of ``manifest.txt``: a keyword and its values a line, separated by spaces.
 
     A ``label`` may hold blanks and ends with its line. After ``vector NAME FILE DIMENSIONS...`` follows one ``expects
-    INDEX LOGITS... PROBABILITIES...`` for each image; the index is that of its label among the labels, from 0.
+    INDEX LOGITS... PROBABILITIES...`` for each image; the index is that of its label among the labels, from 0. After
+    ``mistake NAME SENTENCE`` follows one ``gives VECTOR IMAGE LOGITS...`` for each image whose answer it may change.
     """
     model, tolerance = manifest["model"], manifest["tolerance"]
     lines = [
@@ -173,6 +177,11 @@ def plain_manifest(manifest: dict[str, Any]) -> str:
             lines.append(
                 f"expects {model['labels'].index(label)} {' '.join(repr(value) for row in rows for value in row)}"
             )
+    for mistake in manifest["mistakes"]:
+        lines.append(f"mistake {mistake['name']} {mistake['says']}")
+        for name, rows in mistake["logits"].items():
+            for image, logits in enumerate(rows):
+                lines.append(f"gives {name} {image} {' '.join(map(repr, logits))}")
     return "\n".join(lines) + "\n"
 
 
@@ -228,7 +237,33 @@ def _entry(vector: Vector, backend: ModelBackend) -> dict[str, Any]:
             "shape": list(vector.pixels.shape[1:]),
             "max_mean_level_difference": vector.image.max_mean_level_difference,
         }
+    if vector.photo is not None:
+        box = vector.photo.face.box
+        entry["photo"] = {
+            "file": f"images/{vector.name}{vector.photo.image.suffix}",
+            "box": [box.x, box.y, box.width, box.height],
+            "margin": DEFAULT_MARGIN,
+        }
     return entry
+
+
+def _mistakes(vectors: list[Vector], backend: ModelBackend, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What apps that make one of the usual mistakes are answered, where that is not the right answer."""
+    right = [np.asarray(entry["logits"], np.float32) for entry in entries]
+    tolerance = GOLDEN_TOLERANCES[backend.metadata.precision]
+    return [
+        {
+            "name": mistake.name,
+            "says": mistake.says,
+            "logits": {name: [_rounded(row) for row in rows] for name, rows in logits.items()},
+        }
+        for mistake, logits in answers_to_mistakes(vectors, backend, right, tolerance)
+    ]
+
+
+def _rounded(row: NDArray[np.float32]) -> list[float]:
+    """Far below every tolerance; a mistake is recognised, not measured."""
+    return [round(float(value), 4) for value in row]
 
 
 def _write_inputs(stage: Path, vector: Vector, backend: ModelBackend, entry: dict[str, Any]) -> None:
@@ -236,6 +271,8 @@ def _write_inputs(stage: Path, vector: Vector, backend: ModelBackend, entry: dic
     if vector.image is not None:
         _write(stage / entry["image"]["file"], vector.image.data)
         _write(stage / entry["image"]["pixels"], _bytes_of(vector.pixels))
+    if vector.photo is not None:
+        _write(stage / entry["photo"]["file"], vector.photo.image.data)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -265,7 +302,9 @@ def _layout(metadata: ModelMetadata) -> str:
     return f"batch, {channels}, height, width" if is_first else f"batch, height, width, {channels}"
 
 
-def _manifest(checked: CheckedFile, backend: ModelBackend, entries: list[dict[str, Any]]) -> dict[str, Any]:
+def _manifest(
+    checked: CheckedFile, backend: ModelBackend, entries: list[dict[str, Any]], mistakes: list[dict[str, Any]]
+) -> dict[str, Any]:
     metadata = backend.metadata
     others = {f"{checked.path.stem}{end}": file_sha256(data) for end, data in checked.others.items()}
     tolerance = GOLDEN_TOLERANCES[metadata.precision]
@@ -300,4 +339,5 @@ def _manifest(checked: CheckedFile, backend: ModelBackend, entries: list[dict[st
             "reason": tolerance.reason,
         },
         "vectors": entries,
+        "mistakes": mistakes,
     }

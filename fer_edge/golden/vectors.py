@@ -10,6 +10,8 @@ from PIL import Image
 
 from fer_edge.data.sample import synthetic_face
 from fer_edge.labels import FER2013
+from fer_edge.runtime.crops import DEFAULT_FRAMING, crop_face
+from fer_edge.runtime.detector import Box, Face
 from fer_edge.runtime.images import decode_image
 
 SEED = 2013
@@ -30,6 +32,14 @@ class ImageBytes:
 
 
 @dataclass(frozen=True)
+class Photo:
+    """A photo with a face in it, for apps that crop faces themselves."""
+
+    image: ImageBytes
+    face: Face
+
+
+@dataclass(frozen=True)
 class Vector:
     """One input of a kit."""
 
@@ -39,6 +49,8 @@ class Vector:
     pixels: NDArray[np.uint8]
     """(N, H, W, C); of an image file: what this project decodes it to."""
     image: ImageBytes | None = None
+    photo: Photo | None = None
+    """Where ``pixels`` are the face that this project crops from it."""
 
 
 def make_vectors() -> tuple[Vector, ...]:
@@ -66,6 +78,7 @@ def make_vectors() -> tuple[Vector, ...]:
         Vector("wide-noise", "noise, 5 high, 150 wide, RGB", noisy(1, 5, 150, 3)),
         Vector("one-pixel", "three images of one pixel, RGB", noisy(3, 1, 1, 3)),
         *_files(),
+        _cropped("face-in-photo", "a tinted face in a larger photo, cropped to its box"),
     )
 
 
@@ -92,6 +105,18 @@ def _files() -> Iterator[Vector]:
         "a face as PNG that fades to transparent at the left; transparent pixels lie on white",
         np.dstack([transparent, columns]),
     )
+
+
+def _cropped(name: str, about: str) -> Vector:
+    (face,) = _photos(range(17, 18), 72, 72)
+    rows, columns = np.mgrid[0:120, 0:150]
+    background = np.stack([rows, 200 - columns, 60 + (rows + columns) // 2], axis=2).astype(np.uint8)
+    background[30:102, 40:112] = face
+    stream = io.BytesIO()
+    Image.fromarray(background).save(stream, "JPEG", quality=90)
+    photo = Photo(ImageBytes(".jpg", stream.getvalue(), 2.0), Face(Box(40, 30, 72, 72), (), 1.0))
+    crop = crop_face(decode_image(photo.image.data, name=name), photo.face, DEFAULT_FRAMING)
+    return Vector(name, about, crop[np.newaxis], photo=photo)
 
 
 def _file(name: str, about: str, pixels: NDArray[np.uint8], **options: object) -> Vector:

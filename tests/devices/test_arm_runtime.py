@@ -41,4 +41,4 @@ def test_predict_info_and_golden_run_on_arm(on_arm, tmp_path: Path) -> None:
     assert on_arm("-c", "import platform; print(platform.machine())").strip() == "aarch64"
     assert "face 1 of 1" in on_arm("-m", "fer_edge", "predict", "face.jpg", "--model", "model.onnx")
     on_arm("-m", "fer_edge", "golden", "model.onnx")
-    assert on_arm("model-golden/check.py", "model.onnx").startswith("ok: 13 vectors, 25 images")
+    assert on_arm("model-golden/check.py", "model.onnx").startswith("ok: 14 vectors, 26 images")

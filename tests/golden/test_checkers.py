@@ -83,7 +83,7 @@ def test_a_sound_model_passes_with_one_line_of_figures(check, kind, request):
     done = check(kit, TINY if kind == "pixels" else TINY_RAW)
     assert done.returncode == 0, done.stderr
     figures = re.fullmatch(
-        r"ok: 13 vectors, 25 images, onnxruntime 1\.\S+.*?: logits within (\S+) \(allowed 0.001\), "
+        r"ok: 14 vectors, 26 images, onnxruntime 1\.\S+.*?: logits within (\S+) \(allowed 0.001\), "
         r"probabilities within (\S+) \(allowed 0.0001\)\n?",
         done.stdout,
     )

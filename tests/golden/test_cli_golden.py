@@ -15,7 +15,7 @@ def test_golden_sums_up_and_ends_by_naming_the_folder(tmp_path):
     model = shutil.copy(FIXTURES / "tiny.onnx", tmp_path)
     done = run(model)
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("13 vectors, 25 images, ")
+    assert done.stdout.startswith("14 vectors, 26 images, ")
     assert done.stdout.endswith("allowed elsewhere: logits 0.001, probabilities 0.0001\n")
     assert done.stderr == f"model {model}\nwrote {tmp_path / 'tiny-golden'}\n"
 

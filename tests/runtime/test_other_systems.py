@@ -176,8 +176,8 @@ def test_predict_and_info_run(run: Run, model: Path, tmp_path: Path) -> None:
 
 
 def test_golden_vectors_are_written_and_hold(run: Run, model: Path, tmp_path: Path) -> None:
-    assert "13 vectors" in run(ROOT / "cli.py", "golden", model.name)
-    assert run(tmp_path / "tiny-golden" / "check.py").startswith("ok: 13 vectors")
+    assert "14 vectors" in run(ROOT / "cli.py", "golden", model.name)
+    assert run(tmp_path / "tiny-golden" / "check.py").startswith("ok: 14 vectors")
     manifest = json.loads((tmp_path / "tiny-golden" / "manifest.json").read_bytes())
     assert all("\\" not in vector["file"] for vector in manifest["vectors"])
     assert b"\r" not in (tmp_path / "tiny-golden" / "manifest.txt").read_bytes()

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <numeric>
 #include <sstream>
 #include <stdexcept>
@@ -32,12 +33,21 @@ struct Vector {
   std::vector<int64_t> shape;
   std::vector<Expected> images;
 };
+struct Mistake {
+  std::string name, says;
+  std::map<std::string, std::map<size_t, std::vector<double>>> logits;  // by vector and image; elsewhere the right ones
+};
+struct Answer {
+  std::vector<double> logits;
+  std::string label;
+};
 struct Kit {  // what manifest.txt says
   std::string file, sha256, input, dtype;
   std::string answer;  // of another maker's model, which does not say itself what its classes and output are
   std::vector<std::string> outputs, labels;
   double max_logit_difference = 0, max_probability_difference = 0, tie_margin = 0;
   std::vector<Vector> vectors;
+  std::vector<Mistake> mistakes;
 };
 
 Bytes read_bytes(const fs::path& path) {
@@ -79,6 +89,16 @@ Kit read_kit(const fs::path& path) {
       one.probabilities.assign(one.logits.begin() + one.logits.size() / 2, one.logits.end());
       one.logits.resize(one.logits.size() / 2);
       kit.vectors.back().images.push_back(one);
+    } else if (key == "mistake") {
+      Mistake mistake;
+      line >> mistake.name >> std::ws;
+      std::getline(line, mistake.says);
+      kit.mistakes.push_back(mistake);
+    } else if (key == "gives") {
+      std::string name;
+      size_t image = 0;
+      line >> name >> image;
+      kit.mistakes.back().logits[name][image] = rest_of<double>(line);
     }
   }
   return kit;
@@ -197,7 +217,66 @@ std::vector<double> softmax(const std::vector<double>& logits) {
   return exponents;
 }
 
-double compare(const std::string& where, const char* name, const std::vector<double>& found,
+double largest_difference(const std::vector<double>& one, const std::vector<double>& other) {
+  double largest = 0;
+  for (size_t at = 0; at < one.size(); ++at) largest = std::max(largest, std::abs(one[at] - other[at]));
+  return largest;
+}
+
+double squares(const std::vector<double>& one, const std::vector<double>& other) {
+  double sum = 0;
+  for (size_t at = 0; at < one.size(); ++at) sum += (one[at] - other[at]) * (one[at] - other[at]);
+  return sum;
+}
+
+bool is_tie(std::vector<double> probabilities, double margin) {
+  std::sort(probabilities.rbegin(), probabilities.rend());
+  return probabilities[0] - probabilities[1] <= margin;
+}
+
+// What the answers that differ from the right ones are those of; empty where nothing fits. One answer an image, in order.
+std::string mistake_in(const Kit& kit, const std::vector<Answer>& answers) {
+  const double explained = 0.35;  // distance from a mistake's answers over that from the right ones, or all in tolerance
+  std::vector<std::pair<double, std::string>> fitting;
+  for (const Mistake& mistake : kit.mistakes) {
+    double to_right = 0, to_mistake = 0, farthest = 0;
+    size_t renamed = 0, otherwise_named = 0, missed = 0, missed_names = 0, number = 0;
+    for (const Vector& vector : kit.vectors) {
+      const auto rows = mistake.logits.find(vector.name);
+      for (size_t image = 0; image < vector.images.size(); ++image) {
+        const Expected& right = vector.images[image];
+        const Answer& found = answers.at(number++);
+        const auto& wrong = rows == mistake.logits.end() ? right.logits : rows->second.at(image);
+        for (const double one : found.logits)
+          if (!std::isfinite(one)) return "";
+        if (largest_difference(found.logits, right.logits) > kit.max_logit_difference) {
+          to_right += squares(found.logits, right.logits);
+          to_mistake += squares(found.logits, wrong);
+          farthest = std::max(farthest, largest_difference(found.logits, wrong) / kit.max_logit_difference);
+        } else if (largest_difference(wrong, right.logits) > kit.max_logit_difference) {
+          ++missed;
+        }
+        const auto probabilities = softmax(wrong);
+        if (is_tie(probabilities, kit.tie_margin)) continue;
+        const auto best = std::max_element(probabilities.begin(), probabilities.end()) - probabilities.begin();
+        const std::string &theirs = kit.labels.at(best), &expected = kit.labels.at(right.label);
+        renamed += found.label == theirs && theirs != expected;
+        otherwise_named += found.label != theirs && found.label != expected;
+        missed_names += found.label == expected && theirs != expected;
+      }
+    }
+    const double share = to_right > 0 ? std::sqrt(to_mistake / to_right) : 0;
+    if (to_right > 0 && (share <= explained || (farthest <= 1 && share < 1)))
+      fitting.emplace_back(share + 0.1 * static_cast<double>(missed) / static_cast<double>(number), mistake.says);
+    else if (!(to_right > 0) && renamed > 1 && otherwise_named == 0 && missed_names == 0)  // labels alone tell less
+      fitting.emplace_back(0, mistake.says);
+  }
+  if (fitting.empty() || (fitting.size() > 1 && !(fitting[0].first > 0) && !(fitting[1].first > 0))) return "";
+  return "; your answers are those of " + std::min_element(fitting.begin(), fitting.end())->second;
+}
+
+// The largest difference; the first that is above its limit becomes the problem.
+double compare(std::string& problem, const std::string& where, const char* name, const std::vector<double>& found,
                const std::vector<double>& expected, double limit) {
   if (found.size() != expected.size())
     throw std::runtime_error(where + ": expected " + std::to_string(expected.size()) + " " + name + ", found " +
@@ -207,10 +286,10 @@ double compare(const std::string& where, const char* name, const std::vector<dou
     const double difference = std::abs(found[at] - expected[at]);
     if (!(difference <= worst) && !std::isnan(worst)) worst = difference;  // the first NaN stays
   }
-  if (!(worst <= limit)) {
+  if (!(worst <= limit) && problem.empty()) {
     std::ostringstream text;
     text << where << ": " << name << " differ by " << worst << ", allowed " << limit;
-    throw std::runtime_error(text.str());
+    problem = text.str();
   }
   return worst;
 }
@@ -226,6 +305,8 @@ std::string check(const fs::path& folder, const fs::path& model_path, std::strin
   const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
   double worst_logit = 0, worst_probability = 0;
   size_t images = 0;
+  std::string problem;
+  std::vector<Answer> answers;
   for (const Vector& vector : kit.vectors) {
     Bytes bytes = read_bytes(folder / vector.file);
     const auto type = kit.dtype == "uint8" ? ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
@@ -247,15 +328,20 @@ std::string check(const fs::path& folder, const fs::path& model_path, std::strin
       if (logits.empty())
         for (const double one : probabilities) logits.push_back(std::log(std::max(one, std::ldexp(1.0, -126))));
       if (probabilities.empty()) probabilities = softmax(logits);
-      worst_logit = std::max(worst_logit, compare(where, "logits", logits, expected.logits, kit.max_logit_difference));
-      worst_probability = std::max(worst_probability, compare(where, "probabilities", probabilities,
-                                                              expected.probabilities, kit.max_probability_difference));
+      worst_logit = std::max(worst_logit, compare(problem, where, "logits", logits, expected.logits,
+                                                  kit.max_logit_difference));
+      worst_probability =
+          std::max(worst_probability, compare(problem, where, "probabilities", probabilities, expected.probabilities,
+                                              kit.max_probability_difference));
       const auto best = std::max_element(probabilities.begin(), probabilities.end()) - probabilities.begin();
-      std::vector<double> sorted(expected.probabilities);
-      std::sort(sorted.rbegin(), sorted.rend());
-      if (static_cast<size_t>(best) != expected.label && sorted[0] - sorted[1] > kit.tie_margin)
-        throw std::runtime_error(where + ": expected " + kit.labels.at(expected.label) + ", found " + kit.labels.at(best));
+      answers.push_back({logits, labels.at(best)});
+      if (static_cast<size_t>(best) != expected.label && !is_tie(expected.probabilities, kit.tie_margin) && problem.empty())
+        problem = where + ": expected " + kit.labels.at(expected.label) + ", found " + kit.labels.at(best);
     }
+  }
+  if (!problem.empty()) {
+    other += mistake_in(kit, answers);
+    throw std::runtime_error(problem);
   }
   if (labels != kit.labels)
     throw std::runtime_error("expected the labels " + joined(kit.labels) + ", found " + joined(labels));

@@ -30,7 +30,8 @@ export async function checkKit(ort, model, read, options = {}, report = {}) {
 
   const worst = { logits: 0, probabilities: 0 };
   const limits = { logits: allowed.max_logit_difference, probabilities: allowed.max_probability_difference };
-  let images = 0;
+  let images = 0, problem;
+  const given = {};
   Object.assign(report, { model: { file: ofModel.file, sha256 }, images: 0, labels_changed: 0, answers: {} });
   for (const vector of vectors) {
     const bytes = (await read(vector.file)).slice(); // a copy starts at 0, as a Float32Array needs
@@ -52,21 +53,23 @@ export async function checkKit(ort, model, read, options = {}, report = {}) {
         worst[name] = Math.max(worst[name], difference);
         report[name === "logits" ? "max_logit_difference" : "max_probability_difference"] = worst[name];
         if (!(difference <= limits[name])) { // written so that NaN fails
-          throw new Error(`${where}: ${name} differ by ${difference.toPrecision(3)}, allowed ${limits[name]}${other}`);
+          problem ??= `${where}: ${name} differ by ${difference.toPrecision(3)}, allowed ${limits[name]}${other}`;
         }
       }
       const best = indexOfLargest(answers.probabilities[image]), label = labels[best];
       (report.answers[vector.name] ??= []).push(best);
+      (given[vector.name] ??= []).push({ logits: answers.logits[image], label });
       report.images += 1;
       report.labels_changed += Number(label !== vector.labels[image]);
       if (label !== vector.labels[image] && !isTie(vector.probabilities[image], allowed.tie_margin)) {
-        throw new Error(`${where}: expected ${vector.labels[image]}, found ${label}${other}`);
+        problem ??= `${where}: expected ${vector.labels[image]}, found ${label}${other}`;
       }
     }
-    if (vector.image && ofModel.dtype === "uint8" && typeof createImageBitmap === "function") {
+    if (!problem && vector.image && ofModel.dtype === "uint8" && typeof createImageBitmap === "function") {
       await checkDecoder(vector, bytes, await read(vector.image.file));
     }
   }
+  if (problem) throw new Error(problem + mistakeIn(manifest, given));
   if (JSON.stringify(labels) !== JSON.stringify(ofModel.labels)) {
     throw new Error(`expected the labels ${ofModel.labels.join()}, found ${labels.join()}${other}`);
   }
@@ -75,6 +78,53 @@ export async function checkKit(ort, model, read, options = {}, report = {}) {
     `logits within ${worst.logits.toPrecision(2)} (allowed ${limits.logits}), ` +
     `probabilities within ${worst.probabilities.toPrecision(2)} (allowed ${limits.probabilities})` +
     (sha256 === undefined ? "; SHA-256 not checked: browsers hash on https and localhost alone" : "");
+}
+
+const EXPLAINED = 0.35; // distance from a mistake's answers over that from the right ones, or all in tolerance
+
+/**
+ * What the answers that differ from the right ones are those of, to be added to a line; empty where nothing fits.
+ * `answers` has for each vector one { logits, probabilities, label } an image, of which any may be missing.
+ */
+export function mistakeIn(manifest, answers) {
+  const { model: { labels }, tolerance: allowed, vectors, mistakes = [] } = manifest;
+  const limits = { logits: allowed.max_logit_difference, probabilities: allowed.max_probability_difference };
+  const squares = (one, other) => one.reduce((sum, value, at) => sum + (value - other[at]) ** 2, 0);
+  const fitting = [];
+  for (const mistake of mistakes) {
+    let toRight = 0, toMistake = 0, farthest = 0, renamed = 0, otherwise = 0, missed = 0, missedNames = 0, images = 0;
+    for (const vector of vectors) {
+      const rows = mistake.logits[vector.name] ?? vector.logits; // elsewhere its answers are the right ones
+      for (const [image, one] of answers[vector.name].entries()) {
+        images++;
+        const wrong = { logits: rows[image], probabilities: softmax(rows[image]) };
+        const name = ["logits", "probabilities"].find((key) => one[key]);
+        if (name) {
+          if (!one[name].every(Number.isFinite)) return "";
+          const right = vector[name][image];
+          if (largestDifference(one[name], right) > limits[name]) {
+            toRight += squares(one[name], right);
+            toMistake += squares(one[name], wrong[name]);
+            farthest = Math.max(farthest, largestDifference(one[name], wrong[name]) / limits[name]);
+          } else if (largestDifference(wrong[name], right) > limits[name]) missed++;
+        }
+        if (one.label !== undefined && !isTie(wrong.probabilities, allowed.tie_margin)) {
+          const label = labels[indexOfLargest(wrong.probabilities)], right = vector.labels[image];
+          renamed += Number(one.label === label && label !== right);
+          otherwise += Number(one.label !== label && one.label !== right);
+          missedNames += Number(one.label === right && label !== right);
+        }
+      }
+    }
+    const share = toRight ? Math.sqrt(toMistake / toRight) : 0;
+    if (toRight && (share <= EXPLAINED || (farthest <= 1 && share < 1))) {
+      fitting.push([share + 0.1 * missed / images, mistake.says]);
+    } else if (!toRight && renamed > 1 && !otherwise && !missedNames) { // labels alone tell less
+      fitting.push([0, mistake.says]);
+    }
+  }
+  if (!fitting.length || (fitting.length > 1 && fitting[0][0] === 0 && fitting[1][0] === 0)) return "";
+  return `; your answers are those of ${fitting.reduce((best, one) => (one[0] < best[0] ? one : best))[1]}`;
 }
 
 /** Reads files of the kit from below `base`, a URL that ends in a slash. */
@@ -160,7 +210,7 @@ const isTie = (row, margin) => {
   const [first, second] = [...row].sort((a, b) => b - a);
   return first - second <= margin;
 };
-const oneLine = (error) => String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 300);
+const oneLine = (error) => String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 600);
 
 const REPORT = "fer_edge device report 1";
 

@@ -1,8 +1,10 @@
 """Does this machine give a model's golden answers? Needs numpy, and onnxruntime or what runtime.py beside it runs.
 
     python check.py [MODEL] [PROVIDER, default CPUExecutionProvider] [--report FILE]
+    python check.py --answers FILE     what an app answered, as JSON: needs numpy alone
 
-Exit code 0 with one line of figures, or 1 with one line that names the first vector that differs and by how much.
+Exit code 0 with one line of figures, or 1 with one line that names the first vector that differs and by how much; and
+the mistake, where the answers are those of one that the kit knows. README.md has the form of FILE.
 ``--report`` also writes what was found, and on what machine, as JSON: send it to the model's maker, who adds it with
 ``fer_edge devices merge``.
 """
@@ -19,6 +21,8 @@ import numpy as np
 KIT = Path(__file__).resolve().parent
 REPORT = "fer_edge device report 1"
 TINY = 2.0**-126  # the smallest float32, in place of a probability of 0
+USAGE = "usage: check.py [MODEL] [PROVIDER] [--report FILE] | check.py --answers FILE"
+EXPLAINED = 0.35  # distance from a mistake's answers over that from the right ones, or all in tolerance
 
 
 class Differs(Exception):
@@ -68,6 +72,146 @@ def others_of(model: Path, files: dict) -> str:  # type: ignore[type-arg]
     return ""
 
 
+def softmax(logits: np.ndarray) -> Any:
+    """Row by row."""
+    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponents / exponents.sum(axis=-1, keepdims=True)
+
+
+def mistake_in(manifest: dict, answers: dict) -> str:  # type: ignore[type-arg]
+    """What the answers that differ from the right ones are those of, to be added to a line; empty where nothing fits.
+
+    ``answers``: for each vector one {"logits", "probabilities", "label"} an image, of which any may be missing.
+    """
+    labels, allowed = manifest["model"]["labels"], manifest["tolerance"]
+    limits = {"logits": allowed["max_logit_difference"], "probabilities": allowed["max_probability_difference"]}
+    fitting = []
+    for mistake in manifest.get("mistakes", ()):
+        to_right = to_mistake = farthest = 0.0
+        renamed = otherwise_named = missed = missed_names = images = 0
+        for vector in manifest["vectors"]:
+            right_logits = np.array(vector["logits"], np.float64)
+            # where a mistake changes nothing, its answers are the right ones
+            wrong_logits = np.array(mistake["logits"].get(vector["name"], right_logits), np.float64)
+            right = {"logits": right_logits, "probabilities": np.array(vector["probabilities"], np.float64)}
+            wrong = {"logits": wrong_logits, "probabilities": softmax(wrong_logits)}
+            for image, one in enumerate(answers[vector["name"]]):
+                images += 1
+                for name in [name for name in limits if name in one][:1]:
+                    found, is_right = np.array(one[name], np.float64), right[name][image]
+                    if not np.isfinite(found).all():
+                        return ""
+                    if np.abs(found - is_right).max() > limits[name]:
+                        to_right += float(((found - is_right) ** 2).sum())
+                        to_mistake += float(((found - wrong[name][image]) ** 2).sum())
+                        farthest = max(farthest, float(np.abs(found - wrong[name][image]).max()) / limits[name])
+                    else:
+                        missed += bool(np.abs(wrong[name][image] - is_right).max() > limits[name])
+                second, first = np.sort(wrong["probabilities"][image])[-2:]
+                if "label" in one and first - second > allowed["tie_margin"]:
+                    label = labels[int(wrong["probabilities"][image].argmax())]
+                    renamed += one["label"] == label != vector["labels"][image]
+                    otherwise_named += one["label"] not in (label, vector["labels"][image])
+                    missed_names += one["label"] == vector["labels"][image] != label
+        share = float(np.sqrt(to_mistake / to_right)) if to_right else 0.0
+        if to_right and (share <= EXPLAINED or (farthest <= 1 and share < 1)):
+            fitting.append((share + 0.1 * missed / images, mistake["says"]))
+        elif not to_right and renamed > 1 and not otherwise_named and not missed_names:  # labels alone tell less
+            fitting.append((0.0, mistake["says"]))
+    if not fitting or (len(fitting) > 1 and fitting[0][0] == fitting[1][0] == 0.0):
+        return ""
+    return f"; your answers are those of {min(fitting)[1]}"
+
+
+def numbers_in(values: Any, labels: list, where: str, name: str) -> list:  # type: ignore[type-arg]
+    """A number for each class in the model's order, of a list or an object with the labels as keys. Raises Differs."""
+    if isinstance(values, dict):
+        unknown = [key for key in values if key not in labels]
+        if unknown:
+            raise Differs(f"{where}: expected the labels {', '.join(labels)} in {name}, found {unknown[0]!r:.60}")
+        if len(values) < len(labels):
+            missing = next(label for label in labels if label not in values)
+            raise Differs(f"{where}: expected {len(labels)} {name}, found {len(values)}, none for {missing}")
+        values = [values[label] for label in labels]
+    if not isinstance(values, list) or len(values) != len(labels):
+        found = f"{len(values)}" if isinstance(values, list) else type(values).__name__
+        raise Differs(f"{where}: expected {len(labels)} {name}, found {found}")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e30:
+            raise Differs(f"{where}: expected {name} that are numbers, found {value!r:.40}")
+    return values
+
+
+def read_answers(file: Path, manifest: dict) -> dict:  # type: ignore[type-arg]
+    """What an app wrote, for each vector one object an image. Raises Differs, in one line."""
+    labels, vectors = manifest["model"]["labels"], manifest["vectors"]
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise Differs(f"{file}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise Differs(f"{file}: expected JSON, found something else: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(raw, dict):
+        raise Differs(f"{file}: expected an object with an entry for each vector, found {type(raw).__name__}")
+    names = [vector["name"] for vector in vectors]
+    for key in raw:
+        if key not in names:
+            raise Differs(f"{file}: expected the kit's vectors, found {key!r:.60}")
+    missing = [name for name in names if name not in raw]
+    if missing:
+        raise Differs(f"{file}: expected all {len(names)} vectors, found {len(raw)}: no {', '.join(missing)[:200]}")
+    answers: dict[str, list] = {}  # type: ignore[type-arg]
+    for vector in vectors:
+        where, given = f"{file}: vector {vector['name']}", raw[vector["name"]]
+        given = given if isinstance(given, list) else [given]
+        if len(given) != len(vector["labels"]):
+            raise Differs(f"{where}: expected a list of {len(vector['labels'])} answers, found {len(given)}")
+        answers[vector["name"]] = rows = []
+        for image, one in enumerate(given):
+            where = f"{file}: vector {vector['name']}, image {image}"
+            if not isinstance(one, dict) or not {"label", "probabilities", "logits"} & set(one):
+                raise Differs(f"{where}: expected an object with label, probabilities or logits, found {one!r:.60}")
+            row = {
+                name: numbers_in(one[name], labels, where, name) for name in ("logits", "probabilities") if name in one
+            }
+            if "label" in one:
+                if one["label"] not in labels:
+                    raise Differs(
+                        f"{where}: expected one of the labels {', '.join(labels)}, found {one['label']!r:.60}"
+                    )
+                row["label"] = one["label"]
+            rows.append(row)
+    return answers
+
+
+def check_answers(kit: Path, file: Path) -> str:
+    """Compare what an app answered. Returns the line of figures, or raises Differs."""
+    manifest = json.loads((kit / "manifest.json").read_text(encoding="utf-8"))
+    answers, allowed = read_answers(file, manifest), manifest["tolerance"]
+    limits = {"logits": allowed["max_logit_difference"], "probabilities": allowed["max_probability_difference"]}
+    worst: dict[str, float] = {}
+    images, problem = 0, ""
+    for vector in manifest["vectors"]:
+        for image, one in enumerate(answers[vector["name"]]):
+            where = f"vector {vector['name']}, image {image}"
+            images += 1
+            for name in (name for name in limits if name in one):
+                difference = float(np.abs(np.array(one[name]) - np.array(vector[name][image])).max())
+                worst[name] = max(worst.get(name, 0.0), difference)
+                if not difference <= limits[name]:
+                    problem = problem or f"{where}: {name} differ by {difference:.3g}, allowed {limits[name]:g}"
+            second, first = np.sort(vector["probabilities"][image])[-2:]
+            expected = vector["labels"][image]
+            if one.get("label", expected) != expected and first - second > allowed["tie_margin"]:
+                problem = problem or f"{where}: expected {expected}, found {one['label']}"
+    if problem:
+        raise Differs(problem + mistake_in(manifest, answers))
+    figures = [f"{name} within {worst[name]:.2g} (allowed {limits[name]:g})" for name in worst]
+    return f"ok: {len(answers)} vectors, {images} images, answers of {file.name}: " + ", ".join(
+        figures or ["labels agree"]
+    )
+
+
 def check(model: Path, provider: str, report: dict) -> str:  # type: ignore[type-arg]
     """Run every vector; fill the report; return the line of figures or raise Differs with the first difference."""
     manifest = json.loads((KIT / "manifest.json").read_text(encoding="utf-8"))
@@ -87,6 +231,7 @@ def check(model: Path, provider: str, report: dict) -> str:  # type: ignore[type
     limits = {"logits": allowed["max_logit_difference"], "probabilities": allowed["max_probability_difference"]}
     worst, images, changed, problems = {"logits": 0.0, "probabilities": 0.0}, 0, 0, []
     answers: dict[str, list[int]] = {}
+    given: dict[str, list] = {}  # type: ignore[type-arg]
     for vector in manifest["vectors"]:
         where = f"vector {vector['name']}"
         feed = np.fromfile(KIT / vector["file"], np.dtype(of_model["dtype"]).newbyteorder("<"))
@@ -101,8 +246,7 @@ def check(model: Path, provider: str, report: dict) -> str:  # type: ignore[type
             if of_model["answer"] != "logits":
                 found = {"logits": np.log(np.maximum(answer, TINY)), "probabilities": answer}
         logits = found["logits"].astype(np.float64)
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = found.get("probabilities", exponents / exponents.sum(axis=1, keepdims=True))
+        probabilities = found.get("probabilities", softmax(logits))
         for name, got in (("logits", logits), ("probabilities", probabilities)):
             if got.shape != np.shape(vector[name]):
                 raise Differs(f"{where}: expected {name} of shape {np.shape(vector[name])}, found {got.shape}{other}")
@@ -114,6 +258,10 @@ def check(model: Path, provider: str, report: dict) -> str:  # type: ignore[type
                 )
             worst[name] = max(worst[name], float(np.nan_to_num(difference, nan=np.inf).max()))
         answers[vector["name"]] = [int(np.argmax(row)) for row in probabilities]
+        given[vector["name"]] = [
+            {"logits": row, "label": labels[best]}
+            for row, best in zip(logits, answers[vector["name"]])  # noqa: B905
+        ]
         for image, expected in enumerate(vector["labels"]):
             second, first = np.sort(vector["probabilities"][image])[-2:]
             label = labels[answers[vector["name"]][image]]
@@ -129,7 +277,7 @@ def check(model: Path, provider: str, report: dict) -> str:  # type: ignore[type
         answers=answers,
     )
     if problems:
-        raise Differs(problems[0])
+        raise Differs(problems[0] + mistake_in(manifest, given))
     if labels != of_model["labels"]:
         raise Differs(f"{model}: expected the labels {of_model['labels']}, found {labels}{other}")
     if other:
@@ -177,11 +325,21 @@ def may_be_written(report_file: Path) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Check, and write the report where one is asked for."""
+    if "--answers" in arguments:
+        if len(arguments) != 2 or arguments[0] != "--answers":
+            print(USAGE, file=sys.stderr)
+            return 2
+        try:
+            print(check_answers(KIT, Path(arguments[1])))
+            return 0
+        except Differs as reason:
+            print(f"FAILED: {reason}", file=sys.stderr)
+            return 1
     report_file = None
     if "--report" in arguments:
         at = arguments.index("--report")
         if at + 1 == len(arguments):
-            print("usage: check.py [MODEL] [PROVIDER] [--report FILE]", file=sys.stderr)
+            print(USAGE, file=sys.stderr)
             return 2
         report_file = Path(arguments[at + 1])
         if not report_file.resolve().parent.is_dir():  # said before the work, not after
