@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fer_edge.benchmark.early_stopping import N_TOO_SMALL
 from fer_edge.benchmark.results import COLD_START_PARTS, RowResult
 
 NOTHING = "–"
@@ -23,11 +24,13 @@ class Column:
     shown: Callable[[Any], str] = str
     """How people read it."""
     is_text: bool = False
+    nothing: str = NOTHING
+    """Stands where there is no figure."""
 
     def cell(self, result: RowResult) -> str:
         """The figure as text."""
         value = self.value(result)
-        return NOTHING if value is None else self.shown(value)
+        return self.nothing if value is None else self.shown(value)
 
 
 def digits(value: float) -> str:
@@ -54,7 +57,8 @@ def _from(part: str, values: Callable[[RowResult], Mapping[str, float | None]]) 
 
 
 def _percentile(number: int) -> Column:
-    return Column(f"p{number}_ms", f"p{number} ms", lambda one: one.percentiles_ms[number], digits)
+    key, title = f"p{number}_ms", f"p{number} ms"
+    return Column(key, title, lambda one: one.percentiles_ms.get(number), digits, nothing=N_TOO_SMALL)
 
 
 def _copies(one: RowResult) -> float | None:

@@ -28,6 +28,8 @@ UNKNOWN_MEMORY_BYTES = 2400 * 2**20
 MAX_IDLE_SHARE = 0.05
 """Fraction of the time between its timed runs that a worker may compute without being said to disturb the others."""
 
+POOL = 64
+"""Different faces that rows are timed on."""
 _PHOTOS = 8
 _FACES_AN_ANSWER = 512
 """So many faces are answered at a time: a worker that is asked for all could be taken for one that hangs."""
@@ -132,6 +134,8 @@ class Measurement:
                     self._judge(one, client)
                     if one.row.batch == 1:
                         self._profile(one, client)
+                if one.row not in self.left_out:
+                    self._audit(one, client)
 
     def _time_row(self, one: Planned, client: WorkerClient) -> None:
         result = self.results[one.row]
@@ -199,6 +203,14 @@ class Measurement:
             for result in self._results_of(one.row.engine, one.row.batch):
                 result.accuracy, result.macro_f1 = metrics.accuracy, metrics.macro_f1
 
+    def _audit(self, one: Planned, client: WorkerClient) -> None:
+        """Whether its timed runs answered as it answers now, and whether repeating an input is faster."""
+        self._progress.step(f"audit of {one.row.title}", self._request.audit_budget_s)
+        try:
+            self.results[one.row].audit = client.ask("audit", budget_s=self._request.audit_budget_s)
+        except WorkerError as error:
+            self.notes.append(f"{one.row.title}: could not be audited: {error}")
+
     def _answers(self, one: Planned, faces: JudgingFaces, client: WorkerClient) -> np.ndarray:
         """Probabilities (N, C) of the judging faces. Raises WorkerError and Stopped."""
         file, batch = str(self._judged_file(one.subject)), one.row.batch
@@ -238,7 +250,7 @@ class Measurement:
         """A worker that has loaded the row; None where it could not, and the row is left out. Raises Stopped."""
         if self._stop():
             raise Stopped
-        faces = self._timed_file(one.subject.image_size, one.row.batch)
+        faces = self._timed_file(one.subject.image_size, POOL)
         try:
             return WorkerClient(one.spec(), faces, self._folder / "compiled", self._stop)
         except (WorkerError, ProviderError, StorageError) as error:
@@ -255,7 +267,7 @@ class Measurement:
     def _write_faces(self) -> None:
         """Everything that workers read. Raises StorageError."""
         judged = {self._judged_file(one): faces.faces for one, faces in self._judging.items()}
-        sizes = {(one.subject.image_size, count) for one in self._planned for count in (one.row.batch, _PHOTOS)}
+        sizes = {(one.subject.image_size, count) for one in self._planned for count in (POOL, _PHOTOS)}
         timed = {self._timed_file(size, count): timing_faces(count, size) for size, count in sizes}
         for path, faces in {**judged, **timed}.items():
             array = BytesIO()
@@ -301,7 +313,7 @@ class Measurement:
             for row in engines
         )
         return (
-            sum(_open_s(one.row) for one in self._planned)
+            sum(_open_s(one.row) + self._request.audit_budget_s for one in self._planned)
             + self._request.rounds * self._round_s()
             + starts
             + len(self._request.batch_sizes) * sum(self._judging_s(row) for row in engines)

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from fer_edge.benchmark.early_stopping import N_TOO_SMALL, min_queries
 from fer_edge.benchmark.results import RowResult, by_setting
 from fer_edge.benchmark.rows import EAGER, ONNXRUNTIME
+from fer_edge.benchmark.statistics import MEDIAN, PERCENTILES
 from fer_edge.text import listed
 
 WIDE_INTERVAL = 0.1
 """Width of a median's interval, over the median, from which on it is called wide."""
-MIN_RUNS_FOR_P99 = 100
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,10 @@ def width_notes(results: Sequence[RowResult]) -> list[str]:
             f"noisy figures: the 95% interval of the median is wider than {WIDE_INTERVAL:.0%} of it in {len(wide)} of "
             f"{len(results)} rows"
         )
-    few = sum(one.num_runs < MIN_RUNS_FOR_P99 for one in results)
-    if few:
-        found.append(
-            f"p99 of {few} of {len(results)} rows is from fewer than {MIN_RUNS_FOR_P99} runs, near their largest"
-        )
+    few = {one: sum(row.num_runs < min_queries(one) for row in results) for one in PERCENTILES if one != MEDIAN}
+    lacking = [f"p{one} {min_queries(one)} ({count} rows have fewer)" for one, count in few.items() if count]
+    if lacking:
+        found.append(f"{N_TOO_SMALL}: runs that a percentile needs at 99% confidence: {'; '.join(lacking)}")
     return found
 
 

@@ -19,8 +19,11 @@ order in which no row always follows the same one: in a round {warm_up} untimed 
 48x48 in memory to probabilities, each runtime's own preprocessing included. Intervals are 95% bootstrap intervals of
 the median, resampled by rounds and then by runs. Cold start: a fresh process, one image; the interpreter's start, the
 imports, loading, the first answer (medians of {cold_starts}; one for torch.compile, whose compiler keeps what it
-made). Memory: the most the process held, over what it held before its imports. OpenVINO runs at a fixed input shape.
-Every sample is in the JSON."""
+made). A percentile stands where its runs support it at 99% confidence. Memory: the most the process held, over what
+it held before its imports. OpenVINO runs at a fixed input shape. Every sample is in the JSON."""
+
+_AUDITED = """ Rows were timed on varied faces in an order of a seed; a part of the timed answers was compared with those of
+the accuracy run, and the time of varied inputs with that of one again and again."""
 
 
 def name_columns(rows: Sequence[RowResult]) -> list[Column]:
@@ -58,7 +61,11 @@ def to_markdown(benchmark: Benchmark, pictures: Sequence[tuple[str, str]], compa
         same = ties(rows)
         if same:
             parts.append("## Where the intervals of neighbours overlap\n\n" + _list(same))
-    for title, lines in (("Left out", benchmark.left_out), ("Mind", benchmark.notes)):
+    for title, lines in (
+        ("Left out", benchmark.left_out),
+        ("Audits that failed", benchmark.audit_failures),
+        ("Mind", benchmark.notes),
+    ):
         if lines:
             parts.append(f"## {title}\n\n{_list(lines)}")
     parts.append(f"## How it was measured\n\n{_method(benchmark)}")
@@ -166,6 +173,8 @@ def _method(benchmark: Benchmark) -> str:
         budget_ms=1000 * timed["budget_s"],
         cold_starts=settings["cold_starts"],
     )
+    if any(one.audit for one in benchmark.rows):
+        text += _AUDITED
     if judged:
         text += (
             f" Accuracy and agreement: {judged}, answered at the row's batch size; reference: the checkpoint in eager "

@@ -44,6 +44,8 @@ class BenchmarkRequest:
     timed_run: RunLength = field(default_factory=RunLength)
     photo_budget_s: float = 0.15
     """Time a round for one row's answers from JPEG bytes."""
+    audit_budget_s: float = 0.1
+    """Time for comparing varied with repeated inputs, a row."""
     max_drop_points: float = 0.5
     """Percentage points of accuracy that a recommended row may lie below the best one."""
 
@@ -57,6 +59,7 @@ class BenchmarkRequest:
             ("--faces", 0, self.num_faces),
             ("cold_starts", 0, self.cold_starts),
             ("photo_budget_s", 0.0, self.photo_budget_s),
+            ("audit_budget_s", 0.0, self.audit_budget_s),
             *((f"timed_run.{name}", 0, value) for name, value in asdict(self.timed_run).items()),
         ):
             check_number(option, least, number)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from fer_edge.backends.registry import backends
+from fer_edge.benchmark.audit import failures
 from fer_edge.benchmark.rows import Row
-from fer_edge.benchmark.statistics import Interval, median_interval, percentiles
+from fer_edge.benchmark.statistics import PERCENTILES, Interval, median_interval, percentiles
 from fer_edge.errors import ModelError
 from fer_edge.text import without_surrogates
 
@@ -55,10 +56,12 @@ class RowResult:
     agreement: float | None = None
     """Fraction (0-1) of the faces that the row, at its batch size, names as its reference does."""
     cuda_node_share: float | None = None
+    audit: dict[str, float] = field(default_factory=dict)
+    """What the row's audit found (``audit.py``); empty where there was none, as in results of earlier versions."""
 
     @cached_property
     def percentiles_ms(self) -> dict[int, float]:
-        """Latency by percentile. Only for a row that was timed, and when it is complete."""
+        """Latency by percentile, where its runs support it. Only for a row that was timed, and when it is complete."""
         return percentiles(self.latency_ms)
 
     @cached_property
@@ -113,7 +116,7 @@ class RowResult:
         figures: dict[str, Any] = {"latency": None}
         if self.is_timed:
             figures["latency"] = {
-                **{f"p{one}_ms": round(value, 4) for one, value in self.percentiles_ms.items()},
+                **_rounded_or_none({f"p{one}_ms": self.percentiles_ms.get(one) for one in PERCENTILES}),
                 "p50_interval95_ms": [round(self.interval_ms.low, 4), round(self.interval_ms.high, 4)],
                 "images_per_s": round(self.images_per_s, 1),
                 "runs": self.num_runs,
@@ -169,6 +172,11 @@ class Benchmark:
     """Whether it was interrupted."""
 
     @property
+    def audit_failures(self) -> list[str]:
+        """What the audits of the rows found wrong: the command ends with exit code 3."""
+        return [line for one in self.timed for line in failures(one.row.title, one.audit)]
+
+    @property
     def timed(self) -> list[RowResult]:
         """Rows with a latency."""
         return [row for row in self.rows if row.is_timed]
@@ -210,7 +218,11 @@ def _on_one_line(found: re.Match[str]) -> str:
 
 
 def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None] | None:
-    return {key: None if value is None else round(value, 4) for key, value in values.items()} or None
+    return _rounded_or_none(values) or None
+
+
+def _rounded_or_none(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {key: None if value is None else round(value, 4) for key, value in values.items()}
 
 
 def by_setting(rows: Sequence[RowResult]) -> dict[tuple[int, int], list[RowResult]]:

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_edge.benchmark.early_stopping import min_queries
+
 Rounds = Sequence[Sequence[float]]
 """Timings of one row in milliseconds: one sequence a round."""
 
-PERCENTILES = (50, 90, 95, 99)
+MEDIAN = 50
+PERCENTILES = (MEDIAN, 90, 95, 99)
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 
@@ -34,9 +37,14 @@ class Interval:
 
 
 def percentiles(rounds: Rounds) -> dict[int, float]:
-    """Percentile to value over all timings, interpolated linearly between neighbours. Needs at least one timing."""
+    """Percentile to value over all timings, interpolated linearly between neighbours. Needs at least one timing.
+
+    Percentiles of the tail that so few timings do not support (``early_stopping.min_queries``) are not among them. The
+    median always is: its 95% interval stands beside it.
+    """
     values = np.concatenate([np.asarray(one, np.float64) for one in rounds])
-    return dict(zip(PERCENTILES, np.percentile(values, PERCENTILES).tolist(), strict=True))
+    supported = [one for one in PERCENTILES if one == MEDIAN or len(values) >= min_queries(one)]
+    return dict(zip(supported, np.percentile(values, supported).tolist(), strict=True))
 
 
 def median_interval(rounds: Rounds, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:

@@ -3,7 +3,7 @@
 Stdlib only: a worker imports it before it says how long its own imports take.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -94,15 +94,27 @@ def run_once(backend: Steps, pixels: Any, clock: Clock) -> tuple[Timing, Any]:
     return Timing(*(1000 * seconds for seconds in steps)), outputs
 
 
-def timed_run(backend: Steps, pixels: Any, length: RunLength, clock: Clock) -> list[Timing]:
-    """Warm up, then time runs until the budget is spent: at least ``min_runs``, at most ``max_runs``."""
+def timed_run(
+    backend: Steps,
+    inputs: Sequence[Any],
+    length: RunLength,
+    clock: Clock,
+    heard: Callable[[int, Any], None] = lambda number, outputs: None,
+) -> list[Timing]:
+    """Warm up, then time runs until the budget is spent: at least ``min_runs``, at most ``max_runs``.
+
+    The ``inputs`` take turns. ``heard`` is told of each timed run, off the clock: the number of its input, its outputs.
+    """
     warm_since = clock()
     for _ in range(length.warm_up_runs):
-        run_once(backend, pixels, clock)
+        run_once(backend, inputs[0], clock)
         if clock() - warm_since >= length.warm_up_s:
             break
     timings: list[Timing] = []
     started = clock()
     while len(timings) < length.max_runs and (len(timings) < length.min_runs or clock() - started < length.budget_s):
-        timings.append(run_once(backend, pixels, clock)[0])
+        number = len(timings) % len(inputs)
+        timing, outputs = run_once(backend, inputs[number], clock)
+        timings.append(timing)
+        heard(number, outputs)
     return timings

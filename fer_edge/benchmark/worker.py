@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from random import Random
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fer_edge.benchmark.timed_run import RunLength, WorkerSpec, run_once, timed_run
@@ -29,6 +30,10 @@ QUIET_SHARE = 0.2
 MAX_WAIT_FOR_QUIET_S = 1.0
 
 _JPEG_QUALITY = 90
+_SEED = 0
+_KEPT_SHARE = 0.2
+"""Of the answers of timed runs; MLPerf's audits, too, look at a part."""
+_MOST_FACES_IN_INPUTS = 512
 
 
 class Worker:
@@ -40,6 +45,9 @@ class Worker:
         self._backend: Backend | None = None
         self._cpu_s: float | None = None
         """Processor time at the end of the last timed run."""
+        self._kept: list[tuple[int, NDArray[np.float32]]] = []
+        """Probabilities of timed runs, each with the number of its input."""
+        self._sample = Random(_SEED)
 
     def obey(self, command: dict[str, Any]) -> dict[str, Any]:
         """Carry out one command; its answer as plain values. Raises FerEdgeError."""
@@ -49,6 +57,7 @@ class Worker:
             "photos": self._photos,
             "answer": self._answer,
             "profile": self._profile,
+            "audit": self._audit,
         }
         return commands[command["do"]](command)
 
@@ -82,11 +91,11 @@ class Worker:
             **more,
         )
         loaded = time.monotonic()
-        self._pixels = _faces(command["faces"])[: spec.batch]
+        self._inputs = _varied(_faces(command["faces"]), spec.batch)
         prepared = time.monotonic()
-        outputs = run_once(backend, self._pixels, time.perf_counter)[1]
+        outputs = run_once(backend, self._inputs[0], time.perf_counter)[1]
         answered = time.monotonic()
-        self._check(backend, outputs, len(self._pixels))
+        self._check(backend, outputs, spec.batch)
         self._backend, self._spec = backend, spec
         return {
             "start_s": self._started_at - command["spawned_at"],
@@ -107,7 +116,8 @@ class Worker:
         """Timings of one timed run, in milliseconds, and the peak of memory over the bare process so far."""
         assert self._backend is not None
         idle_cpu_s = 0.0 if self._cpu_s is None else time.process_time() - self._cpu_s
-        timings = timed_run(self._backend, self._pixels, RunLength(**command["length"]), time.perf_counter)
+        length = RunLength(**command["length"])
+        timings = timed_run(self._backend, self._inputs, length, time.perf_counter, self._keep)
         peak = peak_bytes()
         known = peak is not None and self._bare_rss is not None
         self._settle()
@@ -151,15 +161,36 @@ class Worker:
         for start in range(0, len(faces), size):
             batch = faces[start : start + size]
             padded = np.resize(batch, (size, *batch.shape[1:]))  # repeats its faces: some backends have a fixed shape
-            outputs = run_once(self._backend, padded, time.perf_counter)[1]
-            self._check(self._backend, outputs, len(padded))
-            rows += outputs.probabilities[: len(batch)].tolist()
+            rows += self._probabilities(padded)[: len(batch)].tolist()
         return {"probabilities": rows}
+
+    def _probabilities(self, pixels: "NDArray[np.uint8]") -> "NDArray[np.float32]":
+        """Of one whole batch, as the accuracy run asks for them: checked."""
+        assert self._backend is not None
+        outputs = run_once(self._backend, pixels, time.perf_counter)[1]
+        self._check(self._backend, outputs, len(pixels))
+        probabilities: NDArray[np.float32] = outputs.probabilities
+        return probabilities
+
+    def _keep(self, number: int, outputs: Any) -> None:
+        """Keep a part of timed runs' answers, chosen by a seed, for the audit. A copy: runtimes use memory again."""
+        if not self._kept or self._sample.random() < _KEPT_SHARE:
+            self._kept.append((number, outputs.probabilities.copy()))
+
+    def _audit(self, command: dict[str, Any]) -> dict[str, Any]:
+        """What audit.py wants to know of the timed runs so far, and of repeating an input for a while."""
+        assert self._backend is not None
+        from fer_edge.benchmark.audit import largest_difference, repeat_gain
+
+        difference = largest_difference(self._kept, lambda number: self._probabilities(self._inputs[number]))
+        gain = repeat_gain(self._backend, self._inputs, command["budget_s"], time.perf_counter)
+        self._settle()
+        return {"answers": len(self._kept), "largest_difference": difference, **gain}
 
     def _profile(self, command: dict[str, Any]) -> dict[str, Any]:
         """What part of the nodes' time the graph's preprocessing takes for one face, where the backend can tell."""
         assert self._backend is not None
-        return {"preprocessing_share": self._backend.preprocessing_share(self._pixels[:1], command["threads"])}
+        return {"preprocessing_share": self._backend.preprocessing_share(self._inputs[0][:1], command["threads"])}
 
     def _settle(self) -> None:
         """Wait until no thread of this process computes: thread pools spin a while in the hope of more work."""
@@ -211,6 +242,15 @@ def _faces(path: str) -> "NDArray[np.uint8]":
     import numpy as np
 
     return np.asarray(np.load(path)[..., np.newaxis])
+
+
+def _varied(pool: "NDArray[np.uint8]", batch: int) -> "list[NDArray[np.uint8]]":
+    """Different batches of faces of the pool, drawn by a fixed seed with replacement, as MLPerf draws them."""
+    import numpy as np
+
+    generator = np.random.default_rng(_SEED)
+    count = max(2, min(64, _MOST_FACES_IN_INPUTS // batch))
+    return [pool[generator.integers(len(pool), size=batch)] for _ in range(count)]
 
 
 def _jpeg_bytes(faces: "NDArray[np.uint8]") -> list[bytes]:

@@ -83,7 +83,8 @@ def benchmark(
     """Measure models and baselines side by side: latency, throughput, cold start, memory, size and accuracy.
 
     Every row has its own process and an equal thread budget; rows alternate, so that a machine that slows down slows
-    all alike. Ctrl-C keeps what is measured (exit code 130). Exit code 3: slower than --compare by --max-regression.
+    all alike. Ctrl-C keeps what is measured (exit code 130). Exit code 3: slower than --compare by --max-regression,
+    or an audit failed: answers of timed runs that are not those of the accuracy run, or one input repeated is faster.
 
     Examples:
 
@@ -152,10 +153,14 @@ def benchmark(
     if received is not None:
         kept = f"{len(done.timed)} rows are kept, marked as partial" if done.timed else "no row was timed yet"
         raise Interrupted(f"interrupted; {kept}", received)
+    for line in done.audit_failures:
+        note(f"audit: {line}")
     if done.failures:
         raise ProviderError(f"{len(done.failures)} rows could not be measured, first: {done.failures[0]}")
     if incomparable is not None:
         raise incomparable
+    if done.audit_failures:
+        raise CheckFailed(f"{len(done.audit_failures)} audits failed, first: {done.audit_failures[0]}")
     if comparison is not None and comparison.regressions:
         worst = comparison.regressions[0]
         raise CheckFailed(
@@ -213,6 +218,7 @@ def _request(
         cold_starts=2 if quick else 5,
         timed_run=RunLength(budget_s=0.1) if quick else RunLength(),
         photo_budget_s=0.05 if quick else 0.15,
+        audit_budget_s=0.05 if quick else 0.1,
         max_drop_points=max_drop,
     )
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_results import made_benchmark
 
 from fer_edge.benchmark import measure
 from fer_edge.benchmark.client import WorkerError
@@ -27,6 +28,7 @@ class MadeUpWorker:
     """Names the right class at every batch size but 1, where it always names the first."""
 
     refuses: str | None = None
+    difference = 0.0
 
     def __init__(self, spec, faces, cache, stop):
         self.batch = spec.batch
@@ -45,6 +47,8 @@ class MadeUpWorker:
             return {"latency_ms": [1.0], "copies_ms": [], "peak_memory_bytes": 1, "idle_cpu_s": 0.0}
         if do == "photos":
             return {"decode_ms": [1.0], "prepare_ms": [1.0], "run_ms": [1.0]}
+        if do == "audit":
+            return {"largest_difference": self.difference, "repeat_gain": 1.0, "repeat_gain_low": 0.9}
         if do == "profile":
             return {"preprocessing_share": 0.1}
         assert do == "answer"
@@ -95,3 +99,11 @@ def test_a_disk_that_fills_on_the_way_costs_the_rows_that_it_stops_and_no_other(
     assert done.failures == [
         "net onnxruntime fp32, batch 8, 1 thread: /tmp: cannot be written: the disk is full; free some space"
     ]
+
+
+@pytest.mark.parametrize("difference", [0.0, 0.3])
+def test_every_row_is_audited(tmp_path, monkeypatch, difference):
+    worker = type("Audited", (MadeUpWorker,), {"difference": difference})
+    results = measured(tmp_path, monkeypatch, worker).results
+    assert [one.audit["largest_difference"] for one in results.values()] == [difference] * 4
+    assert len(made_benchmark(*results.values()).audit_failures) == (4 if difference else 0)

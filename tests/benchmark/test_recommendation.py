@@ -15,7 +15,9 @@ def test_rows_of_different_settings_are_not_called_equal():
 def test_wide_intervals_and_few_runs_are_said():
     notes = width_notes([made_result(made_row(), 1.0, spread=0.5), made_result(made_row("pt2"), 1.0)])
     assert notes[0].startswith("noisy figures: the 95% interval of the median is wider than 10% of it in 1 of 2 rows")
-    assert notes[1].startswith("p99 of 2 of 2 rows is from fewer than 100 runs")
+    assert notes[1].startswith(
+        "n too small: runs that a percentile needs at 99% confidence: p90 64 (2 rows have fewer)"
+    )
 
 
 ROWS = [

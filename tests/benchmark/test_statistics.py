@@ -19,11 +19,16 @@ def normal_rounds(seed: int, *, rounds: int = 5, runs: int = 60, drift: float = 
 
 
 def test_percentiles_interpolate_over_all_rounds_together():
-    assert percentiles([[1.0, 2.0, 3.0], [4.0, 5.0]]) == {50: 3.0, 90: 4.6, 95: 4.8, 99: 4.96}
+    rounds = [list(range(1, 401)), list(range(401, 802))]
+    assert percentiles(rounds) == {50: 401.0, 90: 721.0, 95: 761.0, 99: 793.0}
 
 
-def test_percentiles_of_one_timing_are_that_timing():
-    assert set(percentiles([[7.0]]).values()) == {7.0}
+@pytest.mark.parametrize(
+    ("runs", "supported"),
+    [(1, {50}), (63, {50}), (64, {50, 90}), (130, {50, 90, 95}), (300, {50, 90, 95}), (662, {50, 90, 95, 99})],
+)
+def test_a_percentile_of_the_tail_needs_as_many_runs_as_mlperf_asks_for(runs, supported):
+    assert set(percentiles([[7.0] * runs])) == supported
 
 
 def test_the_interval_covers_the_true_median_about_as_often_as_it_says():

@@ -56,25 +56,39 @@ def test_copies_are_in_the_latency_of_a_cpu_and_beside_that_of_a_gpu():
 def test_warm_up_runs_are_not_among_the_timings():
     clock = Clock()
     backend = FakeBackend(clock, cold=(0.02, 0.02, 0.02))
-    timings = timed_run(backend, 0, RunLength(warm_up_runs=3, budget_s=0.1), clock)
+    timings = timed_run(backend, [0], RunLength(warm_up_runs=3, budget_s=0.1), clock)
     assert [one.run for one in timings] == pytest.approx([4.0] * len(timings))
     assert backend.runs == 3 + len(timings)
 
 
 def test_a_timed_run_ends_with_the_run_that_passes_the_budget():
     clock = Clock()
-    assert len(timed_run(FakeBackend(clock), 0, RunLength(budget_s=0.1, min_runs=1), clock)) == 7  # 7 x 15 ms > 100 ms
+    length = RunLength(budget_s=0.1, min_runs=1)
+    assert len(timed_run(FakeBackend(clock), [0], length, clock)) == 7  # 7 x 15 ms > 100 ms
 
 
 @pytest.mark.parametrize(("budget_s", "runs"), [(0.0, 5), (10.0, 9)])
 def test_a_timed_run_has_at_least_and_at_most_so_many_runs(budget_s, runs):
     clock = Clock()
     length = RunLength(budget_s=budget_s, min_runs=5, max_runs=9)
-    assert len(timed_run(FakeBackend(clock), 0, length, clock)) == runs
+    assert len(timed_run(FakeBackend(clock), [0], length, clock)) == runs
 
 
 def test_one_untimed_run_is_enough_for_a_slow_model():
     clock = Clock()
     backend = FakeBackend(clock, cold=(1.0,))
-    timings = timed_run(backend, 0, RunLength(warm_up_runs=3, warm_up_s=0.3, min_runs=1, budget_s=0.0), clock)
+    timings = timed_run(backend, [0], RunLength(warm_up_runs=3, warm_up_s=0.3, min_runs=1, budget_s=0.0), clock)
     assert (backend.runs, len(timings)) == (2, 1)
+
+
+def test_inputs_take_turns_and_every_timed_answer_is_heard_off_the_clock():
+    clock, heard = Clock(), []
+
+    def hear(number: int, outputs: int) -> None:
+        clock.now += 1.0
+        heard.append((number, outputs))
+
+    length = RunLength(warm_up_runs=1, budget_s=100.0, min_runs=5, max_runs=5)
+    timings = timed_run(FakeBackend(clock), [10, 20], length, clock, hear)
+    assert heard == [(0, 14), (1, 24), (0, 14), (1, 24), (0, 14)]
+    assert [one.latency(copies_apart=False) for one in timings] == pytest.approx([15.0] * 5)

@@ -38,6 +38,10 @@ def test_a_worker_says_how_it_started_times_its_turns_and_answers_as_the_classif
         assert min(timed["latency_ms"]) > 0
         assert timed["copies_ms"] == []
         assert 5e6 < timed["peak_memory_bytes"] < 2e9
+        audit = worker.ask("audit", budget_s=0.0)
+        assert audit["largest_difference"] == 0.0
+        assert 0 < audit["answers"] <= 4
+        assert 0.1 < audit["repeat_gain"] < 10
         photos = worker.ask("photos", faces=str(faces), repeats=1, warm_up=1, budget_s=1.0)
         assert len(photos["decode_ms"]) == len(photos["run_ms"]) == 4
         assert worker.ask("profile", threads=1) == {"preprocessing_share": None}  # its nodes have no names of their own

@@ -81,6 +81,9 @@ def test_the_json_holds_every_measure_raw_samples_and_the_machine(measured):
     assert len(row["samples"]["latency_ms"]) == 2
     assert set(row["cold_start_ms"]) == {"start", "import", "load", "first_answer", "total"}
     assert set(row["from_jpeg_ms"]) == {"decode", "preprocess", "run", "total"}
+    assert (row["latency"]["p99_ms"] is None) == (row["latency"]["runs"] < 662)
+    assert row["audit"]["answers"] > 0
+    assert row["audit"]["largest_difference"] < 1e-4
     assert row["peak_memory_bytes"] > 0
     assert row["file_bytes"] == (FIXTURES / "tiny.onnx").stat().st_size
     assert 0 <= row["accuracy"] <= 1
@@ -265,6 +268,21 @@ def test_files_that_run_code_need_trust(tmp_path):
     done = run(path, *SHORT)
     assert done.exit_code == 1
     assert "expected --trust with a torchscript file" in done.stderr.splitlines()[-1]
+
+
+def test_a_row_whose_audit_fails_is_exit_code_3_after_its_figures_are_written(tmp_path, monkeypatch):
+    from fer_edge.benchmark.client import WorkerClient
+
+    ask = WorkerClient.ask
+
+    def stale(self, do, **arguments):
+        return {**ask(self, do, **arguments), **({"largest_difference": 0.25} if do == "audit" else {})}
+
+    monkeypatch.setattr(WorkerClient, "ask", stale)
+    done = run(FIXTURES / "tiny.onnx", *SHORT, "--out", tmp_path)
+    assert done.exit_code == 3, done.output
+    assert "error: 1 audits failed, first: tiny onnxruntime fp32, batch 1, 1 thread: answers of timed" in done.stderr
+    assert "## Audits that failed" in (tmp_path / "benchmark.md").read_text()
 
 
 def test_help_shows_an_example():
