@@ -22,8 +22,8 @@ imports, loading, the first answer (medians of {cold_starts}; one for torch.comp
 made). A percentile stands where its runs support it at 99% confidence. Memory: the most the process held, over what
 it held before its imports. OpenVINO runs at a fixed input shape. Every sample is in the JSON."""
 
-_AUDITED = """ Rows were timed on varied faces in an order of a seed; a part of the timed answers was compared with those of
-the accuracy run, and the time of varied inputs with that of one again and again."""
+_AUDITED = """ Rows were timed on varied faces in an order of a seed; a part of the timed answers was compared with
+those of the accuracy run, and the time of varied inputs with that of one again and again."""
 
 
 def name_columns(rows: Sequence[RowResult]) -> list[Column]:
