@@ -58,6 +58,7 @@ class Worker:
             "answer": self._answer,
             "profile": self._profile,
             "audit": self._audit,
+            "scenario": self._scenario,
         }
         return commands[command["do"]](command)
 
@@ -133,7 +134,7 @@ class Worker:
         assert self._backend is not None
         from fer_edge.runtime.images import decode_image
 
-        photos = _jpeg_bytes(_faces(command["faces"]))
+        photos = jpeg_bytes(_faces(command["faces"]))
         decode_ms, prepare_ms, run_ms = [], [], []
         began = time.perf_counter()
         for number, photo in enumerate(photos * command["repeats"]):
@@ -191,6 +192,15 @@ class Worker:
         """What part of the nodes' time the graph's preprocessing takes for one face, where the backend can tell."""
         assert self._backend is not None
         return {"preprocessing_share": self._backend.preprocessing_share(self._inputs[0][:1], command["threads"])}
+
+    def _scenario(self, command: dict[str, Any]) -> dict[str, Any]:
+        """The figures of one scenario (scenarios.py)."""
+        assert self._backend is not None
+        from fer_edge.benchmark.scenario_worker import measure_scenario
+
+        found = measure_scenario(self._backend, _faces(command["faces"]), self._spec.batch, command)
+        self._settle()
+        return found
 
     def _settle(self) -> None:
         """Wait until no thread of this process computes: thread pools spin a while in the hope of more work."""
@@ -253,7 +263,8 @@ def _varied(pool: "NDArray[np.uint8]", batch: int) -> "list[NDArray[np.uint8]]":
     return [pool[generator.integers(len(pool), size=batch)] for _ in range(count)]
 
 
-def _jpeg_bytes(faces: "NDArray[np.uint8]") -> list[bytes]:
+def jpeg_bytes(faces: "NDArray[np.uint8]") -> list[bytes]:
+    """JPEG files of faces uint8 (N, S, S, 1)."""
     import io
 
     from PIL import Image

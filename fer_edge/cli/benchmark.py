@@ -63,6 +63,17 @@ def benchmark(
         int | None, typer.Option(min=1, max=1000, help="Measurement rounds. [default: 5; quick: 3]")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rows, rounds and faces: under half a minute.")] = False,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Measure these instead: single-stream, multi-stream, server, offline (as MLPerf), sustained.",
+        ),
+    ] = None,
+    latency_bound: Annotated[
+        float, typer.Option(help="Milliseconds that p99 of --scenario server stays under.")
+    ] = 20.0,
+    minutes: Annotated[float, typer.Option(help="Length of --scenario sustained.")] = 1.0,
     describe: Describe = None,
     trust: Annotated[
         bool,
@@ -125,6 +136,9 @@ def benchmark(
         trust=trust,
         max_drop=max_drop,
     )
+    if scenario is not None:
+        _scenarios(request, tuple(scenario.split(",")), latency_bound, minutes, out, quick=quick, as_json=as_json)
+        return
     untouched = [file for model in model_paths(request) for file in files_of_model(model)]
     untouched += [*request.checkpoints, *([compare] if compare is not None else [])]
     refuse_overwriting("--out, --name", output_paths(out, name, json_file), untouched)
@@ -167,6 +181,47 @@ def benchmark(
             f"{len(comparison.regressions)} rows are slower than in {compare} by more than {max_regression:g}%, "
             f"worst: {worst.row.title}: {worst.ratio:.2f}x ({worst.interval.low:.2f}–{worst.interval.high:.2f})"
         )
+
+
+def _scenarios(
+    request: "BenchmarkRequest",
+    scenarios: tuple[str, ...],
+    bound_ms: float,
+    minutes: float,
+    out: Path,
+    *,
+    quick: bool,
+    as_json: bool,
+) -> None:
+    """``--scenario``: measure, print, write."""
+    from fer_edge.backends.registry import backend_named
+    from fer_edge.benchmark.client import Stopped
+    from fer_edge.benchmark.output import OTHER_NAME
+    from fer_edge.benchmark.progress import Reporter
+    from fer_edge.benchmark.scenario_run import ScenarioSettings, run_scenarios, to_table, write_scenarios
+    from fer_edge.cli.output import result_json
+    from fer_edge.files import make_folder
+    from fer_edge.own_files import OwnFiles
+    from fer_edge.runtime.providers import choose_provider
+    from fer_edge.training.signals import StopSignals
+
+    length = {"queries": 662, "min_s": 0.5, "max_s": 10.0} if quick else {}
+    settings = ScenarioSettings(scenarios, bound_ms, minutes, **length)  # type: ignore[arg-type]  # by name
+    choose_provider(request.provider)
+    OwnFiles(OTHER_NAME).refuse_foreign([out / "scenarios.json", out / "scenarios.md"])
+    entries = [backend_named(name) for name in request.runtimes]
+    runtimes = tuple(one.name for one in entries if request.provider in one.providers and one.is_installed)
+    with StopSignals() as signals, Reporter() as reporter:
+        try:
+            found = run_scenarios(request, settings, runtimes, reporter, lambda: signals.received is not None)
+        except Stopped:
+            raise Interrupted("interrupted; nothing was written", signals.received or 2) from None
+    if as_json:
+        result_json(found)
+    else:
+        result(to_table(found))
+    make_folder(out)
+    wrote(*write_scenarios(found, out))
 
 
 def _refuse_former_use(models: list[Path]) -> None:

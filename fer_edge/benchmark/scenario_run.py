@@ -1,0 +1,157 @@
+"""Scenarios of all rows, one process at a time, and their report."""
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_edge.benchmark.client import Stop, WorkerClient
+from fer_edge.benchmark.columns import digits
+from fer_edge.benchmark.early_stopping import N_TOO_SMALL
+from fer_edge.benchmark.faces import timing_faces
+from fer_edge.benchmark.machine import cpu_flags
+from fer_edge.benchmark.measure import POOL, Progress
+from fer_edge.benchmark.output import OTHER_NAME
+from fer_edge.benchmark.plan import Planned, plan_rows
+from fer_edge.benchmark.request import BenchmarkRequest
+from fer_edge.benchmark.rows import Wanted
+from fer_edge.benchmark.scenario_worker import INPUTS, PIXELS
+from fer_edge.benchmark.scenarios import (
+    MULTI_STREAM,
+    MULTI_STREAM_IMAGES,
+    OFFLINE,
+    SCENARIOS,
+    SERVER,
+    SINGLE_STREAM,
+    SUSTAINED,
+)
+from fer_edge.errors import UsageError
+from fer_edge.export.card.tables import markdown_table
+from fer_edge.files import temporary_folder, write_bytes
+from fer_edge.own_files import OwnFiles
+from fer_edge.runtime.machine import describe_machine
+
+OFFLINE_BATCH = 32
+MAX_MINUTES = 10.0
+"""A worker that is silent for longer is taken for one that hangs."""
+
+
+@dataclass(frozen=True)
+class ScenarioSettings:
+    """Which scenarios, and how long. Raises UsageError."""
+
+    scenarios: tuple[str, ...] = (SINGLE_STREAM, MULTI_STREAM, SERVER, OFFLINE)
+    bound_ms: float = 20.0
+    minutes: float = 1.0
+    queries: int = 1000
+    """At least, a run and a probe; p99 needs 662."""
+    min_s: float = 2.0
+    max_s: float = 60.0
+    """Where a model is so slow that ``queries`` take longer: fewer are made, and p99 may be n too small."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no scenario."""
+        unknown = [one for one in self.scenarios if one not in SCENARIOS]
+        if unknown or not self.scenarios:
+            raise UsageError(
+                f"--scenario: expected some of {', '.join(SCENARIOS)}, found {', '.join(unknown) or 'none'}"
+            )
+        if not 0 < self.minutes <= MAX_MINUTES:
+            raise UsageError(f"--minutes: expected more than 0 and at most {MAX_MINUTES:g}, found {self.minutes:g}")
+        if not 0 < self.bound_ms < float("inf"):
+            raise UsageError(f"--latency-bound: expected milliseconds above 0, found {self.bound_ms:g}")
+
+
+def run_scenarios(
+    request: BenchmarkRequest, settings: ScenarioSettings, runtimes: tuple[str, ...], progress: Progress, stop: Stop
+) -> dict[str, Any]:
+    """Figures of each row, scenario and input. Raises as run_benchmark does, WorkerError for a row that fails."""
+    found: list[dict[str, Any]] = []
+    with temporary_folder("scenarios-") as temporary:
+        folder = Path(temporary)
+        batches = {SINGLE_STREAM: 1, MULTI_STREAM: MULTI_STREAM_IMAGES, SERVER: 1, OFFLINE: OFFLINE_BATCH, SUSTAINED: 1}
+        wanted = Wanted(
+            runtimes,
+            request.provider,
+            tuple(sorted({batches[one] for one in settings.scenarios})),
+            request.threads,
+            cpu_flags(),
+        )
+        planned = plan_rows(request, wanted, folder, progress.note, progress.note)
+        for one in planned:
+            asked = [name for name in settings.scenarios if batches[name] == one.row.batch]
+            progress.step(f"scenarios of {one.row.title}", 10.0 * len(asked))
+            found += _of_row(one, asked, settings, folder, stop)
+    order = {name: place for place, name in enumerate(SCENARIOS)}
+    found.sort(key=lambda one: (order[one["scenario"]], INPUTS.index(one["input"]), one["model"], one["threads"]))
+    return {"format": "fer_edge scenarios", "version": 1, "machine": describe_machine(), "rows": found}
+
+
+def _of_row(
+    one: Planned, asked: list[str], settings: ScenarioSettings, folder: Path, stop: Stop
+) -> list[dict[str, Any]]:
+    faces = folder / f"scenario-{one.subject.image_size}.npy"
+    array = BytesIO()
+    np.save(array, timing_faces(POOL, one.subject.image_size))
+    write_bytes(faces, array.getvalue())
+    found = []
+    names = {"model": one.row.model, "runtime": one.row.label, "precision": one.row.precision}
+    with WorkerClient(one.spec(), faces, folder / "compiled", stop) as client:
+        ask = partial(
+            client.ask,
+            "scenario",
+            faces=str(faces),
+            bound_ms=settings.bound_ms,
+            minutes=settings.minutes,
+            queries=settings.queries if one.row.batch < OFFLINE_BATCH else 1,
+            min_s=settings.min_s,
+            max_s=settings.max_s,
+        )
+        for scenario in asked:
+            for kind in INPUTS if scenario == SINGLE_STREAM else (PIXELS,):
+                figures = ask(scenario=scenario, input=kind)
+                found.append({"scenario": scenario, "input": kind, **names, "threads": one.row.threads, **figures})
+    return found
+
+
+def figure_of(row: dict[str, Any]) -> str:
+    """The scenario's own figure, in words."""
+    scenario = row["scenario"]
+    if scenario == SERVER:
+        rate = row["rate_per_s"]
+        return f"{digits(rate)} queries/s" if rate else f"none under {row['bound_ms']:g} ms"
+    if scenario == OFFLINE:
+        return f"{row['images_per_s']:.0f} images/s"
+    if scenario == SUSTAINED:
+        drift = f"drift {row['drift']:.3f}" if row["drift"] is not None else f"drift: {N_TOO_SMALL}"
+        return f"{row['images_per_s']:.0f} images/s, {drift}" + (", slowed down" if row["is_throttled"] else "")
+    name = "p99_ms" if scenario == MULTI_STREAM else "p90_ms"
+    value = row[name]
+    return f"{name[:3]} {N_TOO_SMALL if value is None else digits(value) + ' ms'}"
+
+
+def to_table(found: dict[str, Any]) -> str:
+    """Markdown, one line a row."""
+    header = ["scenario", "from", "model", "runtime", "prec", "thr", "figure", "queries"]
+    cells = [
+        [
+            *(str(row[key]) for key in ("scenario", "input", "model", "runtime", "precision", "threads")),
+            figure_of(row),
+            str(row.get("queries") or (row["probes"][0]["queries"] if "probes" in row else "–")),
+        ]
+        for row in found["rows"]
+    ]
+    return markdown_table(header, cells, [5, 7])
+
+
+def write_scenarios(found: dict[str, Any], out: Path) -> list[Path]:
+    """JSON with every figure, and the table."""
+    json_path, table_path = out / "scenarios.json", out / "scenarios.md"
+    with OwnFiles(OTHER_NAME).writing(json_path, table_path):
+        write_bytes(json_path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
+        write_bytes(table_path, f"# Scenarios\n\n{found['machine']}\n\n{to_table(found)}\n".encode())
+    return [json_path, table_path]
