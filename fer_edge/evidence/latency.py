@@ -121,7 +121,7 @@ def time_in_turns(
     found: list[list[list[float]]] = [[] for _ in backends]
     for order in interleaved_order(len(backends), rounds):
         for place in order:
-            timings = timed_run(backends[place], pixels[place], length, clock)
+            timings = timed_run(backends[place], [pixels[place]], length, clock)
             found[place].append([round(one.latency(backends[place].copies_apart), 5) for one in timings])
     return found
 
