@@ -70,6 +70,8 @@ def rows_of_serving(found: dict[str, Any]) -> dict[str, tuple[float, float]]:
 def cores(rate: float, per_core: float) -> str:
     """As many as it takes, or the part of one."""
     needed = rate / per_core
+    if needed < 0.01:
+        return "< 0.01"
     return f"{needed:.1g}" if needed < 1 else f"{math.ceil(needed):,}"
 
 
