@@ -167,7 +167,7 @@ class _Stage:
         except FileNotFoundError:
             return None
         for name in names:
-            with suppress(pa.ArrowException, OSError), self._system.open(name, "rb") as stream:
+            with suppress(pa.ArrowException, OSError), self._system.open(name, mode="rb") as stream:
                 found = pq.ParquetFile(stream).read()
                 return found.rename_columns(schema.names).cast(schema)
         return None

@@ -132,7 +132,7 @@ def _rows(file: str, column: str | None) -> Iterator[Item]:
     try:
         if is_address(file):
             system, path = file_system(file)
-            stream: Any = system.open(path, "rb")
+            stream: Any = system.open(path, mode="rb")
         else:
             stream = open(file, "rb")  # noqa: PTH123, SIM115  # closed below
         with stream, pq.ParquetFile(stream) as table:

@@ -82,7 +82,7 @@ def test_csv_json_chart_and_info_say_the_labels(labelled, faces):
     expected = [one.label for one in Classifier.load(path, threads=1).predict_many(faces)]
     table = CliRunner().invoke(app, ["predict", *images, "--model", str(path), "--csv"])
     header, *rows = csv.reader(io.StringIO(table.stdout))
-    assert len(header) == len(set(header)) == 3 + len(labels) + 8
+    assert len(header) == len(set(header)) == 3 + len(labels) + 12
     assert [name.removeprefix("probability of ") for name in header[3 : 3 + len(labels)]] == list(labels)
     assert [row[1] for row in rows] == expected
     assert all(len(row) == len(header) for row in rows)
