@@ -9,8 +9,9 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -243,7 +244,8 @@ def _cluster(request: "ScoreRequest") -> Iterator[int]:
 
     if ray.is_initialized():  # by the program that called
         _quieten(DataContext.get_current())
-        yield int(ray.cluster_resources().get("CPU", 1))
+        with redirect_stdout(sys.stderr):  # where a worker dies Ray says so on stdout, where --json is
+            yield int(ray.cluster_resources().get("CPU", 1))
         return
     from fer_edge.runtime.cores import available_cores
 
