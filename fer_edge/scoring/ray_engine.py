@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -271,9 +271,27 @@ def _cluster(request: "ScoreRequest") -> Iterator[int]:
         signal.signal(signal.SIGTERM, listening)  # ray takes it for its own
     try:
         _quieten(DataContext.get_current())
-        yield int(ray.cluster_resources().get("CPU", 1))
+        with _stdout_to_stderr():  # where a worker dies Ray says so on stdout, where --json is
+            try:
+                yield int(ray.cluster_resources().get("CPU", 1))
+            finally:
+                ray.shutdown()
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Send to stderr whatever writes to this process's stdout, Python or not."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _expect_listener(address: str) -> None:
