@@ -244,8 +244,7 @@ def _cluster(request: "ScoreRequest") -> Iterator[int]:
 
     if ray.is_initialized():  # by the program that called
         _quieten(DataContext.get_current())
-        with redirect_stdout(sys.stderr):  # where a worker dies Ray says so on stdout, where --json is
-            yield int(ray.cluster_resources().get("CPU", 1))
+        yield int(ray.cluster_resources().get("CPU", 1))
         return
     from fer_edge.runtime.cores import available_cores
 
