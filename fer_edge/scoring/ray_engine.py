@@ -268,15 +268,12 @@ def _cluster(request: "ScoreRequest") -> Iterator[int]:
         raise RayError(f"--address {printable(address)}: expected a Ray cluster, found none: {reason}") from error
     with suppress(ValueError, TypeError):  # not in the main thread, or it was not Python's
         signal.signal(signal.SIGTERM, listening)  # ray takes it for its own
-    try:
-        _quieten(DataContext.get_current())
-        with _stdout_to_stderr():  # where a worker dies Ray says so on stdout, where --json is
-            try:
-                yield int(ray.cluster_resources().get("CPU", 1))
-            finally:
-                ray.shutdown()
-    finally:
-        ray.shutdown()
+    with _stdout_to_stderr():  # where a worker dies Ray says so on stdout, where --json is
+        try:
+            _quieten(DataContext.get_current())
+            yield int(ray.cluster_resources().get("CPU", 1))
+        finally:
+            ray.shutdown()
 
 
 @contextmanager
