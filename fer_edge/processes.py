@@ -1,7 +1,8 @@
-"""Processes that end with the one that started them: a parent that is killed cannot tell its children to go.
+"""Processes that end with the one that started them, and a process's own standard output.
 
-A child that runs this package calls ``end_with`` before anything else; another program is started by the words of
-``words_ending_here``. Stdlib only: what a child imports here counts as its start.
+A parent that is killed cannot tell its children to go: a child that runs this package calls ``end_with`` before
+anything else; another program is started by the words of ``words_ending_here``. Stdlib only: what a child imports here
+counts as its start.
 """
 
 import contextlib
@@ -10,7 +11,7 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
 """Linux's prctl(2)."""
@@ -38,6 +39,23 @@ def words_ending_here(words: Sequence[str]) -> list[str]:
         return list(words)
     # Isolated and without site-packages: it starts in hundredths of a second, whatever the program's environment says.
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *words]
+
+
+@contextlib.contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Send to stderr what this process writes to stdout inside the block, libraries' native code too.
+
+    For libraries that greet or complain on stdout, where ``--json`` is.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _end_after(pid: int) -> None:

@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import groupby
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from fer_edge.errors import FerEdgeError, MissingExtraError
+from fer_edge.processes import stdout_to_stderr
 from fer_edge.scoring.items import Chunk, Item
 from fer_edge.scoring.remote import file_system, is_address
 from fer_edge.scoring.report import PartFacts
@@ -268,26 +268,12 @@ def _cluster(request: "ScoreRequest") -> Iterator[int]:
         raise RayError(f"--address {printable(address)}: expected a Ray cluster, found none: {reason}") from error
     with suppress(ValueError, TypeError):  # not in the main thread, or it was not Python's
         signal.signal(signal.SIGTERM, listening)  # ray takes it for its own
-    with _stdout_to_stderr():  # where a worker dies Ray says so on stdout, where --json is
+    with stdout_to_stderr():  # where a worker dies Ray says so on stdout, where --json is
         try:
             _quieten(DataContext.get_current())
             yield int(ray.cluster_resources().get("CPU", 1))
         finally:
             ray.shutdown()
-
-
-@contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
-    """Send to stderr whatever writes to this process's stdout, Python or not."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    try:
-        os.dup2(2, 1)
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def _expect_listener(address: str) -> None:

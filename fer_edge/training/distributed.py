@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from fer_edge.errors import FerEdgeError, TrainingError
+from fer_edge.processes import stdout_to_stderr
 
 T = TypeVar("T")
 
@@ -72,19 +73,6 @@ class Processes:
             raise refusal
         if any_refused:
             raise TrainingError("another process was refused; see its line")
-
-
-@contextmanager
-def prints_to_stderr() -> Iterator[None]:
-    """Send to stderr what libraries print inside the block: gloo of torch 2.8 greets on stdout, where ``--json`` is."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    try:
-        os.dup2(2, 1)
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def has_joined() -> bool:
@@ -166,7 +154,7 @@ def joined_processes(device: str) -> Iterator[tuple[Processes, str]]:
             )
         device = f"cuda:{local_rank}"
         torch.cuda.set_device(local_rank)
-    with prints_to_stderr():
+    with stdout_to_stderr():  # gloo of torch 2.8 greets on stdout
         _init_group("nccl" if on_cuda else "gloo", count)
     group = dist.group.WORLD
     assert group is not None
