@@ -38,6 +38,11 @@ def printable(text: object, *, keep: str = "") -> str:
     )
 
 
+def table_cell(text: object) -> str:
+    """``text`` as Markdown shows it in a cell of a table, on one line."""
+    return printable(text).replace("|", "\\|").replace("<", "&lt;")
+
+
 def listed(names: Sequence[str], most: int) -> str:
     """``a, b and 7 more``: the first ``most`` of ``names``, and how many are left."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

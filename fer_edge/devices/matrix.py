@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from fer_edge.errors import ModelError, UsageError
-from fer_edge.text import printable
+from fer_edge.text import printable, table_cell
 
 SCHEMA = "fer_edge devices 1"
 REPORT = "fer_edge device report 1"
@@ -135,9 +135,9 @@ class Matrix:
             "",
             f"| {' | '.join(heading)} |",
             f"|{' --- |' * len(heading)}",
-            *(f"| {' | '.join(map(_in_cell, row))} |" for row in rows),
+            *(f"| {' | '.join(map(table_cell, row))} |" for row in rows),
             "",
-            *(f"* {_in_cell(line)}" for line in self.reasons()),
+            *(f"* {table_cell(line)}" for line in self.reasons()),
             "",
             f"Emulated on {self.made_on}, {self.created}. Written by `fer-edge verify {self.model} --devices`.",
         ]
@@ -242,11 +242,6 @@ def _sender(row: Row) -> tuple[str | None, ...]:
     if row.reported_by is None:
         return (None, row.device)
     return (row.reported_by, row.machine, row.onnxruntime)
-
-
-def _in_cell(text: str) -> str:
-    """As Markdown shows it on one line of a table."""
-    return printable(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def row_of(report: Report, device: str, stands_for: str, accuracy: float | None = None) -> Row:

@@ -10,13 +10,10 @@ import numpy as np
 from fer_edge import __version__
 from fer_edge.errors import DataError
 from fer_edge.evaluation.evaluation import OTHER_FOLDER, Evaluation
-from fer_edge.evaluation.intervals import holm, mcnemar
+from fer_edge.evaluation.intervals import chance_in_words, holm, mcnemar
 from fer_edge.files import make_folder, write_text
 from fer_edge.own_files import OwnFiles
-from fer_edge.text import printable, without_surrogates
-
-CHANCE = 0.05
-"""Below it a p-value is called more than chance."""
+from fer_edge.text import printable, table_cell, without_surrogates
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Change:
         """Whether it is more than chance."""
         if self.only_old_right == self.only_new_right == 0:
             return "unchanged"
-        return "more than chance" if self.p_value < CHANCE else "not told from chance"
+        return chance_in_words(self.p_value)
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ class Changes:
             "| faces | number | old | new | points | only the old is right | only the new is right | p |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
             *(
-                f"| {_cell(one.name)} | {one.num_faces:,} | {one.old:.1%} | {one.new:.1%} | {one.points:+.1f} | "
+                f"| {table_cell(one.name)} | {one.num_faces:,} | {one.old:.1%} | {one.new:.1%} | {one.points:+.1f} | "
                 f"{one.only_old_right} | {one.only_new_right} | {one.p_value:.2g} |"
                 for one in (self.overall, *self.classes)
             ),
@@ -109,7 +106,7 @@ class Changes:
         if self.faces:
             lines += ["", "| face | label | old answer | new answer |", "| --- | --- | --- | --- |"]
             lines += [
-                f"| {_cell(Path(face.source).name)} | {_cell(face.label)} | {_cell(face.old)} | {_cell(face.new)} |"
+                f"| {' | '.join(map(table_cell, (Path(face.source).name, face.label, face.old, face.new)))} |"
                 for face in self.faces[:most_faces]
             ]
             if len(self.faces) > most_faces:
@@ -181,7 +178,3 @@ def compare_evaluations(new: Evaluation, old: Evaluation) -> Changes:
 def _change(name: str, right: np.ndarray, was_right: np.ndarray) -> Change:
     lost, gained = int((was_right & ~right).sum()), int((right & ~was_right).sum())
     return Change(name, len(right), float(was_right.mean()), float(right.mean()), lost, gained, mcnemar(lost, gained))
-
-
-def _cell(text: str) -> str:
-    return printable(text).replace("|", "\\|")

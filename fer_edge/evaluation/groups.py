@@ -13,10 +13,10 @@ from fer_edge.data.groups import GroupColumn, GroupTable
 from fer_edge.evaluation.calibration import calibration_bins
 from fer_edge.evaluation.evaluation import OTHER_FOLDER, Evaluation
 from fer_edge.evaluation.group_plot import plot_groups
-from fer_edge.evaluation.intervals import Z_95, difference_interval, gap_p_value, wilson_interval
+from fer_edge.evaluation.intervals import Z_95, chance_in_words, difference_interval, gap_p_value, wilson_interval
 from fer_edge.files import make_folder, write_text
 from fer_edge.own_files import OwnFiles
-from fer_edge.text import printable, without_surrogates
+from fer_edge.text import printable, table_cell, without_surrogates
 
 MIN_FACES = 30
 """Groups of fewer faces are shown, and not compared: their interval is some 35 points wide."""
@@ -109,13 +109,13 @@ class GroupReport:
         for column in self.columns:
             lines += [
                 "",
-                f"## {_cell(column.column)}",
+                f"## {table_cell(column.column)}",
                 "",
                 f"| {' | '.join(HEADINGS)} |",
                 f"| --- |{' ---: |' * (len(HEADINGS) - 1)}",
                 *(_row(group) for group in column.groups),
                 "",
-                gap_in_words(column),
+                table_cell(gap_in_words(column)),
             ]
         lines += ["", LIMITS]
         return "\n".join(lines) + "\n"
@@ -247,10 +247,9 @@ def gap_in_words(column: ColumnReport) -> str:
     if gap is None:
         return f"Nothing to compare: fewer than two groups have {MIN_FACES} faces.{without}"
     low, high = gap.interval
-    told = "more than chance" if gap.p_value < 0.05 else "not told from chance"
     return (
-        f"Largest gap: {_cell(gap.best)} over {_cell(gap.worst)} by {100 * gap.difference:.1f} points "
-        f"({100 * low:.1f} to {100 * high:.1f}); {told} (p = {gap.p_value:.2g}).{without}"
+        f"Largest gap: {printable(gap.best)} over {printable(gap.worst)} by {100 * gap.difference:.1f} points "
+        f"({100 * low:.1f} to {100 * high:.1f}); {chance_in_words(gap.p_value)} (p = {gap.p_value:.2g}).{without}"
     )
 
 
@@ -282,8 +281,4 @@ def _percent(value: float | None) -> str:
 
 
 def _row(group: Group) -> str:
-    return f"| {' | '.join(map(_cell, cells_of(group)))} |"
-
-
-def _cell(text: str) -> str:
-    return printable(text).replace("|", "\\|")
+    return f"| {' | '.join(map(table_cell, cells_of(group)))} |"

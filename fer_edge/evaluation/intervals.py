@@ -10,6 +10,11 @@ Z_95 = 1.959963984540054
 """The normal quantile of a two-sided 95 % interval."""
 
 
+def chance_in_words(p_value: float) -> str:
+    """What a p-value says, at the usual 5 %."""
+    return "more than chance" if p_value < 0.05 else "not told from chance"
+
+
 def wilson_interval(right: int, total: int) -> tuple[float, float]:
     """The 95 % score interval of a fraction, ``right`` of ``total`` (at least 1); Wilson 1927.
 

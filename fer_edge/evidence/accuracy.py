@@ -12,7 +12,17 @@ import numpy as np
 from fer_edge.backends.evaluation import evaluate_model
 from fer_edge.evaluation.evaluation import Evaluation
 from fer_edge.evaluation.intervals import wilson_interval
-from fer_edge.evidence.claims import CLAIMS, Claim, NotCheckable, Result, converted, decoded, rows_bytes, wrong_words
+from fer_edge.evidence.claims import (
+    CLAIMS,
+    Claim,
+    NotCheckable,
+    Result,
+    converted,
+    decoded,
+    rows_bytes,
+    wider_bounds,
+    wrong_words,
+)
 from fer_edge.evidence.contents import Contents
 from fer_edge.evidence.kinds import GivenFaces, Here
 from fer_edge.text import printable
@@ -158,7 +168,4 @@ def _contradiction(claim: Claim, value: Value, rows: list[tuple[str, str, str, f
     right, faces = counted[True], len(rows)
     if (value.right, value.faces) != (right, faces) or not math.isclose(value.accuracy, right / faces, abs_tol=1e-9):
         return f"it states {value.right} of {value.faces} ({value.accuracy:.2%}), and its samples {right} of {faces}"
-    most = allowed_for(faces)
-    if wider := [name for name, limit in most.items() if not claim.allowed.get(name, math.inf) <= limit]:
-        return f"expected bounds of at most {', '.join(f'{name} {most[name]:g}' for name in wider)}, found wider ones"
-    return wrong_words(claim, value.sentence)
+    return wider_bounds(claim, allowed_for(faces)) or wrong_words(claim, value.sentence)

@@ -1,7 +1,8 @@
 """A claim: what somebody says of a model, how far another machine may be from it, and the samples behind it."""
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -73,6 +74,16 @@ class Result:
 def wrong_words(claim: Claim, sentence: str) -> str:
     """What is wrong with the words of ``claim``, whose figures say ``sentence``; empty where they say the same."""
     return "" if claim.sentence == sentence else f"its sentence is not what its figures say: {sentence}"
+
+
+def wider_bounds(claim: Claim, most: Mapping[str, float]) -> str:
+    """Which bounds of ``claim`` are wider than this version has them, ``most``; empty where none is.
+
+    Without a bound nothing would be refused, so a missing one is too wide, too; so is NaN.
+    """
+    wider = [name for name, limit in most.items() if not claim.allowed.get(name, math.inf) <= limit]
+    told = ", ".join(f"{name} {most[name]:g}" for name in wider)
+    return f"expected bounds of at most {told}, found wider ones" if wider else ""
 
 
 class NotCheckable(Exception):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.errors import CheckFailed, EvidenceError
-from fer_edge.evidence.claims import CLAIMS, Claim, Result, converted, decoded, rows_bytes, wrong_words
+from fer_edge.evidence.claims import CLAIMS, Claim, Result, converted, decoded, rows_bytes, wider_bounds, wrong_words
 from fer_edge.evidence.contents import Contents
 from fer_edge.evidence.kinds import Here
 from fer_edge.golden.kit import KIT_FORMAT, MANIFEST
@@ -98,13 +98,16 @@ class Run:
     """Name of the vector, logits and probabilities (N, C)."""
 
 
+def allowed_for(precision: str) -> dict[str, float]:
+    """The bounds for a model of this precision."""
+    tolerance = GOLDEN_TOLERANCES[precision]
+    return {"logits": tolerance.max_logit_difference, "probabilities": tolerance.max_probability_difference}
+
+
 def measure(contents: Contents) -> tuple[Claim, bytes]:
     """The claim, and its raw samples. Raises CheckFailed where the model does not give its own answers again."""
-    tolerance = GOLDEN_TOLERANCES[contents.model.metadata.precision]
-    allowed = {
-        "logits": tolerance.max_logit_difference,
-        "probabilities": tolerance.max_probability_difference,
-    }
+    precision = contents.model.metadata.precision
+    allowed = allowed_for(precision)
     run = run_kit(contents, contents.model, allowed)
     if run.failures:
         raise CheckFailed(
@@ -116,7 +119,7 @@ def measure(contents: Contents) -> tuple[Claim, bytes]:
         sentence=run.value.sentence,
         value=msgspec.to_builtins(run.value),
         allowed=allowed,
-        reason=tolerance.reason,
+        reason=GOLDEN_TOLERANCES[precision].reason,
         measured=f"each vector once, on one thread; {describe_machine()}",
         samples=SAMPLES,
     )
@@ -135,11 +138,8 @@ def recheck(claim: Claim, here: Here) -> Result:
     if problem := _contradiction(claim, value, contents):
         return Result(claim.id, "failed", value.short, reason=problem)
     model = contents.model
-    tolerance = GOLDEN_TOLERANCES[model.metadata.precision]
-    most = {"logits": tolerance.max_logit_difference, "probabilities": tolerance.max_probability_difference}
-    if wider := [name for name, limit in most.items() if not claim.allowed.get(name, math.inf) <= limit]:
-        told = ", ".join(f"{name} {most[name]:g}" for name in wider)
-        return Result(claim.id, "failed", value.short, reason=f"expected bounds of at most {told}, found wider ones")
+    if problem := wider_bounds(claim, allowed_for(model.metadata.precision)):
+        return Result(claim.id, "failed", value.short, reason=problem)
     here.note("running the golden vectors")
     run = run_kit(contents, model, claim.allowed)
     figures = msgspec.to_builtins(run.value)

@@ -3,7 +3,6 @@
 Milliseconds say little elsewhere; how two models compare says more, and what else a machine does falls on both.
 """
 
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,17 @@ from fer_edge.backends.contract import ModelBackend
 from fer_edge.benchmark.faces import timing_faces
 from fer_edge.benchmark.statistics import interleaved_order, ratio_interval
 from fer_edge.benchmark.timed_run import Clock, RunLength, timed_run
-from fer_edge.evidence.claims import CLAIMS, Claim, NotCheckable, Result, converted, decoded, rows_bytes, wrong_words
+from fer_edge.evidence.claims import (
+    CLAIMS,
+    Claim,
+    NotCheckable,
+    Result,
+    converted,
+    decoded,
+    rows_bytes,
+    wider_bounds,
+    wrong_words,
+)
 from fer_edge.evidence.contents import Contents
 from fer_edge.evidence.kinds import Here
 from fer_edge.runtime.machine import describe_machine
@@ -151,6 +160,4 @@ def _contradiction(claim: Claim, value: Value, contents: Contents) -> str:
     figures, sampled = ((one.ratio, one.low, one.high, one.model_ms, one.against_ms) for one in (value, found))
     if value.against != found.against or not np.allclose(figures, sampled, rtol=1e-6):
         return f"it states {value.times} of {printable(value.against)}, and its samples {found.times}"
-    if not claim.allowed.get("factor", math.inf) <= FACTOR:
-        return f"expected a bound of at most {FACTOR:g} times the ratio, found a wider one"
-    return wrong_words(claim, value.sentence)
+    return wider_bounds(claim, {"factor": FACTOR}) or wrong_words(claim, value.sentence)

@@ -1,6 +1,5 @@
 """The claim that the model answers like its checkpoint, checked by ``verify_model`` where torch is installed."""
 
-import math
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from fer_edge.evidence.claims import (
     converted,
     decoded,
     json_bytes,
+    wider_bounds,
     wrong_words,
 )
 from fer_edge.evidence.contents import Contents
@@ -145,7 +145,4 @@ def _contradiction(claim: Claim, value: Value, contents: Contents) -> str:
     if sampled != value or not samples.parity.passed:
         told = sampled.short if samples.parity.passed else "that it failed"
         return f"it states {value.short}, and its samples {printable(told)}"
-    most = allowed_for(value.precision)
-    if not claim.allowed.get("probabilities", math.inf) <= most:
-        return f"expected a bound of at most {most:g}, found a wider one"
-    return wrong_words(claim, value.sentence)
+    return wider_bounds(claim, {"probabilities": allowed_for(value.precision)}) or wrong_words(claim, value.sentence)

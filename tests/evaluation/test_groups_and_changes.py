@@ -179,5 +179,5 @@ def test_changes_are_written_as_a_table_and_as_json(tmp_path):
     figures, table = changes.write(tmp_path)
     assert len(json.loads(figures.read_text())["changed_faces"]) == len(changes.faces)
     text = table.read_text(encoding="utf-8")
-    assert "| sad \\| <b> | 500 | 100.0% |" in text
+    assert "| sad \\| &lt;b> | 500 | 100.0% |" in text
     assert f"And {len(changes.faces) - 40:,} more, in the JSON file." in text

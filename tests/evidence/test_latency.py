@@ -85,7 +85,7 @@ def forged(claim: dict) -> None:
     ("edit", "message"),
     [
         (forged, "of tiny.onnx, and its samples 0.52 [0.48, 0.57]"),
-        (lambda claim: claim["allowed"].update(factor=50.0), "a bound of at most 2 times the ratio"),
+        (lambda claim: claim["allowed"].update(factor=50.0), "expected bounds of at most factor 2, found wider ones"),
         (lambda claim: claim.update(sentence="Very fast."), "its sentence is not what its figures say"),
     ],
 )
