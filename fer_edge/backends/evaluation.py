@@ -8,8 +8,10 @@ import numpy as np
 from fer_edge.backends.contract import Backend
 from fer_edge.backends.registry import open_model
 from fer_edge.data.class_map import ClassMap
+from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces, load_faces_for
 from fer_edge.evaluation.evaluation import CROP_FRACTION, Evaluation, Subject, Views, evaluate_split
+from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.certainty import Certainty
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_files import Description
@@ -47,9 +49,7 @@ def evaluate_model(
     backend = open_model(model, threads=0, provider=provider, trust=trust, description=description)
     metadata = backend.metadata
     is_verified = not isinstance(metadata, ForeignMetadata)
-    load = partial(load_faces_for, metadata.label_set) if labels is None else partial(load_faces, labels=labels)
-    size, seed = metadata.image_size, metadata.training_data.seed
-    data = load(source, size=size, skip_bad=skip_bad, seed=seed, votes=votes, class_map=class_map)
+    data = faces_for(metadata, source, labels=labels, skip_bad=skip_bad, votes=votes, class_map=class_map)
     facts = {
         "architecture": metadata.architecture,
         "settings": dict(metadata.settings),
@@ -67,7 +67,7 @@ def evaluate_model(
     )
 
     def probabilities_of(faces: np.ndarray) -> np.ndarray:
-        mean = np.mean([_probabilities(backend, view) for view in _views(faces, augmentation)], axis=0)
+        mean = np.mean([answers_of(backend, view) for view in _views(faces, augmentation)], axis=0)
         return np.asarray(mean / mean.sum(axis=1, keepdims=True))  # float32 rounding left the rows a little off one
 
     return evaluate_split(
@@ -82,8 +82,26 @@ def evaluate_model(
     )
 
 
-def _probabilities(backend: Backend, faces: np.ndarray) -> np.ndarray:
-    """Probabilities float64 (N, C) of faces uint8 (N, S, S)."""
+def faces_for(
+    metadata: ModelMetadata,
+    source: str | None,
+    *,
+    labels: str | None = None,
+    skip_bad: bool = False,
+    votes: str | Path | None = None,
+    class_map: ClassMap | None = None,
+) -> FaceData:
+    """The faces at ``source`` of the size that a model takes, split as its training run split them.
+
+    The options are ``evaluate_model``'s. Raises DataError.
+    """
+    load = partial(load_faces_for, metadata.label_set) if labels is None else partial(load_faces, labels=labels)
+    size, seed = metadata.image_size, metadata.training_data.seed
+    return load(source, size=size, skip_bad=skip_bad, seed=seed, votes=votes, class_map=class_map)
+
+
+def answers_of(backend: Backend, faces: np.ndarray) -> np.ndarray:
+    """Probabilities float64 (N, C), N at least 1, of faces uint8 (N, S, S)."""
     starts = range(0, len(faces), _BATCH_SIZE)
     batches = (np.ascontiguousarray(faces[start : start + _BATCH_SIZE, :, :, np.newaxis]) for start in starts)
     return np.concatenate([backend.run(batch).probabilities for batch in batches]).astype(np.float64)

@@ -2,17 +2,16 @@
 
 import json
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fer_edge.backends.evaluation import answers_of, faces_for
 from fer_edge.backends.registry import open_model
 from fer_edge.data.class_map import ClassMap
 from fer_edge.data.faces import NO_LABEL, FaceData, FaceSet
 from fer_edge.data.leaks import leaked
-from fer_edge.data.load import load_faces, load_faces_for
 from fer_edge.data.relabel import relabelled
 from fer_edge.errors import DataError, ModelError
 from fer_edge.evaluation.uncertainty import COVERAGE, fit_uncertainty
@@ -27,7 +26,6 @@ from fer_edge.runtime.shipped import model_path
 from fer_edge.uncertainty import Uncertainty
 
 VALIDATION, ALL = "validation", "all"
-_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -66,15 +64,10 @@ def calibrate_model(
     metadata = backend.metadata
     if isinstance(metadata, ForeignMetadata):
         raise ModelError(f"{model}: expected a model with metadata of its own to keep what is found, found another's")
-    load = partial(load_faces_for, metadata.label_set) if labels is None else partial(load_faces, labels=labels)
-    own_seed = metadata.training_data.seed
-    data = load(source, size=metadata.image_size, skip_bad=skip_bad, seed=own_seed, votes=votes, class_map=class_map)
+    data = faces_for(metadata, source, labels=labels, skip_bad=skip_bad, votes=votes, class_map=class_map)
     faces, left_out = new_faces(relabelled(data, metadata.label_set), data, split, metadata)
-    starts = range(0, len(faces), _BATCH_SIZE)
-    batches = (np.ascontiguousarray(faces.faces[start : start + _BATCH_SIZE, :, :, np.newaxis]) for start in starts)
-    rows = [backend.run(batch).probabilities for batch in batches]
     fitted = fit_uncertainty(
-        np.concatenate(rows or [np.zeros((0, len(metadata.labels)), np.float32)]),
+        answers_of(backend, faces.faces) if len(faces) else np.zeros((0, len(metadata.labels))),
         faces.labels,
         metadata.labels,
         data={"source": Path(data.source).name, "fingerprint": data.fingerprint(), "split": split},
@@ -126,7 +119,7 @@ def write_uncertainty(model: str | Path, uncertainty: Uncertainty, *, sidecar_on
     metadata = replace(found.metadata, uncertainty=uncertainty)
     is_onnx = found.model is not None and found.model.onnx is not None
     if is_onnx and not sidecar_only:
-        return _write_inside(path, found, metadata)
+        return _write_inside(path, found, metadata, uncertainty)
     if is_onnx and _states_uncertainty(found):
         raise ModelError(
             f"{path}: expected a file that is calibrated in its sidecar, or not at all, found its calibration inside; "
@@ -142,7 +135,9 @@ def write_uncertainty(model: str | Path, uncertainty: Uncertainty, *, sidecar_on
     return (beside, for_people) if card else (beside,)
 
 
-def _write_inside(path: Path, found: CheckedFile, metadata: ModelMetadata) -> tuple[Path, ...]:
+def _write_inside(
+    path: Path, found: CheckedFile, metadata: ModelMetadata, uncertainty: Uncertainty
+) -> tuple[Path, ...]:
     stated = metadata.with_checksum(NO_CHECKSUM).to_json()
     data = add_checksum(with_metadata_value(found.data, METADATA_KEY, stated), str(path))
     beside, for_people = path.with_suffix(".json"), path.with_suffix(".md")
@@ -158,7 +153,7 @@ def _write_inside(path: Path, found: CheckedFile, metadata: ModelMetadata) -> tu
                 (f"{len(found.data)} bytes", f"{len(data)} bytes"),
             ):
                 card = card.replace(old, new)
-            write_text(stage / for_people.name, with_uncertainty(card, uncertainty=_of(metadata)))
+            write_text(stage / for_people.name, with_uncertainty(card, uncertainty))
             targets.append(for_people)
         if beside.exists():
             write_text(stage / beside.name, sidecar_json(written, sha256))
@@ -168,11 +163,6 @@ def _write_inside(path: Path, found: CheckedFile, metadata: ModelMetadata) -> tu
             (stage / target.name).replace(target)
         sync_folder(path.parent)
     return (path, *reversed(targets))
-
-
-def _of(metadata: ModelMetadata) -> Uncertainty:
-    assert metadata.uncertainty is not None
-    return metadata.uncertainty
 
 
 def _states_uncertainty(found: CheckedFile) -> bool:

@@ -49,7 +49,8 @@ def test_the_fit_of_an_overconfident_model() -> None:
         assert set(sets.classes) == set(NAMES)
         assert sum(faces for faces, _ in sets.classes.values()) == fitted.checked_faces
         assert sum(covered for _, covered in sets.classes.values()) == sets.checked_covered
-    assert _fit(seed=0) == replace(fitted, created=_fit(seed=0).created)
+    again = _fit(seed=0)
+    assert again == replace(fitted, created=again.created)  # the second may have changed
     assert _fit(seed=1).risks != fitted.risks
 
 
