@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from fer_edge.cli.evaluate_reports import evaluate_old, print_changes, print_groups
+from fer_edge.cli.evaluate_reports import evaluate_old, print_changes, print_groups, require_old
 from fer_edge.cli.named import complete_checkpoint, complete_model, model_named
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run, run_of
@@ -123,6 +123,13 @@ def evaluate(
         out = out or run_of(checkpoint)
     if out is not None:
         _refuse_foreign(out, split, corruptions=corruptions, groups=groups is not None, changes=compare is not None)
+    rows = None
+    if groups is not None:
+        from fer_edge.data.groups import read_groups
+
+        rows = read_groups(groups)  # it raises, which nobody likes to hear after minutes
+    if compare is not None:
+        require_old(compare)
     if model is not None:
         from fer_edge.backends.evaluation import evaluate_model
         from fer_edge.evaluation.plot_style import require_matplotlib
@@ -142,11 +149,11 @@ def evaluate(
         faces = ", ".join(f"{number:,} {name}" for name, number in done.left_out.items())
         note(f"left out, because the {done.subject.kind} has no such class: {faces}")
     by_group, changes = None, None
-    if groups is not None:
-        from fer_edge.data.groups import read_groups
+    if rows is not None:
+        from fer_edge.data.groups import groups_of
         from fer_edge.evaluation.groups import evaluate_groups
 
-        by_group = evaluate_groups(done, read_groups(groups, done.faces.sources))
+        by_group = evaluate_groups(done, groups_of(rows, done.faces.sources))
     if compare is not None:
         from fer_edge.evaluation.changes import compare_evaluations
 

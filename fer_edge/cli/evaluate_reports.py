@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fer_edge.cli.named import model_named
 from fer_edge.cli.output import result
 from fer_edge.cli.tables import result_table
+from fer_edge.errors import ModelError
 from fer_edge.metadata import SUFFIXES
 from fer_edge.runtime.shipped import shipped_named
 from fer_edge.text import printable
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from fer_edge.evaluation.changes import Changes
     from fer_edge.evaluation.evaluation import Evaluation
     from fer_edge.evaluation.groups import GroupReport
+
+
+def require_old(old: Path) -> None:
+    """Before the work: raise ModelError where there is neither a file, a run nor a shipped model of that name."""
+    if shipped_named(old) is None and not old.exists():
+        raise ModelError(f"--compare: expected a model, a checkpoint or a run, found nothing at {printable(old)}")
 
 
 def evaluate_old(

@@ -2,7 +2,7 @@
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -39,24 +39,62 @@ class GroupTable:
     """Faces that the table does not name."""
 
 
-def read_groups(path: Path, sources: Sequence[str]) -> GroupTable:
-    """Read the CSV file at ``path`` (UTF-8, a heading) for the faces that are from ``sources``, as a FaceSet has them.
+@dataclass(frozen=True)
+class GroupRows:
+    """The rows of a table of groups, of whatever faces."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, str, tuple[str, ...]], ...]
+    """The line of each, what it says of the path, and the values of its columns."""
+
+
+def read_groups(path: Path) -> GroupRows:
+    """Read the CSV file at ``path`` (UTF-8, a heading with ``path`` and one or more columns of groups).
+
+    Raises DataError for a file that is no such table: to ask before long work.
+    """
+    shown = printable(path)
+    expected = f"{shown}: expected a CSV file with a column '{PATH}' and one or more of groups"
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            heading = [(name or "").strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = heading
+            read = [(reader.line_num, row) for row in reader]
+    except FileNotFoundError as error:
+        raise DataError(f"{expected}, found no file") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = "bytes that are not UTF-8" if isinstance(error, UnicodeDecodeError) else printable(str(error))
+        raise DataError(f"{expected}, found {reason}") from error
+    if PATH not in heading or len(heading) < 2 or "" in heading or len(set(heading)) < len(heading):
+        raise DataError(f"{expected}, each with a name of its own; found {printable(', '.join(heading)) or 'nothing'}")
+    for line, row in read:
+        # DictReader keeps what is beyond the heading under None, and fills what is missing with None.
+        if None in row or None in row.values():
+            raise DataError(
+                f"{shown}, line {line}: expected {len(heading)} columns as in the heading, found another number"
+            )
+    names = tuple(name for name in heading if name != PATH)
+    rows = tuple((line, row[PATH], tuple(row[name].strip() for name in names)) for line, row in read)
+    return GroupRows(path, names, rows)
+
+
+def groups_of(table: GroupRows, sources: Sequence[str]) -> GroupTable:
+    """What ``table`` says of the faces that are from ``sources``, as a FaceSet has them.
 
     The column ``path`` names a face by the end of its path, as long as it takes to be the only one: ``7.png``,
     ``happy/7.png`` or all of it; every other column is one of groups. Rows of other faces (another split's) do not
-    count. Raises DataError for a file that is no such table, a row that could mean several faces, two rows of one face
-    that say different things, a column of more than MAX_GROUPS values, and where no row is of these faces.
+    count. Raises DataError for a row that could mean several faces, two rows of one face that say different things, a
+    column of more than MAX_GROUPS values, and where no row is of these faces.
     """
-    shown = printable(path)
-    heading, rows = _rows_of(path)
-    names = [name for name in heading if name != PATH]
+    shown = printable(table.path)
     places = _Places(sources)
-    found: dict[int, tuple[int, list[str]]] = {}
-    for line, row in rows:
-        place = places.of(row.pop(PATH), f"{shown}, line {line}")
+    found: dict[int, tuple[int, tuple[str, ...]]] = {}
+    for line, text, values in table.rows:
+        place = places.of(text, f"{shown}, line {line}")
         if place is None:
             continue
-        values = [row[name].strip() for name in names]
         if place in found and found[place][1] != values:
             raise DataError(
                 f"{shown}, line {line}: expected one row a face, found another of {printable(sources[place])} in line "
@@ -68,16 +106,18 @@ def read_groups(path: Path, sources: Sequence[str]) -> GroupTable:
             f"{shown}: expected paths of faces that are evaluated, such as {printable(sources[0])}, found none of "
             f"{len(sources):,}; write paths as 'data inspect' names files, or choose their split with --split"
         )
-    empty = [""] * len(names)
+    empty = ("",) * len(table.columns)
     by_face = [found[place][1] if place in found else empty for place in range(len(sources))]
-    columns = tuple(GroupColumn(name, tuple(values[index] for values in by_face)) for index, name in enumerate(names))
+    columns = tuple(
+        GroupColumn(name, tuple(values[index] for values in by_face)) for index, name in enumerate(table.columns)
+    )
     for column in columns:
         if len(column.groups) > MAX_GROUPS:
             raise DataError(
                 f"{shown}: expected at most {MAX_GROUPS} groups in the column {printable(column.name)}, found "
                 f"{len(column.groups)} ({printable(listed(column.groups, _MOST_NAMED))}); put its values into ranges"
             )
-    return GroupTable(path, columns, len(sources) - len(found))
+    return GroupTable(table.path, columns, len(sources) - len(found))
 
 
 class _Places:
@@ -105,29 +145,3 @@ class _Places:
 
 def _parts_of(path: str) -> tuple[str, ...]:
     return tuple(part for part in PurePosixPath(path.replace("\\", "/")).parts if part != ".")
-
-
-def _rows_of(path: Path) -> tuple[list[str], Iterable[tuple[int, dict[str, str]]]]:
-    """The heading, and each row with its line. Raises DataError."""
-    shown = printable(path)
-    expected = f"{shown}: expected a CSV file with a column '{PATH}' and one or more of groups"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            heading = [(name or "").strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = heading
-            rows = [(reader.line_num, row) for row in reader]
-    except FileNotFoundError as error:
-        raise DataError(f"{expected}, found no file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = "bytes that are not UTF-8" if isinstance(error, UnicodeDecodeError) else printable(str(error))
-        raise DataError(f"{expected}, found {reason}") from error
-    if PATH not in heading or len(heading) < 2 or "" in heading or len(set(heading)) < len(heading):
-        raise DataError(f"{expected}, each with a name of its own; found {printable(', '.join(heading)) or 'nothing'}")
-    for line, row in rows:
-        # DictReader keeps what is beyond the heading under None, and fills what is missing with None.
-        if None in row or None in row.values():
-            raise DataError(
-                f"{shown}, line {line}: expected {len(heading)} columns as in the heading, found another number"
-            )
-    return heading, rows

@@ -65,6 +65,19 @@ def test_a_model_that_lost_accuracy_is_exit_code_3_and_the_report_is_kept(tmp_pa
     assert run(TINY, "--compare", worse).exit_code == 0  # it gained some
 
 
+def test_what_cannot_be_compared_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("fer_edge.backends.evaluation.evaluate_model", None)  # asked for, it would raise
+    table = tmp_path / "groups.csv"
+    table.write_text("path\n1.png\n")
+    done = run(TINY, "--groups", table)
+    assert (done.exit_code, "one or more of groups" in done.stderr) == (1, True)
+    done = run(TINY, "--compare", tmp_path / "gone.onnx")
+    assert (done.exit_code, "--compare: expected a model, a checkpoint or a run, found nothing" in done.stderr) == (
+        1,
+        True,
+    )
+
+
 def test_the_bound_needs_a_model_to_compare_with():
     done = run(TINY, "--max-drop", "1")
     assert done.exit_code == 2

@@ -1,10 +1,11 @@
 """Tables of groups: which face a row means, and what is refused."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from fer_edge.data.groups import MAX_GROUPS, read_groups
+from fer_edge.data.groups import MAX_GROUPS, GroupTable, groups_of, read_groups
 from fer_edge.errors import DataError
 
 SOURCES = ("/data/train/happy/1.png", "/data/train/sad/1.png", "/data/train/sad/2.png", "votes.csv:17")
@@ -16,12 +17,16 @@ def table(folder: Path, text: str) -> Path:
     return path
 
 
+def groups(path: Path, sources: Sequence[str] = SOURCES) -> GroupTable:
+    return groups_of(read_groups(path), sources)
+
+
 def test_rows_find_faces_by_the_ends_of_their_paths(tmp_path):
     text = (
         "\ufeffpath,age, light \r\n2.png,30-39,dark\r\nhappy/1.png,,bright\r\n/data/train/sad/1.png,30-39,\r\n"
         "another/7.png,20-29,x\r\n"
     )
-    read = read_groups(table(tmp_path, text), SOURCES)
+    read = groups(table(tmp_path, text), SOURCES)
     assert {column.name: column.values for column in read.columns} == {
         "age": ("", "30-39", "30-39", ""),
         "light": ("bright", "", "dark", ""),
@@ -31,14 +36,14 @@ def test_rows_find_faces_by_the_ends_of_their_paths(tmp_path):
 
 
 def test_other_kinds_of_paths(tmp_path):
-    read = read_groups(table(tmp_path, "path,g\n.\\sad\\2.png,a\nvotes.csv:17,b\n"), SOURCES)
+    read = groups(table(tmp_path, "path,g\n.\\sad\\2.png,a\nvotes.csv:17,b\n"), SOURCES)
     assert read.columns[0].values == ("", "", "a", "b")
 
 
 def test_a_row_again_counts_once_and_a_contradiction_is_refused(tmp_path):
-    assert read_groups(table(tmp_path, "path,g\n2.png,a\nsad/2.png,a\n"), SOURCES).num_without_row == 3
+    assert groups(table(tmp_path, "path,g\n2.png,a\nsad/2.png,a\n"), SOURCES).num_without_row == 3
     with pytest.raises(DataError, match=r"line 3: expected one row a face, found another of .*sad/2\.png in line 2"):
-        read_groups(table(tmp_path, "path,g\n2.png,a\nsad/2.png,b\n"), SOURCES)
+        groups(table(tmp_path, "path,g\n2.png,a\nsad/2.png,b\n"), SOURCES)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +63,7 @@ def test_a_row_again_counts_once_and_a_contradiction_is_refused(tmp_path):
 )
 def test_what_is_no_table_of_groups_is_one_line(tmp_path, text, found):
     with pytest.raises(DataError, match=found) as error:
-        read_groups(table(tmp_path, text), SOURCES)
+        groups(table(tmp_path, text), SOURCES)
     assert "\n" not in str(error.value)
 
 
@@ -66,15 +71,15 @@ def test_bytes_that_are_no_text_a_missing_file_and_a_folder_are_one_line(tmp_pat
     path = tmp_path / "groups.csv"
     path.write_bytes(b"path,g\n2.png,\xff\n")
     with pytest.raises(DataError, match="found bytes that are not UTF-8"):
-        read_groups(path, SOURCES)
+        read_groups(path)
     with pytest.raises(DataError, match="found no file"):
-        read_groups(tmp_path / "none.csv", SOURCES)
+        read_groups(tmp_path / "none.csv")
     with pytest.raises(DataError, match="directory"):
-        read_groups(tmp_path, SOURCES)
+        read_groups(tmp_path)
 
 
 def test_a_column_of_figures_is_refused_with_what_to_do(tmp_path):
     sources = [f"{number}.png" for number in range(MAX_GROUPS + 1)]
     rows = "".join(f"{name},{number}\n" for number, name in enumerate(sources))
     with pytest.raises(DataError, match=r"at most 20 groups in the column age, found 21 .*; put its values into range"):
-        read_groups(table(tmp_path, "path,age\n" + rows), sources)
+        groups(table(tmp_path, "path,age\n" + rows), sources)
