@@ -14,7 +14,8 @@ from fer_edge.evaluation.metrics import softmax
 from fer_edge.export.card.tables import signed
 from fer_edge.export.formats.onnx import onnx_bytes
 from fer_edge.export.formats.torchscript import torchscript_bytes
-from fer_edge.export.parity.comparison import SQNR_CEILING_DB, measure_parity, slope_and_bias, sqnr_db
+from fer_edge.export.parity.comparison import measure_parity
+from fer_edge.export.parity.figures import SQNR_CEILING_DB, slope_and_bias, sqnr_db
 from fer_edge.export.parity.probes import make_probes
 from fer_edge.export.parity.report import parity_markdown, parity_summary, plot_parity
 from fer_edge.export.parity.tolerance import TOLERANCES

@@ -4,7 +4,6 @@ The reference is the model's checkpoint, or another model file (``against``). To
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -15,14 +14,13 @@ from numpy.typing import NDArray
 from fer_edge.backends.contract import Backend, ModelBackend, Outputs
 from fer_edge.data.faces import FaceSet
 from fer_edge.errors import ModelError
-from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities, softmax
+from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities
+from fer_edge.export.parity.failures import row_failures, systematic_failures
+from fer_edge.export.parity.figures import ParityRow, row_of, slope_and_bias
 from fer_edge.export.parity.probes import make_probes
 from fer_edge.export.parity.tolerance import TOLERANCES, Tolerance
 from fer_edge.metadata import FACES, NORMALISED
 from fer_edge.runtime.images import face_pixels
-
-SQNR_CEILING_DB = 200.0
-"""Stands for identical answers, whose ratio is infinite."""
 
 _ACCURACY_BATCH = 64
 CHECKPOINT = "its checkpoint"
@@ -37,30 +35,6 @@ class Reference(Protocol):
 
     def prepared_faces(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Normalised faces (N, 1, S, S) for a raw model of ours to answer; None leaves them to its own loader."""
-
-
-@dataclass(frozen=True)
-class ParityRow:
-    """One probe at one batch size."""
-
-    probe: str
-    batch: int
-    max_logit_difference: float
-    mean_logit_difference: float
-    max_probability_difference: float
-    mean_probability_difference: float
-    sqnr_db: float
-    """Power of the reference's logits over the power of the difference, in decibels."""
-    max_softmax_difference: float
-    """Largest difference between the model's probabilities and the softmax of its own logits."""
-    cosine: float
-    """Smallest cosine between the two logit vectors of an image."""
-    decided: int
-    """Images whose two best probabilities differ by more than the tie margin."""
-    agreeing: int
-    """Those among them that both sides give the same class."""
-    judged: bool
-    """Whether the tolerance applies to this row; numbers must be finite in all."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +205,7 @@ def measure_parity(
         judged = probe.is_face or not tolerance.faces_only
         for batch in probe.batch_sizes():
             found = _answer(backend, pixels[:batch], reference)
-            rows.append(_row(probe.name, batch, _first(expected, batch), found, tolerance, judged))
+            rows.append(row_of(probe.name, batch, _first(expected, batch), found, tolerance, judged))
         if judged:
             judged_pairs.append((_first(expected, batch), found))
     if not judged_pairs:
@@ -252,8 +226,8 @@ def measure_parity(
         rows=tuple(rows),
         accuracy=accuracy,
         failures=(
-            *_failures(rows, accuracy, tolerance, allowed_drop),
-            *_systematic_failures(slope, bias, backend.metadata.labels, tolerance),
+            *row_failures(rows, accuracy, tolerance, allowed_drop),
+            *systematic_failures(slope, bias, backend.metadata.labels, tolerance),
         ),
         reference=name,
         slope=slope,
@@ -305,106 +279,3 @@ def _answer(backend: ModelBackend, pixels: NDArray[np.uint8], reference: Referen
 
 def _first(outputs: Outputs, count: int) -> Outputs:
     return Outputs(outputs.probabilities[:count], outputs.logits[:count])
-
-
-def _row(probe: str, batch: int, expected: Outputs, found: Outputs, tolerance: Tolerance, judged: bool) -> ParityRow:
-    logit_difference = np.abs(expected.logits - found.logits)
-    probability_difference = np.abs(expected.probabilities - found.probabilities)
-    best_two = np.sort(expected.probabilities, axis=1)[:, -2:]
-    decided = best_two[:, 1] - best_two[:, 0] > tolerance.tie_margin
-    agreeing = expected.probabilities.argmax(axis=1) == found.probabilities.argmax(axis=1)
-    return ParityRow(
-        probe=probe,
-        batch=batch,
-        max_logit_difference=float(logit_difference.max()),
-        mean_logit_difference=float(logit_difference.mean()),
-        max_probability_difference=float(probability_difference.max()),
-        mean_probability_difference=float(probability_difference.mean()),
-        sqnr_db=sqnr_db(expected.logits, found.logits),
-        max_softmax_difference=float(np.abs(softmax(found.logits) - found.probabilities).max()),
-        cosine=float(_cosines(expected.logits, found.logits).min()),
-        decided=int(decided.sum()),
-        agreeing=int((agreeing & decided).sum()),
-        judged=judged,
-    )
-
-
-def sqnr_db(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
-    """Signal-to-quantisation-noise ratio in decibels, at most SQNR_CEILING_DB."""
-    signal = float(np.square(expected, dtype=np.float64).sum())
-    noise = float(np.square(np.subtract(expected, found, dtype=np.float64)).sum())
-    if noise == 0:
-        return SQNR_CEILING_DB
-    if signal == 0 or not math.isfinite(noise):
-        return -SQNR_CEILING_DB
-    return min(10 * math.log10(signal / noise), SQNR_CEILING_DB)
-
-
-def slope_and_bias(expected: NDArray[np.float32], found: NDArray[np.float32]) -> tuple[float, tuple[float, ...]]:
-    """Slope of ``found`` over ``expected`` (N, C), each class around its mean, and each class's mean difference over
-    the standard deviation of ``expected``. Rounding leaves 1 and 0; a fault that all images share does not.
-    """
-    own, other = expected.astype(np.float64), found.astype(np.float64)
-    around = own - own.mean(axis=0)
-    spread = float((around**2).sum())
-    slope = float((around * (other - other.mean(axis=0))).sum() / spread) if spread else 1.0
-    deviation = float(own.std()) or 1.0
-    return slope, tuple(float(value) for value in (other - own).mean(axis=0) / deviation)
-
-
-def _systematic_failures(
-    slope: float, bias: Iterable[float], labels: Iterable[str], tolerance: Tolerance
-) -> Iterable[str]:
-    if not abs(slope - 1) <= tolerance.max_slope_error:  # so that NaN fails
-        yield (
-            f"expected logits that follow the reference's with a slope of 1 within {tolerance.max_slope_error:g}, "
-            f"found {slope:.4g}"
-        )
-    for label, value in zip(labels, bias, strict=True):
-        if not abs(value) <= tolerance.max_bias:
-            yield (
-                f"expected a mean difference of the logit of {label} within {tolerance.max_bias:g} of the logits' "
-                f"standard deviation, found {value:.3g}"
-            )
-
-
-def _cosines(expected: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float64]:
-    lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
-    return np.asarray((expected * found).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny), np.float64)
-
-
-def _failures(
-    rows: Iterable[ParityRow], accuracy: AccuracyPair | None, tolerance: Tolerance, allowed_drop: float
-) -> Iterable[str]:
-    judged = [row for row in rows if row.judged]
-    for row in rows:
-        if not math.isfinite(row.max_logit_difference + row.max_probability_difference):
-            yield f"{row.probe}, batch {row.batch}: expected numbers, found NaN or infinity"
-    for row in judged:
-        if not row.max_probability_difference <= tolerance.max_probability_difference:  # so that NaN fails
-            yield (
-                f"{row.probe}, batch {row.batch}: expected probabilities within "
-                f"{tolerance.max_probability_difference:g}, found a difference of {row.max_probability_difference:.3g}"
-            )
-        if not row.sqnr_db >= tolerance.min_sqnr_db:
-            yield (
-                f"{row.probe}, batch {row.batch}: expected logits at least {tolerance.min_sqnr_db:g} dB above their "
-                f"difference from the reference's, found {row.sqnr_db:.1f} dB"
-            )
-        if not row.max_softmax_difference <= tolerance.max_softmax_difference:
-            yield (
-                f"{row.probe}, batch {row.batch}: expected probabilities within {tolerance.max_softmax_difference:g} "
-                f"of the softmax of the model's own logits, found {row.max_softmax_difference:.3g}"
-            )
-    decided, agreeing = sum(row.decided for row in judged), sum(row.agreeing for row in judged)
-    if not agreeing >= tolerance.min_top1_agreement * decided:
-        yield (
-            f"expected the same class for {tolerance.min_top1_agreement:.0%} of {decided} decided images, "
-            f"found {agreeing / decided:.1%}"
-        )
-    if accuracy is not None and not accuracy.drop_points <= allowed_drop:
-        advice = "" if tolerance is TOLERANCES["fp32"] else "; raise --max-drop, or stay with fp32"
-        yield (
-            f"expected to lose at most {allowed_drop:g} points of accuracy on {accuracy.faces} faces, "
-            f"found {accuracy.drop_points:.2f}{advice}"
-        )

@@ -16,7 +16,7 @@ from fer_edge.export.graph.fixed_shape import with_any_batch
 from fer_edge.export.graph.network import FACES, LOGITS
 from fer_edge.export.graph.preprocessing import is_raw
 from fer_edge.export.graph.reference import PixelsToProbabilities
-from fer_edge.export.parity.comparison import SQNR_CEILING_DB, sqnr_db
+from fer_edge.export.parity.figures import SQNR_CEILING_DB, sqnr_db
 from fer_edge.export.parity.probes import TINT
 from fer_edge.export.parity.weights import DEQUANTISED
 from fer_edge.metadata import NORMALISED

@@ -1,0 +1,89 @@
+"""Figures of two sides' answers to the same images: differences, noise, and what all images share."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_edge.backends.contract import Outputs
+from fer_edge.evaluation.metrics import softmax
+from fer_edge.export.parity.tolerance import Tolerance
+
+SQNR_CEILING_DB = 200.0
+"""Stands for identical answers, whose ratio is infinite."""
+
+
+@dataclass(frozen=True)
+class ParityRow:
+    """One probe at one batch size."""
+
+    probe: str
+    batch: int
+    max_logit_difference: float
+    mean_logit_difference: float
+    max_probability_difference: float
+    mean_probability_difference: float
+    sqnr_db: float
+    """Power of the reference's logits over the power of the difference, in decibels."""
+    max_softmax_difference: float
+    """Largest difference between the model's probabilities and the softmax of its own logits."""
+    cosine: float
+    """Smallest cosine between the two logit vectors of an image."""
+    decided: int
+    """Images whose two best probabilities differ by more than the tie margin."""
+    agreeing: int
+    """Those among them that both sides give the same class."""
+    judged: bool
+    """Whether the tolerance applies to this row; numbers must be finite in all."""
+
+
+def row_of(probe: str, batch: int, expected: Outputs, found: Outputs, tolerance: Tolerance, judged: bool) -> ParityRow:
+    """The figures of a probe at one batch size: what was ``expected``, and what the model was ``found`` to answer."""
+    logit_difference = np.abs(expected.logits - found.logits)
+    probability_difference = np.abs(expected.probabilities - found.probabilities)
+    best_two = np.sort(expected.probabilities, axis=1)[:, -2:]
+    decided = best_two[:, 1] - best_two[:, 0] > tolerance.tie_margin
+    agreeing = expected.probabilities.argmax(axis=1) == found.probabilities.argmax(axis=1)
+    return ParityRow(
+        probe=probe,
+        batch=batch,
+        max_logit_difference=float(logit_difference.max()),
+        mean_logit_difference=float(logit_difference.mean()),
+        max_probability_difference=float(probability_difference.max()),
+        mean_probability_difference=float(probability_difference.mean()),
+        sqnr_db=sqnr_db(expected.logits, found.logits),
+        max_softmax_difference=float(np.abs(softmax(found.logits) - found.probabilities).max()),
+        cosine=float(_cosines(expected.logits, found.logits).min()),
+        decided=int(decided.sum()),
+        agreeing=int((agreeing & decided).sum()),
+        judged=judged,
+    )
+
+
+def sqnr_db(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
+    """Signal-to-quantisation-noise ratio in decibels, at most SQNR_CEILING_DB."""
+    signal = float(np.square(expected, dtype=np.float64).sum())
+    noise = float(np.square(np.subtract(expected, found, dtype=np.float64)).sum())
+    if noise == 0:
+        return SQNR_CEILING_DB
+    if signal == 0 or not math.isfinite(noise):
+        return -SQNR_CEILING_DB
+    return min(10 * math.log10(signal / noise), SQNR_CEILING_DB)
+
+
+def slope_and_bias(expected: NDArray[np.float32], found: NDArray[np.float32]) -> tuple[float, tuple[float, ...]]:
+    """Slope of ``found`` over ``expected`` (N, C), each class around its mean, and each class's mean difference over
+    the standard deviation of ``expected``. Rounding leaves 1 and 0; a fault that all images share does not.
+    """
+    own, other = expected.astype(np.float64), found.astype(np.float64)
+    around = own - own.mean(axis=0)
+    spread = float((around**2).sum())
+    slope = float((around * (other - other.mean(axis=0))).sum() / spread) if spread else 1.0
+    deviation = float(own.std()) or 1.0
+    return slope, tuple(float(value) for value in (other - own).mean(axis=0) / deviation)
+
+
+def _cosines(expected: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
+    return np.asarray((expected * found).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny), np.float64)
