@@ -1,23 +1,20 @@
 """ModelMetadata: what a model says about itself, inside its file and as JSON beside it (the sidecar ``NAME.json``).
 
-Types and bounds are declared on the fields and checked by msgspec; what one field says of another is checked here.
+Types and bounds are declared on the fields and checked by ``checked_json``; what one field says of another, here.
 """
 
 import json
 import math
-import re
-import sys
-import types
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta
 
-from fer_edge.errors import ModelError, UsageError
+from fer_edge.checked_json import converted, parse_object, texts_in, wrong_field
+from fer_edge.errors import UsageError
 from fer_edge.labels import FER2013, LabelSet, label_set_of
 from fer_edge.text import printable
 from fer_edge.uncertainty import Uncertainty
@@ -65,14 +62,9 @@ MAX_IMAGE_SIZE = 4096
 MAX_SEED = 2**32 - 1
 """Every random generator takes a seed up to it."""
 
-_MAX_DEPTH = 32
-"""Of objects within objects; metadata needs four."""
 _PROSE = ("limits", "license")
 """Fields that may have paragraphs."""
 _LAYOUT = "\n\t"
-_MAX_SHOWN = 100
-"""Characters of a wrong value in its error."""
-
 # Each type carries its bounds, which msgspec checks, and in words what errors say was expected.
 Text = Annotated[str, Meta(min_length=1, description="text")]
 AnyText = Annotated[str, Meta(description="text")]
@@ -222,7 +214,7 @@ class ModelMetadata:
 
         Raises ModelError that says which field was expected to be what, and what was found.
         """
-        return cls.from_mapping(_parse(text, where), where=where)
+        return cls.from_mapping(parse_object(text, where), where=where)
 
     @classmethod
     def from_mapping(cls, raw: Mapping[str, Any], *, where: str = "metadata") -> "ModelMetadata":
@@ -230,17 +222,17 @@ class ModelMetadata:
         for one in fields(cls):
             # In a file every field is written, also those that have a default in Python.
             if one.name not in raw and one.name not in _ADDED_LATER:
-                raise _wrong(where, one.name, "a value", "none")
+                raise wrong_field(where, one.name, "a value", "none")
         version = raw["format_version"]
         if type(version) is not int or version != FORMAT_VERSION:
             expected = f"{FORMAT_VERSION} (another version of fer_edge made it)"
-            raise _wrong(where, "format_version", expected, version)
-        for key, text in _texts(raw):
+            raise wrong_field(where, "format_version", expected, version)
+        for key, text in texts_in(raw):
             if printable(text, keep=_LAYOUT if key in _PROSE else "") != text:
-                raise _wrong(where, key, "text that can be shown, without control characters", text)
-        metadata: ModelMetadata = _converted(raw, cls, where)
+                raise wrong_field(where, key, "text that can be shown, without control characters", text)
+        metadata: ModelMetadata = converted(raw, cls, where)
         for key, expected, found in _contradictions(metadata):
-            raise _wrong(where, key, expected, found)
+            raise wrong_field(where, key, expected, found)
         return metadata
 
     def with_checksum(self, content_sha256: str) -> "ModelMetadata":
@@ -260,66 +252,14 @@ def sidecar_json(metadata: ModelMetadata, file_sha256: str) -> str:
 
 def read_sidecar(text: str | bytes, *, where: str) -> tuple[ModelMetadata, str]:
     """Read what ``sidecar_json`` wrote: the metadata and the file's SHA-256. Raises ModelError."""
-    raw = _parse(text, where)
+    raw = parse_object(text, where)
     metadata = ModelMetadata.from_mapping(raw, where=where)
-    return metadata, _converted(raw, _FileHash, where).file_sha256
+    return metadata, converted(raw, _FileHash, where).file_sha256
 
 
 @dataclass(frozen=True)
 class _FileHash:
     file_sha256: Sha256
-
-
-def _parse(text: str | bytes, where: str) -> Mapping[str, Any]:
-    """The object in ``text``. By the standard library, which also reads text that is no Unicode and shows it escaped.
-
-    Numbers that JSON or a float cannot hold (NaN, 1e999) are refused, and nesting that nothing could print.
-    """
-    try:
-        raw = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float)
-        if not isinstance(raw, dict):
-            raise ModelError(f"{where}: expected metadata in JSON, found a {type(raw).__name__}; export again")
-        _check_depth(raw)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{where}: expected metadata in JSON, found something else ({error}); export again") from error
-    return raw
-
-
-def _refuse_constant(constant: str) -> float:
-    raise ValueError(f"the number {constant}")
-
-
-def _finite_float(digits: str) -> float:
-    if not math.isfinite(value := float(digits)):
-        raise ValueError(f"the number {digits[:20]}")
-    return value
-
-
-def _check_depth(raw: dict[str, Any]) -> None:
-    layer: list[Any] = [raw]
-    for _ in range(_MAX_DEPTH):
-        layer = [
-            inner
-            for value in layer
-            if isinstance(value, dict | list)
-            for inner in (value.values() if isinstance(value, dict) else value)
-        ]
-        if not layer:
-            return
-    raise ValueError("objects nested too deeply")
-
-
-def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every string in ``value``, names of fields too, with the dotted name of the field that it is in."""
-    if isinstance(value, str):
-        yield key, value
-    elif isinstance(value, list | tuple):
-        for index, inner in enumerate(value):
-            yield from _texts(inner, f"{key}[{index}]")
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield key, str(name)
-            yield from _texts(inner, f"{key}.{name}" if key else str(name))
 
 
 def _contradictions(metadata: ModelMetadata) -> Iterator[tuple[str, str, Any]]:
@@ -346,86 +286,6 @@ def _contradictions(metadata: ModelMetadata) -> Iterator[tuple[str, str, Any]]:
         datetime.fromisoformat(metadata.created)
     except ValueError:
         yield "created", "an ISO 8601 date", metadata.created
-
-
-def _wrong(where: str, key: str, expected: str, found: Any) -> ModelError:
-    key, shown = printable(key), printable(found if isinstance(found, str) else repr(found))
-    shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
-    return ModelError(f"{where}: metadata field '{key}': expected {expected}, found {shown}; export again")
-
-
-def _converted(raw: Mapping[str, Any], kind: type, where: str) -> Any:
-    """``raw`` as a ``kind``. Raises ModelError in the words of the field's type, with the value that was found."""
-    for key, number in _beyond_floats(raw):  # msgspec 0.19 reads them as -1 and raises whenever something is done next
-        raise _wrong(where, key, "a finite number", number)
-    try:
-        return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
-        message = str(error)
-    steps = re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", message.rpartition(" - at `$")[2].rstrip("`"))
-    path = [name or index for name, index in steps]
-    if missing := re.match(r"Object missing required field `(\w+)`", message):
-        raise _wrong(where, _dotted([*path, missing[1]]), "a value", "none")
-    depth, expected = _expected_at(kind, path)
-    found: Any = raw
-    for step in path[:depth]:
-        if step == "...":  # msgspec does not name keys that are data
-            break
-        found = found[int(step)] if isinstance(found, list | tuple) else found[step]
-    raise _wrong(where, _dotted(path[:depth]), expected or message, found)
-
-
-def _beyond_floats(value: Any, key: str = "") -> Iterator[tuple[str, int]]:
-    """Integers that no float holds, with the dotted names of their fields."""
-    if isinstance(value, int) and abs(value) > sys.float_info.max:
-        yield key, value
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _beyond_floats(inner, f"{key}[{index}]")
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _beyond_floats(inner, f"{key}.{name}" if key else str(name))
-
-
-def _dotted(path: list[str]) -> str:
-    text = ""
-    for step in path:
-        if step == "...":
-            break
-        text += f"[{step}]" if step.isdecimal() else f".{step}" if text else step
-    return text
-
-
-def _expected_at(kind: Any, path: list[str]) -> tuple[int, str]:
-    """How many steps of ``path`` lead to the innermost type that says in words what it expects, and those words."""
-    found = (0, "an object")
-    for depth in range(len(path) + 1):
-        words, kind = _described(kind)
-        if words and (depth or not path):
-            found = (depth, words)
-        if depth == len(path):
-            break
-        step, arguments = path[depth], get_args(kind)
-        if step == "...":
-            kind = arguments[1] if len(arguments) > 1 else Any
-        elif step.isdecimal():
-            kind = arguments[0] if arguments else Any
-        else:
-            kind = get_type_hints(kind, include_extras=True).get(step, Any)
-    return found
-
-
-def _described(kind: Any) -> tuple[str, Any]:
-    """The words of a type, and the type itself without them and without None."""
-    if get_origin(kind) in (Union, types.UnionType):
-        inner = [one for one in get_args(kind) if one is not type(None)]
-        if len(inner) == 1:
-            return _described(inner[0])
-    if get_origin(kind) is Annotated:
-        bare, *notes = get_args(kind)
-        words = next((note.description for note in notes if isinstance(note, Meta) and note.description), "")
-        return words, bare
-    return ("an object" if hasattr(kind, "__dataclass_fields__") else ""), kind
 
 
 _RENAMED = {
