@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_edge.cli.named import MODEL_HELP, complete_checkpoint, complete_model, model_named
+from fer_edge.cli.named import complete_checkpoint, complete_model, model_named
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
 from fer_edge.cli.tables import result_table
-from fer_edge.cli.typed import ClassMapFile, Describe, LabelsOfFaces, Trust, Votes, class_map_for
+from fer_edge.cli.typed import ClassMapFile, Describe, LabelsOfFaces, ModelArgument, Trust, Votes, class_map_for
 from fer_edge.errors import UsageError
 from fer_edge.text import printable
 
@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 
 
 def bundle(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help=f"An exported model; {MODEL_HELP}",
-            metavar="[MODEL]",
-            show_default=False,
-            autocompletion=complete_model,
-        ),
-    ] = None,
+    model: ModelArgument = None,
     out: Annotated[
         Path | None,
         typer.Option(

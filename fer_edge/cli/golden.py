@@ -6,21 +6,13 @@ from typing import Annotated
 import typer
 
 from fer_edge.cli import output
-from fer_edge.cli.named import MODEL_HELP, complete_model, model_named
-from fer_edge.cli.typed import Describe, Trust
+from fer_edge.cli.named import model_named
+from fer_edge.cli.typed import Describe, ModelArgument, Trust
 from fer_edge.errors import UsageError
 
 
 def golden(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help=f"An exported model; {MODEL_HELP}",
-            metavar="[MODEL]",
-            show_default=False,
-            autocompletion=complete_model,
-        ),
-    ] = None,
+    model: ModelArgument = None,
     out: Annotated[
         Path | None,
         typer.Option(

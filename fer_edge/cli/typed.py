@@ -5,10 +5,19 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from fer_edge.cli.named import MODEL_HELP, complete_model
 from fer_edge.errors import UsageError
 
 if TYPE_CHECKING:
     from fer_edge.data.class_map import ClassMap
+
+ModelArgument: TypeAlias = Annotated[
+    Path | None,
+    typer.Argument(
+        help=f"An exported model; {MODEL_HELP}", metavar="[MODEL]", show_default=False, autocompletion=complete_model
+    ),
+]
+"""The one model of a command; its default, None, is the shipped default model."""
 
 Labels: TypeAlias = Annotated[
     str,

@@ -7,9 +7,9 @@ import typer
 
 from fer_edge.backends.registry import formats_that_run_code, in_words
 from fer_edge.cli.devices import verify_devices
-from fer_edge.cli.named import MODEL_HELP, checkpoint_of, complete_checkpoint, complete_model, model_named
+from fer_edge.cli.named import checkpoint_of, complete_checkpoint, complete_model, model_named
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
-from fer_edge.cli.typed import ClassMapFile, Describe, class_map_for
+from fer_edge.cli.typed import ClassMapFile, Describe, ModelArgument, class_map_for
 from fer_edge.errors import CheckFailed, UsageError
 from fer_edge.files import make_folder, write_text
 from fer_edge.own_files import OwnFiles
@@ -20,15 +20,7 @@ if TYPE_CHECKING:
 
 
 def verify(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help=f"The exported model; {MODEL_HELP}",
-            metavar="[MODEL]",
-            show_default=False,
-            autocompletion=complete_model,
-        ),
-    ] = None,
+    model: ModelArgument = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
