@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fer_edge.benchmark.client import Stop, WorkerClient
+from fer_edge.benchmark.client import Stop, Stopped, WorkerClient, WorkerError
 from fer_edge.benchmark.columns import digits
 from fer_edge.benchmark.early_stopping import N_TOO_SMALL
 from fer_edge.benchmark.faces import timing_faces
@@ -69,8 +69,13 @@ class ScenarioSettings:
 def run_scenarios(
     request: BenchmarkRequest, settings: ScenarioSettings, runtimes: tuple[str, ...], progress: Progress, stop: Stop
 ) -> dict[str, Any]:
-    """Figures of each row, scenario and input. Raises as run_benchmark does, WorkerError for a row that fails."""
+    """Figures of each row, scenario and input, also where a row fails or ``stop`` ends it: what is measured is kept.
+
+    Raises as run_benchmark does, and WorkerError where every row failed.
+    """
     found: list[dict[str, Any]] = []
+    failures: list[str] = []
+    is_partial = False
     with temporary_folder("scenarios-") as temporary:
         folder = Path(temporary)
         batches = {SINGLE_STREAM: 1, MULTI_STREAM: MULTI_STREAM_IMAGES, SERVER: 1, OFFLINE: OFFLINE_BATCH, SUSTAINED: 1}
@@ -85,20 +90,41 @@ def run_scenarios(
         for one in planned:
             asked = [name for name in settings.scenarios if batches[name] == one.row.batch]
             progress.step(f"scenarios of {one.row.title}", 10.0 * len(asked))
-            found += _of_row(one, asked, settings, folder, stop)
+            try:
+                _measure_row(one, asked, settings, folder, stop, found)
+            except WorkerError as error:
+                failures.append(f"{one.row.title}: {error}")
+                progress.note(failures[-1])
+            except Stopped:
+                is_partial = True
+                break
+    if failures and not found:
+        raise WorkerError(failures[0])
     order = {name: place for place, name in enumerate(SCENARIOS)}
     found.sort(key=lambda one: (order[one["scenario"]], INPUTS.index(one["input"]), one["model"], one["threads"]))
-    return {"format": "fer_edge scenarios", "version": 1, "machine": describe_machine(), "rows": found}
+    return {
+        "format": "fer_edge scenarios",
+        "version": 1,
+        "machine": describe_machine(),
+        "is_partial": is_partial,
+        "failures": failures,
+        "rows": found,
+    }
 
 
-def _of_row(
-    one: Planned, asked: list[str], settings: ScenarioSettings, folder: Path, stop: Stop
-) -> list[dict[str, Any]]:
+def _measure_row(
+    one: Planned,
+    asked: list[str],
+    settings: ScenarioSettings,
+    folder: Path,
+    stop: Stop,
+    found: list[dict[str, Any]],
+) -> None:
+    """Add the figures of one row to ``found``, each as soon as it is there. Raises WorkerError and Stopped."""
     faces = folder / f"scenario-{one.subject.image_size}.npy"
     array = BytesIO()
     np.save(array, timing_faces(POOL, one.subject.image_size))
     write_bytes(faces, array.getvalue())
-    found = []
     names = {"model": one.row.model, "runtime": one.row.label, "precision": one.row.precision}
     with WorkerClient(one.spec(), faces, folder / "compiled", stop) as client:
         ask = partial(
@@ -115,7 +141,6 @@ def _of_row(
             for kind in INPUTS if scenario == SINGLE_STREAM else (PIXELS,):
                 figures = ask(scenario=scenario, input=kind)
                 found.append({"scenario": scenario, "input": kind, **names, "threads": one.row.threads, **figures})
-    return found
 
 
 def figure_of(row: dict[str, Any]) -> str:

@@ -195,7 +195,6 @@ def _scenarios(
 ) -> None:
     """``--scenario``: measure, print, write."""
     from fer_edge.backends.registry import backend_named
-    from fer_edge.benchmark.client import Stopped
     from fer_edge.benchmark.output import OTHER_NAME
     from fer_edge.benchmark.progress import Reporter
     from fer_edge.benchmark.scenario_run import ScenarioSettings, run_scenarios, to_table, write_scenarios
@@ -212,16 +211,17 @@ def _scenarios(
     entries = [backend_named(name) for name in request.runtimes]
     runtimes = tuple(one.name for one in entries if request.provider in one.providers and one.is_installed)
     with StopSignals() as signals, Reporter() as reporter:
-        try:
-            found = run_scenarios(request, settings, runtimes, reporter, lambda: signals.received is not None)
-        except Stopped:
-            raise Interrupted("interrupted; nothing was written", signals.received or 2) from None
+        found = run_scenarios(request, settings, runtimes, reporter, lambda: signals.received is not None)
+    if not found["rows"]:
+        raise Interrupted("interrupted; nothing was written", signals.received or 2)
     if as_json:
         result_json(found)
     else:
         result(to_table(found))
     make_folder(out)
     wrote(*write_scenarios(found, out))
+    if found["is_partial"]:
+        raise Interrupted("interrupted; what was measured is kept", signals.received or 2)
 
 
 def _refuse_former_use(models: list[Path]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fer_edge.benchmark.client import Stopped, WorkerClient, WorkerError
 from fer_edge.benchmark.request import BenchmarkRequest
 from fer_edge.benchmark.scenario_run import ScenarioSettings, figure_of, run_scenarios
 from fer_edge.benchmark.scenarios import OFFLINE, SINGLE_STREAM, SUSTAINED
@@ -32,6 +33,31 @@ def test_single_stream_has_a_row_from_pixels_from_jpeg_and_from_a_photo():
     assert pixels < jpeg < photo  # each does all that the one before does, and more
     assert figure_of(found[3]).endswith("images/s")
     assert "drift: n too small" in figure_of(found[4])
+
+
+def test_what_is_measured_is_kept_where_a_row_fails_or_somebody_stops(monkeypatch):
+    settings = ScenarioSettings((SINGLE_STREAM,), queries=64, min_s=0.0, max_s=5.0)
+    request = BenchmarkRequest(models=(TINY,))
+    ask, answered = WorkerClient.ask, []
+
+    def ask_then(error):
+        def asked(client, do, **arguments):
+            if do == "scenario" and answered:
+                raise error
+            answered.append(do) if do == "scenario" else None
+            return ask(client, do, **arguments)
+
+        return asked
+
+    for error, partial, failures in ((Stopped(), True, 0), (WorkerError("it died"), False, 1)):
+        answered.clear()
+        monkeypatch.setattr(WorkerClient, "ask", ask_then(error))
+        found = run_scenarios(request, settings, ("onnxruntime",), Quiet(), lambda: False)
+        assert [one["input"] for one in found["rows"]] == ["pixels"]
+        assert (found["is_partial"], len(found["failures"])) == (partial, failures)
+    answered.append("none is left")
+    with pytest.raises(WorkerError, match="it died"):
+        run_scenarios(request, settings, ("onnxruntime",), Quiet(), lambda: False)
 
 
 @pytest.mark.parametrize(
