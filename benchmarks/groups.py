@@ -10,6 +10,7 @@ picture of a face: those stay out of the repository).
 
 import argparse
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -60,15 +61,24 @@ def main() -> None:
         table = Path(folder) / "groups.csv"
         write_table(given.data, table)
         for name in given.names:
-            old = Path(folder) / f"{name}.onnx"
-            checkpoint = ["--checkpoint", f"exported/{name}.pt"]
-            subprocess.run([sys.executable, "cli.py", "export", *checkpoint, "--folder", folder], cwd=ROOT, check=True)
-            command = ["evaluate", "--model", f"exported/{name}-int8.onnx", "--data", given.data, "--split", SPLIT]
-            command += ["--groups", str(table), "--compare", str(old), "--out", folder]
-            subprocess.run([sys.executable, "cli.py", *command], cwd=ROOT, check=True)
+            for end in (".onnx", ".json"):  # beside the other, so that reports name both without a machine's folders
+                shutil.copy(ROOT / "exported" / f"{name}-int8{end}", folder)
+            checkpoint = ["--checkpoint", str(ROOT / "exported" / f"{name}.pt")]
+            run("export", *checkpoint, "--folder", folder, folder=folder)
+            faces = ["--data", str(Path(given.data).resolve()), "--split", SPLIT]
+            compared = ["--groups", table.name, "--compare", f"{name}.onnx", "--out", "out"]
+            run("evaluate", "--model", f"{name}-int8.onnx", *faces, *compared, folder=folder)
             (RESULTS / name).mkdir(parents=True, exist_ok=True)
-            for path in (*Path(folder).glob("groups-*"), *Path(folder).glob("changes-*")):
-                shutil.copy(path, RESULTS / name)
+            for pattern in ("groups-*", "changes-*"):
+                for path in Path(folder, "out").glob(pattern):
+                    data = path.read_bytes().replace(f"{Path(given.data).resolve()}/".encode(), b"")
+                    (RESULTS / name / path.name).write_bytes(data)
+
+
+def run(*words: str, folder: str) -> None:
+    """The command line, in ``folder``."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, str(ROOT / "cli.py"), *words], cwd=folder, env=environment, check=True)
 
 
 if __name__ == "__main__":
