@@ -12,6 +12,11 @@ class FerEdgeError(Exception):
 class DataError(FerEdgeError):
     """Labelled faces that cannot be read as they are. Its text may list one path or row per line."""
 
+    def __init__(self, message: str, *, without_labels: str | None = None) -> None:
+        """``without_labels``: the same for a command that has no ``--labels``, where the text advises it."""
+        super().__init__(message)
+        self.without_labels = without_labels or message
+
 
 class ImageError(FerEdgeError):
     """One image that cannot be opened; the text names it."""

@@ -52,7 +52,7 @@ def judging_faces(request: BenchmarkRequest, size: int, seed: int, labels: Label
     if source is None:
         synthetic = synthetic_faces(range(SYNTHETIC_FOR_AGREEMENT), size=size).faces
         return JudgingFaces(synthetic, None, f"{len(synthetic)} synthetic faces")
-    data = load_faces_for(labels, source, size=size, seed=seed, class_map=request.class_map)
+    data = load_faces_for(labels, source, size=size, seed=seed, class_map=request.class_map, skip_bad=request.skip_bad)
     other_classes = ""
     try:
         data = relabelled(data, labels)

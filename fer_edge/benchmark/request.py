@@ -27,6 +27,8 @@ class BenchmarkRequest:
     """Labelled faces, whose ``split`` gives accuracy; None: FER-2013 where it lies in the working directory."""
     class_map: ClassMap | None = None
     """Which classes the folders or values of ``data`` mean."""
+    skip_bad: bool = False
+    """Leave out files and rows of ``data`` that cannot be read."""
     split: str = "validation"
     num_faces: int = 0
     """Most labelled faces that are answered; 0: all."""

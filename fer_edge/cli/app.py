@@ -56,7 +56,7 @@ class _OneLineErrors(AsCalled, TyperGroup):
             if is_main_process():
                 # an interruption is no error: somebody asked for it
                 # Only DataError may list lines: elsewhere a line break is one in a file's name.
-                text = str(told) if isinstance(told, DataError) else printable(told)
+                text = self._told(told, ctx.invoked_subcommand) if isinstance(told, DataError) else printable(told)
                 note(text if isinstance(told, Interrupted) else f"error: {text}")
             raise typer.Exit(told.exit_code) from error
         except KeyboardInterrupt as stop:
@@ -67,6 +67,14 @@ class _OneLineErrors(AsCalled, TyperGroup):
             # The reader (head, less) closed the pipe: stop quietly, and keep Python from flushing into it at exit.
             discard_stdout()
             raise typer.Exit(1) from None
+
+    def _told(self, error: DataError, name: str | None) -> str:
+        """The text of an error of the command ``name``: without ``--labels`` in its advice, where it has none."""
+        command = self.commands.get(name or "")
+        takes_labels = isinstance(command, TyperGroup) or any(
+            one.name == "labels" for one in getattr(command, "params", ())
+        )
+        return str(error) if takes_labels else error.without_labels
 
 
 def _as_project_error(error: FerEdgeError | ModuleNotFoundError) -> FerEdgeError:

@@ -81,6 +81,13 @@ def inspect(
     with own_files.writing(picture):
         write_atomically(picture, lambda stream: sheet.save(stream, "PNG"))
     output.wrote(picture)
+    emptied = [problem for problem in findings.problems if problem.emptied is not None]
+    if skip_bad and emptied:
+        raise DataError(
+            f"{findings.source}: expected faces of every class from train, found none of "
+            f"{printable(', '.join(str(problem.emptied) for problem in emptied))}; mend these, or name the other "
+            "classes with --labels (--skip-bad leaves out files and rows, never a class)"
+        )
     if findings.problems and not skip_bad:
         raise DataError(
             f"{findings.source}: expected faces without problems, found {len(findings.problems)} (listed above); "

@@ -148,6 +148,10 @@ def evaluate(
     if done.left_out:
         faces = ", ".join(f"{number:,} {name}" for name, number in done.left_out.items())
         note(f"left out, because the {done.subject.kind} has no such class: {faces}")
+    if absent := [
+        name for name, one in zip(done.subject.labels.names, done.metrics.classes, strict=True) if not one.support
+    ]:
+        note(f"no face to judge these classes by: {printable(', '.join(absent))}")
     by_group, changes = None, None
     if rows is not None:
         from fer_edge.data.groups import groups_of

@@ -22,7 +22,7 @@ else:
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 
 
-_OF_ONE_FORMAT = ("file_format", "precision", "raw", "fixed_shape", "name", "opset", "labels")
+_OF_ONE_FORMAT = ("file_format", "precision", "raw", "fixed_shape", "name", "opset", "weights_labels")
 """Options that do not go with every format at once."""
 _OF_WEIGHTS = ("image_size", "mean", "std")
 """Options that say of a state dict what a checkpoint says itself."""
@@ -75,9 +75,10 @@ def export(
     max_drop: Annotated[
         float | None, typer.Option(help="Percentage points of accuracy that may be lost. [default: 0.5 for int8]")
     ] = None,
-    labels: Annotated[
+    weights_labels: Annotated[
         str | None,
         typer.Option(
+            "--labels",
             metavar="A,B,C",
             help="--checkpoint is another maker's ResNet18, a state dict as torchvision's, whose outputs are these.",
         ),
@@ -113,7 +114,7 @@ def export(
         if is_typed(context, option):
             raise UsageError(f"--format {chosen.name} {chosen.refused_because}; leave out --{option}")
 
-    if labels is None and (typed := [one for one in _OF_WEIGHTS if is_typed(context, one)]):
+    if weights_labels is None and (typed := [one for one in _OF_WEIGHTS if is_typed(context, one)]):
         raise UsageError(
             f"expected --labels with --{typed[0].replace('_', '-')}, which says more of another maker's weights"
         )
@@ -145,13 +146,13 @@ def export(
     if every:
         _export_all(request, json_output)
         return
-    if labels is None:
+    if weights_labels is None:
         done = export_by(request, note)
     else:
         from fer_edge.export.foreign_weights import export_weights
         from fer_edge.labels import label_set_named
 
-        classes = label_set_named(labels)
+        classes = label_set_named(weights_labels)
         done = export_weights(request, labels=classes, image_size=image_size, mean=mean, std=std, note=note)
     if json_output:
         result_json(done.to_dict())
@@ -164,7 +165,7 @@ def export(
 
 def _option(parameter: str) -> str:
     """As it is typed."""
-    return f"--{parameter.removeprefix('file_').replace('_', '-')}"
+    return f"--{parameter.removeprefix('file_').removeprefix('weights_').replace('_', '-')}"
 
 
 def _export_all(request: "ExportRequest", json_output: bool) -> None:

@@ -91,11 +91,21 @@ def _refuse_differences(folders: list[str], labels: LabelSet, root: Path, *, is_
     expected = labels.name if labels.name in BUILT_IN else "--labels"
     ways = [f"--labels {shlex.quote(option_text(folders))} to take the folders as they are"] if len(folders) > 1 else []
     ways += [f"--labels {name} for that label set" for name in _fitting(folders) if name != labels.name]
-    raise LabelsDiffer(
+    told = (
         f"{printable(root)}: expected the {len(labels)} class folders of {expected} ({', '.join(labels.names)}), "
-        f"found {printable('; '.join(found))}; mend the folders"
-        + " or the --class-map" * is_mapped
-        + "".join(f", or add {printable(way)}" for way in ways)
+        f"found {printable('; '.join(found))}; mend the folders" + " or the --class-map" * is_mapped
+    )
+    raise LabelsDiffer(
+        told + "".join(f", or add {printable(way)}" for way in ways),
+        without_labels=told + f", or {judging_others(root, folders)}" if len(folders) > 1 else None,
+    )
+
+
+def judging_others(root: object, names: Iterable[str]) -> str:
+    """The command that judges a model on faces which have the classes ``names`` alone."""
+    return (
+        "judge a model on the classes that there are: fer-edge evaluate --model MODEL --data "
+        f"{printable(shlex.quote(str(root)))} --labels {printable(shlex.quote(option_text(names)))}"
     )
 
 

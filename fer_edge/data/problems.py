@@ -57,17 +57,14 @@ class ProblemList:
         if not listed:
             return
         others = shlex.quote(option_text([name for name in labels.names if name not in emptied]))
-        ways = ["mend these"]
-        if emptied:
-            ways.append(
-                "or, where they are class folders, take those classes out of every split and name the others with "
-                f"--labels {printable(others)} (--skip-bad leaves out files and rows, never a class)"
-            )
-        else:
-            ways.append("or add --skip-bad to go on without them")
+        head = f"{self.source}: {describe_problems(listed)}\nnothing was changed; mend these, or"
+        rest = f"; 'fer-edge data inspect --data {self.source}' shows the rest"
+        if not emptied:
+            raise DataError(f"{head} add --skip-bad to go on without them{rest}")
+        head = f"{head}, where they are class folders, take those classes out of every split"
+        rest = f" (--skip-bad leaves out files and rows, never a class){rest}"
         raise DataError(
-            f"{self.source}: {describe_problems(listed)}\nnothing was changed; {', '.join(ways)}; "
-            f"'fer-edge data inspect --data {self.source}' shows the rest"
+            f"{head} and name the others with --labels {printable(others)}{rest}", without_labels=f"{head}{rest}"
         )
 
     def nothing_usable(self) -> DataError:

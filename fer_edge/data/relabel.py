@@ -4,19 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 
+from fer_edge.data.classes import judging_others
 from fer_edge.data.faces import NO_LABEL, FaceData, FaceSet
 from fer_edge.data.votes import NO_MAJORITY, majority
 from fer_edge.errors import DataError
 from fer_edge.labels import FERPLUS, LabelSet, class_map
 
 
-def relabelled(data: FaceData, target: LabelSet) -> FaceData:
+def relabelled(data: FaceData, target: LabelSet, *, may_lack: bool = False) -> FaceData:
     """``data`` with the labels of ``target``.
 
     Faces of classes that ``target`` has not (contempt, where it is FER2013) are left out. Where ``target`` is FERPLUS
     and the faces have votes, the label is the votes' majority (see ``votes.majority``), as it is where no face
     has a label; faces without a majority keep their votes alone. Raises DataError where the data cannot have faces of
-    a class of ``target``.
+    a class of ``target``, unless it ``may_lack`` some: then only where it has none of them.
     """
     if _is_to_be_labelled_by_votes(data, target):
         data = _with(data, FERPLUS, [_labelled_by_votes(faces) for faces in data.splits.values()])
@@ -24,11 +25,11 @@ def relabelled(data: FaceData, target: LabelSet) -> FaceData:
         return data
     mapped = class_map(data.labels, target)
     missing = [name for index, name in enumerate(target.names) if index not in mapped]
-    if missing:
+    if len(missing) == len(target) or (missing and not may_lack):
         raise DataError(
             f"{data.source}: expected faces of the model's classes ({', '.join(target.names)}), found a data set of "
-            f"{', '.join(data.labels.names)}, which has no {', '.join(missing)}; name other faces with --data, or say "
-            "with --labels what these are"
+            f"{', '.join(data.labels.names)}, which has no {', '.join(missing)}; name other faces with --data, or "
+            f"{judging_others(data.location, data.labels.names)}"
         )
     indices = np.array([NO_LABEL if index is None else index for index in mapped] + [NO_LABEL])  # the last: of NO_LABEL
     return _with(data, target, [_mapped(faces, indices) for faces in data.splits.values()])

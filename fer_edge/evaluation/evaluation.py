@@ -162,17 +162,18 @@ def evaluate_split(
     augmentation: Views,
     machine: str,
     corruptions: bool = False,
+    may_lack_classes: bool = False,
 ) -> Evaluation:
     """Evaluate ``subject`` on ``split`` of ``data``.
 
     ``probabilities_of`` takes uint8 (N, S, S) and gives float (N, C), already averaged over the views; with
     ``corruptions`` it is asked about faces of other sizes, too. Where the data has other labels than the subject, they
-    are mapped (see ``relabelled``). Raises DataError where they cannot be, when the split is empty, or nothing but
-    leaks and ``drop_leaks`` is asked for.
+    are mapped (see ``relabelled``); with ``may_lack_classes`` they may lack some. Raises DataError where they cannot
+    be, when the split is empty, or nothing but leaks and ``drop_leaks`` is asked for.
     """
     data.split(split)  # refuses an empty one
     labels = subject.labels
-    faces = relabelled(data, labels).splits[split]
+    faces = relabelled(data, labels, may_lack=may_lack_classes).splits[split]
     # The earlier splits are the data's own: a face that is there under a label that the subject has not is leaked too.
     is_leaked = leaked(data, split, faces)
     if drop_leaks:

@@ -112,9 +112,8 @@ def _measured(contents: Contents, note: Any) -> tuple[Value, dict[str, Any], tup
 
     try:
         verification = verify_model(VerifyRequest(model=model, checkpoint=file, trust=contents.trust), note)
-    except ValueError as error:  # numpy's, of answers of another number of classes
-        told = " ".join(str(error).split())
-        raise ModelError(f"{model.name}: expected its own checkpoint, found another's, {file.name} ({told})") from error
+    except ModelError as error:  # by the names of the bundle's files, not of the folder that it was unpacked into
+        raise ModelError(str(error).replace(f"{contents.folder}/", "")) from error
     parity = verification.parity
     value = Value(parity.precision, parity.max_probability_difference, parity.top1_agreement, verification.graph)
     return value, verification.to_dict(), tuple(parity.failures)

@@ -64,6 +64,7 @@ def evaluate_checkpoint(
         augmentation=augmentation,
         machine=describe_machine(place if place.type == "cuda" else torch.device("cpu")),
         corruptions=corruptions,
+        may_lack_classes=labels is not None,  # somebody said so
     )
 
 

@@ -54,6 +54,37 @@ def test_a_sound_model_passes_with_report_and_picture(model, run_folder, tmp_pat
     assert picture.stat().st_size > 10_000
 
 
+def test_a_checkpoint_of_other_classes_is_one_line(model, run_folder):
+    """Neither side's answers fit the other's; with as many classes of other names it is a failed check."""
+    other = run("verify", "ferplus-resnet18", "--checkpoint", run_folder, "--json")
+    assert (other.exit_code, other.stdout) == (1, "")
+    assert "expected the 7 classes of its checkpoint" in other.stderr
+    assert "found 8 (neutral, happiness" in other.stderr
+    assert len(other.stderr.strip().splitlines()) == 1
+
+
+def test_outputs_that_contradict_the_metadata_are_one_line(model, run_folder, tmp_path):
+    """A file that says seven classes and answers two."""
+    graph = onnx.load(model)
+    metadata = ModelMetadata.from_json({entry.key: entry.value for entry in graph.metadata_props}[METADATA_KEY])
+    last = next(node for node in graph.graph.node if "logits" in node.output)
+    for name in last.input[1:]:
+        tensor = next(one for one in graph.graph.initializer if one.name == name)
+        values = onnx.numpy_helper.to_array(tensor)
+        fewer = np.take(values, [0, 1], axis=values.shape.index(7))
+        tensor.CopyFrom(onnx.numpy_helper.from_array(fewer, name))
+    for output in graph.graph.output:
+        output.type.tensor_type.shape.dim[1].dim_value = 2
+    del graph.graph.value_info[:]
+    path = tmp_path / "two.onnx"
+    path.write_bytes(onnx_bytes(graph, metadata))
+    done = run("verify", path, "--checkpoint", run_folder)
+    assert done.exit_code == 1, done.output
+    assert isinstance(done.exception, SystemExit)
+    assert len(done.stderr.strip().splitlines()[-1:]) == 1
+    assert f"{path}: expected" in done.stderr
+
+
 @pytest.mark.parametrize("swapped", [False, True])
 def test_the_shipped_int8_model_passes_and_with_red_and_blue_swapped_it_fails(tmp_path, swapped):
     exported = Path(__file__).parents[2] / "exported"

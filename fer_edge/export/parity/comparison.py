@@ -21,6 +21,7 @@ from fer_edge.export.parity.probes import make_probes
 from fer_edge.export.parity.tolerance import TOLERANCES, Tolerance
 from fer_edge.metadata import FACES, NORMALISED
 from fer_edge.runtime.images import face_pixels
+from fer_edge.text import printable
 
 _ACCURACY_BATCH = 64
 CHECKPOINT = "its checkpoint"
@@ -205,6 +206,7 @@ def measure_parity(
         judged = probe.is_face or not tolerance.faces_only
         for batch in probe.batch_sizes():
             found = _answer(backend, pixels[:batch], reference)
+            _check_classes(backend, name, expected, found)
             rows.append(row_of(probe.name, batch, _first(expected, batch), found, tolerance, judged))
         if judged:
             judged_pairs.append((_first(expected, batch), found))
@@ -234,6 +236,16 @@ def measure_parity(
         bias=bias,
         differences=np.concatenate([abs(own.probabilities - found.probabilities) for own, found in judged_pairs]),
     )
+
+
+def _check_classes(backend: ModelBackend, name: str, expected: Outputs, found: Outputs) -> None:
+    """Raise ModelError where the two sides answer of other numbers of classes: no figure compares them."""
+    own, others = found.logits.shape[1:], expected.logits.shape[1:]
+    if own != others or found.probabilities.shape[1:] != expected.probabilities.shape[1:]:
+        raise ModelError(
+            f"{printable(backend.path)}: expected {others[0]} outputs, as {printable(name)} has, found {own[0]}; "
+            "compare it with what it was made from"
+        )
 
 
 def measure_accuracy(

@@ -40,9 +40,11 @@ from fer_edge.export.parity.skew import Skew, measure_skew
 from fer_edge.export.parity.structure import structure_failures
 from fer_edge.export.parity.tolerance import check_max_drop
 from fer_edge.export.parity.weights import layer_weight_errors, weight_errors
+from fer_edge.labels import LabelSet
 from fer_edge.metadata import LAYER_NOISE, NORMALISED, ModelMetadata
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.model_file import read_any
+from fer_edge.text import listed, printable
 from fer_edge.training.checkpoint import CheckpointInfo
 
 SAME_BYTES = "the checkpoint's, byte by byte"
@@ -144,6 +146,7 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
             "does not say what it was made from"
         )
     reference, info = load_reference(request.checkpoint)
+    _check_number_of_classes(request.model, backend.metadata.label_set, info)
     given = given_faces(info, request.data, request.skip_bad, class_map=request.class_map)
     faces = judging_faces(info.image_size, given)
     note(f"comparing {request.model} with {info.path}")
@@ -190,6 +193,16 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
         note("measuring what mistakes in preprocessing cost")
         skew = measure_skew(reference, faces.labelled, faces.source)
     return Verification(parity, graph, layers if request.divergence else None, skew)
+
+
+def _check_number_of_classes(model: Path, own: LabelSet, info: CheckpointInfo) -> None:
+    """Raise ModelError where no answer could be compared; other names for as many classes are a failed check."""
+    if len(own) != len(info.label_set):
+        raise ModelError(
+            f"{printable(model)}: expected the {len(info.label_set)} classes of its checkpoint {printable(info.path)} "
+            f"({printable(listed(info.label_set.names, 8))}), found {len(own)} ({printable(listed(own.names, 8))}); "
+            "name the checkpoint that it was made from"
+        )
 
 
 _RECOMPUTED = (
