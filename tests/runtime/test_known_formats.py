@@ -78,6 +78,14 @@ def test_avif_without_a_decoder_says_what_to_install(monkeypatch: pytest.MonkeyP
             decode_image(data)
 
 
+def test_an_older_pillow_is_not_asked_for_what_it_warns_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "modules", {})
+    monkeypatch.setattr(features, "check", lambda name: pytest.fail(f"asked for {name}"))
+    monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
+    with pytest.raises(ImageError, match="found an AVIF image; upgrade Pillow"):
+        decode_image(box(b"avif", b"mif1"))
+
+
 def test_heic_opens_with_a_registered_plugin_and_says_which_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)  # not installed
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)

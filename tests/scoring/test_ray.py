@@ -84,7 +84,7 @@ def actors() -> list[int]:
     found = []
     for process in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if (process / "cmdline").read_bytes().startswith(b"ray::MapWorker"):
+            if (process / "cmdline").read_bytes().startswith((b"ray::MapWorker", b"ray::_MapWorker")):
                 found.append(int(process.name))
     return found
 
