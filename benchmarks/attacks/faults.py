@@ -304,6 +304,7 @@ def stated_twice_as_sure(stated: dict[str, Any]) -> None:
         metrics["accuracy"] = 0.99
 
 
+AN_OLDER_ONNXRUNTIME = "an older onnxruntime"
 LIES: dict[str, Lie] = {
     "an accuracy of 0.99": stated_twice_as_sure,
     "other training data": states("training_data.source", "another set"),
@@ -316,5 +317,5 @@ LIES: dict[str, Lie] = {
     "labels in another order": lambda stated: stated["labels"].reverse(),
     "another architecture": states("architecture", "googlenet"),
     "another size of face": states("image_size", 64),
-    "an older onnxruntime": states("minimum_onnxruntime", "1.2"),
+    AN_OLDER_ONNXRUNTIME: states("minimum_onnxruntime", "1.2"),
 }

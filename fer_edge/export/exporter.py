@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import onnx
 
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.registry import open_model
@@ -157,8 +156,11 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None, *, se
         *(report.failures if report is not None else ()),
         *(matrix.failure_lines() if matrix is not None else ()),
         *(
-            structure_failures(graphs.expected(), onnx.load_from_string(files[model_format.suffixes[0]]))
-            if model_format.is_onnx_graph
+            structure_failures(
+                model_format.reread(Source(reference, graphs.expected), metadata),
+                model_format.read_graph(files[model_format.suffixes[0]]),
+            )
+            if model_format.read_graph is not None
             else ()
         ),
         *parity.failures,

@@ -244,7 +244,7 @@ def test_accuracy_and_skew_on_given_data(model, run_folder):
     ("name", "arguments", "message"),
     [
         ("model.onnx", ("--skew",), "expected --data with --skew"),
-        ("model.ort", ("--locate",), "file with --divergence, because other formats lose the layers' names; export"),
+        ("model.pte", ("--locate",), "file with --divergence, because other formats lose the layers' names; export"),
         ("model.onnx", ("--max-drop", "1"), "expected --data with --max-drop"),
     ],
 )

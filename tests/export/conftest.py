@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,12 @@ from onnx import ModelProto, numpy_helper
 from fer_edge.data.faces import FaceData
 from fer_edge.data.load import load_faces
 from fer_edge.export.exporter import Export, export_checkpoint
+from fer_edge.export.graph.model import assembled
+from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.reference import PixelsToProbabilities
+from fer_edge.export.quantization.calibration import calibrate, network_input
+from fer_edge.export.quantization.search import Recipe, quantise
+from fer_edge.export.quantization.targets import UINT8
 from fer_edge.export.request import ExportRequest
 from fer_edge.training.augmentation import normalise
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, save_checkpoint
@@ -87,6 +93,27 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, drawn_faces: FaceData) ->
         {"record": record.to_dict(), "model": classifier.state_dict(), "average": None},
     )
     return TinyRun(folder, PixelsToProbabilities(classifier.eval(), config.image_size, mean, std), drawn_faces)
+
+
+@pytest.fixture(scope="session")
+def network(tiny_run: TinyRun) -> ModelProto:
+    return export_network(tiny_run.reference.classifier, tiny_run.reference.image_size)
+
+
+@pytest.fixture(scope="session")
+def calibration(tiny_run: TinyRun, network: ModelProto) -> Any:
+    reference = tiny_run.reference
+    return calibrate(network, network_input(tiny_run.faces.train.faces[:96], reference.mean, reference.std), "MinMax")
+
+
+@pytest.fixture(scope="session")
+def sound(tiny_run: TinyRun, network: ModelProto, calibration: Any) -> dict[str, ModelProto]:
+    """The model in float32 and in 8 bits."""
+    of_7_bits = quantise(network, calibration, Recipe("MinMax", UINT8, True))
+    return {
+        "fp32": assembled(network, tiny_run.reference, precision="fp32", raw=False),
+        "int8": assembled(of_7_bits, tiny_run.reference, precision="int8", raw=False),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -6,34 +6,12 @@ The faults are those of benchmarks/attacks.
 import onnx
 import pytest
 from faults import ANYWHERE, IN_8_BITS  # benchmarks/attacks/faults.py
+from onnx import TensorProto, helper
 
 from fer_edge.export.graph.model import assembled
-from fer_edge.export.graph.network import export_network
 from fer_edge.export.parity.structure import structure_failures
-from fer_edge.export.quantization.calibration import calibrate, network_input
 from fer_edge.export.quantization.search import Recipe, quantise
 from fer_edge.export.quantization.targets import INT8_SYMMETRIC, UINT8, UINT8_SYMMETRIC
-
-
-@pytest.fixture(scope="module")
-def network(tiny_run) -> onnx.ModelProto:
-    return export_network(tiny_run.reference.classifier, tiny_run.reference.image_size)
-
-
-@pytest.fixture(scope="module")
-def calibration(tiny_run, network):
-    reference = tiny_run.reference
-    return calibrate(network, network_input(tiny_run.faces.train.faces[:96], reference.mean, reference.std), "MinMax")
-
-
-@pytest.fixture(scope="module")
-def sound(tiny_run, network, calibration) -> dict[str, onnx.ModelProto]:
-    """The model in float32 and in 8 bits."""
-    of_7_bits = quantise(network, calibration, Recipe("MinMax", UINT8, True))
-    return {
-        "fp32": assembled(network, tiny_run.reference, precision="fp32", raw=False),
-        "int8": assembled(of_7_bits, tiny_run.reference, precision="int8", raw=False),
-    }
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
@@ -79,3 +57,23 @@ def test_every_planted_fault_is_found(sound, precision, fault) -> None:
     failures = structure_failures(sound["fp32"], broken)
     assert failures
     assert all("the checkpoint's graph" in line for line in failures)
+
+
+def test_three_inputs_of_a_concat_are_no_bias(sound) -> None:
+    """As those of GoogLeNet's branches, each rounded to steps of its own."""
+    model, rounded = onnx.ModelProto(), onnx.ModelProto()
+    for copy in (model, rounded):
+        copy.CopyFrom(sound["fp32"])
+        del copy.graph.node[:], copy.graph.initializer[:], copy.graph.output[1:]
+        copy.graph.input[0].type.tensor_type.elem_type = copy.graph.output[0].type.tensor_type.elem_type
+    image, output = model.graph.input[0].name, model.graph.output[0].name
+    model.graph.node.append(helper.make_node("Concat", [image] * 3, [output], axis=1))
+    names = [f"part{place}" for place in range(3)]
+    for place, name in enumerate(names):
+        steps = [f"{name}_scale", f"{name}_zero"]
+        rounded.graph.initializer.append(helper.make_tensor(steps[0], TensorProto.FLOAT, [], [0.1 * (place + 1)]))
+        rounded.graph.initializer.append(helper.make_tensor(steps[1], TensorProto.UINT8, [], [3]))
+        rounded.graph.node.append(helper.make_node("QuantizeLinear", [image, *steps], [f"{name}_bytes"]))
+        rounded.graph.node.append(helper.make_node("DequantizeLinear", [f"{name}_bytes", *steps], [name]))
+    rounded.graph.node.append(helper.make_node("Concat", names, [output], axis=1))
+    assert structure_failures(model, rounded) == []

@@ -35,6 +35,12 @@ def _write(source: Source, metadata: "ModelMetadata") -> dict[str, bytes]:
     return {FORMAT.suffixes[0]: onnx_bytes(source.graph, metadata)}
 
 
+def _read_graph(data: bytes) -> "onnx.ModelProto":
+    import onnx
+
+    return onnx.load_from_string(data)
+
+
 FORMAT = ModelFormat(
     name="onnx",
     summary="onnx",
@@ -45,5 +51,5 @@ FORMAT = ModelFormat(
     from_graph=True,
     for_onnxruntime=True,
     has_layer_names=True,
-    is_onnx_graph=True,
+    read_graph=_read_graph,
 )

@@ -39,6 +39,12 @@ def _write(source: Source, metadata: "ModelMetadata") -> dict[str, bytes]:
     return {FORMAT.suffixes[0]: ort_bytes(source.graph, metadata)}
 
 
+def _read_graph(data: bytes) -> "onnx.ModelProto":
+    from fer_edge.export.graph.ort_graph import read_ort_graph
+
+    return read_ort_graph(data)
+
+
 FORMAT = ModelFormat(
     name="ort",
     summary="ort (onnxruntime's own)",
@@ -50,4 +56,6 @@ FORMAT = ModelFormat(
     from_graph=True,
     for_onnxruntime=True,
     needs_writers_onnxruntime=True,
+    has_layer_names=True,
+    read_graph=_read_graph,
 )

@@ -106,8 +106,8 @@ class ModelFormat:
     """Otherwise the sidecar alone has them."""
     has_layer_names: bool = False
     """Whether values between layers keep the names of torch's modules, so that it can be compared layer by layer."""
-    is_onnx_graph: bool = False
-    """Whether its file is an ONNX graph, which is compared operator by operator."""
+    read_graph: "Callable[[bytes], onnx.ModelProto] | None" = None
+    """Gives the ONNX graph in a file, which is compared operator by operator; None where it holds none."""
     writes_same_bytes: bool = False
     """Whether a model is written from its checkpoint and metadata alone, and to the same bytes each time, so that a
     file can be compared with what they give: with these versions of ``packages``, and without a graph."""
@@ -127,6 +127,12 @@ class ModelFormat:
     """Options of 'export' that it takes no part in."""
     refused_because: str = ""
     """Why, in words that follow the format's name."""
+
+    def reread(self, source: Source, metadata: "ModelMetadata") -> "onnx.ModelProto":
+        """The graph in a file that is written from ``source``, as ``read_graph`` gives it of one that was published."""
+        assert self.write is not None
+        assert self.read_graph is not None
+        return self.read_graph(self.write(source, metadata)[self.suffixes[0]])
 
     @property
     def opened_by(self) -> BackendEntry | None:

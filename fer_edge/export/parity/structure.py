@@ -20,6 +20,7 @@ _SHOWN = 3
 """Differences that a message names: one fault often shows in many places."""
 _STEPS = 63
 """From zero to the largest weight, in 7 bits."""
+_WITH_BIAS = ("Conv", "ConvTranspose", "Gemm")
 _SLACK = 1.02
 """Scales are float32, and worked out in another order."""
 
@@ -184,6 +185,8 @@ class _Walk:
 
     def _has_other_bias_steps(self, node: onnx.NodeProto) -> bool:
         """Whether a bias of 32 bits has other steps than the products that it is added to."""
+        if node.op_type not in _WITH_BIAS:
+            return False
         restores = [self._found.producers.get(value) for value in node.input]
         if len(restores) < 3 or any(one is None or one.op_type != "DequantizeLinear" for one in restores):
             return False

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import torch
 
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.registry import format_of, in_words, open_model
@@ -159,15 +158,17 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
         max_drop_points=request.max_drop_points,
     )
     metadata = backend.metadata
-    graph, layers = "not compared: only .onnx files hold one that can be read", None
+    graph, layers = "not compared: files of this format hold none that can be read", None
     model_format = format_named(metadata.format)
-    model = onnx.load(request.model) if model_format.is_onnx_graph else None
+    model = None
+    if model_format.read_graph is not None:
+        model = model_format.read_graph(read_any(request.model, trust=request.trust).data)
     failures = _metadata_failures(metadata, info, model)
     if given is not None and parity.accuracy is not None and given.fingerprint() == info.data_fingerprint:
         failures += _accuracy_failures(metadata, parity.accuracy)
     if model is not None:
         note("comparing its graph with the checkpoint's")
-        graph, graph_failures, network = _compare_graphs(model, metadata, reference)
+        graph, graph_failures, network = _compare_graphs(model, metadata, model_format, reference)
         failures += graph_failures
         # Where the graph is the checkpoint's, rounding to 8 bits is all that is left to be wrong.
         if request.divergence or (metadata.precision == "int8" and graph == SAME_GRAPH):
@@ -223,16 +224,20 @@ def _metadata_failures(metadata: ModelMetadata, info: CheckpointInfo, graph: onn
 
     Whoever prepares faces for a model goes by its metadata; the comparison of answers goes by the checkpoint.
     """
+    model_format = format_named(metadata.format)
     expected = describe(
         info,
         name=metadata.name,
-        model_format=format_named(metadata.format),
+        model_format=model_format,
         precision=metadata.precision if graph is None else precision_of(graph),
         raw=metadata.input.kind == NORMALISED,
         fixed_shape=metadata.input.kind == NORMALISED and metadata.input.fixed_batch is not None,
         versions=None if graph is None else read_versions(graph),
     )
     # What metadata of earlier versions do not state is no wrong statement.
+    unread = () if graph is not None else _OF_GRAPHS
+    if model_format.needs_writers_onnxruntime:
+        unread = (*unread, "minimum_onnxruntime")  # the one that wrote it, which need not be the one here
     unstated = {name: empty for name, empty in _ADDED.items() if getattr(metadata.training_data, name) == empty}
     expected = replace(expected, training_data=replace(expected.training_data, **unstated))
     stated = [(name, getattr(expected, name), getattr(metadata, name)) for name in _RECOMPUTED]
@@ -240,7 +245,7 @@ def _metadata_failures(metadata: ModelMetadata, info: CheckpointInfo, graph: onn
         f"expected {name} {_in_short(own)} in the metadata, as the {_source_of(name)} has it, found "
         f"{_in_short(found)}; export the model again"
         for name, own, found in stated
-        if own != found and (graph is not None or name not in _OF_GRAPHS)
+        if own != found and name not in unread
     ]
     if metadata.precision == "int8":
         return failures  # its accuracy was measured on the file itself
@@ -278,7 +283,7 @@ def _in_short(value: object) -> str:
 
 
 def _compare_graphs(
-    model: onnx.ModelProto, metadata: ModelMetadata, reference: PixelsToProbabilities
+    model: onnx.ModelProto, metadata: ModelMetadata, model_format: ModelFormat, reference: PixelsToProbabilities
 ) -> tuple[str, list[str], onnx.ModelProto]:
     """What was found, what fails, and the checkpoint's own network."""
     try:
@@ -292,15 +297,19 @@ def _compare_graphs(
             opset=opset,
             fixed_shape=is_fixed(model),
         )
-        failures = structure_failures(expected, model)
+        failures = structure_failures(model_format.reread(Source(reference, lambda: expected), metadata), model)
     except ModelError as error:  # this opset cannot be exported here
         network = export_network(reference.classifier, reference.image_size)
         failures = [str(error)]
     if not failures:
         return SAME_GRAPH, [], network
-    made_with, here = (str(one).split("+")[0] for one in (metadata.versions.get("torch"), torch.__version__))
-    if made_with != here:  # whose exporter may write other operators for the same network
-        return f"another than torch {here} writes here, which proves nothing: it was made with {made_with}", [], network
+    # Another version may write other operators for the same network.
+    writers = ("torch", "onnxruntime") if model_format.needs_writers_onnxruntime else ("torch",)
+    for package in writers:
+        made_with, here = versions_of(package, metadata)
+        if made_with != here:
+            found = f"another than {package} {here} writes here, which proves nothing: it was made with {made_with}"
+            return found, [], network
     return "NOT the checkpoint's", failures, network
 
 
@@ -310,7 +319,7 @@ def _compare_bytes(
     """What was found, and what fails."""
     for package in ("torch", *model_format.packages):
         try:
-            made_with, here = (str(one).split("+")[0] for one in (metadata.versions.get(package), version(package)))
+            made_with, here = versions_of(package, metadata)
         except PackageNotFoundError:
             return f"not compared byte by byte, which needs {package}; it is not installed", []
         if made_with != here:
@@ -321,6 +330,15 @@ def _compare_bytes(
     expected = model_format.write(Source(reference, _no_graph), metadata)
     failures = reproduction_failures(expected, found, are_floats=metadata.precision != "int8")
     return "NOT the checkpoint's" if failures else SAME_BYTES, failures
+
+
+def versions_of(package: str, metadata: ModelMetadata) -> tuple[str, str]:
+    """The version that the model was made with, and the one here, without what a build adds to it.
+
+    Raises PackageNotFoundError where it is not installed.
+    """
+    made_with, here = (str(one).split("+")[0] for one in (metadata.versions.get(package), version(package)))
+    return made_with, here
 
 
 def _no_graph() -> onnx.ModelProto:

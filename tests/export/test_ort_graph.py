@@ -1,0 +1,163 @@
+"""The graph in an .ort file, taken apart again, computes what the file does, and shows every planted fault.
+
+The faults are those of benchmarks/attacks.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from faults import ANYWHERE, IN_8_BITS, LIES, as_ort, changed  # benchmarks/attacks/faults.py
+from onnx import TensorProto, helper
+
+from fer_edge.errors import ModelError
+from fer_edge.export.exporter import export_checkpoint
+from fer_edge.export.graph.ort_graph import read_ort_graph
+from fer_edge.export.graph.unmerged import unmerged
+from fer_edge.export.parity.structure import structure_failures
+from fer_edge.export.parity.verification import SAME_GRAPH, VerifyRequest, verify_model
+from fer_edge.export.request import ExportRequest
+from fer_edge.metadata import METADATA_KEY
+
+FAULTS = ANYWHERE | IN_8_BITS
+
+
+@pytest.fixture(scope="module")
+def models(sound, repository) -> dict[str, onnx.ModelProto]:
+    """Those of both precisions, with metadata, which a file must have."""
+    stated = (repository / "tests" / "fixtures" / "tiny.json").read_text(encoding="utf-8")
+    found = {}
+    for precision, model in sound.items():
+        found[precision] = onnx.ModelProto()
+        found[precision].CopyFrom(model)
+        helper.set_model_props(found[precision], {METADATA_KEY: stated})
+    return found
+
+
+def answers(model: bytes, pixels: np.ndarray) -> list[np.ndarray]:
+    """Without optimisation."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return list(session.run(None, {session.get_inputs()[0].name: pixels}))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_it_computes_what_the_model_does_in_onnx_operators(models, precision) -> None:
+    graph = read_ort_graph(as_ort(changed(models[precision])))
+    onnx.checker.check_model(graph, full_check=True)
+    assert {node.domain for node in graph.graph.node} == {""}
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 60, 50, 3), np.uint8)
+    for found, expected in zip(
+        answers(graph.SerializeToString(), pixels), answers(changed(models[precision]), pixels), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_sound_file_has_the_checkpoints_graph(models, precision) -> None:
+    expected, found = (read_ort_graph(as_ort(changed(models[one]))) for one in ("fp32", precision))
+    assert structure_failures(expected, found) == []
+
+
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=name) for name, fault in FAULTS.items()])
+def test_every_planted_fault_is_found_in_8_bits(models, fault) -> None:
+    data = as_ort(changed(models["int8"], fault))
+    if data is None:
+        pytest.skip("onnxruntime makes no such file of it")
+    assert structure_failures(read_ort_graph(as_ort(changed(models["fp32"]))), read_ort_graph(data))
+
+
+@pytest.fixture(scope="module")
+def published(tiny_run, tmp_path_factory) -> Path:
+    done = export_checkpoint(
+        ExportRequest(tiny_run.folder, name="sound", folder=tmp_path_factory.mktemp("ort"), file_format="ort")
+    )
+    assert done.failures == ()
+    return done.paths[0]
+
+
+def test_verify_proves_its_graph_and_compares_its_layers(tiny_run, published) -> None:
+    done = verify_model(VerifyRequest(published, tiny_run.folder, divergence=True))
+    assert done.parity.failures == ()
+    assert done.graph == SAME_GRAPH
+    assert {"faces", "logits"} < {layer.name for layer in done.layers}
+
+
+def test_metadata_that_the_graph_contradicts(tiny_run, tmp_path) -> None:
+    exported = export_checkpoint(ExportRequest(tiny_run.folder, name="m", folder=tmp_path))
+    path = tmp_path / "lies.ort"
+    path.write_bytes(as_ort(changed(onnx.load(exported.paths[0]), lie=LIES["half precision"])))
+    failures = verify_model(VerifyRequest(path, tiny_run.folder)).parity.failures
+    assert any("precision fp32 in the metadata, as the graph has it, found fp16" in one for one in failures)
+
+
+def test_its_values_have_the_names_of_the_checkpoints_layers(models) -> None:
+    """By which the noise of each is measured."""
+    own, found = ({value for node in graph.graph.node for value in node.output} for graph in both(models))
+    layers = {name for name in own if name.startswith("network.") and name.endswith("_DequantizeLinear_Output")}
+    layers -= {name for name in layers if ".weight" in name or "flatten" in name}
+    assert len(layers) > 4
+    assert {"faces_DequantizeLinear_Output", *layers} <= found
+
+
+def both(models) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """The model of 8 bits, and what its .ort file holds."""
+    return models["int8"], read_ort_graph(as_ort(changed(models["int8"])))
+
+
+def test_an_operator_of_another_opset_is_refused(models) -> None:
+    from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import InferenceSession
+
+    data = bytearray(as_ort(changed(models["fp32"])))
+    graph = InferenceSession.GetRootAs(data, 0).Model().Graph()
+    nodes = [graph.Nodes(place) for place in range(graph.NodesLength())]
+    (softmax,) = (node for node in nodes if node.OpType() == b"Softmax")
+    since_version = 4 + 2 * 3  # the fourth field of ort.fbs's Node
+    place = softmax._tab.Pos + softmax._tab.Offset(since_version)
+    assert data[place] == 13
+    data[place] = 11  # over all that follows the axis, not the axis alone
+    with pytest.raises(ModelError, match="expected Softmax of opset 13, found that of opset 11"):
+        read_ort_graph(bytes(data))
+
+
+def made(*nodes: onnx.NodeProto, opset: int = 18, **constants: Any) -> onnx.ModelProto:
+    """A graph of floats from x and z to y."""
+    shape = [None, 2, 4, 4]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xzy"]
+    tensors = [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
+    graph = helper.make_graph(list(nodes), "made", values[:2], values[2:], tensors)
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+@pytest.mark.parametrize(
+    ("activation", "parameters"),
+    [("Relu", None), ("Clip", [-0.25, 0.5]), ("HardSigmoid", [0.3, 0.4]), ("LeakyRelu", [0.2]), ("Tanh", None)],
+)
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("opset", [10, 18])
+def test_a_convolution_with_its_activation_is_taken_apart(activation, parameters, added, opset) -> None:
+    random = np.random.default_rng(1)
+    inputs = ["x", "w", "b", *(["z"] if added else [])]
+    given = {} if parameters is None else {"activation_params": parameters}
+    node = helper.make_node("FusedConv", inputs, ["y"], domain="com.microsoft", activation=activation, **given)
+    weights = {"w": random.normal(size=(2, 2, 1, 1)).astype(np.float32), "b": np.array([0.1, -0.2], np.float32)}
+    merged = made(node, opset=opset, **weights)
+    apart = unmerged(merged)
+    assert {one.domain for one in apart.graph.node} == {""}
+    feed = {name: random.normal(size=(3, 2, 4, 4)).astype(np.float32) for name in "xz"}
+    found, expected = (
+        onnxruntime.InferenceSession(one.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, feed)[0]
+        for one in (apart, merged)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_what_is_not_known_stays_as_it_is() -> None:
+    node = helper.make_node("FastGelu", ["x"], ["y"], domain="com.microsoft")
+    (left,) = unmerged(made(node)).graph.node
+    assert (left.domain, left.op_type, list(left.input)) == ("com.microsoft", "FastGelu", ["x"])
