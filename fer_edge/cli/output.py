@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -105,6 +105,14 @@ def files_of_model(path: Path) -> tuple[Path, ...]:
 def note(text: str) -> None:
     """Say something about the work on stderr; commands in it name the program as it was called."""
     _say(_shown(as_called(text)))
+
+
+def note_left_out(kinds: Mapping[str, int]) -> None:
+    """Say how many files and rows of labelled faces were left out, by kind; nothing where there are none."""
+    from fer_edge.data.left_out import left_out_in_words
+
+    if kinds:
+        note(left_out_in_words(kinds))
 
 
 def _say(text: str) -> None:

@@ -79,6 +79,7 @@ def train(
     history = done.history
     if json_output:
         summary = {**asdict(history), "folder": str(done.folder), "config": done.record.config.to_dict()}
+        summary["left_out_files"] = done.left_out
         result_json({**summary, "machine": done.record.machine, "starting_weights": done.record.starting_weights})
     else:
         early = ", stopped early" if history.stopped_early else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fer_edge.data.left_out import left_out_of
 from fer_edge.data.problems import Problem
 from fer_edge.data.splits import SPLITS
 from fer_edge.errors import DataError
@@ -109,6 +110,11 @@ class FaceData:
 
     labels: LabelSet = FER2013
     """The classes that the faces' labels are of."""
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Files and rows that were left out under ``skip_bad``, by kind: see ``fer_edge.data.left_out``."""
+        return left_out_of(self.problems)
 
     @property
     def location(self) -> str:

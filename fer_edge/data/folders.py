@@ -15,6 +15,7 @@ from fer_edge.data.splits import SPLIT_OF_FOLDER, split_of_file_name, split_of_f
 from fer_edge.errors import ImageError, StorageError
 from fer_edge.files import contents, storage_errors
 from fer_edge.labels import LabelSet
+from fer_edge.runtime.file_kind import is_unread_photo
 from fer_edge.runtime.images import SUFFIXES, decode_image
 from fer_edge.text import printable
 
@@ -215,11 +216,15 @@ def _list_class(
 
 
 def _check_stray_file(path: Path, problems: ProblemList) -> None:
-    """An image beside the class folders has no class: a problem. Other files there (a README, a CSV) do no harm."""
+    """An image beside the class folders has no class: a problem, also where its format is not read (HEIC, AVIF).
+
+    Other files there (a README, a CSV) do no harm.
+    """
     try:
         decode_image(path)
     except ImageError:
-        return
+        if not is_unread_photo(path):
+            return
     problems.add(path, "an image outside the class folders, so without a class")
 
 

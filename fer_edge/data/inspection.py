@@ -8,6 +8,7 @@ import numpy as np
 from fer_edge.data.contrast import Contrast, measure_contrast
 from fer_edge.data.faces import NO_LABEL, FaceData
 from fer_edge.data.leaks import leaked
+from fer_edge.data.left_out import left_out_of
 from fer_edge.data.names import has_known_names
 from fer_edge.data.problems import Problem
 from fer_edge.data.splits import SPLITS
@@ -116,6 +117,7 @@ class Inspection:
             "leaked": self.leaked,
             "missing": {split: list(names) for split, names in self.missing.items()},
             "conflicts": [dict(zip(conflict.sources, conflict.classes, strict=True)) for conflict in self.conflicts],
+            "left_out_files": left_out_of(self.problems),
             "problems": [{"where": problem.where, "what": problem.what} for problem in self.problems],
         }
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,6 +81,8 @@ class Evaluation:
     machine: str
     robustness: Robustness | None = None
     """On corrupted faces, where that was asked for; over all faces that were evaluated."""
+    left_out_files: Mapping[str, int] = field(default_factory=dict)
+    """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -94,6 +96,7 @@ class Evaluation:
             **self.metrics.to_dict(self.subject.labels),
             "votes": None if self.votes is None else self.votes.to_dict(),
             "left_out": dict(self.left_out),
+            "left_out_files": dict(self.left_out_files),
             "num_without_label": self.num_without_label,
             "leaks": {
                 "num_leaked": self.num_leaked,
@@ -210,6 +213,7 @@ def evaluate_split(
         is_training_data_set=subject.data_fingerprint in (data.fingerprint(), without_leaks(data).fingerprint()),
         machine=machine,
         robustness=robustness,
+        left_out_files=data.left_out,
     )
 
 

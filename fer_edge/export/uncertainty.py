@@ -1,7 +1,8 @@
 """Calibrates a model file on its own answers, and puts what was found into its metadata. Needs no torch."""
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ class LeftOut:
     repeated: int
     """Byte-identical to another one, which is taken."""
     without_label: int
+    files: Mapping[str, int] = field(default_factory=dict)
+    """Files and rows that cannot be used, by kind."""
 
 
 def calibrate_model(
@@ -100,6 +103,7 @@ def new_faces(data: FaceData, original: FaceData, split: str, metadata: ModelMet
         leaked=int((is_leaked & has_label).sum()),
         repeated=int((~is_first & ~is_leaked & has_label).sum()),
         without_label=int((~has_label).sum()),
+        files=data.left_out,
     )
     return faces.take(has_label & is_first & ~is_leaked), left_out
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from fer_edge.runtime.known_formats import RAW, RAW_SUFFIXES, KnownFormat, known_format
+from fer_edge.runtime.known_formats import PHOTO_FORMATS, RAW, RAW_SUFFIXES, KnownFormat, known_format
 from fer_edge.text import printable
 
 IMAGE_SUFFIXES = (
@@ -264,6 +264,11 @@ def _kind_of_head(head: bytes, suffix: str) -> FileKind | None:
     if suffix in (".csv", ".tsv"):
         return TABLE
     return None if known is None else known_kind(known)
+
+
+def is_unread_photo(path: Path) -> bool:
+    """Whether it is a photo of a format that is recognised and not read, or only with a plugin: HEIC, AVIF, RAW, ..."""
+    return kind_of(path) in [known_kind(one) for one in PHOTO_FORMATS]
 
 
 @cache

@@ -41,6 +41,8 @@ JPEG_2000 = KnownFormat("a JPEG 2000 image", _SAVE)
 PHOTOSHOP = KnownFormat("a Photoshop document", _SAVE)
 DICOM = KnownFormat("a DICOM image", _SAVE)
 ICON = KnownFormat("an icon", _SAVE)
+PHOTO_FORMATS = (HEIC, AVIF, JPEG_XL, RAW, JPEG_2000)
+"""Those that a camera or phone writes, or a person saves a photo as."""
 
 RAW_SUFFIXES = (
     *(".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw"),

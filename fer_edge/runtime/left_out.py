@@ -1,7 +1,9 @@
 """What a search of folders left out: its files that are no images by their suffix, counted by kind."""
 
 from collections import Counter
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from types import MappingProxyType
 
 from fer_edge.runtime import file_kind
 from fer_edge.runtime.file_kind import known_kind
@@ -36,8 +38,7 @@ class LeftOut:
     def add(self, path: Path) -> None:
         """Count one file that is no image by its suffix; hidden files, our own results and the notes of systems and
         cameras are not counted."""
-        name = path.name.lower()
-        if not name.startswith(".") and name not in _SILENT_NAMES and path.suffix.lower() not in _SILENT_SUFFIXES:
+        if not is_silent(path.name):
             self.counts[_kind(path)] += 1
 
     def __bool__(self) -> bool:
@@ -50,16 +51,31 @@ class LeftOut:
     def told(self) -> str:
         """``14 files: 9 videos (fer-edge webcam FILE), 3 RAW photos, 2 others``."""
         total = self.counts.total()
-        return f"{total} file{'s' * (total != 1)}: {', '.join(_told(*entry) for entry in self.as_dict().items())}"
+        return f"{total} file{'s' * (total != 1)}: {in_words(self.as_dict(), _WAYS_OUT)}"
 
     def as_dict(self) -> dict[str, int]:
         """The counts, the most frequent first and what is not known last."""
-        return dict(sorted(self.counts.items(), key=lambda entry: (entry[0] == OTHER, -entry[1], entry[0])))
+        return counted(self.counts)
 
 
-def _told(kind: str, count: int) -> str:
+def is_silent(name: str) -> bool:
+    """Whether a file of this name is not counted."""
+    name = name.lower()
+    return name.startswith(".") or name in _SILENT_NAMES or PurePath(name).suffix in _SILENT_SUFFIXES
+
+
+def counted(counts: Mapping[str, int]) -> dict[str, int]:
+    """``counts`` of kinds, the most frequent first and what is not known last."""
+    return dict(sorted(counts.items(), key=lambda entry: (entry[0] == OTHER, -entry[1], entry[0])))
+
+
+def in_words(counts: Mapping[str, int], ways_out: Mapping[str, str] = MappingProxyType({})) -> str:
+    """``9 videos (fer-edge webcam FILE), 3 RAW photos, 2 others``: kinds in their order, and how to go on with some."""
+    return ", ".join(_told(kind, count, ways_out.get(kind)) for kind, count in counts.items())
+
+
+def _told(kind: str, count: int, way_out: str | None) -> str:
     words = kind if count == 1 else _PLURALS.get(kind, f"{kind}s")
-    way_out = _WAYS_OUT.get(kind)
     return f"{count} {words}" + (f" ({way_out})" if way_out else "")
 
 

@@ -5,7 +5,9 @@ However many files a folder has, WINDOW of its names are held at a time: it is r
 
 import heapq
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from fer_edge.files import file_identity
 from fer_edge.scoring.items import Item
@@ -15,20 +17,29 @@ WINDOW = 2**17
 """Names, 10 to 20 MB. A folder of a million files is read eight times, which takes seconds."""
 
 
-class Unreadable:
-    """Folders that could not be listed: how many, and the first."""
+class PassedOver:
+    """Folders that could not be listed: how many, and the first; and files that are no images by their names."""
 
     def __init__(self) -> None:
         self.count = 0
         self.first: str | None = None
+        self.files: Counter[str] = Counter()
+        """How many, by suffix in small letters (``.mp4``), or ``other`` without one."""
 
     def add(self, folder: str, reason: object) -> None:
         """Count one."""
         self.count += 1
         self.first = self.first or f"{shown_name(folder)}: {reason}"
 
+    def add_file(self, name: str) -> None:
+        """Count a file that is no image; hidden ones, our own results and notes of systems and cameras are not."""
+        from fer_edge.runtime.left_out import OTHER, is_silent
 
-def local_images(folder: str, out: str | None, unreadable: Unreadable) -> Iterator[Item]:
+        if not is_silent(name):
+            self.files[os.path.splitext(name)[1].lower() or OTHER] += 1  # noqa: PTH122
+
+
+def local_images(folder: str, out: str | None, unreadable: PassedOver) -> Iterator[Item]:
     """Image files (by their suffix) in ``folder`` and below, without hidden ones and without the folder ``out``.
 
     Links to folders are not followed, so that loops cannot happen; links to files are. The files of a folder come
@@ -41,18 +52,19 @@ def local_images(folder: str, out: str | None, unreadable: Unreadable) -> Iterat
         if current is None:
             pending.pop()
         elif left_out is None or file_identity(current) != left_out:
+            _count_others(current, unreadable)
             for name in _names(current, _is_image, unreadable):
                 path = os.path.join(current, name)  # noqa: PTH118  # a Path costs more than all the rest
                 yield Item(path, path, _stamp(path))
             pending.append(_below(current, unreadable))
 
 
-def _below(folder: str, unreadable: Unreadable) -> Iterator[str]:
+def _below(folder: str, unreadable: PassedOver) -> Iterator[str]:
     for name in _names(folder, _is_folder, unreadable):
         yield os.path.join(folder, name)  # noqa: PTH118
 
 
-def _names(folder: str, is_wanted: Callable[["os.DirEntry[str]"], bool], unreadable: Unreadable) -> Iterator[str]:
+def _names(folder: str, is_wanted: Callable[["os.DirEntry[str]"], bool], unreadable: PassedOver) -> Iterator[str]:
     """Names of the wanted entries, sorted."""
     after = ""  # no name is smaller, or empty
     while True:
@@ -66,6 +78,13 @@ def _names(folder: str, is_wanted: Callable[["os.DirEntry[str]"], bool], unreada
         if len(found) < WINDOW:
             return
         after = found[-1]
+
+
+def _count_others(folder: str, unreadable: PassedOver) -> None:
+    with suppress(OSError), os.scandir(folder) as entries:  # said when its images are listed
+        for entry in entries:
+            if not is_image_name(entry.name) and entry.is_file():
+                unreadable.add_file(entry.name)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

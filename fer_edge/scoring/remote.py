@@ -9,7 +9,7 @@ from fer_edge.scoring.items import Item
 from fer_edge.text import printable, shown_name
 
 if TYPE_CHECKING:
-    from fer_edge.scoring.local_images import Unreadable
+    from fer_edge.scoring.local_images import PassedOver
 
 PROTOCOLS = ("abfs", "abfss", "az", "file", "gcs", "gs", "hdfs", "local", "memory", "s3", "s3a")
 """That are opened: storage. A table of somebody else must not make this machine ask web servers (http) or unpack
@@ -68,7 +68,7 @@ def remote_error(address: str, error: Exception) -> RemoteError:
     return RemoteError(f"{shown_name(address)}: cannot be used: {reason}")
 
 
-def remote_images(address: str, out: str | None, unreadable: "Unreadable") -> Iterator[Item]:
+def remote_images(address: str, out: str | None, unreadable: "PassedOver") -> Iterator[Item]:
     """As ``local_images``. A folder's names are held at a time, those of folders on the way to it too."""
     from fer_edge.scoring.local_images import is_image_name
 
@@ -96,6 +96,8 @@ def remote_images(address: str, out: str | None, unreadable: "Unreadable") -> It
             elif is_image_name(name):
                 whole = whole_address(address, root, str(entry["name"]))
                 yield Item(whole, whole, _stamp(entry))
+            else:
+                unreadable.add_file(name)
         pending.append(iter(folders))
 
 

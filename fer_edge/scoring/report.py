@@ -70,6 +70,8 @@ class ScoreReport:
     unreadable_folders: int
     """Folders of the input that could not be listed: their images are missing."""
     first_unreadable: str | None
+    left_out: Mapping[str, int]
+    """Files of the input that are no images by their names, by suffix."""
     restarts: int
     seconds: float
 
@@ -83,6 +85,7 @@ class ScoreReport:
         return {
             **vars(self),
             "labels": dict(self.labels),
+            "left_out": dict(self.left_out),
             "seconds": round(self.seconds, 3),
             "images_per_s": round(self.images_per_s, 1),
         }

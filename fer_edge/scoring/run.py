@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fer_edge.errors import ImageError, UsageError
 from fer_edge.files import file_identity
+from fer_edge.runtime.left_out import counted
 from fer_edge.scoring.items import Chunk, chunks
 from fer_edge.scoring.report import PartFacts, ScoreProgress, ScoreReport
 from fer_edge.scoring.request import RAY, ScoreRequest
@@ -90,6 +91,7 @@ def score(request: ScoreRequest, *, progress: Report | None = None) -> ScoreRepo
         labels=dict(counts.labels.most_common()),
         unreadable_folders=source.unreadable.count,
         first_unreadable=source.unreadable.first,
+        left_out=counted(source.unreadable.files),
         restarts=engine.restarts,
         seconds=time.perf_counter() - start,
     )
@@ -221,4 +223,6 @@ def _nothing_in(source: "Source") -> ImageError:
     where = shown_name(source.where)
     if source.unreadable.first is not None:
         return ImageError(f"{where}: expected a folder that can be read, found {source.unreadable.first}")
-    return ImageError(f"{where}: expected images, found none")
+    others = sum(source.unreadable.files.values())
+    found = f"none among {others} other file{'s' * (others != 1)}" if others else "none"
+    return ImageError(f"{where}: expected images, found {found}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_edge.errors import ImageError, UsageError
 from fer_edge.scoring.items import Item
-from fer_edge.scoring.local_images import Unreadable, local_images
+from fer_edge.scoring.local_images import PassedOver, local_images
 from fer_edge.scoring.remote import (
     as_local,
     file_system,
@@ -42,7 +42,7 @@ class Source:
     """An absolute path or an address."""
     kind: str
     column: str | None
-    unreadable: Unreadable = field(default_factory=Unreadable)
+    unreadable: PassedOver = field(default_factory=PassedOver)
 
     def items(self, out: str | None) -> Iterator[Item]:
         """Every image, in an order that is the same in every run; what is in the folder ``out`` is none."""
@@ -107,7 +107,7 @@ def _begins_as_parquet(where: str) -> bool:
         return False
 
 
-def _local_files(where: str, out: str | None, unreadable: Unreadable) -> Iterator[str]:
+def _local_files(where: str, out: str | None, unreadable: PassedOver) -> Iterator[str]:
     if not os.path.isdir(where):  # noqa: PTH112
         yield where
         return

@@ -4,13 +4,14 @@ It reads from top to bottom: ``train`` or ``resume`` → ``_run`` → ``Trainer.
 """
 
 import contextlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from fer_edge.data.faces import FaceData
+from fer_edge.data.left_out import left_out_in_words
 from fer_edge.errors import CheckpointError, FerEdgeError, Interrupted
 from fer_edge.runtime.file_kind import OWN_CHECKPOINT, RUN, kind_of
 from fer_edge.training.architectures import architecture_named
@@ -45,6 +46,8 @@ class TrainResult:
     record: CheckpointInfo
     num_train: int
     num_validation: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
 
 
 def train(config: TrainConfig, request: DataRequest, folder: Path, *, quiet: bool = False) -> TrainResult:
@@ -163,7 +166,7 @@ def _run(
             raise
         if run is not None:
             draw_pictures(run)
-    return TrainResult(folder, history, trainer.record, len(data.train), len(data.validation))
+    return TrainResult(folder, history, trainer.record, len(data.train), len(data.validation), data.left_out)
 
 
 def _say_what_begins(
@@ -172,11 +175,12 @@ def _say_what_begins(
     config = record.config
     size = sum(p.numel() for p in classifier.parameters()) / 1e6
     reporter.line(f"{config.architecture}, {size:.2f} M weights, {record.starting_weights}")
-    left_out = f", {len(data.problems)} bad files or rows left out" if data.problems else ""
     reporter.line(
-        f"{data.source}: {len(data.train)} train and {len(data.validation)} validation faces{left_out}; "
+        f"{data.source}: {len(data.train)} train and {len(data.validation)} validation faces; "
         f"{config.precision} on {config.device}, {config.threads} threads"
     )
+    if data.left_out:
+        reporter.line(left_out_in_words(data.left_out))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import pytest
 
 from fer_edge.scoring import local_images as module
 from fer_edge.scoring.items import Chunk, Item, chunks
-from fer_edge.scoring.local_images import Unreadable, local_images
+from fer_edge.scoring.local_images import PassedOver, local_images
 
 
 def items(count: int) -> list[Item]:
@@ -44,11 +44,11 @@ def test_one_image_more_less_or_changed_leaves_nearly_all_chunks_as_they_are(pla
 
 
 def test_a_large_folder_is_listed_in_windows(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = [item.name for item in local_images(str(faces), None, Unreadable())]
+    whole = [item.name for item in local_images(str(faces), None, PassedOver())]
     assert len(whole) == 40
     for window in (1, 3, 14):
         monkeypatch.setattr(module, "WINDOW", window)
-        assert [item.name for item in local_images(str(faces), None, Unreadable())] == whole
+        assert [item.name for item in local_images(str(faces), None, PassedOver())] == whole
 
 
 def test_a_folder_that_cannot_be_listed_is_counted(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,17 @@ def test_a_folder_that_cannot_be_listed_is_counted(faces: Path, monkeypatch: pyt
         return real(path)
 
     monkeypatch.setattr(module.os, "scandir", refuse)
-    unreadable = Unreadable()
+    unreadable = PassedOver()
     assert 0 < len(list(local_images(str(faces), None, unreadable))) < 40
     assert unreadable.count >= 1
     assert "Permission denied" in str(unreadable.first)
+
+
+@pytest.mark.parametrize("window", [3, 2**17])
+def test_files_that_are_no_images_are_counted_once(faces: Path, monkeypatch: pytest.MonkeyPatch, window: int) -> None:
+    monkeypatch.setattr(module, "WINDOW", window)
+    for name in ("film.mp4", "film2.MP4", "photo.nef", "LICENSE", "Thumbs.db", ".hidden", "results.json"):
+        (faces / name).write_bytes(b"x")
+    passed = PassedOver()
+    assert len(list(local_images(str(faces), None, passed))) == 40
+    assert passed.files == {".mp4": 2, ".nef": 1, "other": 1}
