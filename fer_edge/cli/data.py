@@ -10,7 +10,7 @@ from fer_edge.cli import output
 from fer_edge.cli.program import ProgramGroup, as_called
 from fer_edge.cli.typed import ClassMapFile, Labels, Votes, class_map_in
 from fer_edge.labels import AUTO
-from fer_edge.text import printable, shown_name
+from fer_edge.text import listed, printable, shown_name
 
 if TYPE_CHECKING:
     from fer_edge.data.inspection import Conflict, Inspection, VoteCounts
@@ -168,6 +168,11 @@ def _print_findings(findings: "Inspection") -> None:
 
     output.result(f"{printable(findings.source)}: {findings.total:,} faces\nlayout: {findings.layout}\n")
     _print_counts(findings)
+    if all(name.isdecimal() for name in findings.labels):
+        output.result(
+            f"classes called by numbers: {printable(listed(findings.labels, 8))}; --class-map says what they mean, of "
+            "known data sets by name: raf-db (1 to 7), affectnet (0 to 7), affectnet-7 (0 to 6)"
+        )
     output.result("classes without a face: " + _missing(findings.missing))
     if findings.num_without_label:
         output.result(f"faces with votes and no label: {findings.num_without_label:,}")

@@ -11,6 +11,13 @@ from fer_edge.errors import UsageError
 if TYPE_CHECKING:
     from fer_edge.data.class_map import ClassMap
 
+
+def _complete_class_map() -> list[str]:
+    from fer_edge.data.class_map import SHIPPED
+
+    return list(SHIPPED)
+
+
 ModelArgument: TypeAlias = Annotated[
     Path | None,
     typer.Argument(
@@ -53,9 +60,10 @@ ClassMapFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--class-map",
-        metavar="FILE",
-        help="Which class a folder, or a number in a CSV, means: two columns (1,surprise) or a JSON object. For "
-        "RAF-DB's 1 to 7 and names in other languages.",
+        metavar="FILE|NAME",
+        help="Which class a folder, or a number in a CSV, means: two columns (1,surprise) or a JSON object; or by "
+        "name: raf-db (1 to 7), affectnet (0 to 7), affectnet-7 (0 to 6).",
+        autocompletion=_complete_class_map,
     ),
 ]
 """``--class-map`` of commands that read labelled faces; its default is None."""
@@ -91,9 +99,9 @@ def is_typed(context: typer.Context, name: str) -> bool:
 
 def class_map_in(file: Path | None) -> "ClassMap | None":
     """What ``--class-map`` says; None without it. Raises DataError."""
-    from fer_edge.data.class_map import read_class_map
+    from fer_edge.data.class_map import class_map_named
 
-    return None if file is None else read_class_map(file)
+    return None if file is None else class_map_named(file)
 
 
 def class_map_for(data: str | None, file: Path | None) -> "ClassMap | None":

@@ -63,6 +63,28 @@ class ClassMap:
             )
 
 
+RAF_DB = ClassMap(
+    {"1": "surprise", "2": "fear", "3": "disgust", "4": "happy", "5": "sad", "6": "angry", "7": "neutral"}
+)
+"""RAF-DB's numbers (Li, Deng and Du 2017, the basic expressions)."""
+AFFECTNET_7 = ClassMap(
+    {"0": "neutral", "1": "happy", "2": "sad", "3": "surprise", "4": "fear", "5": "disgust", "6": "angry"}
+)
+"""AffectNet's numbers (Mollahosseini, Hasani and Mahoor 2017) without contempt: FER-2013's classes."""
+AFFECTNET = ClassMap({**AFFECTNET_7.entries, "7": "contempt"})
+"""AffectNet's eight expressions: FER+'s classes."""
+SHIPPED: Mapping[str, ClassMap] = MappingProxyType(
+    {"raf-db": RAF_DB, "affectnet": AFFECTNET, "affectnet-7": AFFECTNET_7}
+)
+"""Maps of known data sets, by what ``--class-map`` calls them."""
+
+
+def class_map_named(name: str | Path) -> ClassMap:
+    """The map in the file ``name``; where there is none of that name, the shipped one. Raises DataError."""
+    path = Path(name)
+    return SHIPPED[str(name)] if str(name) in SHIPPED and not path.is_file() else read_class_map(path)
+
+
 def read_class_map(path: Path) -> ClassMap:
     """The map in a JSON object, or in two columns with comma, semicolon, tab or blanks between them (UTF-8).
 
@@ -75,7 +97,10 @@ def read_class_map(path: Path) -> ClassMap:
             content = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{shown}: {_EXPECTED}, found no file to read ({reason}); check --class-map") from error
+        names = ", ".join(SHIPPED)
+        raise DataError(
+            f"{shown}: {_EXPECTED}, found no file to read ({reason}); check --class-map, or name a known one: {names}"
+        ) from error
     if len(content) > MAX_BYTES:
         raise DataError(f"{shown}: {_EXPECTED}, found more than {MAX_BYTES:,} bytes; check --class-map")
     try:

@@ -13,6 +13,7 @@ from fer_edge.data.folders import Entry, has_own_classes, is_layout, list_entrie
 from fer_edge.data.leaks import without_leaks
 from fer_edge.data.names import with_votes_by_name
 from fer_edge.data.problems import ProblemList
+from fer_edge.data.raf_db import find_list, is_list, read_raf_db
 from fer_edge.data.reading import read_images
 from fer_edge.data.relabel import relabelled
 from fer_edge.data.sample import is_sample, synthetic_data
@@ -171,7 +172,10 @@ def _read(
     allow_empty_classes: bool,
 ) -> FaceData:
     problems = ProblemList(printable(path))
-    if path.is_dir():
+    if is_list(path):
+        splits, layout = read_raf_db(path, size, problems, class_map, votes)
+        labels = FER2013
+    elif path.is_dir():
         # With votes, FER+'s labels are theirs: the folders may be called by either label set.
         of_folders = None if votes is not None and wanted == FERPLUS else wanted
         splits, layout, labels = _read_folder(path, of_folders, size, problems, votes, class_map)
@@ -212,6 +216,8 @@ def _read_folder(
     root = path
     for _ in range(MAX_NESTING):
         entries = list_entries(root, problems)
+        if (raf_db := find_list(root, entries)) is not None:
+            return *read_raf_db(raf_db, size, problems, class_map, votes), FER2013
         tables = find_tables(entry.path for entry in entries if not entry.is_folder)
         if is_layout(entries, wanted, class_map) or (not tables and has_own_classes(entries)):
             files, layout, labels = list_images(root, entries, wanted, problems, class_map)
