@@ -37,11 +37,14 @@ def models(sound, repository) -> dict[str, onnx.ModelProto]:
     return found
 
 
-def answers(model: bytes, pixels: np.ndarray) -> list[np.ndarray]:
-    """Without optimisation."""
+def unoptimised(model: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def answers(model: bytes, pixels: np.ndarray) -> list[np.ndarray]:
+    session = unoptimised(model)
     return list(session.run(None, {session.get_inputs()[0].name: pixels}))
 
 
@@ -150,10 +153,7 @@ def test_a_convolution_with_its_activation_is_taken_apart(activation, parameters
     apart = unmerged(merged)
     assert {one.domain for one in apart.graph.node} == {""}
     feed = {name: random.normal(size=(3, 2, 4, 4)).astype(np.float32) for name in "xz"}
-    found, expected = (
-        onnxruntime.InferenceSession(one.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, feed)[0]
-        for one in (apart, merged)
-    )
+    found, expected = (unoptimised(one.SerializeToString()).run(None, feed)[0] for one in (apart, merged))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 

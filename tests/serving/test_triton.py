@@ -127,7 +127,7 @@ def test_torchscript_is_called_by_place_and_runs(tmp_path, torchscript_model):
     assert [one.name for one in (*config.input, *config.output)] == ["image__0", "probabilities__0", "logits__1"]
     pixels = torch.from_numpy(as_batch(config, (5, 6, 3)).astype(np.uint8))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "torch.jit.load", DeprecationWarning)  # of torch from 2.11 on
+        warnings.filterwarnings("ignore", "torch.jit.load", DeprecationWarning)  # of some releases
         answers = torch.jit.load(done.folder / "1" / "model.pt")(pixels)
     for one in config.output:
         answer = answers[int(one.name.rpartition("__")[2])]
