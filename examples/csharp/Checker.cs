@@ -8,7 +8,7 @@ using Microsoft.ML.OnnxRuntime;
 // Does this build of onnxruntime give a model's golden answers?
 sealed class Checker
 {
-    public string OtherFile = ""; // what to add to a failure where the file is not the kit's
+    public string OtherFile = ""; // what to add to a failure: that the file is not the kit's, and the mistake
 
     // One line of figures. Throws with the first vector that differs and by how much.
     public string Check(string folder, string path)
@@ -19,6 +19,8 @@ sealed class Checker
         if (sha256 != kit.Sha256) OtherFile = "; the file is not the kit's " + kit.File + ": SHA-256 " + sha256;
         double worstLogit = 0, worstProbability = 0;
         int images = 0;
+        string problem = null;
+        var answers = new List<Answer>();
         using (var session = new InferenceSession(model))
         {
             IReadOnlyList<string> labels = kit.Answer == null ? Metadata.LabelsOf(session) : kit.Labels.ToArray();
@@ -38,17 +40,22 @@ sealed class Checker
                         else probabilities = row;
                     }
                     logits = logits ?? probabilities.Select(one => Math.Log(Math.Max(one, Math.Pow(2, -126)))).ToArray();
-                    probabilities = probabilities ?? Softmax(logits);
+                    probabilities = probabilities ?? Row.Softmax(logits);
                     worstLogit = Math.Max(worstLogit, Compare(
-                        where, "logits", logits, expected.Logits, kit.MaxLogitDifference));
+                        ref problem, where, "logits", logits, expected.Logits, kit.MaxLogitDifference));
                     worstProbability = Math.Max(worstProbability, Compare(
-                        where, "probabilities", probabilities, expected.Probabilities, kit.MaxProbabilityDifference));
-                    int best = Array.IndexOf(probabilities, probabilities.Max());
-                    double[] sorted = expected.Probabilities.OrderByDescending(one => one).ToArray();
-                    if (best != expected.Label && sorted[0] - sorted[1] > kit.TieMargin)
-                        throw new InvalidDataException(
-                            where + ": expected " + kit.Labels[expected.Label] + ", found " + kit.Labels[best]);
+                        ref problem, where, "probabilities", probabilities, expected.Probabilities,
+                        kit.MaxProbabilityDifference));
+                    int best = Row.IndexOfLargest(probabilities);
+                    answers.Add(new Answer { Logits = logits, Label = labels[best] });
+                    if (best != expected.Label && !Row.IsTie(expected.Probabilities, kit.TieMargin))
+                        problem = problem ?? where + ": expected " + kit.Labels[expected.Label] + ", found " + kit.Labels[best];
                 }
+            }
+            if (problem != null)
+            {
+                OtherFile += Mistakes.In(kit, answers);
+                throw new InvalidDataException(problem);
             }
             if (!labels.SequenceEqual(kit.Labels))
                 throw new InvalidDataException(
@@ -56,8 +63,8 @@ sealed class Checker
         }
         if (OtherFile != "") throw new InvalidDataException("all vectors agree");
         return string.Format(
-            "ok: {0} vectors, {1} images, onnxruntime {2}: logits within {3:g6} (allowed {4:g6}), "
-                + "probabilities within {5:g6} (allowed {6:g6})",
+            "ok: {0} vectors, {1} images, onnxruntime {2}: logits within {3:g2} (allowed {4:g6}), "
+                + "probabilities within {5:g2} (allowed {6:g6})",
             kit.Vectors.Count, images, OrtEnv.Instance().GetVersionString(), worstLogit, kit.MaxLogitDifference,
             worstProbability, kit.MaxProbabilityDifference);
     }
@@ -85,15 +92,9 @@ sealed class Checker
             return string.Concat(hash.ComputeHash(data).Select(one => one.ToString("x2")));
     }
 
-    static double[] Softmax(double[] logits)
-    {
-        double largest = logits.Max();
-        double[] exponents = logits.Select(logit => Math.Exp(logit - largest)).ToArray();
-        double sum = exponents.Sum();
-        return exponents.Select(exponent => exponent / sum).ToArray();
-    }
-
-    static double Compare(string where, string name, double[] found, double[] expected, double limit)
+    // The largest difference; the first that is above its limit becomes the problem.
+    static double Compare(
+        ref string problem, string where, string name, double[] found, double[] expected, double limit)
     {
         if (found.Length != expected.Length)
             throw new InvalidDataException(
@@ -102,8 +103,7 @@ sealed class Checker
         for (int at = 0; at < found.Length; ++at)
             worst = Math.Max(worst, Math.Abs(found[at] - expected[at])); // NaN stays
         if (!(worst <= limit)) // written so that NaN fails
-            throw new InvalidDataException(
-                string.Format("{0}: {1} differ by {2:g6}, allowed {3:g6}", where, name, worst, limit));
+            problem = problem ?? string.Format("{0}: {1} differ by {2:g3}, allowed {3:g6}", where, name, worst, limit);
         return worst;
     }
 }

@@ -15,6 +15,13 @@ sealed class Vector
     public readonly List<Expected> Images = new List<Expected>();
 }
 
+// A usual mistake of apps, and what it is answered.
+sealed class Mistake
+{
+    public string Says;
+    public readonly Dictionary<string, List<double[]>> Logits = new Dictionary<string, List<double[]>>(); // elsewhere right
+}
+
 // What a kit's manifest.txt says: a keyword and its values a line.
 sealed class Kit
 {
@@ -24,6 +31,7 @@ sealed class Kit
     public double MaxLogitDifference, MaxProbabilityDifference, TieMargin;
     public readonly List<string> Labels = new List<string>();
     public readonly List<Vector> Vectors = new List<Vector>();
+    public readonly List<Mistake> Mistakes = new List<Mistake>();
 
     public static Kit Read(string path)
     {
@@ -58,6 +66,14 @@ sealed class Kit
                     Logits = values.Take(classes).ToArray(),
                     Probabilities = values.Skip(classes).ToArray(),
                 });
+            }
+            else if (key == "mistake")
+                kit.Mistakes.Add(new Mistake { Says = rest.Substring(words[0].Length + 1) });
+            else if (key == "gives")
+            {
+                var logits = kit.Mistakes.Last().Logits;
+                if (!logits.ContainsKey(words[0])) logits[words[0]] = new List<double[]>();
+                logits[words[0]].Add(words.Skip(2).Select(double.Parse).ToArray()); // images come in their order
             }
         }
         return kit;

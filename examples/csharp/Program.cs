@@ -2,6 +2,7 @@
 //
 //   dotnet run -- predict MODEL FACE.ppm ...
 //   dotnet run -- check KIT MODEL
+//   dotnet run -- check KIT --answers FILE     what an app answered, as JSON: the kit's README.md has its form
 //
 // Exit code 0, or 1 with one line that says why, or 2 where the command was not understood.
 using System;
@@ -29,6 +30,7 @@ static class Program
 
     static void Predict(string model, IEnumerable<string> paths)
     {
+        StartQuietly();
         using (var session = new InferenceSession(File.ReadAllBytes(model)))
         {
             string[] labels = Metadata.LabelsOf(session);
@@ -40,23 +42,33 @@ static class Program
         }
     }
 
+    // Errors are said once, by this program. Apart, so that comparing answers needs no onnxruntime.
+    static void StartQuietly()
+    {
+        var settings = new EnvironmentCreationOptions { logLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
+        OrtEnv.CreateInstanceWithOptions(ref settings);
+    }
+
     static int Main(string[] arguments)
     {
         CultureInfo.CurrentCulture = CultureInfo.InvariantCulture; // 0.5, in every country
         Console.OutputEncoding = new UTF8Encoding(false);
-        var settings = new EnvironmentCreationOptions { logLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
         string command = arguments.FirstOrDefault();
         var checker = new Checker();
         try
         {
-            OrtEnv.CreateInstanceWithOptions(ref settings); // errors are said once, by this program
-            if (command == "check" && arguments.Length == 3)
+            if (command == "check" && arguments.Length == 4 && arguments[2] == "--answers")
+                Console.WriteLine(Answers.Check(arguments[1], arguments[3]));
+            else if (command == "check" && arguments.Length == 3)
+            {
+                StartQuietly();
                 Console.WriteLine(checker.Check(arguments[1], arguments[2]));
+            }
             else if (command == "predict" && arguments.Length > 2)
                 Predict(arguments[1], arguments.Skip(2));
             else
             {
-                Console.Error.WriteLine("usage: predict MODEL FACE.ppm ... | check KIT MODEL");
+                Console.Error.WriteLine("usage: predict MODEL FACE.ppm ... | check KIT MODEL | check KIT --answers FILE");
                 return 2;
             }
             return 0;

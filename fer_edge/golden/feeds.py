@@ -64,6 +64,18 @@ def swapped(pixels: Pixels) -> Pixels | None:
     return pixels[..., [2, 1, 0, *range(3, pixels.shape[3])]] if pixels.shape[3] >= 3 else None
 
 
+def swapped_and(make: Make) -> Make:
+    """Another mistake with pixels whose red and blue are exchanged, where there are any."""
+    swapping = of_pixels(swapped)
+
+    def feed(vector: Vector, backend: ModelBackend) -> Feed | None:
+        pixels = swapped(vector.pixels)
+        both = make(vector if pixels is None else replace(vector, pixels=pixels), backend)
+        return swapping(vector, backend) if both is None else both
+
+    return feed
+
+
 def grey_by(weights: tuple[float, ...]) -> Make:
     """Grey by other weights than ITU-R BT.601's, by the app itself."""
 

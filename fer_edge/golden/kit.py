@@ -43,7 +43,7 @@ _EXPECTED = "an older kit"
 _DTYPES = ("uint8", "float32")
 """Of inputs, that every language's checker makes."""
 
-CHECKERS = ("check.py", "check.mjs", "check.cpp", "README.md")
+CHECKERS = ("check.py", "check.mjs", "check.cpp", "answers.hpp", "README.md")
 """Of a kit of an ONNX or ort model."""
 ANY_CHECKERS = ("check.py", "README.md")
 """Of a kit of another format, with the runtime that ``check.py`` runs, where there is one for it."""

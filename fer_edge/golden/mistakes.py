@@ -198,5 +198,11 @@ MISTAKES = (
     Mistake("range-0-255", "pixels not divided by 255; divide them", feeds.of_description(range="0-255")),
     Mistake("range-0-1", "pixels divided by 255; feed 0 to 255", feeds.of_description(range="0-1")),
     Mistake("no-mean-std", "pixels without mean and std; apply them", feeds.of_description(mean=(0.0,), std=(1.0,))),
+    Mistake(
+        "opencv",
+        "swapped red and blue and a resize without antialias, as cv2.imread and cv2.resize give them; feed red first "
+        "(RGB), and hand over the pixels as they are or resize with antialias",
+        feeds.swapped_and(feeds.resized(bilinear, "centres")),
+    ),
 )
 """In the order in which they are tried; of two that give the same answers the first is named."""

@@ -55,7 +55,7 @@ def build(onnxruntime: Path, example: Path, place: Path) -> Path:
 def compile_program(place: Path, sources: Iterable[Path], name: str) -> Path:
     """``name``.exe beside the library in ``place``, without a warning."""
     program = place / f"{name}.exe"
-    references = (f"-r:{place / 'Microsoft.ML.OnnxRuntime.dll'}", "-r:System.Runtime.Serialization")
+    references = (f"-r:{place / 'Microsoft.ML.OnnxRuntime.dll'}", "-r:System.Runtime.Serialization", "-r:System.Xml")
     _compile("-warnaserror", "-langversion:7.2", *references, f"-out:{program}", *sources)
     return program
 

@@ -2,107 +2,16 @@
 //
 //   g++ -std=c++17 check.cpp -I ONNXRUNTIME/include -L ONNXRUNTIME/lib -lonnxruntime -Wl,-rpath,ONNXRUNTIME/lib -o check
 //   ./check KIT MODEL
+//   ./check KIT --answers FILE     what an app answered, as JSON: README.md has its form
 //
-// Exit code 0 with one line of figures, or 1 with one line that names the first vector that differs and by how much.
+// Exit code 0 with one line of figures, or 1 with one line that names the first vector that differs and by how much; and
+// the mistake, or the two, where the answers are those of some that the kit knows. answers.hpp compares.
 #include <onnxruntime_cxx_api.h>
 
-#include <algorithm>
 #include <array>
-#include <cmath>
-#include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <iterator>
-#include <map>
-#include <numeric>
-#include <sstream>
-#include <stdexcept>
-#include <string>
-#include <vector>
 
-namespace fs = std::filesystem;
-using Bytes = std::vector<uint8_t>;
-
-struct Expected {
-  size_t label = 0;  // its index
-  std::vector<double> logits, probabilities;
-};
-struct Vector {
-  std::string name, file;
-  std::vector<int64_t> shape;
-  std::vector<Expected> images;
-};
-struct Mistake {
-  std::string name, says;
-  std::map<std::string, std::map<size_t, std::vector<double>>> logits;  // by vector and image; elsewhere the right ones
-};
-struct Answer {
-  std::vector<double> logits;
-  std::string label;
-};
-struct Kit {  // what manifest.txt says
-  std::string file, sha256, input, dtype;
-  std::string answer;  // of another maker's model, which does not say itself what its classes and output are
-  std::vector<std::string> outputs, labels;
-  double max_logit_difference = 0, max_probability_difference = 0, tie_margin = 0;
-  std::vector<Vector> vectors;
-  std::vector<Mistake> mistakes;
-};
-
-Bytes read_bytes(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) throw std::runtime_error(path.string() + ": cannot be opened");
-  return Bytes(std::istreambuf_iterator<char>(stream), {});
-}
-
-template <class T>
-std::vector<T> rest_of(std::istringstream& line) {
-  return {std::istream_iterator<T>(line), {}};
-}
-
-Kit read_kit(const fs::path& path) {
-  std::ifstream stream(path);
-  if (!stream) throw std::runtime_error(path.string() + ": cannot be opened");
-  Kit kit;
-  for (std::string text, key; std::getline(stream, text);) {
-    std::istringstream line(text);
-    line >> key >> std::ws;
-    if (key == "model") std::getline(line, kit.file);
-    else if (key == "sha256") line >> kit.sha256;
-    else if (key == "input") line >> kit.input >> kit.dtype;
-    else if (key == "answer") line >> kit.answer;
-    else if (key == "outputs") kit.outputs = rest_of<std::string>(line);
-    else if (key == "label") kit.labels.push_back(text.substr(key.size() + 1));
-    else if (key == "max_logit_difference") line >> kit.max_logit_difference;
-    else if (key == "max_probability_difference") line >> kit.max_probability_difference;
-    else if (key == "tie_margin") line >> kit.tie_margin;
-    else if (key == "vector") {
-      Vector vector;
-      line >> vector.name >> vector.file;
-      vector.shape = rest_of<int64_t>(line);
-      kit.vectors.push_back(vector);
-    } else if (key == "expects") {
-      Expected one;
-      line >> one.label;
-      one.logits = rest_of<double>(line);
-      one.probabilities.assign(one.logits.begin() + one.logits.size() / 2, one.logits.end());
-      one.logits.resize(one.logits.size() / 2);
-      kit.vectors.back().images.push_back(one);
-    } else if (key == "mistake") {
-      Mistake mistake;
-      line >> mistake.name >> std::ws;
-      std::getline(line, mistake.says);
-      kit.mistakes.push_back(mistake);
-    } else if (key == "gives") {
-      std::string name;
-      size_t image = 0;
-      line >> name >> image;
-      kit.mistakes.back().logits[name][image] = rest_of<double>(line);
-    }
-  }
-  return kit;
-}
+#include "answers.hpp"
 
 std::string sha256_of(Bytes data) {  // FIPS 180-4
   std::array<uint32_t, 64> k{};
@@ -142,44 +51,6 @@ std::string sha256_of(Bytes data) {  // FIPS 180-4
   return text.str();
 }
 
-// A JSON string in UTF-8, from the quote at `at`, which is left behind the closing one.
-std::string json_string(const std::string& text, size_t& at) {
-  const auto unit = [&] {
-    const auto value = static_cast<uint32_t>(std::stoul(text.substr(at, 4), nullptr, 16));
-    at += 4;
-    return value;
-  };
-  std::string found;
-  for (++at; text.at(at) != '"';) {
-    if (text[at] != '\\') {
-      found += text[at++];
-      continue;
-    }
-    const char kind = text.at(at + 1);
-    at += 2;
-    if (kind != 'u') {
-      const std::string from = "bfnrt", to = "\b\f\n\r\t";
-      const size_t place = from.find(kind);
-      found += place == std::string::npos ? kind : to[place];
-      continue;
-    }
-    uint32_t code = unit();
-    if (code >> 10 == 0x36 && text.compare(at, 2, "\\u") == 0) {  // a surrogate pair: one character in two escapes
-      at += 2;
-      code = 0x10000 + ((code & 0x3FF) << 10) + (unit() & 0x3FF);
-    }
-    if (code < 0x80) {
-      found += static_cast<char>(code);
-      continue;
-    }
-    const int rest = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-    found += static_cast<char>((0xFF00 >> (rest + 1) & 0xFF) | code >> (6 * rest));
-    for (int shift = 6 * (rest - 1); shift >= 0; shift -= 6) found += static_cast<char>(0x80 | (code >> shift & 0x3F));
-  }
-  ++at;
-  return found;
-}
-
 // The model's metadata say which output is which class: "labels", a list of names, in the outermost object.
 std::vector<std::string> labels_of(const Ort::Session& session) {
   Ort::AllocatorWithDefaultOptions allocator;
@@ -202,79 +73,6 @@ std::vector<std::string> labels_of(const Ort::Session& session) {
   throw std::runtime_error("the model has no metadata");
 }
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
-std::vector<double> softmax(const std::vector<double>& logits) {
-  std::vector<double> exponents(logits);
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  for (double& value : exponents) value = std::exp(value - largest);
-  const double sum = std::accumulate(exponents.begin(), exponents.end(), 0.0);
-  for (double& value : exponents) value /= sum;
-  return exponents;
-}
-
-double largest_difference(const std::vector<double>& one, const std::vector<double>& other) {
-  double largest = 0;
-  for (size_t at = 0; at < one.size(); ++at) largest = std::max(largest, std::abs(one[at] - other[at]));
-  return largest;
-}
-
-double squares(const std::vector<double>& one, const std::vector<double>& other) {
-  double sum = 0;
-  for (size_t at = 0; at < one.size(); ++at) sum += (one[at] - other[at]) * (one[at] - other[at]);
-  return sum;
-}
-
-bool is_tie(std::vector<double> probabilities, double margin) {
-  std::sort(probabilities.rbegin(), probabilities.rend());
-  return probabilities[0] - probabilities[1] <= margin;
-}
-
-// What the answers that differ from the right ones are those of; empty where nothing fits. One answer an image, in order.
-std::string mistake_in(const Kit& kit, const std::vector<Answer>& answers) {
-  const double explained = 0.35;  // distance from a mistake's answers over that from the right ones, or all in tolerance
-  std::vector<std::pair<double, std::string>> fitting;
-  for (const Mistake& mistake : kit.mistakes) {
-    double to_right = 0, to_mistake = 0, farthest = 0;
-    size_t renamed = 0, otherwise_named = 0, missed = 0, missed_names = 0, number = 0;
-    for (const Vector& vector : kit.vectors) {
-      const auto rows = mistake.logits.find(vector.name);
-      for (size_t image = 0; image < vector.images.size(); ++image) {
-        const Expected& right = vector.images[image];
-        const Answer& found = answers.at(number++);
-        const auto& wrong = rows == mistake.logits.end() ? right.logits : rows->second.at(image);
-        for (const double one : found.logits)
-          if (!std::isfinite(one)) return "";
-        if (largest_difference(found.logits, right.logits) > kit.max_logit_difference) {
-          to_right += squares(found.logits, right.logits);
-          to_mistake += squares(found.logits, wrong);
-          farthest = std::max(farthest, largest_difference(found.logits, wrong) / kit.max_logit_difference);
-        } else if (largest_difference(wrong, right.logits) > kit.max_logit_difference) {
-          ++missed;
-        }
-        const auto probabilities = softmax(wrong);
-        if (is_tie(probabilities, kit.tie_margin)) continue;
-        const auto best = std::max_element(probabilities.begin(), probabilities.end()) - probabilities.begin();
-        const std::string &theirs = kit.labels.at(best), &expected = kit.labels.at(right.label);
-        renamed += found.label == theirs && theirs != expected;
-        otherwise_named += found.label != theirs && found.label != expected;
-        missed_names += found.label == expected && theirs != expected;
-      }
-    }
-    const double share = to_right > 0 ? std::sqrt(to_mistake / to_right) : 0;
-    if (to_right > 0 && (share <= explained || (farthest <= 1 && share < 1)))
-      fitting.emplace_back(share + 0.1 * static_cast<double>(missed) / static_cast<double>(number), mistake.says);
-    else if (!(to_right > 0) && renamed > 1 && otherwise_named == 0 && missed_names == 0)  // labels alone tell less
-      fitting.emplace_back(0, mistake.says);
-  }
-  if (fitting.empty() || (fitting.size() > 1 && !(fitting[0].first > 0) && !(fitting[1].first > 0))) return "";
-  return "; your answers are those of " + std::min_element(fitting.begin(), fitting.end())->second;
-}
-
 // The largest difference; the first that is above its limit becomes the problem.
 double compare(std::string& problem, const std::string& where, const char* name, const std::vector<double>& found,
                const std::vector<double>& expected, double limit) {
@@ -286,11 +84,8 @@ double compare(std::string& problem, const std::string& where, const char* name,
     const double difference = std::abs(found[at] - expected[at]);
     if (!(difference <= worst) && !std::isnan(worst)) worst = difference;  // the first NaN stays
   }
-  if (!(worst <= limit) && problem.empty()) {
-    std::ostringstream text;
-    text << where << ": " << name << " differ by " << worst << ", allowed " << limit;
-    problem = text.str();
-  }
+  if (!(worst <= limit) && problem.empty())
+    problem = where + ": " + name + " differ by " + digits(worst, 3) + ", allowed " + digits(limit, 6);
   return worst;
 }
 
@@ -334,7 +129,7 @@ std::string check(const fs::path& folder, const fs::path& model_path, std::strin
           std::max(worst_probability, compare(problem, where, "probabilities", probabilities, expected.probabilities,
                                               kit.max_probability_difference));
       const auto best = std::max_element(probabilities.begin(), probabilities.end()) - probabilities.begin();
-      answers.push_back({logits, labels.at(best)});
+      answers.push_back({logits, {}, labels.at(best)});
       if (static_cast<size_t>(best) != expected.label && !is_tie(expected.probabilities, kit.tie_margin) && problem.empty())
         problem = where + ": expected " + kit.labels.at(expected.label) + ", found " + kit.labels.at(best);
     }
@@ -346,21 +141,21 @@ std::string check(const fs::path& folder, const fs::path& model_path, std::strin
   if (labels != kit.labels)
     throw std::runtime_error("expected the labels " + joined(kit.labels) + ", found " + joined(labels));
   if (!other.empty()) throw std::runtime_error("all vectors agree");
-  std::ostringstream text;
-  text << "ok: " << kit.vectors.size() << " vectors, " << images << " images, onnxruntime " << Ort::GetVersionString()
-       << ": logits within " << worst_logit << " (allowed " << kit.max_logit_difference << "), probabilities within "
-       << worst_probability << " (allowed " << kit.max_probability_difference << ")";
-  return text.str();
+  return "ok: " + std::to_string(kit.vectors.size()) + " vectors, " + std::to_string(images) + " images, onnxruntime " +
+         Ort::GetVersionString() + ": logits within " + digits(worst_logit, 2) + " (allowed " +
+         digits(kit.max_logit_difference, 6) + "), probabilities within " + digits(worst_probability, 2) + " (allowed " +
+         digits(kit.max_probability_difference, 6) + ")";
 }
 
 int main(int count, char** arguments) {
-  if (count != 3) {
-    std::cerr << "usage: check KIT MODEL\n";
+  const bool has_answers = count == 4 && std::string(arguments[2]) == "--answers";
+  if (count != 3 && !has_answers) {
+    std::cerr << "usage: check KIT MODEL | check KIT --answers FILE\n";
     return 2;
   }
   std::string other;
   try {
-    std::cout << check(arguments[1], arguments[2], other) << '\n';
+    std::cout << (has_answers ? check_answers(arguments[1], arguments[3]) : check(arguments[1], arguments[2], other)) << '\n';
     return 0;
   } catch (const std::exception& error) {
     std::cerr << "FAILED: " << error.what() << other << '\n';

@@ -4,7 +4,7 @@
     python check.py --answers FILE     what an app answered, as JSON: needs numpy alone
 
 Exit code 0 with one line of figures, or 1 with one line that names the first vector that differs and by how much; and
-the mistake, where the answers are those of one that the kit knows. README.md has the form of FILE.
+the mistake, or the two, where the answers are those of some that the kit knows. README.md has the form of FILE.
 ``--report`` also writes what was found, and on what machine, as JSON: send it to the model's maker, who adds it with
 ``fer_edge devices merge``.
 """
@@ -23,6 +23,7 @@ REPORT = "fer_edge device report 1"
 TINY = 2.0**-126  # the smallest float32, in place of a probability of 0
 USAGE = "usage: check.py [MODEL] [PROVIDER] [--report FILE] | check.py --answers FILE"
 EXPLAINED = 0.35  # distance from a mistake's answers over that from the right ones, or all in tolerance
+PLAIN = 2  # tolerances: what lies between one and two may be the rounding of another resize
 
 
 class Differs(Exception):
@@ -78,88 +79,176 @@ def softmax(logits: np.ndarray) -> Any:
     return exponents / exponents.sum(axis=-1, keepdims=True)
 
 
-def mistake_in(manifest: dict, answers: dict) -> str:  # type: ignore[type-arg]
-    """What the answers that differ from the right ones are those of, to be added to a line; empty where nothing fits.
+def distances_of(mistake: dict, manifest: dict, answers: dict) -> Any:  # type: ignore[type-arg]
+    """How far the answers are from those of one mistake; None where one of them is no number.
 
-    ``answers``: for each vector one {"logits", "probabilities", "label"} an image, of which any may be missing.
+    Of each image whose answer differs from the right one: squared distances to the right answer and to the mistake's,
+    the latter's largest over the limit, and whether the mistake changes that image's answer at all. ``missed``: images
+    that the mistake changes and whose answers are right. Then what the labels alone say.
     """
     labels, allowed = manifest["model"]["labels"], manifest["tolerance"]
     limits = {"logits": allowed["max_logit_difference"], "probabilities": allowed["max_probability_difference"]}
-    fitting = []
-    for mistake in manifest.get("mistakes", ()):
-        to_right = to_mistake = farthest = 0.0
-        renamed = otherwise_named = missed = missed_names = images = 0
-        for vector in manifest["vectors"]:
-            right_logits = np.array(vector["logits"], np.float64)
+    found_in: dict[str, Any] = {
+        "says": mistake["says"],
+        "places": [],
+        "right": [],
+        "wrong": [],
+        "far": [],
+        "changes": [],
+    }
+    found_in.update(images=0, numbers=0, missed=0, renamed=0, otherwise_named=0, missed_names=0)
+    for vector in manifest["vectors"]:
+        for image, one in enumerate(answers[vector["name"]]):
+            found_in["images"] += 1
             # where a mistake changes nothing, its answers are the right ones
-            wrong_logits = np.array(mistake["logits"].get(vector["name"], right_logits), np.float64)
-            right = {"logits": right_logits, "probabilities": np.array(vector["probabilities"], np.float64)}
+            wrong_logits = np.array(mistake["logits"].get(vector["name"], vector["logits"])[image], np.float64)
             wrong = {"logits": wrong_logits, "probabilities": softmax(wrong_logits)}
-            for image, one in enumerate(answers[vector["name"]]):
-                images += 1
-                for name in [name for name in limits if name in one][:1]:
-                    found, is_right = np.array(one[name], np.float64), right[name][image]
-                    if not np.isfinite(found).all():
-                        return ""
-                    if np.abs(found - is_right).max() > limits[name]:
-                        to_right += float(((found - is_right) ** 2).sum())
-                        to_mistake += float(((found - wrong[name][image]) ** 2).sum())
-                        farthest = max(farthest, float(np.abs(found - wrong[name][image]).max()) / limits[name])
-                    else:
-                        missed += bool(np.abs(wrong[name][image] - is_right).max() > limits[name])
-                second, first = np.sort(wrong["probabilities"][image])[-2:]
-                if "label" in one and first - second > allowed["tie_margin"]:
-                    label = labels[int(wrong["probabilities"][image].argmax())]
-                    renamed += one["label"] == label != vector["labels"][image]
-                    otherwise_named += one["label"] not in (label, vector["labels"][image])
-                    missed_names += one["label"] == vector["labels"][image] != label
-        share = float(np.sqrt(to_mistake / to_right)) if to_right else 0.0
-        if to_right and (share <= EXPLAINED or (farthest <= 1 and share < 1)):
-            fitting.append((share + 0.1 * missed / images, mistake["says"]))
-        elif not to_right and renamed > 1 and not otherwise_named and not missed_names:  # labels alone tell less
-            fitting.append((0.0, mistake["says"]))
-    if not fitting or (len(fitting) > 1 and fitting[0][0] == fitting[1][0] == 0.0):
+            for name in [name for name in limits if name in one][:1]:
+                found_in["numbers"] += 1
+                found, right = np.array(one[name], np.float64), np.array(vector[name][image], np.float64)
+                if not np.isfinite(found).all():
+                    return None
+                changes = bool(np.abs(wrong[name] - right).max() > limits[name])
+                if np.abs(found - right).max() > limits[name]:
+                    found_in["places"].append(f"vector {vector['name']}, image {image}")
+                    found_in["right"].append(float(((found - right) ** 2).sum()))
+                    found_in["wrong"].append(float(((found - wrong[name]) ** 2).sum()))
+                    found_in["far"].append(float(np.abs(found - wrong[name]).max()) / limits[name])
+                    found_in["changes"].append(changes)
+                else:
+                    found_in["missed"] += changes
+            second, first = np.sort(wrong["probabilities"])[-2:]
+            if "label" in one and first - second > allowed["tie_margin"]:
+                label, expected = labels[int(wrong["probabilities"].argmax())], vector["labels"][image]
+                found_in["renamed"] += one["label"] == label != expected
+                found_in["otherwise_named"] += one["label"] not in (label, expected)
+                found_in["missed_names"] += one["label"] == expected != label
+    return found_in
+
+
+def mistake_in(manifest: dict, answers: dict) -> str:  # type: ignore[type-arg]
+    """What the answers that differ from the right ones are those of, to be added to a line; empty for an older kit.
+
+    ``answers``: for each vector one {"logits", "probabilities", "label"} an image, of which any may be missing.
+    """
+    known = [distances_of(mistake, manifest, answers) for mistake in manifest.get("mistakes", ())]
+    if not known or None in known:
         return ""
-    return f"; your answers are those of {min(fitting)[1]}"
+    right, images = known[0]["right"], range(len(known[0]["right"]))
+    if not right:
+        return label_mistake_in(known)
+
+    def share(wrong: list, among: Any) -> float:  # type: ignore[type-arg]
+        """Distance from a mistake's answers over that from the right ones, of some images together."""
+        return float(np.sqrt(sum(wrong[at] for at in among) / sum(right[at] for at in among)))
+
+    def best(candidates: list) -> Any:  # type: ignore[type-arg]
+        return min(candidates, key=lambda one: one[0])[1:]  # of equal ones the first
+
+    fitting = []
+    for one in known:
+        whole = share(one["wrong"], images)
+        if whole <= EXPLAINED or (max(one["far"]) <= 1 and whole < 1):
+            fitting.append((whole + 0.1 * one["missed"] / one["images"], one))
+    if fitting:
+        (first,) = best(fitting)
+        # images that it leaves alone, and that differ plainly
+        beyond = [at for at in images if not first["changes"][at] and first["far"][at] > PLAIN]
+        if not beyond:
+            return f"; your answers are {nearly(first['far'])}those of {first['says']}"
+        others = [(share(one["wrong"], beyond), one) for one in known if share(one["wrong"], beyond) <= EXPLAINED]
+        if not others:
+            where = first["places"][beyond[0]]
+            return f"; your answers are nearest to those of {first['says']}. Something else differs too, first {where}"
+        (second,) = best(others)
+    else:
+        pairs = []
+        for number, one in enumerate(known):
+            for other in known[:number]:
+                whole = share([min(two) for two in zip(one["wrong"], other["wrong"])], images)  # noqa: B905
+                alone = [
+                    {at for at in images if each["far"][at] <= 1 or each["wrong"][at] <= EXPLAINED**2 * right[at]}
+                    for each in (one, other)
+                ]
+                if whole <= EXPLAINED and alone[0] - alone[1] and alone[1] - alone[0]:
+                    missed = (one["missed"] + other["missed"]) / one["images"]
+                    pairs.append((whole + 0.1 * missed, other, one))
+        if not pairs:
+            return f"; your answers are those of none of the {len(known)} mistakes that the kit knows"
+        first, second = best(pairs)
+    far = [min(two) for two in zip(first["far"], second["far"])]  # noqa: B905
+    return f"; your answers are {nearly(far)}those of two mistakes: {first['says']}. And: {second['says']}"
+
+
+def nearly(far: list) -> str:  # type: ignore[type-arg]
+    """Within the limits of every image, or not."""
+    return "" if max(far) <= 1 else "nearest to "
+
+
+def label_mistake_in(known: list) -> str:  # type: ignore[type-arg]
+    """As ``mistake_in``, where no number differs but labels do; those tell less."""
+    fitting = [one for one in known if one["renamed"] > 1 and not one["otherwise_named"] and not one["missed_names"]]
+    if len(fitting) == 1:
+        return f"; your answers are those of {fitting[0]['says']}"
+    if known[0]["numbers"]:
+        return "; the numbers are right, the labels are not: each number has the name at its place in the kit's labels"
+    return "; labels alone do not tell the mistake: write probabilities or logits, too"
+
+
+def shown(value: Any) -> str:
+    """What was found instead, in a few words of one line."""
+    if isinstance(value, str):
+        return '"' + "".join(sign if " " <= sign != "\x7f" else " " for sign in value)[:60] + '"'
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else "a number"
 
 
 def numbers_in(values: Any, labels: list, where: str, name: str) -> list:  # type: ignore[type-arg]
     """A number for each class in the model's order, of a list or an object with the labels as keys. Raises Differs."""
     if isinstance(values, dict):
-        unknown = [key for key in values if key not in labels]
-        if unknown:
-            raise Differs(f"{where}: expected the labels {', '.join(labels)} in {name}, found {unknown[0]!r:.60}")
-        if len(values) < len(labels):
-            missing = next(label for label in labels if label not in values)
-            raise Differs(f"{where}: expected {len(labels)} {name}, found {len(values)}, none for {missing}")
+        for key in values:
+            if key not in labels:
+                raise Differs(f"{where}: expected the labels {', '.join(labels)} in {name}, found {shown(key)}")
+        for label in labels:
+            if label not in values:
+                raise Differs(f"{where}: expected {len(labels)} {name}, found {len(values)}, none for {label}")
         values = [values[label] for label in labels]
-    if not isinstance(values, list) or len(values) != len(labels):
-        found = f"{len(values)}" if isinstance(values, list) else type(values).__name__
-        raise Differs(f"{where}: expected {len(labels)} {name}, found {found}")
+    if not isinstance(values, list):
+        raise Differs(f"{where}: expected {len(labels)} {name}, found {shown(values)}")
+    if len(values) != len(labels):
+        raise Differs(f"{where}: expected {len(labels)} {name}, found {len(values)}")
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e30:
-            raise Differs(f"{where}: expected {name} that are numbers, found {value!r:.40}")
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise Differs(f"{where}: expected {name} that are numbers, found {shown(value)}")
+        if not abs(value) < 1e30:
+            raise Differs(f"{where}: expected {name} below 1e30, found a larger one")
     return values
+
+
+def no_number(word: str) -> float:
+    """NaN and infinities are not JSON, and not everywhere readable."""
+    raise ValueError(f"{word}, which is no JSON")
 
 
 def read_answers(file: Path, manifest: dict) -> dict:  # type: ignore[type-arg]
     """What an app wrote, for each vector one object an image. Raises Differs, in one line."""
     labels, vectors = manifest["model"]["labels"], manifest["vectors"]
     try:
-        raw = json.loads(file.read_text(encoding="utf-8-sig"))
+        raw = json.loads(file.read_text(encoding="utf-8-sig"), parse_constant=no_number)
     except OSError as error:
-        raise Differs(f"{file}: cannot be read: {error.strerror}") from error
+        raise Differs(f"{file}: cannot be read") from error
     except (ValueError, RecursionError) as error:
         raise Differs(f"{file}: expected JSON, found something else: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(raw, dict):
-        raise Differs(f"{file}: expected an object with an entry for each vector, found {type(raw).__name__}")
+        raise Differs(f"{file}: expected an object with an entry for each vector, found {shown(raw)}")
     names = [vector["name"] for vector in vectors]
     for key in raw:
         if key not in names:
-            raise Differs(f"{file}: expected the kit's vectors, found {key!r:.60}")
+            raise Differs(f"{file}: expected the kit's vectors, found {shown(key)}")
     missing = [name for name in names if name not in raw]
     if missing:
-        raise Differs(f"{file}: expected all {len(names)} vectors, found {len(raw)}: no {', '.join(missing)[:200]}")
+        raise Differs(f"{file}: expected all {len(names)} vectors, found {len(raw)}, none for {missing[0]}")
     answers: dict[str, list] = {}  # type: ignore[type-arg]
     for vector in vectors:
         where, given = f"{file}: vector {vector['name']}", raw[vector["name"]]
@@ -169,16 +258,17 @@ def read_answers(file: Path, manifest: dict) -> dict:  # type: ignore[type-arg]
         answers[vector["name"]] = rows = []
         for image, one in enumerate(given):
             where = f"{file}: vector {vector['name']}, image {image}"
-            if not isinstance(one, dict) or not {"label", "probabilities", "logits"} & set(one):
-                raise Differs(f"{where}: expected an object with label, probabilities or logits, found {one!r:.60}")
+            if not isinstance(one, dict):
+                raise Differs(f"{where}: expected an object with label, probabilities or logits, found {shown(one)}")
+            if not {"label", "probabilities", "logits"} & set(one):
+                raise Differs(f"{where}: expected label, probabilities or logits, found none of them")
             row = {
                 name: numbers_in(one[name], labels, where, name) for name in ("logits", "probabilities") if name in one
             }
             if "label" in one:
                 if one["label"] not in labels:
-                    raise Differs(
-                        f"{where}: expected one of the labels {', '.join(labels)}, found {one['label']!r:.60}"
-                    )
+                    found = shown(one["label"])
+                    raise Differs(f"{where}: expected one of the labels {', '.join(labels)}, found {found}")
                 row["label"] = one["label"]
             rows.append(row)
     return answers
