@@ -32,6 +32,8 @@ class JudgingFaces:
     """int64 (N,); None for synthetic faces, on which only agreement is measured."""
     source: str
     """What they are, in words."""
+    names: tuple[str, ...] = ()
+    """Of each face's file, without its folder."""
     other_classes: str = ""
     """Why there are faces and no labels: the data set has not all of the model's classes."""
 
@@ -65,8 +67,8 @@ def judging_faces(request: BenchmarkRequest, size: int, seed: int, labels: Label
     name = Path(data.source).name  # results travel: they tell no machine's folders
     what = f"{len(faces)}{of_all} faces, {request.split} split of {name}"
     if other_classes:
-        return JudgingFaces(faces.faces, None, f"{what}, without labels", other_classes)
-    return JudgingFaces(faces.faces, faces.labels, what)
+        return JudgingFaces(faces.faces, None, f"{what}, without labels", other_classes=other_classes)
+    return JudgingFaces(faces.faces, faces.labels, what, tuple(Path(one).name for one in faces.sources))
 
 
 def _some(faces: "FaceSet", count: int) -> "FaceSet":

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from fer_edge.backends.registry import backend_named
+from fer_edge.benchmark.answers import AnsweredFaces, signs_of
 from fer_edge.benchmark.client import Stop, Stopped, WorkerClient, WorkerError
 from fer_edge.benchmark.faces import JudgingFaces, timing_faces
 from fer_edge.benchmark.plan import Planned, reference_of
@@ -74,6 +75,7 @@ class Measurement:
         self.failures: list[str] = []
         self.notes: list[str] = []
         self._judging = {one.subject: judging(one.subject) for one in planned}
+        self._answered = {one: AnsweredFaces.of(faces, one.labels) for one, faces in self._judging.items()}
         self._named: dict[tuple[tuple[str, ...], int], np.ndarray] = {}
         """Which class each engine at each batch size names, int (N,)."""
         self._write_faces()
@@ -96,6 +98,12 @@ class Measurement:
         finally:
             self._compare()
         return True
+
+    @property
+    def faces(self) -> list[AnsweredFaces]:
+        """The labelled faces that rows answered, each set once."""
+        found = {one.fingerprint: one for one in self._answered.values() if one is not None}
+        return [one for one in found.values() if any(row.faces == one.fingerprint for row in self.results.values())]
 
     # Timed rounds
 
@@ -200,8 +208,11 @@ class Measurement:
         self._named[one.row.engine, one.row.batch] = probabilities.argmax(axis=1)
         if faces.labels is not None:
             metrics = evaluate_probabilities(probabilities, faces.labels)
+            answered = self._answered[one.subject]
             for result in self._results_of(one.row.engine, one.row.batch):
                 result.accuracy, result.macro_f1 = metrics.accuracy, metrics.macro_f1
+                if answered is not None:
+                    result.faces, result.answers = answered.fingerprint, signs_of(probabilities.argmax(axis=1))
 
     def _audit(self, one: Planned, client: WorkerClient) -> None:
         """Whether its timed runs answered as it answers now, and whether repeating an input is faster."""

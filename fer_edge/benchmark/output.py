@@ -1,5 +1,6 @@
 """Writes a benchmark: JSON with every sample, CSV, Markdown, and pictures where matplotlib is installed."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from fer_edge.benchmark.results import Benchmark
 from fer_edge.errors import MissingExtraError
 from fer_edge.files import write_text
 from fer_edge.own_files import OwnFiles
+from fer_edge.text import without_surrogates
 
 OTHER_NAME = "choose another with --out or --name"
 """What helps where the name of a benchmark's file is taken."""
@@ -18,9 +20,9 @@ _PICTURES = {"latency": plot_latency_against_accuracy, "throughput": plot_throug
 
 
 def output_paths(folder: Path, name: str, json_path: Path | None = None) -> list[Path]:
-    """Every file that ``write_benchmark`` may write: JSON, CSV, Markdown, then the pictures."""
+    """Every file that ``write_benchmark`` may write: JSON, CSV, Markdown, then the pictures, then the changes."""
     tables = [json_path or folder / f"{name}.json", folder / f"{name}.csv", folder / f"{name}.md"]
-    return [*tables, *(folder / f"{name}-{kind}.png" for kind in _PICTURES)]
+    return [*tables, *(folder / f"{name}-{kind}.png" for kind in _PICTURES), folder / f"{name}-changes.json"]
 
 
 def write_benchmark(
@@ -31,14 +33,20 @@ def write_benchmark(
     note: Callable[[str], None] = lambda _: None,
     json_path: Path | None = None,
 ) -> list[Path]:
-    """Write ``NAME.json``, ``NAME.csv``, ``NAME.md`` and ``NAME-*.png`` into ``folder``, which exists; their paths.
+    """Write ``NAME.json``, ``NAME.csv``, ``NAME.md``, ``NAME-*.png`` and, of a comparison, ``NAME-changes.json`` into
+    ``folder``, which exists; their paths.
 
     ``json_path`` is where the JSON goes instead. Without matplotlib there is no picture, and ``note`` hears so.
     Raises StorageError, also where one would replace a file that was not written here.
     """
     planned = output_paths(folder, name, json_path)
+    *others, changes = planned
     with OwnFiles(OTHER_NAME).writing(*planned):
-        return _write(benchmark, planned[:3], planned[3:], comparison, note)
+        written = _write(benchmark, others[:3], others[3:], comparison, note)
+        if comparison is None:
+            return written
+        write_text(changes, json.dumps(without_surrogates(comparison.to_dict()), indent=1, allow_nan=False) + "\n")
+        return [*written, changes]
 
 
 def _write(

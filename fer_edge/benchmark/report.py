@@ -10,7 +10,7 @@ from fer_edge.benchmark.columns import Column
 from fer_edge.benchmark.comparison import Comparison
 from fer_edge.benchmark.recommendation import ties
 from fer_edge.benchmark.results import Benchmark, RowResult, by_setting
-from fer_edge.export.card.tables import markdown_table
+from fer_edge.export.card.tables import markdown_table, signed
 
 METHOD = """\
 Each row ran in its own process with the same thread budget in every pool. Rows alternated over {rounds} rounds, in an
@@ -111,12 +111,22 @@ _SETTING_HEADER = ("batch", "thr", "model", "runtime", "prec")
 _RATIO_HEADER = ("then ms", "now ms", "ratio", "95%", "result")
 
 
+_MOST_FACES = 20
+"""Of a row, in Markdown; all are in the JSON file."""
+
+
 def comparison_markdown(comparison: Comparison) -> str:
-    """The table of ratios."""
-    header, cells = comparison_table(comparison)
-    right = [place for place, title in enumerate(header) if is_number(title)]
-    parts = [markdown_table(header, cells, right), *comparison.notes]
-    return "## Against the other benchmark\n\n" + "\n\n".join(parts)
+    """The tables of ratios and of accuracy, and what changed by class and by face where anything did."""
+    parts = ["## Against the other benchmark"]
+    for header, cells in (comparison_table(comparison), accuracy_table(comparison)):
+        if cells:
+            parts.append(markdown_table(header, cells, [at for at, title in enumerate(header) if is_number(title)]))
+    parts += comparison.notes
+    for one in comparison.accuracy:
+        if one.answers.faces:
+            table = "\n".join(one.answers.tables(_MOST_FACES, "the JSON file"))
+            parts += [f"### {one.title}: {len(one.answers.faces):,} answers changed", table]
+    return "\n\n".join(parts)
 
 
 def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
@@ -131,6 +141,25 @@ def comparison_table(comparison: Comparison) -> tuple[list[str], list[list[str]]
         for one in comparison.changes
     ]
     return [*_SETTING_HEADER, *_RATIO_HEADER], cells
+
+
+def accuracy_table(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Header, and cells of each row: accuracy then and now, and the faces that only one of the two is right on."""
+    header = ["model", "runtime", "prec", "batch", "faces", "then %", "now %", "points", "answers changed"]
+    cells = [
+        [
+            *(one.rows[0].model, one.rows[0].label, one.rows[0].precision),
+            ",".join(str(batch) for batch in sorted({row.batch for row in one.rows})),
+            f"{one.answers.overall.num_faces:,}",
+            *(f"{100 * value:.2f}" for value in (one.answers.overall.old, one.answers.overall.new)),
+            signed(one.answers.overall.points),
+            f"{len(one.answers.faces):,}",
+            *(str(one.answers.overall.only_old_right), str(one.answers.overall.only_new_right)),
+            *(f"{one.answers.overall.p_value:.2g}", one.result),
+        ]
+        for one in comparison.accuracy
+    ]
+    return [*header, "only then right", "only now right", "p (McNemar)", "result"], cells
 
 
 def is_number(title: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fer_edge.backends.registry import backends
+from fer_edge.benchmark.answers import AnsweredFaces, check_signs
 from fer_edge.benchmark.audit import failures
 from fer_edge.benchmark.rows import Row
 from fer_edge.benchmark.statistics import PERCENTILES, Interval, median_interval, percentiles
@@ -56,6 +57,10 @@ class RowResult:
     agreement: float | None = None
     """Fraction (0-1) of the faces that the row, at its batch size, names as its reference does."""
     cuda_node_share: float | None = None
+    faces: str = ""
+    """Fingerprint of the labelled faces among ``Benchmark.faces`` that it answered."""
+    answers: str = ""
+    """The sign of the class that it names (``answers.py``), one a face; empty in results of earlier versions."""
     audit: dict[str, float] = field(default_factory=dict)
     """What the row's audit found (``audit.py``); empty where there was none, as in results of earlier versions."""
 
@@ -146,6 +151,7 @@ class RowResult:
             "is_baseline"
         ):  # what a checkpoint was exported to had a name of its own
             row = replace(row, model=re.sub("-fp(16|32)$", "", row.model))
+        check_signs(values.get("answers", ""), len(values.get("labels", ())))
         own = {key: values[key] for key in cls.__dataclass_fields__ if key in values}
         return cls(row, **own, **values["samples"])
 
@@ -161,6 +167,8 @@ class Benchmark:
     settings: dict[str, Any]
     """How it was measured: rounds, labelled data, reference."""
     rows: list[RowResult]
+    faces: list[AnsweredFaces] = field(default_factory=list)
+    """The labelled faces that rows answered."""
     left_out: list[str] = field(default_factory=list)
     """Rows that were wanted and are not there, each with its reason."""
     failures: list[str] = field(default_factory=list)
@@ -186,7 +194,8 @@ class Benchmark:
         values = {
             "format": FORMAT,
             "version": VERSION,
-            **{key: value for key, value in self.__dict__.items() if key != "rows"},
+            **{key: value for key, value in self.__dict__.items() if key not in ("rows", "faces")},
+            "faces": [one.to_dict() for one in self.faces],
             "rows": [row.to_dict() for row in self.rows],
         }
         text = json.dumps(without_surrogates(values), indent=1, allow_nan=False)
@@ -199,7 +208,11 @@ class Benchmark:
             values = json.loads(path.read_text(encoding="utf-8"))
             if (values.pop("format"), values.pop("version")) != (FORMAT, VERSION):
                 raise ValueError("another format")
-            return cls(**{**values, "rows": [RowResult.from_dict(row) for row in values["rows"]]})
+            faces = {one["fingerprint"]: AnsweredFaces(**one) for one in values.get("faces", ())}
+            rows = [RowResult.from_dict(row) for row in values["rows"]]
+            if any(one.answers and len(one.answers) != len(faces[one.faces]) for one in rows):
+                raise ValueError("answers to another number of faces")
+            return cls(**{**values, "rows": rows, "faces": list(faces.values())})
         except OSError as error:
             raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -85,6 +85,7 @@ def run_benchmark(
         environment=environment,
         settings=_settings(request, runtimes, judged),
         rows=results,
+        faces=measurement.faces,
         left_out=[f"{row.title}: {reason}" for row, reason in measurement.left_out.items()],
         failures=measurement.failures,
         notes=[*notes, *measurement.notes, *width_notes(timed)],

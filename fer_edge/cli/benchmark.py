@@ -13,6 +13,7 @@ from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result
 from fer_edge.cli.program import called
 from fer_edge.cli.typed import ClassMapFile, Describe, class_map_in
 from fer_edge.errors import CheckFailed, Interrupted, ModelError, ProviderError, UsageError
+from fer_edge.text import printable
 
 if TYPE_CHECKING:
     from fer_edge.benchmark.comparison import Comparison
@@ -81,9 +82,17 @@ def benchmark(
         typer.Option("--trust", help=f"Load {in_words(formats_that_run_code(), 'and')} files, which can run any code."),
     ] = False,
     max_drop: Annotated[
-        float, typer.Option(min=0, help="Percentage points below the best accuracy that a recommended row may lie.")
-    ] = 0.5,
-    compare: Annotated[Path | None, typer.Option(help="JSON of an earlier benchmark: print ratios to it.")] = None,
+        float | None,
+        typer.Option(
+            min=0,
+            help="Percentage points of accuracy that may be lost: by a row since --compare, beyond: exit 3 "
+            "[default: 1]; by a recommended row against the best one [default: 0.5].",
+        ),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="JSON of an earlier benchmark: what changed in latency, and in accuracy by class and face."),
+    ] = None,
     max_regression: Annotated[
         float, typer.Option(min=0, help="Percent that a row may be slower than with --compare; beyond it: exit 3.")
     ] = 10.0,
@@ -96,7 +105,8 @@ def benchmark(
 
     Every row has its own process and an equal thread budget; rows alternate, so that a machine that slows down slows
     all alike. Ctrl-C keeps what is measured (exit code 130). Exit code 3: slower than --compare by --max-regression,
-    or an audit failed: answers of timed runs that are not those of the accuracy run, or one input repeated is faster.
+    less accurate by --max-drop, or an audit failed: answers of timed runs that are not those of the accuracy run, or
+    one input repeated is faster.
 
     Examples:
 
@@ -106,7 +116,7 @@ def benchmark(
 
         fer-edge benchmark --compare benchmark-results/benchmark.json --max-regression 5 --name after
     """
-    from fer_edge.benchmark.comparison import compare_benchmarks
+    from fer_edge.benchmark.comparison import MAX_DROP_POINTS, compare_benchmarks
     from fer_edge.benchmark.output import OTHER_NAME, output_paths, write_benchmark
     from fer_edge.benchmark.plan import model_paths
     from fer_edge.benchmark.progress import Reporter
@@ -139,6 +149,8 @@ def benchmark(
         max_drop=max_drop,
     )
     if scenario is not None:
+        if compare is not None:
+            raise UsageError("--compare: expected no --scenario with it, found both; leave one out")
         _scenarios(request, tuple(scenario.split(",")), latency_bound, minutes, out, quick=quick, as_json=as_json)
         return
     untouched = [file for model in model_paths(request) for file in files_of_model(model)]
@@ -152,7 +164,9 @@ def benchmark(
     comparison, incomparable = None, None
     if before is not None and done.timed:
         try:
-            comparison = compare_benchmarks(done, before, max_regression)
+            comparison = compare_benchmarks(
+                done, before, max_regression, MAX_DROP_POINTS if max_drop is None else max_drop
+            )
         except ModelError as error:  # said once what was measured is written
             incomparable = error
     if as_json:
@@ -177,12 +191,32 @@ def benchmark(
         raise incomparable
     if done.audit_failures:
         raise CheckFailed(f"{len(done.audit_failures)} audits failed, first: {done.audit_failures[0]}")
-    if comparison is not None and comparison.regressions:
-        worst = comparison.regressions[0]
-        raise CheckFailed(
-            f"{len(comparison.regressions)} rows are slower than in {compare} by more than {max_regression:g}%, "
+    if comparison is not None:
+        assert compare is not None
+        _check(comparison, compare, max_regression, max_drop)
+
+
+def _check(comparison: "Comparison", compare: Path, max_regression: float, max_drop: float | None) -> None:
+    """Raise CheckFailed where a row is slower or less accurate beyond its bound, and ModelError where ``max_drop`` was
+    asked for and there is nothing to compare."""
+    found = []
+    if slower := comparison.regressions:
+        worst = slower[0]
+        found.append(
+            f"{len(slower)} rows are slower than in {compare} by more than {max_regression:g}%, "
             f"worst: {worst.row.title}: {worst.ratio:.2f}x ({worst.interval.low:.2f}–{worst.interval.high:.2f})"
         )
+    if lost := comparison.accuracy_regressions:
+        first = lost[0]
+        found.append(
+            f"{printable(first.title)}: expected at most {first.max_drop_points:g} points of accuracy lost since "
+            f"{printable(str(compare))}, found {first.answers.drop_points:.2f} ({first.answers.overall.in_words})"
+        )
+    if found:
+        raise CheckFailed("; ".join(found))
+    if max_drop is not None and (comparison.not_compared or not comparison.accuracy):
+        reason = comparison.not_compared or "neither has labelled faces; name them with --data"
+        raise ModelError(f"--max-drop: expected answers to the same faces in {printable(str(compare))}: {reason}")
 
 
 def _scenarios(
@@ -251,7 +285,7 @@ def _request(
     rounds: int | None,
     describe: list[str] | None,
     trust: bool,
-    max_drop: float,
+    max_drop: float | None,
 ) -> "BenchmarkRequest":
     """The options as one request; ``quick`` changes the defaults and nothing that was named."""
     from fer_edge.benchmark.request import BenchmarkRequest
@@ -278,7 +312,7 @@ def _request(
         timed_run=RunLength(budget_s=0.1) if quick else RunLength(),
         photo_budget_s=0.05 if quick else 0.15,
         audit_budget_s=0.05 if quick else 0.1,
-        max_drop_points=max_drop,
+        max_drop_points=BenchmarkRequest.max_drop_points if max_drop is None else max_drop,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fer_edge.cli.evaluate_reports import result_answer_changes
 from fer_edge.cli.output import result
 from fer_edge.cli.tables import result_table
 
@@ -31,21 +32,27 @@ def print_table(done: "Benchmark") -> None:
 
 
 def print_comparison(comparison: "Comparison") -> None:
-    """The ratios to an earlier benchmark, on stdout."""
+    """Against an earlier benchmark, on stdout: ratios, accuracy, and what changed by class where anything did."""
     from rich.text import Text
 
-    from fer_edge.benchmark.report import comparison_table, is_number
+    from fer_edge.benchmark.report import accuracy_table, comparison_table, is_number
 
-    header, rows = comparison_table(comparison)
-    table = _empty_table()
-    for title in header:
-        table.add_column(title, justify="right" if is_number(title) else "left", no_wrap=True)
-    for cells in rows:
-        table.add_row(*map(Text, cells))
     result("\nagainst the other benchmark:")
-    result_table(table)
+    for header, rows in (comparison_table(comparison), accuracy_table(comparison)):
+        if not rows:
+            continue
+        table = _empty_table()
+        for title in header:
+            table.add_column(title, justify="right" if is_number(title) else "left")
+        for cells in rows:
+            table.add_row(*map(Text, cells))
+        result_table(table)
     for line in comparison.notes:
         result(line)
+    for one in comparison.accuracy:
+        if one.answers.faces:
+            result(f"\n{one.title}: {len(one.answers.faces):,} answers changed")
+            result_answer_changes(one.answers)
 
 
 def _table(rows: "Sequence[RowResult]") -> "Table":

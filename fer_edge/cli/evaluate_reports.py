@@ -12,7 +12,7 @@ from fer_edge.runtime.shipped import shipped_named
 from fer_edge.text import printable
 
 if TYPE_CHECKING:
-    from fer_edge.evaluation.changes import Changes
+    from fer_edge.evaluation.changes import AnswerChanges, Changes
     from fer_edge.evaluation.evaluation import Evaluation
     from fer_edge.evaluation.groups import GroupReport
 
@@ -60,13 +60,18 @@ def print_groups(report: "GroupReport") -> None:
 
 def print_changes(changes: "Changes") -> None:
     """Accuracy of all faces and of each class, before and after."""
-    from rich.table import Table
-    from rich.text import Text
-
     old = printable(str(changes.old.subject.path))
     result(f"\nagainst {old}: {len(changes.faces):,} of {changes.overall.num_faces:,} answers changed")
     if changes.num_left_out:
         result(f"left out, because only one of the two has their class: {changes.num_left_out:,} faces")
+    result_answer_changes(changes)
+
+
+def result_answer_changes(changes: "AnswerChanges") -> None:
+    """The table of all faces and of each class."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table("faces")
     for heading in ("number", "old", "new", "points", "only old right", "only new right", "p (McNemar)", ""):
         table.add_column(heading, justify="right")

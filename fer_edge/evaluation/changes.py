@@ -1,7 +1,8 @@
 """What changed between two models on the same faces: accuracy, classes and single faces, and what of it is chance."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class Change:
     @property
     def points(self) -> float:
         """Percentage points gained; negative where some were lost."""
-        return 100 * (self.new - self.old)
+        return 100 * (self.only_new_right - self.only_old_right) / self.num_faces
 
     @property
     def in_words(self) -> str:
@@ -54,45 +55,35 @@ class ChangedFace:
 
 
 @dataclass(frozen=True)
-class Changes:
-    """How a new model differs from an old one on one split."""
+class AnswerChanges:
+    """How a new model's answers to N faces differ from an old one's."""
 
-    new: Evaluation
-    old: Evaluation
     overall: Change
     classes: tuple[Change, ...]
     faces: tuple[ChangedFace, ...]
     """Every face whose answer changed: those that were right and are wrong first."""
-    num_left_out: int
-    """Faces that only one of the two was asked about."""
 
     @property
     def drop_points(self) -> float:
         """Percentage points of accuracy that were lost; negative where some were gained."""
-        return 100 * (self.overall.old - self.overall.new)
+        one = self.overall
+        return 100 * (one.only_old_right - one.only_new_right) / one.num_faces  # exact, unlike that of two fractions
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return {
-            "old": str(self.old.subject.path),
-            "new": str(self.new.subject.path),
-            "num_left_out": self.num_left_out,
             "drop_points": self.drop_points,
             "overall": asdict(self.overall),
             "classes": [asdict(one) for one in self.classes],
-            "calibration_error": {"old": self.old.metrics.calibration_error, "new": self.new.metrics.calibration_error},
             "changed_faces": [asdict(face) for face in self.faces],
         }
 
-    def to_markdown(self, most_faces: int = 40) -> str:
-        """The table, and the first faces whose answer changed."""
-        new, old = (printable(str(one.subject.path)) for one in (self.new, self.old))
+    def tables(self, most_faces: int, where: str) -> list[str]:
+        """Lines of Markdown: accuracy of all faces and by class, then the first faces whose answer changed.
+
+        ``where`` has those beyond ``most_faces``.
+        """
         lines = [
-            f"# {new} against {old}",
-            "",
-            f"{self.overall.num_faces:,} faces of {self.new.split} of {printable(Path(self.new.data_source).name)}; "
-            f"{len(self.faces):,} answers changed; {self.new.machine}; fer_edge {__version__}.",
-            "",
             "| faces | number | old | new | points | only the old is right | only the new is right | p |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
             *(
@@ -110,7 +101,40 @@ class Changes:
                 for face in self.faces[:most_faces]
             ]
             if len(self.faces) > most_faces:
-                lines += ["", f"And {len(self.faces) - most_faces:,} more, in the JSON file."]
+                lines += ["", f"And {len(self.faces) - most_faces:,} more, in {where}."]
+        return lines
+
+
+@dataclass(frozen=True)
+class Changes(AnswerChanges):
+    """How a new model differs from an old one on one split."""
+
+    new: Evaluation
+    old: Evaluation
+    num_left_out: int
+    """Faces that only one of the two was asked about."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {
+            "old": str(self.old.subject.path),
+            "new": str(self.new.subject.path),
+            "num_left_out": self.num_left_out,
+            "calibration_error": {"old": self.old.metrics.calibration_error, "new": self.new.metrics.calibration_error},
+            **super().to_dict(),
+        }
+
+    def to_markdown(self, most_faces: int = 40) -> str:
+        """The table, and the first faces whose answer changed."""
+        new, old = (printable(str(one.subject.path)) for one in (self.new, self.old))
+        lines = [
+            f"# {new} against {old}",
+            "",
+            f"{self.overall.num_faces:,} faces of {self.new.split} of {printable(Path(self.new.data_source).name)}; "
+            f"{len(self.faces):,} answers changed; {self.new.machine}; fer_edge {__version__}.",
+            "",
+            *self.tables(most_faces, "the JSON file"),
+        ]
         return "\n".join(lines) + "\n"
 
     def write(self, folder: Path) -> list[Path]:
@@ -153,25 +177,38 @@ def compare_evaluations(new: Evaluation, old: Evaluation) -> Changes:
         )
     answers = names[new.probabilities[mine].argmax(axis=1)]
     answered = np.array(old.subject.labels.names, object)[old.probabilities[theirs].argmax(axis=1)]
-    right, was_right = answers == truth, answered == truth
+    found = compare_answers(
+        truth, answered, answers, new.subject.labels.names, [new.faces.sources[place] for place in mine]
+    )
+    return Changes(
+        overall=found.overall,
+        classes=found.classes,
+        faces=found.faces,
+        new=new,
+        old=old,
+        num_left_out=len(new.faces) + len(old.faces) - 2 * len(pairs),
+    )
+
+
+def compare_answers(
+    truth: np.ndarray, old: np.ndarray, new: np.ndarray, names: Sequence[str], sources: Sequence[str]
+) -> AnswerChanges:
+    """Compare two models' answers to the same N faces: what is right, and both answers, each names (N,) of classes.
+
+    ``names``: the classes, in the order to show; ``sources``: where each face is from, N texts.
+    """
+    right, was_right = new == truth, old == truth
     masks = {name: truth == name for name in names}
     per_class = [_change(name, right[mask], was_right[mask]) for name, mask in masks.items() if mask.any()]
     raised = holm([one.p_value for one in per_class])
-    is_changed = answers != answered
     # What was lost first, then what was gained, then one mistake for another.
-    order = sorted(np.flatnonzero(is_changed), key=lambda place: (not was_right[place], not right[place]))
-    return Changes(
-        new=new,
-        old=old,
+    order = sorted(np.flatnonzero(new != old).tolist(), key=lambda place: (not was_right[place], not right[place]))
+    return AnswerChanges(
         overall=_change("all", right, was_right),
-        classes=tuple(
-            Change(**{**asdict(one), "p_value": p_value}) for one, p_value in zip(per_class, raised, strict=True)
-        ),
+        classes=tuple(replace(one, p_value=p_value) for one, p_value in zip(per_class, raised, strict=True)),
         faces=tuple(
-            ChangedFace(new.faces.sources[mine[place]], str(truth[place]), str(answered[place]), str(answers[place]))
-            for place in order
+            ChangedFace(sources[place], str(truth[place]), str(old[place]), str(new[place])) for place in order
         ),
-        num_left_out=len(new.faces) + len(old.faces) - 2 * len(pairs),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+from test_cli_evaluate_reports import write_worse
 from typer.testing import CliRunner
 
 from fer_edge.cli import app
@@ -112,6 +113,37 @@ def test_a_bound_that_is_wide_enough_lets_the_slowed_model_pass(measured, tmp_pa
     assert "REGRESSION" not in done.stdout
 
 
+def test_a_planted_loss_of_accuracy_is_exit_code_3_and_named_by_class_and_face(measured, tmp_path):
+    _, folder = measured
+    write_worse(tmp_path / "tiny.onnx", lifted=4)  # a class of one face: the model was right on more
+    compared = ("--compare", folder / "benchmark.json", "--max-regression", "1e9", "--out", tmp_path)
+    done = run(tmp_path / "tiny.onnx", *SHORT, *compared)
+    assert done.exit_code == 3, done.output
+    assert "tiny onnxruntime fp32, batch 1: expected at most 1 points of accuracy lost since" in done.stderr
+    (change,) = json.loads((tmp_path / "benchmark-changes.json").read_text())["accuracy"]
+    assert change["drop_points"] > 1
+    assert sum(one["only_old_right"] for one in change["classes"]) == change["overall"]["only_old_right"] > 0
+    assert change["changed_faces"][0]["source"].startswith("sample:")
+    assert "only then right" in done.stdout
+    done = run(tmp_path / "tiny.onnx", *SHORT, *compared, "--max-drop", "100")
+    assert done.exit_code == 0, done.output
+
+
+def test_a_bound_of_accuracy_needs_answers_of_before(measured, tmp_path):
+    _, folder = measured
+    values = json.loads((folder / "benchmark.json").read_text())
+    for row in values["rows"]:
+        del row["answers"], row["faces"]
+    del values["faces"]
+    (tmp_path / "old.json").write_text(json.dumps(values))
+    compared = ("--compare", tmp_path / "old.json", "--max-regression", "1e9", "--out", tmp_path)
+    done = run(FIXTURES / "tiny.onnx", *SHORT, *compared)
+    assert (done.exit_code, "accuracy is not compared: the other benchmark, of an earlier" in done.stdout) == (0, True)
+    done = run(FIXTURES / "tiny.onnx", *SHORT, *compared, "--max-drop", "1")
+    assert done.exit_code == 1
+    assert "--max-drop: expected answers to the same faces in" in done.stderr.splitlines()[-1]
+
+
 def test_the_earlier_benchmark_is_never_replaced_by_the_one_that_is_compared_with_it(measured):
     _, folder = measured
     before = (folder / "benchmark.json").read_bytes()
@@ -201,6 +233,7 @@ def test_ctrl_c_keeps_what_is_measured_and_marks_it_as_partial(tmp_path, reposit
         (("--max-regression", "nan"), 2, "--max-regression: expected a number, found nan"),
         (("--max-drop", "nan"), 2, "--max-drop: expected a number, found nan"),
         (("--max-drop", "inf"), 2, "--max-drop: expected a number, found inf"),
+        (("--scenario", "server", "--compare", "none.json"), 2, "--compare: expected no --scenario with it"),
     ],
 )
 def test_mistakes_are_one_line_before_anything_is_measured(arguments, code, message):

@@ -84,14 +84,14 @@ def test_the_bound_needs_a_model_to_compare_with():
     assert "--max-drop: expected --compare with it" in done.stderr
 
 
-def write_worse(path: Path) -> None:
+def write_worse(path: Path, lifted: int = 1) -> None:
     """The tiny model with one class's logit lifted, and metadata that are right."""
     sys.path.insert(0, str(FIXTURES))
     graph = onnx.load(TINY)
     node = next(node for node in graph.graph.node if "logits" in node.output)
     bias = next(one for one in graph.graph.initializer if one.name == node.input[-1])
     values = onnx.numpy_helper.to_array(bias).copy()
-    values[np.arange(len(values)) == 1] += 1000
+    values[np.arange(len(values)) == lifted] += 1000
     bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
     write_with_checksum(graph, path)
 
