@@ -39,8 +39,8 @@ class AnsweredFaces:
 
     @classmethod
     def of(cls, faces: JudgingFaces, labels: Sequence[str]) -> "AnsweredFaces | None":
-        """None for faces without labels, and for more classes than there are signs."""
-        if faces.labels is None or len(labels) > len(SIGNS):
+        """None for faces without labels, and for no names or more of them than there are signs."""
+        if faces.labels is None or not 0 < len(labels) <= len(SIGNS):
             return None
         digest = hashlib.sha256(repr(faces.faces.shape).encode())
         digest.update("".join(f"{len(labels[one])} {labels[one]}" for one in faces.labels).encode())
