@@ -84,8 +84,15 @@ def export(
         ),
     ] = None,
     image_size: Annotated[int, typer.Option(min=1, max=4096, help="With --labels: side of its faces.")] = 224,
-    mean: Annotated[float, typer.Option(help="With --labels: mean of pixel / 255 that it was trained with.")] = 0.5,
-    std: Annotated[float, typer.Option(help="With --labels: their standard deviation.")] = 0.5,
+    mean: Annotated[
+        str,
+        typer.Option(
+            metavar="M|R,G,B", help="With --labels: mean of pixel / 255 that it was trained with, or one a channel."
+        ),
+    ] = "0.5",
+    std: Annotated[
+        str, typer.Option(metavar="S|R,G,B", help="With --labels: their standard deviation, or one a channel.")
+    ] = "0.5",
     class_map: ClassMapFile = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without files that cannot be read.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
@@ -105,7 +112,7 @@ def export(
 
         fer-edge export --checkpoint runs/NAME --raw --opset 11 --fixed-shape  (for OpenCV, tract, TensorRT)
 
-        fer-edge export --checkpoint theirs.pth --labels A,B,C --image-size 224 --mean 0.5 --std 0.25
+        fer-edge export --checkpoint theirs.pth --labels A,B,C --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
 
         fer-edge export --checkpoint runs/NAME --format weights  (float16, for exporting again later)
     """
@@ -152,8 +159,9 @@ def export(
         from fer_edge.export.foreign_weights import export_weights
         from fer_edge.labels import label_set_named
 
+        means, stds = _numbers("--mean", mean), _numbers("--std", std)
         classes = label_set_named(weights_labels)
-        done = export_weights(request, labels=classes, image_size=image_size, mean=mean, std=std, note=note)
+        done = export_weights(request, labels=classes, image_size=image_size, mean=means, std=stds, note=note)
     if json_output:
         result_json(done.to_dict())
     else:
@@ -161,6 +169,16 @@ def export(
     if done.failures:
         raise CheckFailed(f"{done.name}: not published to {folder}: {done.failures[0]}")
     wrote(*done.paths)
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    """``0.485,0.456,0.406`` as numbers. Raises UsageError."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(
+            f"{option}: expected one number, or three with commas between them, found {text[:40]!r}"
+        ) from None
 
 
 def _option(parameter: str) -> str:

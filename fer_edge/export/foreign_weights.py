@@ -1,5 +1,6 @@
 """Another maker's weights become a model as a checkpoint does: by way of a checkpoint that is made of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,18 @@ from fer_edge.training.foreign_weights import checkpoint_of_weights
 
 
 def export_weights(
-    request: ExportRequest, *, labels: LabelSet, image_size: int, mean: float, std: float, note: Note = lambda _: None
+    request: ExportRequest,
+    *,
+    labels: LabelSet,
+    image_size: int,
+    mean: float | Sequence[float],
+    std: float | Sequence[float],
+    note: Note = lambda _: None,
 ) -> Exported:
     """As ``export``, where ``request.checkpoint`` is a state dict as ``checkpoint_of_weights`` takes it.
 
-    ``labels``, ``image_size``, ``mean`` and ``std``: what a checkpoint would say itself. ``note`` hears what matched.
+    ``labels``, ``image_size``, ``mean`` and ``std`` (one number, or one for each of three channels): what a checkpoint
+    would say itself. ``note`` hears what matched.
     """
     weights = request.checkpoint
     name = request.name or default_name(

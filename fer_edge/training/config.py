@@ -13,7 +13,7 @@ from fer_edge.training.architectures import FORMER_NAMES, architecture_names
 
 Optimizer = Literal["sgd", "adam", "adamw"]
 Precision = Literal["auto", "fp32", "bf16"]
-Stem = Literal["imagenet", "no_pool", "small"]
+Stem = Literal["imagenet", "no_pool", "small", "three_channels"]
 Heads = Literal["labels", "votes", "labels,votes", "votes,labels"]
 
 
@@ -131,7 +131,8 @@ class TrainConfig:
     )
     stem: Stem = _setting(
         "no_pool",
-        "First layers of ResNet18: 7x7 stride 2 with max-pool, the same without the pool, or 3x3 stride 1 without it.",
+        "First layers of ResNet18: 7x7 stride 2 with max-pool, the same without the pool, 3x3 stride 1 without it, or "
+        "as imagenet with three channels, each of its own mean and standard deviation (of other makers' weights).",
         MODEL,
     )
     weights: str = _setting(

@@ -7,7 +7,7 @@ script puts the state dict under a key beside other things, and the last layer h
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from torch import Tensor
 
 from fer_edge.errors import CheckpointError, SettingError, TrainingError
 from fer_edge.labels import LabelSet
+from fer_edge.training.architectures.resnet18 import set_statistics
 from fer_edge.training.architectures.torchvision_models import models
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, save_checkpoint
-from fer_edge.training.config import TrainConfig
+from fer_edge.training.config import Stem, TrainConfig
 from fer_edge.training.heads import Head
 from fer_edge.training.plain_types import check_tensors
 from fer_edge.training.torch_file import read_torch_file
@@ -45,6 +46,8 @@ class FittedWeights:
     """The last layer as it was found, ``weight`` and ``bias``; empty where it is none of the network's."""
     matched: str
     """For people: what matched."""
+    is_grey: bool
+    """Whether the first layer was for grey images."""
     left_out: str
     """For people: what was left, after a semicolon; empty where nothing was."""
 
@@ -89,12 +92,14 @@ def fit_weights(content: Any, network: str, path: Path) -> FittedWeights:
     left = sorted(found.keys() - {prefix + name for name in named})
     _refuse_further_layers(left, prefix, wanted, heads, f"--weights {path}", network)
     state = dict(named)
+    is_grey = False
     matched = f"{len(named)} of {len(wanted)} tensors of {network} matched"
     matched += f" without the prefix '{prefix}'" if prefix else ""
     for name in named:
         if _is_grey(named[name], wanted[name]):  # summed over three equal channels it is what it was
             state[name] = named[name].float().repeat(1, 3, 1, 1) / 3
             matched += "; a first layer for grey images"
+            is_grey = True
     found_head = {name.rpartition(".")[2]: named[name] for name in heads if name in named}
     if any(name not in named or named[name].shape != wanted[name].shape for name in heads):
         state |= {name: torch.zeros(wanted[name].shape) for name in heads}
@@ -105,19 +110,33 @@ def fit_weights(content: Any, network: str, path: Path) -> FittedWeights:
             f"--weights {path}: expected weights of torchvision's {network}, found others: {error}"
         ) from error
     shown = ", ".join(left[:3]) + (", ..." if len(left) > 3 else "")
-    return FittedWeights(state, found_head, matched, f"; {len(left)} left out ({shown})" if left else "")
+    return FittedWeights(state, found_head, matched, is_grey, f"; {len(left)} left out ({shown})" if left else "")
 
 
 def checkpoint_of_weights(
-    path: Path, target: Path, *, labels: LabelSet, image_size: int, mean: float, std: float
+    path: Path,
+    target: Path,
+    *,
+    labels: LabelSet,
+    image_size: int,
+    mean: float | Sequence[float],
+    std: float | Sequence[float],
 ) -> str:
     """Write the weights at ``path``, of torchvision's ResNet18, as a checkpoint to ``target``; gives the report.
 
     A first layer of three channels is summed up to one: the network is fed grey, as if all three were equal, which is
-    what it answers to such images, exactly. Raises TrainingError or SettingError.
+    what it answers to such images, exactly. Where ``mean`` and ``std`` differ between the channels, three of each, the
+    layer stays and gets its channels by a 1x1 convolution. Raises TrainingError or SettingError.
     """
-    if not (0 <= mean <= 1 and 1e-4 <= std <= 1):
-        raise SettingError(f"--mean, --std: expected those of pixel / 255, found {mean:g} and {std:g}")
+    means, stds = _by_channel("--mean", mean), _by_channel("--std", std)
+    if not all(0 <= one <= 1 for one in means) or not all(1e-4 <= one <= 1 for one in stds):
+        raise SettingError(
+            f"--mean, --std: expected those of pixel / 255, found {_in_words(means)} and {_in_words(stds)}"
+        )
+    is_by_channel = len({*means}) > 1 or len({*stds}) > 1
+    middle, spread = sum(means) / 3, sum(stds) / 3
+    if not is_by_channel:
+        middle, spread = means[0], stds[0]
     fitted = fit_weights(read_weights(path), NETWORK, path)
     weight, bias = fitted.head.get("weight"), fitted.head.get("bias")
     if weight is None or weight.ndim != 2 or bias is None or len(bias) != len(weight):
@@ -128,16 +147,22 @@ def checkpoint_of_weights(
         raise TrainingError(
             f"{path}: expected as many --labels as the last layer has outputs, {len(weight)}, found {len(labels)}"
         )
-    config = TrainConfig(architecture=NETWORK, stem="imagenet", image_size=image_size, weights=str(path))
+    if is_by_channel and fitted.is_grey:
+        raise SettingError(f"--mean, --std: expected one each for the grey first layer of {path}, found three")
+    stem: Stem = "three_channels" if is_by_channel else "imagenet"
+    config = TrainConfig(architecture=NETWORK, stem=stem, image_size=image_size, weights=str(path))
     heads = (Head("labels", labels),)
     classifier = classifier_from_config(config, fitted.state, heads)
+    if is_by_channel:  # ((x * spread + middle) - mean) / std, of x that is normalised by the middle ones
+        shifts = [(middle - one) / each for one, each in zip(means, stds, strict=True)]
+        set_statistics(classifier, [spread / each for each in stds], shifts)
     layer = classifier.network.fc
     check_tensors({"weight": weight, "bias": bias}, layer.state_dict())  # type: ignore[union-attr]
     layer.load_state_dict({"weight": weight.float(), "bias": bias.float()})  # type: ignore[union-attr]
     record = CheckpointInfo(
         config=config,
-        mean=mean,
-        std=std,
+        mean=middle,
+        std=spread,
         data_source="unknown",
         data_fingerprint="unknown",
         starting_weights=f"another maker's, {path.name}: {fitted.report_with_head}",
@@ -145,6 +170,21 @@ def checkpoint_of_weights(
     )
     save_checkpoint(target, {"record": record.to_dict(), "model": classifier.state_dict(), "average": None})
     return fitted.report_with_head
+
+
+def _by_channel(option: str, given: float | Sequence[float]) -> list[float]:
+    """One number for each of three channels. Raises SettingError for another count."""
+    numbers = [given] * 3 if isinstance(given, int | float) else list(given)
+    numbers = numbers * 3 if len(numbers) == 1 else numbers
+    if len(numbers) != 3 or not all(math.isfinite(one) for one in numbers):
+        raise SettingError(
+            f"{option}: expected one number, or three with commas between them, found {_in_words(numbers)}"
+        )
+    return numbers
+
+
+def _in_words(numbers: Sequence[float]) -> str:
+    return ",".join(f"{one:g}" for one in (numbers[:1] if len({*numbers}) == 1 else numbers)) or "none"
 
 
 def read_weights(path: Path) -> Any:

@@ -2,10 +2,12 @@
 
 import json
 import shlex
+import signal
 from dataclasses import replace
 
 import numpy as np
-from forked_cli import run_cli
+import torch
+from forked_cli import ForkedCli, run_cli
 from PIL import Image
 
 from fer_edge.benchmark.faces import judging_faces
@@ -105,3 +107,42 @@ def test_benchmark_judges_by_the_map(tmp_path):
     judged = judging_faces(replace(request, split="test"), 48, 0)
     assert judged.labels is not None
     np.testing.assert_array_equal(np.bincount(judged.labels), 4)
+
+
+def test_a_run_that_was_interrupted_goes_on_by_its_map_to_the_same_weights(tmp_path):
+    """The map's file is gone and another lies in its place: the run has its own."""
+    _raf_db(tmp_path)
+    (tmp_path / "map.csv").write_text("".join(f"{code},{name}\n" for name, code in CODES.items()))
+    words = ["train", "--data", "raf", "--class-map", "map.csv", *QUICK[:-2], "--epochs", "20", "--name"]
+    whole = run_cli([*words, "whole"], cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    process = ForkedCli([*words, "cut"], cwd=tmp_path)
+    while "epoch " not in (line := process.stderr.readline()) or "/20" not in line:
+        assert line, "the run ended by itself"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    (tmp_path / "map.csv").write_text("".join(f"{code},happy\n" for code in CODES.values()))
+    resumed = run_cli(["train", "--resume", "runs/cut"], cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    last = [torch.load(tmp_path / "runs" / name / "checkpoints" / "last.pt")["model"] for name in ("whole", "cut")]
+    assert all(torch.equal(tensor, last[1][name]) for name, tensor in last[0].items())
+    refused = run_cli(["train", "--resume", "runs/cut", "--class-map", "map.csv"], cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "leave out --class-map" in refused.stderr
+
+
+def test_two_models_are_compared_by_the_map_and_not_without_data(tmp_path, repository):
+    _raf_db(tmp_path)
+    (tmp_path / "map.csv").write_text("".join(f"{code},{name}\n" for name, code in CODES.items()))
+    model = str(repository / "tests" / "fixtures" / "tiny.onnx")
+    words = ["verify", model, "--against", model, "--class-map"]
+    for named in ("map.csv", "raf-db"):
+        done = run_cli([*words, named, "--data", "raf", "--json"], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["parity"]["accuracy"]["faces"] == 7
+    alone = run_cli([*words, "map.csv"], cwd=tmp_path)
+    assert alone.returncode == 2
+    assert "expected --data with --class-map" in alone.stderr
+    unmapped = run_cli([*words[:-1], "--data", "raf"], cwd=tmp_path)
+    assert unmapped.returncode == 1

@@ -96,7 +96,7 @@ def test_the_small_stem_takes_the_centre_of_imagenets_first_convolution():
     torch.testing.assert_close(ResNet18((7,), "small", original.state_dict()).network.conv1.weight, centre)
 
 
-@pytest.mark.parametrize(("stem", "side"), [("imagenet", 2), ("no_pool", 3), ("small", 6)])
+@pytest.mark.parametrize(("stem", "side"), [("imagenet", 2), ("no_pool", 3), ("small", 6), ("three_channels", 2)])
 def test_the_stem_decides_how_much_of_a_face_is_left_for_the_last_layer(stem, side):
     network = build_classifier("resnet18", {"stem": stem}).network
     shapes = []

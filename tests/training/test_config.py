@@ -17,7 +17,7 @@ def test_settings_survive_their_dictionary():
         ("max_lr", 0.0, "above 0"),
         ("max_lr", float("nan"), "above 0"),
         ("optimizer", "lion", "one of sgd, adam, adamw"),
-        ("stem", "big", "one of imagenet, no_pool, small"),
+        ("stem", "big", "one of imagenet, no_pool, small, three_channels"),
         ("precision", "fp8", "one of auto, fp32, bf16"),
         ("label_smoothing", 1.0, "below 1"),
         ("ema_decay", -0.1, "0 up to below 1"),

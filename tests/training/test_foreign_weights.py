@@ -142,9 +142,31 @@ def test_the_checkpoint_answers_like_the_network_to_grey_faces(tmp_path):
     assert (info.mean, info.std, info.image_size) == (0.4, 0.2, 64)
 
 
+def test_statistics_of_each_channel_are_kept(tmp_path):
+    """Zeros around the image are of normalised values, so that no single mean and standard deviation is the same."""
+    theirs = network()
+    path, target = tmp_path / "theirs.pth", tmp_path / "made.pt"
+    torch.save(theirs.state_dict(), path)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    checkpoint_of_weights(path, target, labels=THREE, image_size=64, mean=mean, std=std)
+    reference, info = load_reference(target)
+    faces = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 1), dtype=np.uint8)
+    channels = torch.from_numpy(faces[..., 0]).float()[:, None].repeat(1, 3, 1, 1) / 255
+    channels = (channels - torch.tensor(mean).reshape(3, 1, 1)) / torch.tensor(std).reshape(3, 1, 1)
+    with torch.inference_mode():
+        expected = theirs(channels)
+    np.testing.assert_allclose(reference.answer(faces)[1], expected.numpy(), atol=1e-4)
+    checkpoint_of_weights(path, tmp_path / "one.pt", labels=THREE, image_size=64, mean=0.449, std=0.226)
+    by_one = load_reference(tmp_path / "one.pt")[0].answer(faces)[1]
+    assert np.abs(by_one - expected.numpy()).max() > 1e-3  # which the test would not see otherwise
+    assert info.config.stem == "three_channels"
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
+        ({"mean": (0.4, 0.5)}, SettingError, "--mean: expected one number, or three with commas.*, found 0.4,0.5"),
+        ({"std": (0.2, 0.2, 0.0)}, SettingError, "found 0.4 and 0.2,0.2,0"),
         ({"labels": LabelSet(("a", "b"))}, TrainingError, "as many --labels as the last layer has outputs, 3, found 2"),
         ({"mean": 120.0}, SettingError, "--mean, --std: expected those of pixel / 255, found 120 and 0.2"),
     ],
