@@ -24,7 +24,8 @@ from PIL import Image
 
 from fer_edge.data.sample import synthetic_faces
 from fer_edge.files import write_text
-from fer_edge.golden.kit import MANIFEST, write_kit
+from fer_edge.golden.kit import write_kit
+from fer_edge.golden.manifest import MANIFEST
 from fer_edge.golden.vectors import Vector
 from fer_edge.runtime.classifier import Classifier
 

@@ -15,7 +15,7 @@ from fer_edge.errors import CheckFailed, EvidenceError
 from fer_edge.evidence.claims import CLAIMS, Claim, Result, converted, decoded, rows_bytes, wider_bounds, wrong_words
 from fer_edge.evidence.contents import Contents
 from fer_edge.evidence.kinds import Here
-from fer_edge.golden.kit import KIT_FORMAT, MANIFEST
+from fer_edge.golden.manifest import KIT_FORMAT, MANIFEST
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.runtime.machine import describe_machine
 from fer_edge.text import printable

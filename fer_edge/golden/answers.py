@@ -15,7 +15,7 @@ def check_answers(kit: Path, answers: Path) -> str:
     ``kit`` is none, and CheckFailed where an answer differs, is missing or is none; its line names the mistake where
     the kit knows it.
     """
-    from fer_edge.golden.kit import KIT_FORMAT, MANIFEST
+    from fer_edge.golden.manifest import KIT_FORMAT, MANIFEST
 
     if not (kit / MANIFEST).is_file():
         raise ModelError(f"{kit}: expected a kit of golden vectors, found no {MANIFEST}; write one with 'golden MODEL'")

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from languages import FIXTURES
@@ -200,3 +201,69 @@ def two_at_once(first: str, second: str, kit: Path, model: Path = TINY) -> dict[
     change = PIXEL_MISTAKES.get(first, lambda images: images)
     feeds = ((vector, PIXEL_MISTAKES[second](change(images))) for vector, images in inputs(kit, **made))
     return answers_to(feeds, model, tuple(manifest_of(kit)["model"]["labels"]))
+
+
+COLOUR_SIDE, COLOUR_MEAN, COLOUR_STD = 24, np.array((0.48, 0.45, 0.4)), np.array((0.22, 0.23, 0.25))
+COLOUR = {"labels": FER2013.names, "mean": tuple(COLOUR_MEAN.tolist()), "std": tuple(COLOUR_STD.tolist())}
+"""The description of another maker's model of colour faces, (N, 3, 24, 24), with one layer of random weights."""
+
+
+def write_colour_model(path: Path) -> Path:
+    """``path``, written."""
+    columns = 3 * COLOUR_SIDE**2
+    weights = np.random.default_rng(5).normal(0, 3 / columns**0.5, (columns, len(FER2013))).astype(np.float32)
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Flatten", ["image"], ["flat"]),
+            onnx.helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+        ],
+        "colour",
+        [onnx.helper.make_tensor_value_info("image", 1, ["n", 3, COLOUR_SIDE, COLOUR_SIDE])],
+        [onnx.helper.make_tensor_value_info("logits", 1, ["n", len(FER2013)])],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def colour_feed(
+    images: Batch,
+    normalise: Callable[[np.ndarray], np.ndarray] = lambda levels: (levels / 255 - COLOUR_MEAN) / COLOUR_STD,
+) -> np.ndarray:
+    """Right, of pixels (N, H, W, C): RGB, resized by Pillow, normalised, planes first."""
+    done = []
+    for image in images:
+        face = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image[..., :3]).convert("RGB")
+        done.append(np.asarray(face.resize((COLOUR_SIDE, COLOUR_SIDE), Image.Resampling.BILINEAR)))
+    return normalise(np.stack(done).astype(np.float64)).transpose(0, 3, 1, 2).astype(np.float32)
+
+
+COLOUR_PIXELS: dict[str, Callable[[Batch], Batch]] = {
+    "swapped-red-blue": bgr,
+    "no-antialias": cv2_resized(cv2.INTER_LINEAR, COLOUR_SIDE),
+    "nearest-upper-left": cv2_resized(cv2.INTER_NEAREST, COLOUR_SIDE),
+    "transposed": PIXEL_MISTAKES["transposed"],
+    "opencv": lambda images: cv2_resized(cv2.INTER_LINEAR, COLOUR_SIDE)(bgr(images)),
+}
+COLOUR_FLOATS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "range-0-255": lambda levels: (levels - COLOUR_MEAN) / COLOUR_STD,
+    "no-mean-std": lambda levels: levels / 255,
+}
+
+
+def colour_answers(mistake: str, pixels: dict[str, Batch], kit: Path, model: Path) -> dict[str, list[dict[str, Any]]]:
+    """What an app that makes one mistake answers with the colour model. ``pixels``: of the kit's vectors, by name."""
+    files = FILE_MISTAKES.get(mistake, {})
+    change = COLOUR_PIXELS.get(mistake, lambda images: images)
+    feeds = []
+    for entry in manifest_of(kit)["vectors"]:
+        images = pixels[entry["name"]]
+        if files and "image" in entry:
+            with Image.open(kit / entry["image"]["file"]) as image:
+                images = files.get("decode", on_white)(image)[np.newaxis]
+        elif files and "photo" in entry:
+            with Image.open(kit / entry["photo"]["file"]) as image:
+                images = square(np.asarray(image), entry["photo"]["box"], files.get("margin", 1.0))[np.newaxis]
+        normalise = (COLOUR_FLOATS[mistake],) if mistake in COLOUR_FLOATS else ()
+        feeds.append((entry["name"], colour_feed(change(images), *normalise)))
+    return answers_to(iter(feeds), model)

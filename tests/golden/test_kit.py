@@ -13,7 +13,8 @@ from languages import FIXTURES
 from PIL import Image
 
 from fer_edge.errors import ModelError, StorageError
-from fer_edge.golden.kit import default_folder, plain_manifest, write_kit
+from fer_edge.golden.kit import default_folder, write_kit
+from fer_edge.golden.manifest import plain_manifest
 from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import make_vectors
 from fer_edge.labels import FER2013

@@ -12,19 +12,26 @@ from languages import need, run
 
 from fer_edge.errors import CheckFailed
 from fer_edge.golden.answers import check_answers
+from fer_edge.golden.kit import write_kit
 from fer_edge.golden.mistakes import MISTAKES
+from fer_edge.golden.vectors import make_vectors
 
 pytest.importorskip("cv2")
 
 from apps import (
+    COLOUR,
+    COLOUR_FLOATS,
+    COLOUR_PIXELS,
     FILE_MISTAKES,
     FLOAT_MISTAKES,
     PIXEL_MISTAKES,
     answers_to,
     answers_with,
+    colour_answers,
     inputs,
     manifest_of,
     two_at_once,
+    write_colour_model,
 )
 
 SAYS = {mistake.name: mistake.says for mistake in MISTAKES}
@@ -111,9 +118,13 @@ def written(content: Any, file: Path) -> Path:
     return file
 
 
+Cases = dict[str, tuple[Path, Path, tuple[int, str]]]
+"""By mistake: the kit, what an app that makes it wrote, and what Python says of that."""
+
+
 @pytest.fixture(scope="module")
-def mistaken(tiny_kit, tiny_raw_kit, tmp_path_factory) -> dict[str, tuple[Path, Path, tuple[int, str]]]:
-    """Of each mistake: the kit, what an app that makes it wrote, and what Python says of that."""
+def mistaken(tiny_kit, tiny_raw_kit, tmp_path_factory) -> Cases:
+    """With models of grey faces, of pixels and of floats."""
     place = tmp_path_factory.mktemp("mistaken")
     found = {}
     for name in (*PIXEL_MISTAKES, *FILE_MISTAKES, *FLOAT_MISTAKES):
@@ -123,8 +134,25 @@ def mistaken(tiny_kit, tiny_raw_kit, tmp_path_factory) -> dict[str, tuple[Path, 
     return found
 
 
-def test_each_mistake_is_named_in_the_same_words(compare, mistaken):
-    for name, (kit, file, said) in mistaken.items():
+@pytest.fixture(scope="module")
+def mistaken_in_colour(tmp_path_factory) -> Cases:
+    """With another maker's model of colour faces."""
+    place = tmp_path_factory.mktemp("colour")
+    model = write_colour_model(place / "colour.onnx")
+    kit = write_kit(model, place / "kit", description=COLOUR).folder
+    pixels = {vector.name: vector.pixels for vector in make_vectors()}
+    found = {}
+    for name in (*COLOUR_PIXELS, *FILE_MISTAKES, *COLOUR_FLOATS):
+        file = written(colour_answers(name, pixels, kit, model), place / f"{name}.json")
+        found[name] = (kit, file, python(kit, file))
+    right = written(colour_answers("none", pixels, kit, model), place / "right.json")
+    assert python(kit, right)[0] == 0
+    return found
+
+
+@pytest.mark.parametrize("cases", ["mistaken", "mistaken_in_colour"])
+def test_each_mistake_is_named_in_the_same_words(compare, cases, request):
+    for name, (kit, file, said) in request.getfixturevalue(cases).items():
         done = compare(kit, file)
         assert done.stderr.endswith(f"those of {SAYS[name]}\n"), (name, done.stderr)
         assert (done.returncode, done.stderr.rstrip("\n")) == said
