@@ -1,4 +1,5 @@
-"""Measures 'score': images a second, peak memory of driver and workers, over time and by number of files.
+"""Measures 'score': images a second, peak memory of driver and workers, over time and by number of files; and where
+one process's time goes.
 
 PYTHONPATH=. python benchmarks/scoring.py        # benchmarks/results/scoring.json and scoring.md; 10 minutes
 """
@@ -11,7 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
@@ -23,6 +27,12 @@ RESULTS = ROOT / "benchmarks" / "results"
 NUM_DIFFERENT = 500
 PER_FOLDER = 5000
 SAMPLE_S = 0.25
+PROFILED = 1024
+"""Images of the profile."""
+BATCHES = (1, 8, 32)
+
+
+Found = TypeVar("Found")
 
 
 def main() -> None:
@@ -35,7 +45,9 @@ def main() -> None:
         faces, fewer = Path(place, "faces"), Path(place, "fewer")
         make_faces(faces, options.files)
         make_faces(fewer, options.short)
-        rows = []
+        rows: list[dict[str, object]] = []
+        profiles = [profile(model, fewer) for model in ("fer-tiny", "fer-resnet18")]
+        print(json.dumps(profiles), flush=True)
         plan = [
             ("fer-tiny", "local", fewer, options.short),
             ("fer-tiny", "local", faces, options.files),
@@ -46,7 +58,12 @@ def main() -> None:
             if options.only in (None, engine):
                 rows.append(measured(model, engine, folder, count, Path(place, "out")))
                 print(json.dumps({key: value for key, value in rows[-1].items() if key != "over_time"}), flush=True)
-                found = {"machine": describe_machine(), "different_faces": NUM_DIFFERENT, "rows": rows}
+                found = {
+                    "machine": describe_machine(),
+                    "different_faces": NUM_DIFFERENT,
+                    "rows": rows,
+                    "profiles": profiles,
+                }
                 (RESULTS / "scoring.json").write_text(json.dumps(found) + "\n")
                 (RESULTS / "scoring.md").write_text(page(found))
 
@@ -62,6 +79,48 @@ def make_faces(folder: Path, count: int) -> None:
         if number % PER_FOLDER == 0:
             below.mkdir(parents=True)
         (below / f"{number:07d}.jpg").write_bytes(data[number % NUM_DIFFERENT])
+
+
+def profile(model: str, folder: Path) -> dict[str, object]:
+    """Processor time of one process in microseconds an image, step by step, and of the model by batch size."""
+    import numpy as np
+
+    from fer_edge.backends import open_model
+    from fer_edge.runtime.folder import decode
+    from fer_edge.scoring.columns import encoded, schema_of, table_of
+    from fer_edge.scoring.local_images import Unreadable, local_images
+    from fer_edge.scoring.request import ScoreRequest
+    from fer_edge.scoring.run import _checked_model
+
+    settings, labels, _ = _checked_model(ScoreRequest(source="", out="", model=model))
+    backend = open_model(settings.path, threads=1)
+    schema = schema_of(labels, {}, is_calibrated=settings.certainty is not None)
+    us: dict[str, float] = {}
+    items, us["list"] = timed(lambda: list(islice(local_images(str(folder), None, Unreadable()), PROFILED)))
+    faces, us["open"] = timed(lambda: [decode(item.name, item.source).pixels for item in items])
+    pixels = np.stack(faces)
+
+    def answers(batch: int) -> "np.ndarray":
+        parts = (pixels[at : at + batch] for at in range(0, len(pixels), batch))
+        return np.concatenate([backend.run(part).probabilities for part in parts])
+
+    by_batch = {batch: timed(lambda batch=batch: answers(batch))[1] for batch in BATCHES}
+    rows, us["model"] = timed(lambda: answers(BATCHES[-1]))
+    names = [item.name for item in items]
+    table, us["table"] = timed(lambda: table_of(names, rows, labels, schema, certainty=settings.certainty))
+    _, us["file"] = timed(lambda: encoded(table, schema, ""))
+    return {"model": model, "us": us, "model_us_by_batch": by_batch}
+
+
+def timed(work: Callable[[], Found]) -> tuple[Found, float]:
+    """What it gives, and the processor time of this thread in microseconds an image; of the second and third call the
+    shorter."""
+    found, times = work(), []
+    for _ in range(2):
+        start = time.thread_time()
+        found = work()
+        times.append((time.thread_time() - start) / PROFILED * 1e6)
+    return found, round(min(times), 1)
 
 
 def measured(model: str, engine: str, folder: Path, count: int, out: Path) -> dict[str, object]:
@@ -164,8 +223,21 @@ def page(found: dict[str, object]) -> str:
         "",
         "Memory is what is resident, libraries included, four times a second; of Ray that of its largest process.",
         "",
+        "## Where one process's time goes",
+        "",
+        "Processor time in microseconds an image; the model with batches of 32, then by batch size.",
+        "",
+        "| model | list | open | model | table | file | "
+        + " | ".join(f"model, batch {batch}" for batch in BATCHES)
+        + " |",
+        "| --- |" + " ---: |" * (5 + len(BATCHES)),
     ]
-    return "\n".join(lines)
+    profiles = found["profiles"]
+    assert isinstance(profiles, list)
+    for one in profiles:
+        cells = [*one["us"].values(), *one["model_us_by_batch"].values()]
+        lines.append(f"| {one['model']} | {' | '.join(f'{value:.0f}' for value in cells)} |")
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":

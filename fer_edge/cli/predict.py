@@ -13,7 +13,7 @@ from fer_edge.cli import answers, output
 from fer_edge.cli.named import MODEL_HELP, complete_model, model_named
 from fer_edge.cli.predict_pictures import STDIN, Crops, Pictures
 from fer_edge.cli.progress import progress_bar
-from fer_edge.cli.typed import Describe, Trust
+from fer_edge.cli.typed import CertainOnly, Describe, MaxRisk, Trust
 from fer_edge.errors import ImageError
 from fer_edge.text import shown_name
 
@@ -54,17 +54,8 @@ def predict(
         int, typer.Option(min=32, max=4096, help="Search larger photos at this many pixels; more finds smaller faces.")
     ] = 640,
     min_score: Annotated[float, typer.Option(min=0.01, max=1.0, help="Leave out faces found less surely.")] = 0.7,
-    certain_only: Annotated[
-        bool, typer.Option("--certain-only", help="Leave out answers that are not certain; needs a calibrated model.")
-    ] = False,
-    max_risk: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001,
-            max=0.999,
-            help="Fraction of the certain answers that may be wrong. [default: 0.1, of a calibrated model]",
-        ),
-    ] = None,
+    certain_only: CertainOnly = False,
+    max_risk: MaxRisk = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results and errors as JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a CSV row for each face.")] = False,
     compact: Annotated[bool, typer.Option("--compact", help="Print one line for each face, without bars.")] = False,

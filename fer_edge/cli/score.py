@@ -9,7 +9,7 @@ from fer_edge.cli import output
 from fer_edge.cli.named import MODEL_HELP, complete_model, model_named
 from fer_edge.cli.score_progress import score_progress
 from fer_edge.cli.stopping import signal_behind
-from fer_edge.cli.typed import Describe
+from fer_edge.cli.typed import CertainOnly, Describe, MaxRisk
 from fer_edge.errors import ImageError, Interrupted
 from fer_edge.text import shown_name
 
@@ -43,6 +43,8 @@ def score(
     workers: Annotated[int, typer.Option(min=0, help="Processes of one thread each; 0: as many as cores.")] = 0,
     rows: Annotated[int, typer.Option(min=1, help="About how many rows a file has.")] = 2048,
     batch_size: Annotated[int, typer.Option(min=1, help="Images of one size that are scored together.")] = 32,
+    certain_only: CertainOnly = False,
+    max_risk: MaxRisk = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     describe: Describe = None,
     trust: Annotated[
@@ -73,6 +75,8 @@ def score(
         workers=workers,
         rows=rows,
         batch_size=batch_size,
+        max_risk=max_risk,
+        certain_only=certain_only,
         trust=trust,
         description=describe,
     )
@@ -109,6 +113,8 @@ def _finish(done: "ScoreReport", *, as_json: bool) -> None:
         output.note(
             f"{done.restarts} worker process{'es' * (done.restarts > 1)} ended and began again; nothing is lost"
         )
+    if done.uncertain:
+        output.note(f"{done.uncertain} of {done.rows} answers are not certain: see the column is_certain")
     if done.errors:
         output.note(f"{done.errors} of {done.rows} images could not be scored: see the column error")
     if done.left_out:

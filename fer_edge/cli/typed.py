@@ -90,6 +90,18 @@ Describe: TypeAlias = Annotated[
 ]
 """``--describe`` of commands that take models without metadata; its default is None."""
 
+CertainOnly: TypeAlias = Annotated[
+    bool, typer.Option("--certain-only", help="Leave out answers that are not certain; needs a calibrated model.")
+]
+MaxRisk: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        min=0.001,
+        max=0.999,
+        help="Fraction of the certain answers that may be wrong. [default: 0.1, of a calibrated model]",
+    ),
+]
+
 
 def is_typed(context: typer.Context, name: str) -> bool:
     """Whether a parameter was typed, rather than left at its default."""

@@ -3,12 +3,14 @@ the same in a few lines (docs/uncertainty.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.errors import UsageError
+from fer_edge.errors import ModelError, UsageError
+from fer_edge.metadata import ModelMetadata
 from fer_edge.uncertainty import DEFAULT_MAX_RISK, Uncertainty
 
 Rows = NDArray[np.floating[Any]]
@@ -90,6 +92,19 @@ class Certainty:
             raise UsageError(f"max-risk: expected one of {tried}, or a number up to 1 above them, found {wanted:g}")
         return cls(uncertainty, chosen.max_risk, chosen.threshold)
 
+    @classmethod
+    def of_model(cls, metadata: ModelMetadata, path: Path, max_risk: float | None = None) -> "Certainty | None":
+        """That of the model in the file ``path``; None where it was not calibrated and nobody chose a risk. Raises
+        ModelError where somebody did, and UsageError as ``of``."""
+        if metadata.uncertainty is not None:
+            return cls.of(metadata.uncertainty, max_risk)
+        if max_risk is not None:
+            raise ModelError(
+                f"{path}: expected a calibrated model for a chosen risk, found one that was not: nobody knows when it "
+                "is certain; run 'fer-edge calibrate' with labelled faces"
+            )
+        return None
+
     def is_certain(self, probabilities: Rows) -> NDArray[np.bool_]:
         """bool (N,) of answers (N, C): whether each is certain."""
         confidence = with_temperature(probabilities, self.uncertainty.temperature).max(axis=1)
@@ -98,9 +113,16 @@ class Certainty:
 
     def judge(self, row: Rows, labels: Sequence[str]) -> Judgement:
         """Of one answer: probabilities (C,) and the names of its C classes, the candidates the most probable first."""
-        calibrated = with_temperature(row[np.newaxis], self.uncertainty.temperature)
+        return self.judge_all(row[np.newaxis], labels)[0]
+
+    def judge_all(self, rows: Rows, labels: Sequence[str]) -> list[Judgement]:
+        """The same of N answers at once: probabilities (N, C)."""
+        calibrated = with_temperature(rows, self.uncertainty.temperature)
         sets = self.uncertainty.sets[0]
-        members = prediction_sets(calibrated, sets.method, sets.threshold)[0]
-        confidence = float(calibrated.max())
-        candidates = tuple(labels[at] for at in np.argsort(-row, kind="stable") if members[at])
-        return Judgement(self.threshold is not None and confidence > self.threshold, candidates, confidence)
+        members = prediction_sets(calibrated, sets.method, sets.threshold).tolist()
+        order = np.argsort(-rows, axis=1, kind="stable").tolist()  # (N, C)
+        threshold = np.inf if self.threshold is None else self.threshold
+        return [
+            Judgement(confidence > threshold, tuple(labels[at] for at in places if included[at]), confidence)
+            for confidence, places, included in zip(calibrated.max(axis=1).tolist(), order, members, strict=True)
+        ]

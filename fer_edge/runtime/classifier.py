@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_edge.errors import ImageError, ModelError
+from fer_edge.errors import ImageError
 from fer_edge.metadata import ModelMetadata
 from fer_edge.runtime.batching import score_in_batches
 from fer_edge.runtime.certainty import Certainty
@@ -108,7 +108,7 @@ class Classifier:
             provider=loaded.provider,
             provider_note=loaded.provider_note,
             cuda_node_share=loaded.cuda_node_share,
-            certainty=_certainty(loaded.model.metadata, loaded.model.path, max_risk),
+            certainty=Certainty.of_model(loaded.model.metadata, loaded.model.path, max_risk),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -282,17 +282,6 @@ def _counted(outcomes: Iterator[PhotoOutcome], report: Callable[[int], object]) 
     for done, outcome in enumerate(outcomes, start=1):
         yield outcome
         report(done)
-
-
-def _certainty(metadata: ModelMetadata, path: Path, max_risk: float | None) -> Certainty | None:
-    if metadata.uncertainty is not None:
-        return Certainty.of(metadata.uncertainty, max_risk)
-    if max_risk is not None:
-        raise ModelError(
-            f"{path}: expected a calibrated model for a chosen risk, found one that was not: nobody knows when it is "
-            "certain; run 'fer-edge calibrate' with labelled faces"
-        )
-    return None
 
 
 def _load_again(kind: type[Classifier], origin: ModelOrigin) -> Classifier:

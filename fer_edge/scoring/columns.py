@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from fer_edge.runtime.certainty import Certainty
+
 FIRST_COLUMNS, LAST_COLUMNS = ("path", "label", "confidence"), ("error",)
 """Around a column of probabilities for each class."""
+CERTAINTY_COLUMNS = ("is_certain", "candidates", "calibrated_confidence")
+"""Before the last, of a model that was calibrated: as ``predict --csv`` has them."""
 
 SETTINGS_KEY = b"fer_edge"
 """Of the schema's metadata: JSON of the labels, their columns, the model and this package's version."""
@@ -30,7 +34,7 @@ def probability_names(labels: Sequence[str]) -> list[str]:
     Columns are told apart without regard to case, as DuckDB and Spark do: beside a label ``Happy`` another ``happy``
     is ``probability of happy``, as a label ``path`` or ``error`` is. Labels that are no Unicode are escaped.
     """
-    taken = {*FIRST_COLUMNS, *LAST_COLUMNS}
+    taken = {*FIRST_COLUMNS, *CERTAINTY_COLUMNS, *LAST_COLUMNS}  # whether the model was calibrated or not
     names = []
     for label in labels:
         name = str(without_surrogates(label)) or "probability of "
@@ -41,13 +45,17 @@ def probability_names(labels: Sequence[str]) -> list[str]:
     return names
 
 
-def schema_of(labels: Sequence[str], settings: dict[str, Any]) -> "pa.Schema":
-    """The schema of every file: ``path`` string, ``label`` string, ``confidence`` and probabilities float32, ``error``
-    string, with the JSON of ``settings`` in its metadata."""
+def schema_of(labels: Sequence[str], settings: dict[str, Any], *, is_calibrated: bool = False) -> "pa.Schema":
+    """The schema of every file: ``path`` string, ``label`` string, ``confidence`` and probabilities float32, of a
+    calibrated model ``is_certain`` bool, ``candidates`` list of string and ``calibrated_confidence`` float32, then
+    ``error`` string, with the JSON of ``settings`` in its metadata."""
     import pyarrow as pa
 
     fields = [pa.field("path", pa.string(), nullable=False), pa.field("label", pa.string())]
     fields += [pa.field(name, pa.float32()) for name in ("confidence", *probability_names(labels))]
+    if is_calibrated:
+        types = (pa.bool_(), pa.list_(pa.string()), pa.float32())
+        fields += [pa.field(name, kind) for name, kind in zip(CERTAINTY_COLUMNS, types, strict=True)]
     fields.append(pa.field("error", pa.string()))
     return pa.schema(fields, metadata={SETTINGS_KEY: json.dumps(settings).encode()})
 
@@ -57,8 +65,12 @@ def table_of(
     rows: "Sequence[NDArray[np.float32] | str]",
     labels: Sequence[str],
     schema: "pa.Schema",
+    *,
+    certainty: "Certainty | None" = None,
+    certain_only: bool = False,
 ) -> "pa.Table":
-    """A table of images by their names: probabilities (C,) each, or the error in words."""
+    """A table of images by their names: probabilities (C,) each, or the error in words; ``certainty`` is that of a
+    calibrated model. With ``certain_only`` nothing is told of an answer that is not certain but that."""
     import numpy as np
     import pyarrow as pa
 
@@ -67,21 +79,41 @@ def table_of(
     probabilities = np.stack([blank if isinstance(row, str) else row for row in rows])  # (N, C)
     best = probabilities.argmax(axis=1)
     label_texts = [without_surrogates(label) for label in labels]
-    told: list[Any] = [None if bad else label_texts[at] for bad, at in zip(failed, best, strict=True)]
+    untold = failed
+    judged: list[Any] = []
+    if certainty is not None:
+        judgements = certainty.judge_all(probabilities, label_texts)
+        is_certain = np.array([one.is_certain for one in judgements])
+        untold = failed | ~is_certain if certain_only else failed
+        candidates = [None if out else one.candidates for out, one in zip(untold, judgements, strict=True)]
+        calibrated = np.array([one.calibrated_confidence for one in judgements], np.float32)
+        judged = [
+            pa.array(is_certain, pa.bool_(), mask=failed),
+            pa.array(candidates, pa.list_(pa.string())),
+            pa.array(calibrated, pa.float32(), mask=untold),
+        ]
+    told: list[Any] = [None if out else label_texts[at] for out, at in zip(untold, best, strict=True)]
     columns = [
         pa.array([without_surrogates(name) for name in names], pa.string()),
         pa.array(told, pa.string()),
-        pa.array(probabilities[np.arange(len(rows)), best], pa.float32(), mask=failed),
-        *(pa.array(np.ascontiguousarray(one), pa.float32(), mask=failed) for one in probabilities.T),
+        pa.array(probabilities[np.arange(len(rows)), best], pa.float32(), mask=untold),
+        *(pa.array(np.ascontiguousarray(one), pa.float32(), mask=untold) for one in probabilities.T),
+        *judged,
         pa.array([without_surrogates(row) if isinstance(row, str) else None for row in rows], pa.string()),
     ]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
 def facts_of(table: "pa.Table") -> PartFacts:
-    """Rows, errors and labels of a table."""
+    """What a table of ``table_of`` holds."""
+    import pyarrow.compute as pc
+
     labels = Counter(label for label in table.column("label").to_pylist() if label is not None)
-    return PartFacts(table.num_rows, table.column("label").null_count, labels)
+    errors = table.num_rows - table.column("error").null_count
+    uncertain = 0
+    if "is_certain" in table.schema.names:
+        uncertain = table.num_rows - errors - (pc.sum(table.column("is_certain")).as_py() or 0)
+    return PartFacts(table.num_rows, errors, labels, uncertain)
 
 
 def encoded(table: "pa.Table", schema: "pa.Schema", digest: str) -> tuple[bytes, PartFacts]:
@@ -112,7 +144,8 @@ def part_facts(stream: Any) -> PartFacts:
 
 def read_settings(path: str) -> dict[str, Any]:
     """What a file that ``score`` wrote says: ``labels``, ``columns`` (of their probabilities), ``model``,
-    ``model_sha256``, ``fer_edge_version``. Raises StorageError for another file."""
+    ``model_sha256``, ``certainty`` (None, or ``max_risk``, ``threshold``, ``temperature``, ``candidates``,
+    ``certain_only``), ``fer_edge_version``. Raises StorageError for another file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

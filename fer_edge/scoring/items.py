@@ -32,6 +32,22 @@ class Chunk(NamedTuple):
     items: list[Item]
 
 
+class Piece(NamedTuple):
+    """Images of a chunk that one process scores at a time: few, so that all processes have work until the end."""
+
+    digest: str
+    """The chunk's."""
+    start: int
+    """Place of the first in the chunk."""
+    items: list[Item]
+
+
+def pieces(chunk: Chunk, rows: int) -> list[Piece]:
+    """A chunk in pieces of ``rows`` images, the last of what is left."""
+    starts = range(0, len(chunk.items), rows)
+    return [Piece(chunk.digest, start, chunk.items[start : start + rows]) for start in starts]
+
+
 def chunks(items: Iterable[Item], rows: int) -> Iterator[Chunk]:
     """``items`` in chunks of about ``rows``: between half as many and half as many more.
 

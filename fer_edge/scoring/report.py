@@ -20,6 +20,8 @@ class ScoreProgress:
     """Files."""
     labels: Counter[str] = field(default_factory=Counter)
     """How many images have which label."""
+    uncertain: int = 0
+    """Images whose answers are not certain; 0 for a model that was not calibrated."""
     restarts: int = 0
     """Worker processes that ended and were started again."""
 
@@ -30,6 +32,7 @@ class ScoreProgress:
         self.rows_before += facts.rows * is_old
         self.parts += 1
         self.labels.update(facts.labels)
+        self.uncertain += facts.uncertain
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,22 @@ class PartFacts:
     rows: int
     errors: int
     labels: Mapping[str, int]
+    uncertain: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {"rows": self.rows, "errors": self.errors, "labels": dict(self.labels)}
+        return {
+            "rows": self.rows,
+            "errors": self.errors,
+            "labels": dict(self.labels),
+            "uncertain": self.uncertain,
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "PartFacts":
         """What ``as_dict`` gave. Raises KeyError, TypeError or ValueError for other values."""
-        return cls(int(values["rows"]), int(values["errors"]), {str(k): int(v) for k, v in values["labels"].items()})
+        labels = {str(k): int(v) for k, v in values["labels"].items()}
+        return cls(int(values["rows"]), int(values["errors"]), labels, int(values["uncertain"]))
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,8 @@ class ScoreReport:
     parts: int
     labels: Mapping[str, int]
     """How many images have which label, the most frequent first."""
+    uncertain: int | None
+    """Images whose answers are not certain; None for a model that was not calibrated."""
     unreadable_folders: int
     """Folders of the input that could not be listed: their images are missing."""
     first_unreadable: str | None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_edge.errors import MissingExtraError, UsageError
+from fer_edge.uncertainty import DEFAULT_MAX_RISK
 
 if TYPE_CHECKING:
     from fer_edge.runtime.foreign_files import Description
@@ -45,6 +46,10 @@ class ScoreRequest:
     """About how many rows a file has: what a killed process has to do again."""
     batch_size: int = 32
     """Images of one size that the model scores together."""
+    max_risk: float | None = None
+    """Fraction (0-1) of the certain answers that may be wrong; None: the default of a calibrated model."""
+    certain_only: bool = False
+    """Leave out answers that are not certain: such a row has its path and ``is_certain`` alone."""
     trust: bool = False
     """Open a model whose loading runs code, or whose graph no image classifier has."""
     description: "Description | None" = None
@@ -64,6 +69,11 @@ class ScoreRequest:
                 raise UsageError(f"expected {name} from {least} to {most}, found {value}")
         if self.engine == RAY and self.rows > MAX_RAY_ROWS:  # else Ray might cut a file in two
             raise UsageError(f"expected rows up to {MAX_RAY_ROWS} with the engine ray, found {self.rows}")
+
+    @property
+    def wanted_risk(self) -> float | None:
+        """None: whatever the model is calibrated for, if it is."""
+        return DEFAULT_MAX_RISK if self.certain_only and self.max_risk is None else self.max_risk
 
     def require(self) -> None:
         """Raises MissingExtraError where a package of the extra is not installed."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fer_edge.scoring.scorer import ModelSettings
     from fer_edge.scoring.source import Source
 
-FORMAT = 1
+FORMAT = 2
 """Of the manifest and the files; another one cannot be gone on with."""
 
 Report = Callable[[ScoreProgress], object]
@@ -40,7 +40,7 @@ class Engine(Protocol):
 
 def score(request: ScoreRequest, *, progress: Report | None = None) -> ScoreReport:
     """Score every image of ``request.source`` and write rows of ``path``, ``label``, ``confidence``, a probability for
-    each class, and ``error`` into Parquet files in ``request.out``.
+    each class, what is certain of a calibrated model's answer, and ``error`` into Parquet files in ``request.out``.
 
     Each image is one face. One that cannot be scored is a row with an error. What an earlier run of the same input,
     model and settings wrote is kept; files that changed or came since are scored, those that went lose their rows.
@@ -69,7 +69,7 @@ def score(request: ScoreRequest, *, progress: Report | None = None) -> ScoreRepo
     report = progress or (lambda _: None)
     with results:
         begin(results, _manifest(request, source, model, labels, described))
-        schema = schema_of(labels, _settings(model, labels))
+        schema = schema_of(labels, _settings(model, labels), is_calibrated=model.certainty is not None)
         engine = _engine(request, model, schema, results)
         seen = _Seen(results, counts, report)
         for _, facts in engine.run(seen.missing(chain((first,), stream))):
@@ -89,6 +89,7 @@ def score(request: ScoreRequest, *, progress: Report | None = None) -> ScoreRepo
         rows_before=counts.rows_before,
         parts=counts.parts,
         labels=dict(counts.labels.most_common()),
+        uncertain=None if model.certainty is None else counts.uncertain,
         unreadable_folders=source.unreadable.count,
         first_unreadable=source.unreadable.first,
         left_out=counted(source.unreadable.files),
@@ -133,6 +134,7 @@ class _Seen:
 def _checked_model(request: ScoreRequest) -> "tuple[ModelSettings, tuple[str, ...], str | None]":
     """The model, opened once to see that it can be, its labels, and how another maker's is fed."""
     from fer_edge.backends import open_model
+    from fer_edge.runtime.certainty import Certainty
     from fer_edge.runtime.foreign import ForeignMetadata
     from fer_edge.runtime.shipped import model_path
     from fer_edge.scoring.scorer import ModelSettings
@@ -142,14 +144,16 @@ def _checked_model(request: ScoreRequest) -> "tuple[ModelSettings, tuple[str, ..
     description = request.description
     if isinstance(description, str | Path):
         description = Path(description).absolute()
+    metadata = backend.metadata
     settings = ModelSettings(
         Path(os.path.abspath(path)),  # noqa: PTH100  # links stay: what they lead to may lack the files beside it
         backend.sha256,
         request.trust,
         description,
         request.batch_size,
+        Certainty.of_model(metadata, path, request.wanted_risk),
+        request.certain_only,
     )
-    metadata = backend.metadata
     described = repr(metadata.description) if isinstance(metadata, ForeignMetadata) else None
     return settings, metadata.labels, described
 
@@ -164,7 +168,22 @@ def _settings(model: "ModelSettings", labels: tuple[str, ...]) -> dict[str, Any]
         "columns": probability_names(labels),
         "model": model.path.name,
         "model_sha256": model.sha256,
+        "certainty": _told_certainty(model),
         "fer_edge_version": fer_edge.__version__,
+    }
+
+
+def _told_certainty(model: "ModelSettings") -> dict[str, Any] | None:
+    """What the columns of certainty come from; None for a model that was not calibrated."""
+    if model.certainty is None:
+        return None
+    candidates = model.certainty.uncertainty.sets[0]
+    return {
+        "max_risk": model.certainty.max_risk,
+        "threshold": model.certainty.threshold,
+        "temperature": model.certainty.uncertainty.temperature,
+        "candidates": {"method": candidates.method, "coverage": candidates.coverage, "threshold": candidates.threshold},
+        "certain_only": model.certain_only,
     }
 
 
@@ -180,6 +199,7 @@ def _manifest(
             "model_sha256": model.sha256,
             "description": described,
             "labels": list(labels),
+            "certainty": _told_certainty(model),
             "rows": request.rows,
             "batch_size": request.batch_size,
         },
@@ -193,30 +213,9 @@ def _engine(request: ScoreRequest, model: "ModelSettings", schema: "pa.Schema", 
         from fer_edge.scoring.ray_engine import RayEngine
 
         return RayEngine(request, model, schema, results)
+    from fer_edge.scoring.local_engine import LocalEngine
+
     return LocalEngine(request.workers, model, schema, results)
-
-
-class LocalEngine:
-    """Processes of this machine."""
-
-    def __init__(self, workers: int, model: "ModelSettings", schema: "pa.Schema", results: "Results") -> None:
-        from fer_edge.runtime.cores import available_cores
-
-        self.workers = workers or available_cores()
-        self.restarts = 0
-        self._start = (model, schema, results.where)
-
-    def run(self, wanted: Iterator[Chunk]) -> Iterator[tuple[Chunk, PartFacts]]:
-        """As ``Engine``."""
-        from fer_edge.scoring.pool import Pool
-
-        with Pool(self.workers, *self._start) as pool:
-            for done in (one for chunk in wanted for one in pool.submit(chunk)):
-                self.restarts = pool.restarts
-                yield done
-            for done in pool.drain():
-                self.restarts = pool.restarts
-                yield done
 
 
 def _nothing_in(source: "Source") -> ImageError:

@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 
     from fer_edge.backends.contract import ModelBackend
     from fer_edge.runtime.batching import Decoded
+    from fer_edge.runtime.certainty import Certainty
     from fer_edge.runtime.foreign_files import Description
 
 _READ_TOGETHER = 32
 """Files that are fetched from a storage at once."""
+
+
+_PIECE = 256
+"""Images whose batches are made apart from others': what a process is given at a time."""
 
 
 class ModelSettings(NamedTuple):
@@ -31,6 +36,16 @@ class ModelSettings(NamedTuple):
     trust: bool
     description: "Description | None"
     batch_size: int
+    certainty: "Certainty | None" = None
+    """Of a calibrated model."""
+    certain_only: bool = False
+    """Whether answers that are not certain are left out."""
+
+    @property
+    def piece_rows(self) -> int:
+        """Images of a piece, whole batches of them. Which images share a batch, and so the last places of a float32,
+        must not depend on who scores which piece."""
+        return -(-_PIECE // self.batch_size) * self.batch_size
 
 
 class Scorer:
@@ -62,12 +77,21 @@ class Scorer:
         from fer_edge.runtime.batching import score_in_batches
         from fer_edge.scoring.columns import table_of
 
-        decoded = _decoded(items, before or (lambda _: None), given_up or {})
         score = _score(self._backend)
         rows: list[NDArray[np.float32] | str] = []
-        for scored in score_in_batches(decoded, score, self._settings.batch_size):
-            rows.append(str(scored.result) if isinstance(scored.result, ImageError) else scored.result)
-        return table_of([item.name for item in items], rows, self._backend.metadata.labels, self._schema)
+        for start in range(0, len(items), self._settings.piece_rows):
+            places = range(start, min(start + self._settings.piece_rows, len(items)))
+            decoded = _decoded(items, places, before or (lambda _: None), given_up or {})
+            for scored in score_in_batches(decoded, score, self._settings.batch_size):
+                rows.append(str(scored.result) if isinstance(scored.result, ImageError) else scored.result)
+        return table_of(
+            [item.name for item in items],
+            rows,
+            self._backend.metadata.labels,
+            self._schema,
+            certainty=self._settings.certainty,
+            certain_only=self._settings.certain_only,
+        )
 
 
 def _score(backend: "ModelBackend") -> "Callable[[NDArray[np.uint8]], NDArray[np.float32]]":
@@ -86,13 +110,13 @@ def _score(backend: "ModelBackend") -> "Callable[[NDArray[np.uint8]], NDArray[np
 
 
 def _decoded(
-    items: Sequence[Item], before: Callable[[int], object], given_up: Mapping[int, str]
+    items: Sequence[Item], places: range, before: Callable[[int], object], given_up: Mapping[int, str]
 ) -> "Iterator[Decoded[str]]":
     from fer_edge.runtime.batching import Decoded
     from fer_edge.runtime.folder import decode
 
-    for start in range(0, len(items), _READ_TOGETHER):
-        part = list(enumerate(items[start : start + _READ_TOGETHER], start=start))
+    for start in range(places.start, places.stop, _READ_TOGETHER):
+        part = [(at, items[at]) for at in range(start, min(start + _READ_TOGETHER, places.stop))]
         addresses = [one.source for at, one in part if at not in given_up and _is_remote(one.source)]
         fetched = dict(zip(addresses, read_images(addresses), strict=True)) if addresses else {}
         for at, item in part:

@@ -1,4 +1,4 @@
-"""One process of the pool: a session of one thread, which scores chunks and writes their files."""
+"""One process of the pool: a session of one thread, which turns pieces of chunks into tables."""
 
 import contextlib
 import os
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fer_edge.errors import FerEdgeError
 from fer_edge.processes import end_with
-from fer_edge.scoring.items import Chunk
-from fer_edge.scoring.report import PartFacts
+from fer_edge.scoring.items import Piece
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class Work(NamedTuple):
-    """One chunk for a worker."""
+    """One piece for a worker."""
 
-    chunk: Chunk
+    piece: Piece
     tells_place: bool = False
-    """Whether to say which image comes next, because a process ended over this chunk before."""
+    """Whether to say which image comes next, because a process ended over this piece before."""
     given_up: Mapping[int, str] = {}
     """Errors of images that ended a process each time, by their places."""
 
@@ -43,10 +42,12 @@ class At(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A chunk's file is written."""
+    """A piece is scored."""
 
-    chunk: Chunk
-    facts: PartFacts
+    piece: Piece
+    """Without its images: their bytes need not come back."""
+    table: "pa.Table"
+    """A row for each of them."""
 
 
 class Failed(NamedTuple):
@@ -56,14 +57,14 @@ class Failed(NamedTuple):
     text: str
 
 
-def serve(connection: "Connection", parent: int, settings: "ModelSettings", schema: "pa.Schema", out: str) -> None:
+def serve(connection: "Connection", parent: int, settings: "ModelSettings", schema: "pa.Schema") -> None:
     """Score what comes through ``connection`` until None comes; the entry point of a spawned process."""
     end_with(parent)
     for number in (signal.SIGINT, signal.SIGTERM):  # of the whole group at Ctrl-C: the parent says when to end
         with contextlib.suppress(ValueError, OSError):
             signal.signal(number, signal.SIG_IGN)
     try:
-        _serve(connection, settings, schema, out)
+        _serve(connection, settings, schema)
     except (BrokenPipeError, ConnectionResetError):  # the parent is gone
         pass
     except MemoryError:
@@ -74,24 +75,18 @@ def serve(connection: "Connection", parent: int, settings: "ModelSettings", sche
         connection.send(Failed("", traceback.format_exc()))
 
 
-def _serve(connection: "Connection", settings: "ModelSettings", schema: "pa.Schema", out: str) -> None:
-    from fer_edge.scoring.columns import encoded
-    from fer_edge.scoring.results import part_name, results_folder
+def _serve(connection: "Connection", settings: "ModelSettings", schema: "pa.Schema") -> None:
     from fer_edge.scoring.scorer import Scorer
 
     waiting: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
     # A thread takes what comes, so that the parent never waits for a worker that is scoring.
     threading.Thread(target=_receive, args=(connection, waiting), daemon=True).start()
     scorer = Scorer(settings, schema)
-    results = results_folder(out)
     connection.send(Ready())
     while (work := waiting.get()) is not None:
         before = (lambda place: connection.send(At(place))) if work.tells_place else None
-        table = scorer.table(work.chunk.items, before=before, given_up=work.given_up)
-        data, facts = encoded(table, schema, work.chunk.digest)
-        results.write(part_name(work.chunk.number, work.chunk.digest), data)
-        # Without the images: their bytes need not come back.
-        connection.send(Done(work.chunk._replace(items=[]), facts))
+        table = scorer.table(work.piece.items, before=before, given_up=work.given_up)
+        connection.send(Done(work.piece._replace(items=[]), table))
 
 
 def _receive(connection: "Connection", waiting: "queue.SimpleQueue[Work | None]") -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from calibrated_model import calibrated_copy
 from PIL import Image
 
 # Before ray is imported: no statistics are sent, and everything stays on the loopback (the name is Ray's own).
@@ -48,6 +49,12 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.link(folder / "000.jpg", os.fsencode(folder) + b"/caf\xe9.jpg")
     (folder / "text.png").write_text("hello")
     return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny: str, drawn: list[Path], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Calibrated: its rows have every column that there is."""
+    return calibrated_copy(Path(tiny), drawn, tmp_path_factory.mktemp("calibrated"))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +134,7 @@ def test_what_a_killed_driver_left_in_the_stage_is_taken_over(whole: Path, tmp_p
 
     request = ScoreRequest(source="", out=str(tmp_path / "out"), model=tiny, engine="ray")
     model, labels, _ = _checked_model(request)
-    schema = schema_of(labels, _settings(model, labels))
+    schema = schema_of(labels, _settings(model, labels), is_calibrated=True)
     name = min(parts(whole))
     digest = name.removesuffix(".parquet").rpartition("-")[2]
     table = pq.read_table(whole / name).replace_schema_metadata(None)
