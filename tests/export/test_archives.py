@@ -1,14 +1,19 @@
 """TorchScript and pt2 files that travel alone: what torch reads is what the checksum covers."""
 
+import copy
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from fer_edge.backends.registry import open_model
 from fer_edge.errors import ModelError
 from fer_edge.export.exporter import export_checkpoint
+from fer_edge.export.formats.pt2 import pt2_bytes
+from fer_edge.export.parity.verification import SAME_BYTES, VerifyRequest, verify_model
 from fer_edge.export.request import ExportRequest
 
 DIRECTORY = 0x10
@@ -65,3 +70,26 @@ def test_flips_in_the_directory_are_refused_or_change_no_answer(archive: Path, t
             np.testing.assert_array_equal(answers(path), expected)
         except ModelError as error:
             assert len(str(error).splitlines()) == 1  # noqa: PT017  # either is right
+
+
+def test_they_name_no_folder_of_the_machine_that_wrote_them(archive: Path, repository: Path) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        parts = [opened.read(entry) for entry in opened.infolist()]
+    assert len(parts) > 5
+    for folder in (repository, Path(torch.__file__).parents[1]):
+        assert not any(str(folder).encode() in part for part in parts)
+
+
+def test_a_pt2_is_compared_byte_by_byte(tiny_run, tmp_path: Path) -> None:
+    path = export_checkpoint(ExportRequest(tiny_run.folder, name="m", file_format="pt2", folder=tmp_path)).paths[0]
+    request = VerifyRequest(path, tiny_run.folder, trust=True)
+    sound = verify_model(request)
+    assert (sound.parity.failures, sound.graph) == ((), SAME_BYTES)
+    changed = copy.deepcopy(tiny_run.reference)
+    with torch.no_grad():
+        next(changed.parameters()).view(-1)[3] *= 1 + 2**-20  # less than answers show
+    metadata = open_model(path, trust=True).metadata
+    path.write_bytes(pt2_bytes(changed, metadata))
+    path.with_suffix(".json").unlink()
+    (failure,) = verify_model(request).parity.failures
+    assert "expected the .pt2 file that the checkpoint gives here, found another" in failure

@@ -29,6 +29,8 @@ def pt2_bytes(module: "nn.Module", metadata: "ModelMetadata") -> bytes:
             (torch.zeros(EXAMPLE_SHAPE, dtype=torch.uint8),),
             dynamic_shapes=({0: batch, 1: height, 2: width},),
         )
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # the lines of Python that were traced: it tells this machine's folders
 
         def save(stream: "io.BytesIO", text: str) -> None:
             torch.export.save(program, stream, extra_files={METADATA_KEY: text})
@@ -48,5 +50,6 @@ FORMAT = ModelFormat(
     write=_write,
     channels=(3,),  # torch.export fixes their number when it traces; three serve every image that is opened as RGB
     on_device="PyTorch",
+    writes_same_bytes=True,
     torch_loader='torch.export.load("{file}").module()',
 )
