@@ -28,7 +28,7 @@ WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
 UNTRIED = "Core ML itself was not run"
 
 
-@pytest.fixture(scope="module", params=["fp32", "fp16"])
+@pytest.fixture(scope="module", params=["fp32", "fp16", "int8"])
 def exported(request, tiny_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("coreml")
     done = export_checkpoint(
@@ -96,7 +96,7 @@ def test_the_graph_answers_as_the_checkpoint(exported, tiny_run):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 120, 90, 3), dtype=np.uint8)
     model = open_model(exported.paths[0], threads=1)
     feed = model.prepare(pixels)
-    allowed = 1e-4 if exported.metadata.precision == "fp32" else 0.1
+    allowed = {"fp32": 1e-4, "fp16": 0.1, "int8": 0.5}[exported.metadata.precision]
     np.testing.assert_allclose(model.run(pixels).logits, tiny_run.reference.answer(feed)[1], atol=allowed)
 
 
@@ -130,6 +130,22 @@ def test_a_changed_weight_is_found(exported, tiny_run, tmp_path):
 
     failures = verify(changed_copy(exported.paths[0], tmp_path, changing(WEIGHTS, change)), tiny_run).parity.failures
     assert any("expected the .mlpackage file that the checkpoint gives here" in failure for failure in failures)
+
+
+def test_8_bits_are_weights_alone_and_one_step_of_one_is_found(exported, fp32, tiny_run, tmp_path):
+    if exported.metadata.precision != "int8":
+        pytest.skip("of int8")
+    files = unpacked(content_of(exported.paths[0]), exported.paths[0])
+    assert 3 * len(files[WEIGHTS]) < len(unpacked(content_of(fp32.paths[0]), fp32.paths[0])[WEIGHTS])
+    assert exported.metadata.quantisation["activations"] == "float16"
+    assert "weights only, float16 activations" in exported.quantisation.summary()
+
+    def change(data: bytes) -> bytes:
+        place = len(data) // 2
+        return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+    failures = verify(changed_copy(exported.paths[0], tmp_path, changing(WEIGHTS, change)), tiny_run).parity.failures
+    assert any("the first difference is at byte" in failure for failure in failures)
 
 
 def test_other_preprocessing_is_found(fp32, tiny_run, tmp_path):

@@ -113,6 +113,7 @@ class QuantisationReport:
         """The figures in a few lines."""
         recipe = self.quantised.best.recipe
         elsewhere = "" if self.on_target else f", on another machine than {self.quantised.target.name}: no gate"
+        calibration = " calibration" if self.quantised.calibration_faces else ""
         latency = (
             []
             if self.latency is None
@@ -122,7 +123,7 @@ class QuantisationReport:
             ]
         )
         lines = [
-            f"int8 {'passed' if self else 'FAILED'}: {recipe.method} calibration, {recipe.activations.name} "
+            f"int8 {'passed' if self else 'FAILED'}: {recipe.method}{calibration}, {recipe.activations.name} "
             f"activations, for {self.quantised.target.meant_for}",
             f"  size: {self.bytes_fp32 / 1e6:.2f} MB to {self.bytes_int8 / 1e6:.2f} MB "
             f"({self.bytes_fp32 / self.bytes_int8:.1f}x smaller)",
