@@ -35,7 +35,7 @@ from fer_edge.cli.numbers import FiniteNumbers
 from fer_edge.cli.output import PLAIN, discard_stdout, is_main_process, note, register_plain
 from fer_edge.cli.program import AsCalled
 from fer_edge.cli.quiet import libraries_silenced
-from fer_edge.cli.root import HELP_NAMES, refuse_completion, root
+from fer_edge.cli.root import HELP_NAMES, complete_for, refuse_completion, root
 from fer_edge.cli.stopping import raise_on_sigterm, signal_behind
 from fer_edge.errors import DataError, FerEdgeError, Interrupted, MissingExtraError, ProviderError, UsageError
 from fer_edge.text import printable
@@ -137,6 +137,8 @@ def main() -> None:
     program.remember(sys.argv[0])
     try:
         refuse_completion(sys.argv[1:])
+        if complete_for(sys.argv[1:]):
+            return
     except UsageError as error:
         typer.echo(f"error: {error}", err=True)  # not by note, which would name the program as it was called
         sys.exit(error.exit_code)
