@@ -12,12 +12,10 @@ PAGE = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
 
 def test_the_example_of_groups_says_what_was_measured() -> None:
     table = (RESULTS / "groups-validation.md").read_text(encoding="utf-8")
-    rows = {
-        cells[0]: cells[1:] for line in table.splitlines() if (cells := [one.strip() for one in line.split("|")[1:-1]])
-    }
-    gap = re.search(
-        r"bright over dark by ([\d.]+) points \(\S+ to ([\d.]+)\); not told from chance \(p = ([\d.]+)\)", table
-    )
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    rows = {cells[0]: cells[1:] for cells in lines if cells}
+    points = r"bright over dark by ([\d.]+) points \(\S+ to ([\d.]+)\)"
+    gap = re.search(points + r"; not told from chance \(p = ([\d.]+)\)", table)
     assert gap is not None
     few = rows["fewer than 5"]
     example = " ".join(PAGE[PAGE.index("Read them so:") :].split("\n\n")[0].split())
@@ -29,11 +27,7 @@ def test_the_example_of_groups_says_what_was_measured() -> None:
 def test_the_example_of_a_release_says_what_was_measured() -> None:
     found: dict[str, Any] = json.loads((RESULTS / "changes-validation.json").read_text(encoding="utf-8"))
     example = " ".join(PAGE[PAGE.index("Example: what INT8 changed") :].split("\n\n")[0].split())
-    total = found["overall"]
-    assert (
-        f"{len(found['changed_faces'])} answers of {total['num_faces']:,}, of which {total['only_old_right']} were right"
-        in example
-    )
-    assert (
-        f"and {total['only_new_right']} are now; as many would come of chance (p = {total['p_value']:.2g})" in example
-    )
+    total, changed = found["overall"], len(found["changed_faces"])
+    assert f"{changed} answers of {total['num_faces']:,}, of which {total['only_old_right']} were right" in example
+    assert f"and {total['only_new_right']} are now; as many would come of chance" in example
+    assert f"(p = {total['p_value']:.2g})" in example
