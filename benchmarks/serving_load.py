@@ -75,6 +75,7 @@ class Load:
         while (at := at + chance.expovariate(rate)) < seconds:
             self._arrivals.append(at)
         self.offered = len(self._arrivals)
+        self.arrivals_s = tuple(self._arrivals)
         self.last_answer = 0.0
 
     async def run(self) -> float:

@@ -41,15 +41,21 @@ def make_app(model: ServedModel, settings: ServerSettings) -> "FastAPI":
         yield
         handlers.close()
 
+    class App(FastAPI):
+        """With the gate before everything that FastAPI does for a request itself."""
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await gate(scope, receive, send)
+
     # No pages of documentation: theirs load scripts from elsewhere.
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
+    app = App(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False)
     for path, answer in handlers.routes().items():
         methods = ["POST"] if path.endswith("/infer") else ["GET"]
         app.add_route(path, answer, methods=methods, include_in_schema=False)
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(HTTPException, _no_route)
     app.add_exception_handler(Exception, _failed)
-    app.add_middleware(_Gate, handlers=handlers)
+    gate = _Gate(super(App, app).__call__, handlers)
     app.state.handlers = handlers
     return app
 
@@ -158,9 +164,9 @@ class _Handlers:
 
 
 class _Gate:
-    """Before every route: the token, encodings that are not taken; and after it the metrics."""
+    """Before FastAPI: the token, encodings that are not taken; and after it the metrics."""
 
-    def __init__(self, app: Any, *, handlers: _Handlers) -> None:
+    def __init__(self, app: Any, handlers: _Handlers) -> None:
         self._app = app
         self._handlers = handlers
         own = f"/v2/models/{handlers.model.name}"
@@ -183,7 +189,7 @@ class _Gate:
         try:
             headers = dict(scope["headers"])
             self._check(scope["path"], headers)
-            if scope["path"] in self._infer and scope["method"] == "POST":  # past routing: most requests are these
+            if scope["path"] in self._infer and scope["method"] == "POST":  # past FastAPI: most requests are these
                 body, more = await self._handlers.answer(headers, receive)
                 start_message = {"type": "http.response.start", "status": 200, "headers": more}
                 more.append((b"content-length", b"%d" % len(body)))
@@ -194,7 +200,8 @@ class _Gate:
         except RequestError as error:
             await _error(error)(scope, receive, counted)
         except Exception:
-            status = 500
+            if not status:  # raised here: FastAPI answers what is raised in it
+                await _fault()(scope, receive, counted)
             raise
         finally:
             metrics.answered(scope["path"], status, start)
@@ -238,4 +245,8 @@ async def _no_route(request: "Request", error: Exception) -> "Response":
 
 
 async def _failed(_: "Request", __: Exception) -> "Response":
+    return _fault()
+
+
+def _fault() -> "Response":
     return _json({"error": "the server failed; its log says why"}, status=500)

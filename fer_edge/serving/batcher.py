@@ -16,6 +16,12 @@ from fer_edge.runtime.batching import MAX_BATCH_PIXELS
 from fer_edge.serving.model import Feed
 from fer_edge.serving.tensors import RequestError
 
+SMALL_BATCH, BATCH_S = 8, 0.01
+"""All requests of a batch wait for its end. A model on a CPU takes as long for an image in a batch of 32 as in one of 8
+(benchmarks/results/scoring.md), so that above SMALL_BATCH images a batch gathers no more than take about BATCH_S."""
+_MAX_KEYS = 256
+"""Shapes of which it is kept how long an image takes."""
+
 Observe = Callable[[int, float], object]
 """Told the images of each batch and the seconds that it took."""
 
@@ -42,6 +48,7 @@ class Batcher:
         self._deadline_s = deadline_s
         self._observe = observe
         self._waiting: dict[tuple[Any, ...], deque[_Part]] = {}
+        self._image_s: dict[tuple[Any, ...], float] = {}
         self._is_busy = False
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -73,6 +80,11 @@ class Batcher:
         values = math.prod(feed.array.shape[1:])
         return min(self._size, max(1, 3 * MAX_BATCH_PIXELS // values))
 
+    def _gathers(self, feed: Feed) -> int:
+        """Images that a batch gathers: those that take about BATCH_S, as far as the last batches tell."""
+        limit, image_s = self._limit(feed), self._image_s.get(feed.key)
+        return limit if image_s is None else min(limit, max(SMALL_BATCH, int(BATCH_S / image_s)))
+
     def _cut(self, feed: Feed) -> list[Feed]:
         limit = self._limit(feed)
         if len(feed.array) <= limit:
@@ -89,7 +101,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         now = time.monotonic()
         key = min(self._waiting, key=lambda one: self._waiting[one][0].since)
-        limit = self._limit(self._waiting[key][0].feed)
+        limit = self._gathers(self._waiting[key][0].feed)
         due = self._waiting[key][0].since + self._deadline_s
         if due > now and sum(len(part.feed.array) for part in self._waiting[key]) < limit:
             full = [one for one in self._waiting if self._is_full(one)]
@@ -101,12 +113,12 @@ class Batcher:
 
     def _is_full(self, key: tuple[Any, ...]) -> bool:
         parts = self._waiting[key]
-        return sum(len(part.feed.array) for part in parts) >= self._limit(parts[0].feed)
+        return sum(len(part.feed.array) for part in parts) >= self._gathers(parts[0].feed)
 
     def _taken(self, key: tuple[Any, ...]) -> list[_Part]:
         parts = self._waiting[key]
         taken: list[_Part] = []
-        limit, rows = self._limit(parts[0].feed), 0
+        limit, rows = self._gathers(parts[0].feed), 0
         while parts and (not taken or rows + len(parts[0].feed.array) <= limit):
             part = parts.popleft()
             if part.future.cancelled():  # its client went away
@@ -153,8 +165,10 @@ class Batcher:
             if len(feeds) == 1:
                 return [error]
             return [self._alone(feed) for feed in feeds]  # what failed together may not fail by every image
+        spent = time.perf_counter() - start
+        self._note(whole, spent)
         if self._observe is not None:
-            self._observe(len(whole.array), time.perf_counter() - start)
+            self._observe(len(whole.array), spent)
         if len(feeds) == 1:
             return [found]
         ends = np.cumsum([len(feed.array) for feed in feeds])
@@ -162,6 +176,14 @@ class Batcher:
         return [
             Outputs(found.probabilities[at:end], found.logits[at:end]) for at, end in zip(starts, ends, strict=True)
         ]
+
+    def _note(self, whole: Feed, spent: float) -> None:
+        """In the model's thread: how long an image takes by now, half of it what was known before."""
+        image_s = spent / len(whole.array)
+        before = self._image_s.get(whole.key, image_s)
+        if len(self._image_s) >= _MAX_KEYS:
+            self._image_s = {}
+        self._image_s[whole.key] = (before + image_s) / 2
 
     def _alone(self, feed: Feed) -> "Outputs | Exception":
         try:

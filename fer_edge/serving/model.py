@@ -141,7 +141,8 @@ class ServedModel:
 
     def _output(self, one: RequestedOutput, found: Outputs) -> Tensor:
         if one.name == LABEL:
-            best = found.probabilities.argmax(axis=1)
+            # Not numpy's argmax, which would lend the interpreter to the model's thread, and wait for it.
+            best = [row.index(max(row)) for row in found.probabilities.tolist()]
             return bytes_tensor(LABEL, [len(best)], [self.labels[at] for at in best])
         rows = found.probabilities if one.name == PROBABILITIES else found.logits
         if not one.classes:

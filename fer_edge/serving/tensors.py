@@ -61,8 +61,10 @@ def from_binary(name: str, datatype: str, shape: list[int], data: memoryview) ->
             f"input '{shown(name)}': expected {shown(expected * dtype.itemsize)} bytes for {datatype} {shown(shape)}, "
             f"found {len(data)}"
         )
-    # A copy: writable, and it does not keep the whole request in memory.
-    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=True)
+    # A copy: writable, and it does not keep the whole request in memory. Not numpy's own, which would lend the
+    # interpreter to the model's thread, and wait for it.
+    array = np.frombuffer(bytearray(data), dtype).reshape(shape)
+    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
 def from_json(name: str, datatype: str, shape: list[int], data: msgspec.Raw) -> NDArray[Any] | list[bytes]:

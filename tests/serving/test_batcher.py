@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -180,3 +181,24 @@ def test_batches_are_observed(images: int) -> None:
 
     during(model, work, size=8, observe=lambda count, _: seen.append(count))
     assert seen == [images]
+
+
+def test_a_batch_of_a_slow_model_is_no_larger_than_helps() -> None:
+    """Every request of a batch waits for its end: 20 images of 2 ms each go in batches of 8, of 0.1 ms together."""
+
+    async def sizes(image_s: float) -> list[int]:
+        found: list[int] = []
+
+        def run(given: Feed) -> Outputs:
+            time.sleep(image_s * len(given.array))
+            found.append(len(given.array))
+            return Outputs(np.zeros((len(given.array), 1), np.float32), np.zeros((len(given.array), 1), np.float32))
+
+        batcher = Batcher(run, size=32, deadline_s=0)
+        await batcher.score([feed(0)])
+        await asyncio.gather(*(batcher.score([feed(value)]) for value in range(21)))
+        batcher.close()
+        return found[1:]
+
+    assert asyncio.run(sizes(0.002)) == [1, 8, 8, 4]
+    assert asyncio.run(sizes(0.0001)) == [1, 20]

@@ -135,3 +135,17 @@ def test_it_serves_where_no_file_can_be_written(containerfile: str) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_the_record_names_what_checked_deploy_and_the_pages_say_the_same() -> None:
+    """benchmarks/deploy.py wrote it: linters and KServe's own classes, which the extras do not bring."""
+    record = (ROOT / "benchmarks" / "results" / "deploy.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in record.splitlines() if line.startswith("|")][2:]
+    assert len(rows) == 4
+    assert [found for *_, found in rows] == ["nothing"] * 4
+    checked = {name.split()[0].strip("`"): by for name, by, _ in rows[:2]}
+    pages = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("docs/serving.md", "docs/triton.md")}
+    assert checked["deploy/Containerfile"] in pages["docs/serving.md"]
+    linter, version = checked["deploy/kubernetes.yaml"].split(",")[0].split()
+    assert f"{linter} {version} (`--strict`, for Kubernetes 1.37)" in pages["docs/serving.md"]
+    assert rows[2][1].rpartition(".")[0] in pages["docs/triton.md"]

@@ -250,3 +250,24 @@ def test_a_new_connection_takes_the_place_of_the_idlest_and_of_none_at_work(held
     assert [one[0] for one in found] == [200, 200]
     for one in (idle, late):
         one.close()
+
+
+def test_a_model_that_fails_unexpectedly_is_an_answer_500_in_words_and_the_next_request_is_answered(start: Any) -> None:
+    failures = iter([True])
+
+    def breaks(run: Any) -> Any:
+        def score(feed: Any) -> Any:
+            if next(failures, False):
+                raise ZeroDivisionError("inside")
+            return run(feed)
+
+        return score
+
+    port = start(score=breaks).port
+    status, _, body = post(port)
+    assert (status, json.loads(body)) == (500, {"error": "the server failed; its log says why"})
+    assert post(port)[0] == 200
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/metrics")
+    assert b'fer_edge_requests_total{code="500",kind="infer"} 1.0' in connection.getresponse().read()
+    connection.close()
