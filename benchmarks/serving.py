@@ -16,8 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -30,6 +33,7 @@ from serving_load import Load, percentile, write_requests  # noqa: E402
 from fer_edge.benchmark.machine import busy_cores, describe_environment  # noqa: E402
 from fer_edge.files import write_text  # noqa: E402
 from fer_edge.runtime.machine import describe_machine  # noqa: E402
+from fer_edge.serving.batcher import BATCH_S, SMALL_BATCH  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "serving.json"
 FRACTIONS = (0.3, 0.5, 0.7, 0.8, 0.9, 1.1)
@@ -70,15 +74,20 @@ def alone(model: str, threads: int, seconds: float = 1.0) -> dict[str, float]:
     return found
 
 
-def queue_p99_ms(rate: float, seconds: float, seed: int, service_s: float) -> float:
-    """Calculated: p99 in milliseconds of requests that come as the client's do and are served one after the other in
-    ``service_s`` each, the model's time alone: what no server with one such model can be below, but by batches that
-    take less time than their requests one by one."""
-    arrivals = Load(0, [b""], rate=rate, seconds=seconds, wires=1, seed=seed).arrivals_s
-    free, times = 0.0, []
-    for at in arrivals:
-        free = max(free, at) + service_s
-        times.append((free - at) * 1e3)
+def queue_p99_ms(arrivals_s: Sequence[float], images: int, alone_images_per_s: dict[str, float]) -> float:
+    """Calculated: p99 in milliseconds of requests that come as the client's do, where the model takes the time that it
+    takes alone, and gathers what waits as ``serve`` does. No part of it is HTTP's."""
+    sizes = sorted(map(int, alone_images_per_s))
+    seconds = [size / alone_images_per_s[str(size)] for size in sizes]
+    room = max(SMALL_BATCH, min(sizes[-1], int(BATCH_S * max(alone_images_per_s.values()))))
+    free, times, at = 0.0, [], 0
+    while at < len(arrivals_s):
+        begin = max(free, arrivals_s[at])
+        together = max(1, room // images)
+        batch = [one for one in arrivals_s[at : at + together] if one <= begin]
+        free = begin + float(np.interp(len(batch) * images, sizes, seconds))
+        times += [(free - one) * 1e3 for one in batch]
+        at += len(batch)
     return percentile(sorted(times), 0.99) or 0.0
 
 
@@ -178,8 +187,8 @@ def series(model: str, images: int, *, threads: int, seconds: float, deadline_ms
         offer(server, requests, rate=limit / images / 4, seconds=1.0, seed=99)  # warm up
         for seed, fraction in enumerate(FRACTIONS):
             found = offer(server, requests, rate=limit * fraction / images, seconds=seconds, seed=seed)
-            alone_s = images / max(before[str(size)] for size in BATCHES if size <= max(images, 1))
-            least = queue_p99_ms(limit * fraction / images, seconds, seed, alone_s)
+            load = Load(0, requests, rate=limit * fraction / images, seconds=seconds, wires=1, seed=seed)
+            least = queue_p99_ms(load.arrivals_s, images, before)
             rows.append({"fraction_offered": fraction, **row(found, images, limit), "queue_p99_ms": least})
             print(model, images, deadline_ms, json.dumps(rows[-1]), flush=True)
         peak = server.peak_mb()
@@ -205,7 +214,7 @@ def report(result: dict[str, Any]) -> str:
         f"operator; client, server and model share {result['cores']} cores. Others kept "
         f"{result['busy_cores_before']:.2f} cores busy before it. {result['note']}".rstrip(),
         "",
-        "*p99 of a queue* is calculated: the same arrivals, one after the other through the model alone, without HTTP.",
+        "*p99 of a queue* is calculated: the same arrivals, gathered as `serve` does, and the model's time alone: no HTTP.",
         "",
         f"Aim: {AIM_FRACTION:.0%} of what one process of the runtime does without HTTP, p99 under {AIM_P99_MS:g} ms.",
         "",

@@ -41,7 +41,7 @@ def make_app(model: ServedModel, settings: ServerSettings) -> "FastAPI":
         yield
         handlers.close()
 
-    class App(FastAPI):
+    class App(FastAPI):  # type: ignore[misc,unused-ignore]  # not installed where types are checked
         """With the gate before everything that FastAPI does for a request itself."""
 
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
