@@ -197,6 +197,7 @@ def series(model: str, images: int, *, threads: int, seconds: float, deadline_ms
     return {
         "model": model,
         "images_per_request": images,
+        "threads": threads,
         "batch_deadline_ms": deadline_ms,
         "model_alone_images_per_s": {"before": before, "after": after},
         "rows": rows,
@@ -210,11 +211,11 @@ def report(result: dict[str, Any]) -> str:
     lines = [
         "# serve under load",
         "",
-        f"Written by `python benchmarks/serving.py`. {result['machine']}; {result['threads']} thread(s) inside an",
-        f"operator; client, server and model share {result['cores']} cores. Others kept "
+        f"Written by `python benchmarks/serving.py`. {result['machine']}; threads are those inside",
+        f"an operator, of the model alone too; client, server and model share {result['cores']} cores. Others kept "
         f"{result['busy_cores_before']:.2f} cores busy before it. {result['note']}".rstrip(),
         "",
-        "*p99 of a queue* is calculated: the same arrivals, gathered as `serve` does, and the model's time alone: no HTTP.",
+        "*p99 of a queue* is calculated: the same arrivals, gathered as `serve` does, the model's time alone, no HTTP.",
         "",
         f"Aim: {AIM_FRACTION:.0%} of what one process of the runtime does without HTTP, p99 under {AIM_P99_MS:g} ms.",
         "",
@@ -223,7 +224,7 @@ def report(result: dict[str, Any]) -> str:
         before, after = (max(one["model_alone_images_per_s"][at].values()) for at in ("before", "after"))
         lines += [
             f"## {one['model']}, images a request: {one['images_per_request']}, "
-            f"deadline: {one['batch_deadline_ms']:g} ms",
+            f"threads: {one['threads']}, deadline: {one['batch_deadline_ms']:g} ms",
             "",
             f"Model alone: {before:.0f} images/s before, {after:.0f} after. Aim "
             f"{'met' if one['aim_met'] else 'missed'}: {one['most_of_model_alone_under_50_ms']:.0%} of the model alone "
@@ -271,13 +272,12 @@ def main() -> None:
         "series": [],
     }
     models = given.models.split(",")
-    plan = [(model, images, 0.0) for model in models for images in (1, 8)]
+    plan = [(model, images, 0.0, given.threads) for model in models for images in (1, 8)]
     if not given.no_deadlines:
-        plan += [(models[0], 1, deadline) for deadline in DEADLINES_MS[1:]]
-    for model, images, deadline in plan:
-        result["series"].append(
-            series(model, images, threads=given.threads, seconds=given.seconds, deadline_ms=deadline)
-        )
+        plan += [(models[0], 1, deadline, given.threads) for deadline in DEADLINES_MS[1:]]
+    plan.append((models[0], 8, 0.0, 2 * given.threads))
+    for model, images, deadline, threads in plan:
+        result["series"].append(series(model, images, threads=threads, seconds=given.seconds, deadline_ms=deadline))
     result["minutes"] = (time.time() - start) / 60
     write_text(given.out, json.dumps(result, indent=1) + "\n")
     write_text(given.out.with_suffix(".md"), report(result))

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import sys
 from functools import partial
 
 from fer_edge.errors import MissingExtraError, ServingError
@@ -15,6 +16,9 @@ EXTRA = "serve"
 PACKAGES = ("fastapi", "uvicorn", "httptools", "prometheus_client")
 """What the extra brings."""
 _BACKLOG = 1024
+_SWITCH_S = 1e-4
+"""How long the thread that talks to clients keeps the interpreter while the model's thread, whose answer is there,
+waits for it. Python's 5 ms are a model's time for many images (benchmarks/results/serving.md)."""
 
 
 class Server:
@@ -64,7 +68,12 @@ class Server:
 
         # A line for each malformed request would let anybody fill the disk.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-        self._uvicorn.run(sockets=[self._listener])
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_S)
+        try:
+            self._uvicorn.run(sockets=[self._listener])
+        finally:
+            sys.setswitchinterval(before)
 
     def stop(self) -> None:
         """From another thread: end as after a signal."""

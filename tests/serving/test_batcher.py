@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -183,14 +184,17 @@ def test_batches_are_observed(images: int) -> None:
     assert seen == [images]
 
 
-def test_a_batch_of_a_slow_model_is_no_larger_than_helps() -> None:
+def test_a_batch_of_a_slow_model_is_no_larger_than_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every request of a batch waits for its end: 20 images of 2 ms each go in batches of 8, of 0.1 ms together."""
+    now = [0.0]
+    clock = SimpleNamespace(perf_counter=lambda: now[0], monotonic=time.monotonic)
+    monkeypatch.setattr("fer_edge.serving.batcher.time", clock)
 
     async def sizes(image_s: float) -> list[int]:
         found: list[int] = []
 
         def run(given: Feed) -> Outputs:
-            time.sleep(image_s * len(given.array))
+            now[0] += image_s * len(given.array)
             found.append(len(given.array))
             return Outputs(np.zeros((len(given.array), 1), np.float32), np.zeros((len(given.array), 1), np.float32))
 

@@ -19,7 +19,8 @@ def series(model: str, images: int) -> dict[str, Any]:
     (found,) = [
         one
         for one in json.loads((RESULTS / "serving.json").read_text())["series"]
-        if (one["model"], one["images_per_request"], one["batch_deadline_ms"]) == (model, images, 0)
+        if (one["model"], one["images_per_request"], one["batch_deadline_ms"], one.get("threads", 1))
+        == (model, images, 0, 1)
     ]
     return dict(found)
 
