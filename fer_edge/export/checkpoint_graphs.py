@@ -13,7 +13,7 @@ from fer_edge.data.faces import NO_LABEL, FaceData
 from fer_edge.data.leaks import leaked
 from fer_edge.errors import ModelError
 from fer_edge.export.faces import with_labels
-from fer_edge.export.formats.registry import Source, format_named
+from fer_edge.export.formats.registry import Source, converting, format_named
 from fer_edge.export.graph.model import assembled
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.reference import PixelsToProbabilities
@@ -72,12 +72,13 @@ class CheckpointGraphs:
         """By the format's own quantiser."""
         model_format = format_named(request.file_format)
         if model_format.quantiser is not None and request.precision == "int8" and faces is not None:
-            self.quantised_file = model_format.quantiser(
-                Source(reference, self._no_graph),
-                split_training_faces(with_labels(faces.train)),
-                acceptable_drop(request.max_drop_points),
-                note,
-            )
+            with converting(model_format):
+                self.quantised_file = model_format.quantiser(
+                    Source(reference, self._no_graph),
+                    split_training_faces(with_labels(faces.train)),
+                    acceptable_drop(request.max_drop_points),
+                    note,
+                )
         if not model_format.from_graph:
             return
         # PyTorch writes no opset before its own oldest; a raw model is brought there when it is whole.

@@ -18,7 +18,7 @@ from fer_edge.errors import ModelError
 from fer_edge.export.card.metadata import describe
 from fer_edge.export.checkpoint_graphs import CheckpointGraphs, Search, load_reference
 from fer_edge.export.faces import given_faces, judging_faces
-from fer_edge.export.formats.registry import ModelFormat, Source, format_named
+from fer_edge.export.formats.registry import ModelFormat, Source, converting, format_named
 from fer_edge.export.graph.versions import read_versions
 from fer_edge.export.parity.comparison import Parity, answers, measure_accuracy, measure_parity
 from fer_edge.export.parity.report import parity_summary
@@ -191,7 +191,8 @@ def write_and_open(
     """
     if model_format.write is None:
         raise ModelError(f"expected a format of models, found {model_format.name}")
-    files = model_format.write(source, metadata)
+    with converting(model_format):
+        files = model_format.write(source, metadata)
     if tuple(files) != model_format.suffixes:
         found = ", ".join(files) or "none"
         raise ModelError(f"expected {model_format.name} to write {', '.join(model_format.suffixes)}, found {found}")

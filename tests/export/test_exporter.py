@@ -11,13 +11,15 @@ import pytest
 from fer_edge.backends import open_model
 from fer_edge.errors import ModelError, StorageError, UsageError
 from fer_edge.export import checkpoint_graphs, exporter
-from fer_edge.export.exporter import export_checkpoint
+from fer_edge.export.card.metadata import describe
+from fer_edge.export.checkpoint_graphs import load_reference
+from fer_edge.export.exporter import export_checkpoint, write_and_open
 from fer_edge.export.formats.onnx import onnx_bytes
-from fer_edge.export.formats.registry import format_named
+from fer_edge.export.formats.registry import Source, converting, format_named
 from fer_edge.export.parity.comparison import measure_parity
 from fer_edge.export.publish import model_path, publish
 from fer_edge.export.request import ExportRequest
-from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM
+from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata
 from fer_edge.own_files import LIST
 from fer_edge.runtime.classifier import Classifier
 
@@ -245,3 +247,22 @@ def test_a_model_that_was_changed_since_its_export_is_kept(tiny_run, tmp_path, e
     with pytest.raises(StorageError, match=rf"{edited}: expected no file.* move it away, or choose another --name"):
         export_checkpoint(request)
     assert mine.read_bytes() == changed
+
+
+@pytest.mark.parametrize("error", [ValueError("Too many bins\nfor data range."), RuntimeError()])
+def test_what_a_converter_raises_is_one_line(tiny_run, tmp_path, error) -> None:
+    def write(source: Source, metadata: ModelMetadata) -> dict[str, bytes]:
+        raise error
+
+    _, info = load_reference(tiny_run.folder)
+    model_format = replace(format_named("torchscript"), write=write)
+    metadata = describe(info, name="m", model_format=model_format, precision="fp32")
+    message = rf"torchscript's converter .* stopped with {type(error).__name__}: (Too many bins for data|no message)"
+    with pytest.raises(ModelError, match=message) as raised:
+        write_and_open(model_format, Source(tiny_run.reference, lambda: None), metadata, tmp_path)
+    assert raised.value.__cause__ is error
+
+
+def test_a_full_disk_is_no_fault_of_the_converter(tmp_path) -> None:
+    with pytest.raises(OSError, match="full"), converting(format_named("onnx")):
+        raise OSError("full")

@@ -131,7 +131,7 @@ def calibrate(data: bytes, faces: NDArray[np.uint8], mean: float, std: float) ->
     counts = {name: np.zeros(_BINS, np.int64) for name in measured}
     for face in faces:
         for name, value in values(face).items():
-            if whole[name][1] > whole[name][0]:
+            if _is_wide(*whole[name]):
                 counts[name] += np.histogram(value, _BINS, whole[name])[0]
     for method, outside in PERCENTILES.items():
         found[method] = {name: _percentile(counts[name], whole[name], outside) for name in measured}
@@ -179,9 +179,16 @@ class _Judge:
         )
 
 
+def _is_wide(low: float, high: float) -> bool:
+    """Whether float32 has as many values between them as there are bins. Those of a dead layer are all alike."""
+    return high - low > _BINS * float(np.spacing(np.float32(max(abs(low), abs(high)))))
+
+
 def _percentile(counts: NDArray[np.int64], whole: tuple[float, float], outside: float) -> tuple[float, float]:
     """The range that holds all but a fraction ``outside`` of the values at each end."""
-    below = np.cumsum(counts) / max(int(counts.sum()), 1)
+    if not counts.any():
+        return whole
+    below = np.cumsum(counts) / int(counts.sum())
     edges = np.linspace(*whole, len(counts) + 1)
     first = int(np.searchsorted(below, outside, side="right"))
     last = int(np.searchsorted(below, 1 - outside, side="left"))

@@ -4,7 +4,8 @@ A format of another package calls ``register``; it then shows up in help, export
 here do. Importing this module loads neither torch nor onnx.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
@@ -13,7 +14,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.backends.registry import BackendEntry, backends_for, in_words
-from fer_edge.errors import MissingExtraError, ModelError, UsageError
+from fer_edge.errors import FerEdgeError, MissingExtraError, ModelError, UsageError
 
 if TYPE_CHECKING:
     import onnx
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from fer_edge.metadata import ModelMetadata
 
 _CHANNELS = (1, 3, 4)
+_SAID = 300
+"""Characters of a converter's message that are shown."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,21 @@ class Source:
     def graph(self) -> "onnx.ModelProto":
         """What ``make_graph`` gives, made once."""
         return self.make_graph()
+
+
+@contextmanager
+def converting(model_format: "ModelFormat") -> Iterator[None]:
+    """Make a ModelError of what another maker's converter raises: they share no kind, and the model is not written."""
+    try:
+        yield
+    except (FerEdgeError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split()) or "no message"
+        raise ModelError(
+            f"expected {model_format.name}'s converter to write the model, it stopped with {type(error).__name__}: "
+            f"{said[:_SAID]}; export another format, and report it with the checkpoint's architecture"
+        ) from error
 
 
 Write = Callable[[Source, "ModelMetadata"], dict[str, bytes]]
