@@ -1,17 +1,15 @@
 """Writes a benchmark: JSON with every sample, CSV, Markdown, and pictures where matplotlib is installed."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 from fer_edge.benchmark.comparison import Comparison
 from fer_edge.benchmark.plots import plot_latency_against_accuracy, plot_throughput
 from fer_edge.benchmark.report import to_csv, to_markdown
-from fer_edge.benchmark.results import Benchmark
+from fer_edge.benchmark.results import Benchmark, readable_json
 from fer_edge.errors import MissingExtraError
 from fer_edge.files import write_text
 from fer_edge.own_files import OwnFiles
-from fer_edge.text import without_surrogates
 
 OTHER_NAME = "choose another with --out or --name"
 """What helps where the name of a benchmark's file is taken."""
@@ -45,7 +43,7 @@ def write_benchmark(
         written = _write(benchmark, others[:3], others[3:], comparison, note)
         if comparison is None:
             return written
-        write_text(changes, json.dumps(without_surrogates(comparison.to_dict()), indent=1, allow_nan=False) + "\n")
+        write_text(changes, readable_json(comparison.to_dict()))
         return [*written, changes]
 
 

@@ -198,8 +198,7 @@ class Benchmark:
             "faces": [one.to_dict() for one in self.faces],
             "rows": [row.to_dict() for row in self.rows],
         }
-        text = json.dumps(without_surrogates(values), indent=1, allow_nan=False)
-        return re.sub(r"\[[-0-9.eE,\s]+\]", _on_one_line, text) + "\n"
+        return readable_json(values)
 
     @classmethod
     def read(cls, path: Path) -> "Benchmark":
@@ -224,6 +223,12 @@ class Benchmark:
 def _splits_preprocessing(runtime: str) -> bool:
     entry = backends().get(runtime)  # None: in results of a machine that has more
     return entry is not None and entry.splits_preprocessing
+
+
+def readable_json(values: Any) -> str:
+    """Indented JSON in which lists of numbers stay on one line. No NaN."""
+    text = json.dumps(without_surrogates(values), indent=1, allow_nan=False)
+    return re.sub(r"\[[-0-9.eE,\s]+\]", _on_one_line, text) + "\n"
 
 
 def _on_one_line(found: re.Match[str]) -> str:

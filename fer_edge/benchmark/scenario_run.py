@@ -1,7 +1,6 @@
-"""Scenarios of all rows, one process at a time, and their report."""
+"""Scenarios of all rows, one process at a time."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -9,16 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from fer_edge.benchmark import audit
 from fer_edge.benchmark.client import Stop, Stopped, WorkerClient, WorkerError
-from fer_edge.benchmark.columns import digits
-from fer_edge.benchmark.early_stopping import N_TOO_SMALL
 from fer_edge.benchmark.faces import timing_faces
 from fer_edge.benchmark.machine import cpu_flags
 from fer_edge.benchmark.measure import POOL, Progress
-from fer_edge.benchmark.output import OTHER_NAME
 from fer_edge.benchmark.plan import Planned, plan_rows
 from fer_edge.benchmark.request import BenchmarkRequest
 from fer_edge.benchmark.rows import Wanted
+from fer_edge.benchmark.scenario_report import title_of
 from fer_edge.benchmark.scenario_worker import INPUTS, PIXELS
 from fer_edge.benchmark.scenarios import (
     MULTI_STREAM,
@@ -30,9 +28,7 @@ from fer_edge.benchmark.scenarios import (
     SUSTAINED,
 )
 from fer_edge.errors import UsageError
-from fer_edge.export.card.tables import markdown_table
 from fer_edge.files import temporary_folder, write_bytes
-from fer_edge.own_files import OwnFiles
 from fer_edge.runtime.machine import describe_machine
 
 OFFLINE_BATCH = 32
@@ -52,6 +48,8 @@ class ScenarioSettings:
     min_s: float = 2.0
     max_s: float = 60.0
     """Where a model is so slow that ``queries`` take longer: fewer are made, and p99 may be n too small."""
+    audit_budget_s: float = 0.1
+    """Time for comparing varied with repeated inputs, a row."""
 
     def __post_init__(self) -> None:
         """Refuse what is no scenario."""
@@ -108,6 +106,8 @@ def run_scenarios(
         "machine": describe_machine(),
         "is_partial": is_partial,
         "failures": failures,
+        "audit_failures": [line for one in found for line in audit.failures(title_of(one), one["audit"])],
+        "settings": asdict(settings),
         "rows": found,
     }
 
@@ -136,47 +136,9 @@ def _measure_row(
             queries=settings.queries if one.row.batch < OFFLINE_BATCH else 1,
             min_s=settings.min_s,
             max_s=settings.max_s,
+            audit_budget_s=settings.audit_budget_s,
         )
         for scenario in asked:
             for kind in INPUTS if scenario == SINGLE_STREAM else (PIXELS,):
                 figures = ask(scenario=scenario, input=kind)
                 found.append({"scenario": scenario, "input": kind, **names, "threads": one.row.threads, **figures})
-
-
-def figure_of(row: dict[str, Any]) -> str:
-    """The scenario's own figure, in words."""
-    scenario = row["scenario"]
-    if scenario == SERVER:
-        rate = row["rate_per_s"]
-        return f"{digits(rate)} queries/s" if rate else f"none under {row['bound_ms']:g} ms"
-    if scenario == OFFLINE:
-        return f"{row['images_per_s']:.0f} images/s"
-    if scenario == SUSTAINED:
-        drift = f"drift {row['drift']:.3f}" if row["drift"] is not None else f"drift: {N_TOO_SMALL}"
-        return f"{row['images_per_s']:.0f} images/s, {drift}" + (", slowed down" if row["is_throttled"] else "")
-    name = "p99_ms" if scenario == MULTI_STREAM else "p90_ms"
-    value = row[name]
-    return f"{name[:3]} {N_TOO_SMALL if value is None else digits(value) + ' ms'}"
-
-
-def to_table(found: dict[str, Any]) -> str:
-    """Markdown, one line a row."""
-    header = ["scenario", "from", "model", "runtime", "prec", "thr", "figure", "queries"]
-    cells = [
-        [
-            *(str(row[key]) for key in ("scenario", "input", "model", "runtime", "precision", "threads")),
-            figure_of(row),
-            str(row.get("queries") or (row["probes"][0]["queries"] if "probes" in row else "–")),
-        ]
-        for row in found["rows"]
-    ]
-    return markdown_table(header, cells, [5, 7])
-
-
-def write_scenarios(found: dict[str, Any], out: Path) -> list[Path]:
-    """JSON with every figure, and the table."""
-    json_path, table_path = out / "scenarios.json", out / "scenarios.md"
-    with OwnFiles(OTHER_NAME).writing(json_path, table_path):
-        write_bytes(json_path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
-        write_bytes(table_path, f"# Scenarios\n\n{found['machine']}\n\n{to_table(found)}\n".encode())
-    return [json_path, table_path]

@@ -37,8 +37,10 @@ PROBES = 9
 LEAST_SHARE = 1 / 32
 """Of what the model does without waiting: no lower rate is tried."""
 
-Answer = Callable[[int], None]
+Answer = Callable[[int], Any]
 """Answers the query of a number: its input is the caller's affair."""
+Heard = Callable[[int, Any], None]
+"""Is told the number of each query and what was answered, off the clock."""
 Sleep = Callable[[float], None]
 _SPIN_S = 0.001
 """The last part of a wait, which a sleep would overshoot."""
@@ -49,20 +51,33 @@ class Stream:
     """Queries one after the other."""
 
     latency_ms: list[float]
-    seconds: float
-    """Of the whole run."""
+    ended_s: list[float]
+    """When each was answered, from the beginning of the run."""
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run."""
+        return self.ended_s[-1]
 
 
-def run_stream(answer: Answer, clock: Clock, *, min_count: int, min_s: float, max_s: float) -> Stream:
+def unheard(number: int, answered: Any) -> None:
+    """Forget what was answered."""
+
+
+def run_stream(
+    answer: Answer, clock: Clock, *, min_count: int, min_s: float, max_s: float, heard: Heard = unheard
+) -> Stream:
     """Queries, each sent when the last is answered, until ``min_count`` in ``min_s``, or ``max_s`` passed."""
-    latency_ms: list[float] = []
+    stream = Stream([], [])
     began = now = clock()
-    while (len(latency_ms) < min_count or now - began < min_s) and (not latency_ms or now - began < max_s):
-        answer(len(latency_ms))
-        ended = clock()
-        latency_ms.append(1000 * (ended - now))
-        now = ended
-    return Stream(latency_ms, now - began)
+    while (len(stream.ended_s) < min_count or now - began < min_s) and (not stream.ended_s or now - began < max_s):
+        number, sent = len(stream.ended_s), clock()
+        answered = answer(number)
+        now = clock()
+        stream.latency_ms.append(1000 * (now - sent))
+        stream.ended_s.append(now - began)
+        heard(number, answered)
+    return stream
 
 
 def arrivals(rate: float, count: int, seed: int) -> list[float]:
@@ -74,15 +89,18 @@ def arrivals(rate: float, count: int, seed: int) -> list[float]:
     return [float(one) for one in np.cumsum(gaps) / rate]
 
 
-def run_server(answer: Answer, due_s: Sequence[float], clock: Clock, sleep: Sleep) -> list[float]:
+def run_server(
+    answer: Answer, due_s: Sequence[float], clock: Clock, sleep: Sleep, heard: Heard = unheard
+) -> list[float]:
     """Milliseconds from when each query was due to its answer: one at a time, in the order of arrival."""
     began = clock()
     latency_ms = []
     for number, due in enumerate(due_s):
         while (wait := began + due - clock()) > 0:
             sleep(wait - _SPIN_S if wait > _SPIN_S else 0.0)
-        answer(number)
+        answered = answer(number)
         latency_ms.append(1000 * (clock() - began - due))
+        heard(number, answered)
     return latency_ms
 
 
@@ -122,11 +140,21 @@ def best(probes: Sequence[Probe]) -> float | None:
 
 
 def server_figures(
-    answer: Answer, clock: Clock, sleep: Sleep, *, most: float, bound_ms: float, queries: int, seed: int
+    answer: Answer,
+    clock: Clock,
+    sleep: Sleep,
+    *,
+    most: float,
+    bound_ms: float,
+    queries: int,
+    seed: int,
+    heard: Heard = unheard,
 ) -> dict[str, Any]:
     """The server scenario: the rate, and all that was tried. ``queries`` a probe are at least what p99 needs."""
     count = max(queries, min_queries(SERVER_PERCENTILE))
-    probes = highest_rate(lambda rate: run_server(answer, arrivals(rate, count, seed), clock, sleep), most, bound_ms)
+    probes = highest_rate(
+        lambda rate: run_server(answer, arrivals(rate, count, seed), clock, sleep, heard), most, bound_ms
+    )
     tried = [{"rate": one.rate, "above": one.above, "queries": one.queries, "is_valid": one.is_valid} for one in probes]
     return {"rate_per_s": best(probes), "bound_ms": bound_ms, "seed": seed, "probes": tried}
 
@@ -143,8 +171,7 @@ def stream_figures(stream: Stream, percentile: int, images: int) -> dict[str, An
 
 def by_second(stream: Stream) -> list[int]:
     """How many queries were answered in each whole second; the last, broken one is left out."""
-    ends = np.cumsum(stream.latency_ms) / 1000
-    return [int(one) for one in np.bincount(ends.astype(int), minlength=1)[: int(stream.seconds)]]
+    return [int(one) for one in np.bincount(np.array(stream.ended_s, int))[: int(stream.seconds)]]
 
 
 THROTTLED = 0.95

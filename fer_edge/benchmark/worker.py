@@ -11,7 +11,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from random import Random
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fer_edge.benchmark.timed_run import RunLength, WorkerSpec, run_once, timed_run
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fer_edge.backends.contract import Backend
+    from fer_edge.benchmark.audit import Sample
 
 QUIET_POLL_S = 0.01
 QUIET_SHARE = 0.2
@@ -31,8 +31,6 @@ MAX_WAIT_FOR_QUIET_S = 1.0
 
 _JPEG_QUALITY = 90
 _SEED = 0
-_KEPT_SHARE = 0.2
-"""Of the answers of timed runs; MLPerf's audits, too, look at a part."""
 _MOST_FACES_IN_INPUTS = 512
 
 
@@ -45,9 +43,8 @@ class Worker:
         self._backend: Backend | None = None
         self._cpu_s: float | None = None
         """Processor time at the end of the last timed run."""
-        self._kept: list[tuple[int, NDArray[np.float32]]] = []
-        """Probabilities of timed runs, each with the number of its input."""
-        self._sample = Random(_SEED)
+        self._sample: Sample | None = None
+        """Answers of timed runs, for the audit; there from the first timed run on."""
 
     def obey(self, command: dict[str, Any]) -> dict[str, Any]:
         """Carry out one command; its answer as plain values. Raises FerEdgeError."""
@@ -118,7 +115,18 @@ class Worker:
         assert self._backend is not None
         idle_cpu_s = 0.0 if self._cpu_s is None else time.process_time() - self._cpu_s
         length = RunLength(**command["length"])
-        timings = timed_run(self._backend, self._inputs, length, time.perf_counter, self._keep)
+        if self._sample is None:
+            from fer_edge.benchmark.audit import Sample
+
+            self._sample = Sample(self._spec.batch)
+        sample = self._sample
+        timings = timed_run(
+            self._backend,
+            self._inputs,
+            length,
+            time.perf_counter,
+            lambda number, outputs: sample.hear(number, outputs.probabilities),
+        )
         peak = peak_bytes()
         known = peak is not None and self._bare_rss is not None
         self._settle()
@@ -173,20 +181,21 @@ class Worker:
         probabilities: NDArray[np.float32] = outputs.probabilities
         return probabilities
 
-    def _keep(self, number: int, outputs: Any) -> None:
-        """Keep a part of timed runs' answers, chosen by a seed, for the audit. A copy: runtimes use memory again."""
-        if not self._kept or self._sample.random() < _KEPT_SHARE:
-            self._kept.append((number, outputs.probabilities.copy()))
-
     def _audit(self, command: dict[str, Any]) -> dict[str, Any]:
         """What audit.py wants to know of the timed runs so far, and of repeating an input for a while."""
         assert self._backend is not None
         from fer_edge.benchmark.audit import largest_difference, repeat_gain
 
-        difference = largest_difference(self._kept, lambda number: self._probabilities(self._inputs[number]))
-        gain = repeat_gain(self._backend, self._inputs, command["budget_s"], time.perf_counter)
+        backend, kept = self._backend, [] if self._sample is None else self._sample.kept
+        difference = largest_difference(kept, lambda number: self._probabilities(self._inputs[number]))
+
+        def latency_of(number: int) -> float:
+            timing, _ = run_once(backend, self._inputs[number % len(self._inputs)], time.perf_counter)
+            return timing.latency(backend.copies_apart)
+
+        gain = repeat_gain(latency_of, command["budget_s"], time.perf_counter)
         self._settle()
-        return {"answers": len(self._kept), "largest_difference": difference, **gain}
+        return {"answers": len(kept), "largest_difference": difference, **gain}
 
     def _profile(self, command: dict[str, Any]) -> dict[str, Any]:
         """What part of the nodes' time the graph's preprocessing takes for one face, where the backend can tell."""
@@ -198,7 +207,9 @@ class Worker:
         assert self._backend is not None
         from fer_edge.benchmark.scenario_worker import measure_scenario
 
-        found = measure_scenario(self._backend, _faces(command["faces"]), self._spec.batch, command)
+        found = measure_scenario(
+            self._backend, self._probabilities, _faces(command["faces"]), self._spec.batch, command
+        )
         self._settle()
         return found
 

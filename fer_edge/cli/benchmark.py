@@ -233,17 +233,24 @@ def _scenarios(
     from fer_edge.backends.registry import backend_named
     from fer_edge.benchmark.output import OTHER_NAME
     from fer_edge.benchmark.progress import Reporter
-    from fer_edge.benchmark.scenario_run import ScenarioSettings, run_scenarios, to_table, write_scenarios
+    from fer_edge.benchmark.scenario_report import (
+        audits_in_words,
+        length_in_words,
+        scenario_paths,
+        to_table,
+        write_scenarios,
+    )
+    from fer_edge.benchmark.scenario_run import ScenarioSettings, run_scenarios
     from fer_edge.cli.output import result_json
     from fer_edge.files import make_folder
     from fer_edge.own_files import OwnFiles
     from fer_edge.runtime.providers import choose_provider
     from fer_edge.training.signals import StopSignals
 
-    length = {"queries": 662, "min_s": 0.5, "max_s": 10.0} if quick else {}
+    length = {"queries": 662, "min_s": 0.5, "max_s": 10.0, "audit_budget_s": 0.05} if quick else {}
     settings = ScenarioSettings(scenarios, bound_ms, minutes, **length)  # type: ignore[arg-type]  # by name
     choose_provider(request.provider)
-    OwnFiles(OTHER_NAME).refuse_foreign([out / "scenarios.json", out / "scenarios.md"])
+    OwnFiles(OTHER_NAME).refuse_foreign(scenario_paths(out))
     entries = [backend_named(name) for name in request.runtimes]
     runtimes = tuple(one.name for one in entries if request.provider in one.providers and one.is_installed)
     with StopSignals() as signals, Reporter() as reporter:
@@ -253,11 +260,16 @@ def _scenarios(
     if as_json:
         result_json(found)
     else:
-        result(to_table(found))
+        for text in (to_table(found), length_in_words(found["settings"]), audits_in_words(found)):
+            result(f"{text}\n")
     make_folder(out)
-    wrote(*write_scenarios(found, out))
+    wrote(*write_scenarios(found, out, note))
     if found["is_partial"]:
         raise Interrupted("interrupted; what was measured is kept", signals.received or 2)
+    if failures := found["failures"]:
+        raise ProviderError(f"{len(failures)} rows could not be measured, first: {failures[0]}")
+    if failures := found["audit_failures"]:
+        raise CheckFailed(f"{len(failures)} audits failed, first: {failures[0]}")
 
 
 def _refuse_former_use(models: list[Path]) -> None:

@@ -33,6 +33,11 @@ class Toy:
         self.clock.now += max(seconds, 1e-5)
 
 
+def evenly(count: int, latency_ms: float) -> Stream:
+    """Queries without a pause between them."""
+    return Stream([latency_ms] * count, [latency_ms * (number + 1) / 1000 for number in range(count)])
+
+
 def waits_by_hand(due: list[float]) -> list[float]:
     """Lindley's recursion for one server: latency in seconds."""
     free, found = 0.0, []
@@ -85,7 +90,7 @@ def test_single_stream_is_p90_by_early_stopping_and_too_few_queries_have_none():
         "queries": 64,
         "images_per_s": pytest.approx(100.0),
     }
-    assert stream_figures(Stream([1.0] * 661, 1.0), 99, 8)["p99_ms"] is None
+    assert stream_figures(evenly(661, 1.0), 99, 8)["p99_ms"] is None
 
 
 def test_sustained_sees_a_machine_that_slows_down():
@@ -101,8 +106,25 @@ def test_sustained_sees_a_machine_that_slows_down():
     slowed = sustained_figures(run_stream(answer, hot.clock, min_count=1, min_s=30.0, max_s=30.0))
     assert slowed["drift"] == pytest.approx(0.5, abs=0.02)
     assert slowed["is_throttled"] is True
-    assert sustained_figures(Stream([10.0] * 300, 3.0))["drift"] is None
+    assert sustained_figures(evenly(300, 10.0))["drift"] is None
 
 
 def test_rates_by_second_leave_the_broken_second_out():
-    assert by_second(Stream([400.0] * 6, 2.4)) == [2, 2]
+    assert by_second(evenly(6, 400.0)) == [2, 2]
+
+
+def test_what_hears_the_answers_takes_no_time_of_any_query():
+    toy, heard = Toy(), []
+
+    def slow(number: int, answered: object) -> None:
+        toy.clock.now += 1.0
+        heard.append((number, answered))
+
+    def answer(number: int) -> str:
+        toy.answer(number)
+        return f"of {number}"
+
+    stream = run_stream(answer, toy.clock, min_count=3, min_s=0, max_s=9, heard=slow)
+    assert stream.latency_ms == pytest.approx([10.0] * 3)
+    assert stream.ended_s == pytest.approx([0.01, 1.02, 2.03])
+    assert heard == [(0, "of 0"), (1, "of 1"), (2, "of 2")]

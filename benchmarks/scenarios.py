@@ -1,0 +1,54 @@
+"""The shipped models as they will be used: MLPerf's scenarios, from JPEG and camera photos, and minutes on end.
+
+    python benchmarks/scenarios.py streams
+    python benchmarks/scenarios.py sustained
+
+Runs 'benchmark --scenario' on fer-tiny and fer-resnet18 in INT8, and (streams) on fer-resnet18 in fp32, in onnxruntime
+with one thread; about seven minutes each, on a machine that does nothing else. Its files go to
+benchmarks/results/scenarios/streams/ and sustained/.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "scenarios"
+SHIPPED = ("fer-tiny-int8", "fer-resnet18-int8")
+PARTS = {
+    "streams": ["--scenario", "single-stream,multi-stream,server,offline"],
+    "sustained": ["--scenario", "sustained", "--minutes", "3"],
+}
+
+
+def main() -> None:
+    """Run the command and keep its files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=PARTS)
+    part = parser.parse_args().part
+    with tempfile.TemporaryDirectory() as folder:
+        models = [f"{name}.onnx" for name in SHIPPED]
+        for name in SHIPPED:
+            for end in (".onnx", ".json"):
+                shutil.copy(ROOT / "exported" / f"{name}{end}", folder)
+        if part == "streams":
+            run("export", "--checkpoint", str(ROOT / "exported" / "fer-resnet18.pt"), "--folder", ".", folder=folder)
+            models.append("fer-resnet18.onnx")
+        run("benchmark", *models, *PARTS[part], "--threads", "1", "--runtimes", "onnxruntime", folder=folder)
+        (RESULTS / part).mkdir(parents=True, exist_ok=True)
+        for path in Path(folder, "benchmark-results").glob("scenarios*"):
+            shutil.copy(path, RESULTS / part)
+
+
+def run(*words: str, folder: str) -> None:
+    """The command line, in ``folder``."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, str(ROOT / "cli.py"), *words], cwd=folder, env=environment, check=True)
+
+
+if __name__ == "__main__":
+    main()
