@@ -66,8 +66,8 @@ def repeat_gain(latency_of: Callable[[int], float], budget_s: float, clock: Cloc
     """How many times as long varied inputs take as one input again and again: the medians' ratio and its 95% interval.
 
     ``latency_of`` answers the input of a number, in milliseconds. Blocks of both alternate until ``budget_s`` is spent,
-    so that a machine that slows down slows both; each repeats another input, so that no easy one decides. A gain that is
-    too large is measured once more, for longer: another program's burst does not come twice, a memory does.
+    so that a machine that slows down slows both; each repeats another input, so that no easy one decides. A gain that
+    is too large is measured once more, for longer: another program's burst does not come twice, a memory does.
     """
     found = _repeat_gain(latency_of, budget_s, clock)
     return _repeat_gain(latency_of, 3 * budget_s, clock) if found["repeat_gain_low"] > MAX_GAIN else found

@@ -45,11 +45,20 @@ def to_table(found: dict[str, Any]) -> str:
         [
             *(str(row[key]) for key in ("scenario", "input", "model", "runtime", "precision", "threads")),
             figure_of(row),
-            str(row.get("queries") or (row["probes"][0]["queries"] if "probes" in row else "–")),
+            _queries(row),
         ]
         for row in found["rows"]
     ]
     return markdown_table(header, cells, [5, 7])
+
+
+def _queries(row: dict[str, Any]) -> str:
+    """Behind the figure: of the server's, all queries of all rates that were tried."""
+    if "probes" in row:
+        return str(sum(one["queries"] for one in row["probes"]))
+    if row["scenario"] == OFFLINE:
+        return str(row["images"] // row["batch"])
+    return str(row["queries"])
 
 
 def audits_in_words(found: dict[str, Any]) -> str:
@@ -87,7 +96,7 @@ def write_scenarios(found: dict[str, Any], out: Path, note: Callable[[str], None
     """
     json_path, table_path, picture = scenario_paths(out)
     written, parts = [json_path, table_path], ["# Scenarios", found["machine"], to_table(found)]
-    parts += [length_in_words(found["settings"]), audits_in_words(found)]
+    parts += [length_in_words(found["settings"]), audits_in_words(found), *found["notes"]]
     sustained = [row for row in found["rows"] if row["scenario"] == SUSTAINED]
     with OwnFiles(OTHER_NAME).writing(json_path, table_path, picture):
         write_text(json_path, readable_json(found))

@@ -11,7 +11,7 @@ import numpy as np
 from fer_edge.benchmark import audit
 from fer_edge.benchmark.client import Stop, Stopped, WorkerClient, WorkerError
 from fer_edge.benchmark.faces import timing_faces
-from fer_edge.benchmark.machine import cpu_flags
+from fer_edge.benchmark.machine import cpu_flags, describe_environment, noise_in
 from fer_edge.benchmark.measure import POOL, Progress
 from fer_edge.benchmark.plan import Planned, plan_rows
 from fer_edge.benchmark.request import BenchmarkRequest
@@ -73,6 +73,9 @@ def run_scenarios(
     """
     found: list[dict[str, Any]] = []
     failures: list[str] = []
+    notes = noise_in(describe_environment(request.provider))
+    for line in notes:
+        progress.note(line)
     is_partial = False
     with temporary_folder("scenarios-") as temporary:
         folder = Path(temporary)
@@ -105,6 +108,7 @@ def run_scenarios(
         "version": 1,
         "machine": describe_machine(),
         "is_partial": is_partial,
+        "notes": notes,
         "failures": failures,
         "audit_failures": [line for one in found for line in audit.failures(title_of(one), one["audit"])],
         "settings": asdict(settings),

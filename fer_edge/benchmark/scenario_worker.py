@@ -98,6 +98,7 @@ def _figures(
     stream = run_stream(answer, clock, heard=heard, **length)
     if scenario == OFFLINE:
         return {
+            "batch": batch,
             "images": batch * len(stream.latency_ms),
             "images_per_s": batch * len(stream.latency_ms) / stream.seconds,
         }

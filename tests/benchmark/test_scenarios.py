@@ -13,6 +13,7 @@ from fer_edge.benchmark.scenarios import (
     highest_rate,
     run_server,
     run_stream,
+    server_figures,
     stream_figures,
     sustained_figures,
 )
@@ -75,6 +76,22 @@ def test_the_bisection_finds_the_rate_that_queueing_theory_has():
     )
     assert 20 < by_hand < 90
     assert found == pytest.approx(by_hand, abs=0.4)
+
+
+def test_a_rate_that_cannot_be_valid_any_more_is_not_tried_to_its_end():
+    toy = Toy()
+    found = server_figures(toy.answer, toy.clock, toy.sleep, most=100.0, bound_ms=40.0, queries=1000, seed=3)
+    by_validity = {valid: [one for one in found["probes"] if one["is_valid"] is valid] for valid in (True, False)}
+    assert {one["queries"] for one in by_validity[True]} == {1000}
+    assert all(one["queries"] < 1000 and one["above"] == 3 for one in by_validity[False])  # 2 of 1,000 may be above
+    whole = best(
+        highest_rate(
+            lambda rate: run_server(toy.answer, arrivals(rate, 1000, 3), toy.clock, toy.sleep),
+            most=100.0,
+            bound_ms=40.0,
+        )
+    )
+    assert found["rate_per_s"] == whole  # the answer is the same
 
 
 def test_a_bound_below_the_service_time_has_no_rate():
