@@ -21,14 +21,16 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "scenarios"
 SHIPPED = ("fer-tiny-int8", "fer-resnet18-int8")
 ALL = ["--scenario", "single-stream,multi-stream,server,offline"]
-PARTS = {"int8": ALL, "fp32": ALL, "sustained": ["--scenario", "sustained", "--minutes", "3"]}
+PARTS = {"int8": ALL, "fp32": ALL, "sustained": ["--scenario", "sustained", "--minutes", "2"]}
 
 
 def main() -> None:
     """Run the command and keep its files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=PARTS)
-    part = parser.parse_args().part
+    parser.add_argument("--note", help="what a reader has to know of the machine, for the files")
+    given = parser.parse_args()
+    part = given.part
     with tempfile.TemporaryDirectory() as folder:
         models = [f"{name}.onnx" for name in SHIPPED]
         for name in SHIPPED:
@@ -41,6 +43,9 @@ def main() -> None:
         (RESULTS / part).mkdir(parents=True, exist_ok=True)
         for path in Path(folder, "benchmark-results").glob("scenarios*"):
             shutil.copy(path, RESULTS / part)
+        if given.note:
+            table = RESULTS / part / "scenarios.md"
+            table.write_text(f"{table.read_text(encoding='utf-8')}\n{given.note}\n", encoding="utf-8")
 
 
 def run(*words: str, folder: str) -> None:
