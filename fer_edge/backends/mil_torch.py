@@ -134,5 +134,6 @@ BACKEND = BackendEntry(
     colour="#a0a0a0",
     start_seconds=6.0,
     process_bytes=700 * 2**20,
+    stands_for="Core ML",
     splits_preprocessing=True,
 )

@@ -78,6 +78,8 @@ class BackendEntry:
     """Puts a model and golden inputs with their answers into one file that the runtime checks by itself."""
     bundle_suffix: str = ""
     """Of that file."""
+    stands_for: str = ""
+    """The runtime that it evaluates files of where that cannot run; empty where it is the files' own."""
     splits_preprocessing: bool = False
     """Whether ``prepare`` makes faces, so that its time is that of preprocessing."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_edge.errors import EvidenceError, MissingExtraError, ModelError, ProviderError
+from fer_edge.evidence import runtime
 from fer_edge.evidence.archive import extract
 from fer_edge.evidence.claims import CLAIMS, Claim, NotCheckable, Result, read_claims
 from fer_edge.evidence.contents import Contents, Manifest, environment, read_contents
@@ -90,6 +91,9 @@ def accept_bundle(request: AcceptRequest, note: Callable[[str], None] = lambda _
                 results.append(Result(claim.id, "not checked", short(claim), reason=reason))
                 continue
             results.append(check(claim, here))
+        is_whole = not any(one.outcome == "failed" and one.id in (SIGNATURE_ID, _FIRST) for one in results)
+        if is_whole and not any(claim.kind == runtime.ID for claim in claims):
+            results += runtime.left_out(contents)
         return Acceptance(request.bundle, contents.manifest, tuple(results))
 
 

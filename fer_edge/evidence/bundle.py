@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from fer_edge.backends.registry import open_model
+from fer_edge.backends.registry import backends_for, format_of, open_model
 from fer_edge.errors import EvidenceError, UsageError
-from fer_edge.evidence import accuracy, devices, golden, integrity, latency, parity, signature
+from fer_edge.evidence import accuracy, devices, golden, integrity, latency, parity, runtime, signature
 from fer_edge.evidence.archive import files_below, write_archive
 from fer_edge.evidence.claims import CLAIMS, Claim, json_bytes, write_claims
 from fer_edge.evidence.contents import Contents, Manifest, environment, write_manifest
@@ -94,6 +94,9 @@ def write_bundle(request: BundleRequest, note: Callable[[str], None] = lambda _:
     if request.sign_key is not None:
         signature.check_key(request.sign_key)
     model = model_path(request.model)
+    if request.against is not None:
+        for timed in (model, model_path(request.against)):
+            _refuse_stand_in(timed)
     with temporary_folder("bundle-") as name:
         folder = Path(name)
         with storage_errors(folder):
@@ -104,6 +107,16 @@ def write_bundle(request: BundleRequest, note: Callable[[str], None] = lambda _:
         with own_files.writing(path):
             write_atomically(path, lambda stream: write_archive(stream, folder))
     return Bundle(path, manifest, claims, path.stat().st_size, request.sign_key is not None)
+
+
+def _refuse_stand_in(model: Path) -> None:
+    """Raises UsageError for a model whose own runtime cannot be timed here: another's times would say nothing of it."""
+    meant = backends_for(format_of(model))[0].stands_for
+    if meant:
+        raise UsageError(
+            f"--against: expected models that their own runtime runs, found {model.name}, which {meant} runs; "
+            "leave it out"
+        )
 
 
 def _fill(
@@ -152,6 +165,8 @@ def _fill(
     if request.devices is not None:
         matrix = folder / devices.FOLDER / request.devices.name
         claims.append(_with_matrix(request.devices, matrix, facts["model_sha256"]))
+    if (unrun := runtime.measure(contents)) is not None:
+        claims.append(unrun)
     num_files = len(files_below(folder)) - 1  # but for the manifest, which lists the claims, too
     told = (integrity.measure(facts["model_sha256"], num_files), *claims)
     (folder / CLAIMS).write_bytes(write_claims(told))

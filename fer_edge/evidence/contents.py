@@ -14,7 +14,7 @@ import msgspec
 
 from fer_edge import __version__
 from fer_edge.backends.contract import ModelBackend
-from fer_edge.backends.registry import backends_for, format_of, open_model
+from fer_edge.backends.registry import BackendEntry, backends_for, format_of, open_model
 from fer_edge.errors import EvidenceError
 from fer_edge.evidence.archive import files_below
 from fer_edge.evidence.claims import NotCheckable, check_schema, decoded, json_bytes, schema_text
@@ -118,17 +118,20 @@ class Contents:
             )
         return path.read_bytes()
 
+    def backend_of(self, name: str) -> BackendEntry:
+        """What opens a model. Raises EvidenceError as ``path`` does, and ModelError for a format that nothing opens."""
+        return backends_for(format_of(self.path(name)))[0]
+
     def openable(self, name: str) -> Path:
         """The path of a model that may be opened here. Raises NotCheckable where loading it would run code, and
         MissingExtraError where its runtime is not installed."""
         path = self.path(name)
-        entries = backends_for(format_of(path))
-        if not self.trust and any(entry.runs_code for entry in entries[:1]):
+        entry = self.backend_of(name)
+        if entry.runs_code and not self.trust:
             raise NotCheckable(
                 f"loading {printable(path.name)} runs the code in it; add --trust if you trust where it is from"
             )
-        for entry in entries[:1]:
-            entry.require()
+        entry.require()
         return path
 
     def opened(self, name: str) -> ModelBackend:

@@ -12,7 +12,7 @@ from fer_edge.evidence.claims import CLAIMS, Claim, Result, converted
 from fer_edge.evidence.contents import Contents
 from fer_edge.text import printable
 
-KINDS = ("integrity", "golden", "accuracy", "latency", "parity", "devices")
+KINDS = ("integrity", "golden", "accuracy", "latency", "parity", "devices", "runtime")
 """In the order in which they are told."""
 
 

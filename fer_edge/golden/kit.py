@@ -187,4 +187,5 @@ def _write(path: Path, data: bytes) -> None:
 
 def _bytes_of(values: NDArray[np.generic]) -> bytes:
     """Row by row, little-endian, as every machine that this is for has it."""
-    return np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes()
+    values = np.ascontiguousarray(values)  # of torch's models a tensor
+    return values.astype(values.dtype.newbyteorder("<")).tobytes()

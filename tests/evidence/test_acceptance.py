@@ -1,5 +1,6 @@
 """Every claim is measured again; one that was changed, its SHA-256 with it, is found; the rest is never passed."""
 
+import hashlib
 import json
 import shutil
 import zipfile
@@ -12,6 +13,7 @@ from bundles import FACES, FIXTURES, TINY, edited, edited_json, with_claim
 from fer_edge.backends.registry import BackendEntry
 from fer_edge.errors import EvidenceError, MissingExtraError
 from fer_edge.evidence import Acceptance, AcceptRequest, BundleRequest, accept_bundle, write_bundle
+from fer_edge.evidence.contents import file_entry
 from fer_edge.evidence.kinds import GivenFaces
 
 
@@ -125,6 +127,47 @@ def test_a_claim_changed_with_its_hash_is_found_without_faces_too(
     done = accepted(with_claim(tiny_bundle, tmp_path / "one.zip", kind, edit), None)
     assert outcomes(done)[kind] == "failed"
     assert message in reasons(done)[kind]
+
+
+def test_a_claim_without_samples_is_never_passed(tiny_bundle: Path, tmp_path: Path) -> None:
+    for kind in ("golden", "accuracy"):
+        changed = with_claim(tiny_bundle, tmp_path / f"{kind}.zip", kind, lambda claim: claim.update(samples=None))
+        with pytest.raises(EvidenceError, match="expected '' among its files, found no such one"):
+            accepted(changed)
+        empty = edited(
+            tiny_bundle,
+            tmp_path / f"{kind}-empty.zip",
+            lambda folder, kind=kind: edited_json(folder / "samples" / f"{kind}.json", lambda one: one["rows"].clear()),
+        )
+        done = accepted(empty)
+        assert outcomes(done)[kind] == "failed"
+        assert "samples" in reasons(done)[kind]
+
+
+def test_a_listed_file_that_lies_elsewhere_is_not_read(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Its name is in the manifest alone, with its right hash; the archive could not hold it."""
+    secret = tmp_path / "secret.json"
+    secret.write_text("{}")
+    for number, name in enumerate(("../secret.json", str(secret))):
+
+        def add(folder: Path, name: str = name) -> None:
+            sha256 = hashlib.sha256(secret.read_bytes()).hexdigest()
+
+            def change(manifest: dict) -> None:
+                manifest["files"].append({"path": name, "bytes": 2, "sha256": sha256})
+                (entry,) = (one for one in manifest["files"] if one["path"] == "claims.json")
+                found = file_entry(folder, "claims.json")
+                entry |= {"bytes": found.bytes, "sha256": found.sha256}
+
+            def claims(content: dict) -> None:
+                content["claims"][1]["samples"] = name
+
+            edited_json(folder / "claims.json", claims)
+            edited_json(folder / "manifest.json", change)
+
+        done = accepted(edited(tiny_bundle, tmp_path / f"{number}.zip", add, hashes=False))
+        assert outcomes(done) == {"integrity": "failed", "golden": "not checked", "accuracy": "not checked"}
+        assert reasons(done)["integrity"].startswith(f"{name} is missing, expected ")  # and another number of files
 
 
 def test_samples_and_accuracy_changed_together_are_found_on_the_faces(tiny_bundle: Path, tmp_path: Path) -> None:
