@@ -27,6 +27,22 @@ class Outputs(NamedTuple):
     """(N, C)"""
 
 
+class NodeTime(NamedTuple):
+    """What a runtime's own counters say of one node that it runs."""
+
+    name: str
+    """The runtime's: often a layer's, with more at its ends."""
+    operator: str
+    precision: str
+    """It computes in: ``fp32``, ``int8``, …; empty where the runtime does not tell."""
+    ms: float
+    """Of one run, in the middle of many."""
+    layers: tuple[str, ...] = ()
+    """Names of the layers that it is made of, where the runtime tells."""
+    num_bytes: int | None = None
+    """That it reads and writes, where the runtime tells."""
+
+
 class Backend(ABC):
     """A loaded model. ``run`` answers; the four steps that it consists of are apart for those who time them."""
 
@@ -71,6 +87,16 @@ class Backend(ABC):
     def preprocessing_share(self, pixels: "NDArray[np.uint8]", threads: int) -> float | None:
         """Fraction (0-1) of the nodes' time that the graph's own preprocessing takes; None where nothing tells."""
         return None
+
+    def node_times(self, feed: Any, threads: int, budget_s: float) -> list[NodeTime]:
+        """The time of each node that runs, in the order that it does, for the model's own input.
+
+        Measured in runs of their own that take ``budget_s`` in all, because counting takes time itself. Raises
+        ModelError where the runtime has no counters.
+        """
+        raise ModelError(
+            f"{self.path}: expected a runtime that counts the time of its nodes, found one without counters"
+        )
 
 
 class Weights(NamedTuple):

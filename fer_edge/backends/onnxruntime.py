@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fer_edge.backends.contract import ModelBackend, Outputs
+from fer_edge.backends.contract import ModelBackend, NodeTime, Outputs
 from fer_edge.backends.registry import BackendEntry
-from fer_edge.errors import ProviderError
+from fer_edge.errors import ModelError, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +84,12 @@ class OnnxRuntime(ModelBackend):
             return None
         return preprocessing_share(self.path, pixels, threads)
 
+    def node_times(self, feed: "NDArray[Any]", threads: int, budget_s: float) -> "list[NodeTime]":
+        """As the contract says, by onnxruntime's profiler, of the nodes that its optimiser made."""
+        from fer_edge.backends._profile import node_times
+
+        return node_times(self.path, feed, threads, budget_s)
+
 
 class BoundOnnxRuntime(OnnxRuntime):
     """A session whose input and outputs are bound to device memory: the copies are steps of their own.
@@ -141,6 +147,10 @@ class BoundOnnxRuntime(OnnxRuntime):
     def preprocessing_share(self, pixels: "NDArray[np.uint8]", threads: int) -> None:
         """None: the profiler's share is of the CPU's time."""
 
+    def node_times(self, feed: "NDArray[Any]", threads: int, budget_s: float) -> "list[NodeTime]":
+        """Raises ModelError: the profiler counts the CPU's time, in which kernels are only started."""
+        raise ModelError(f"{self.path}: expected the provider cpu, whose nodes can be timed, found {self.provider}")
+
 
 def graph_session(
     graph: bytes,
@@ -176,4 +186,5 @@ BACKEND = BackendEntry(
     imports=("fer_edge.runtime.loading", "fer_edge.runtime.inference"),
     providers=("cpu", "cuda"),
     colour="#3b6ea8",
+    counts_nodes=True,
 )

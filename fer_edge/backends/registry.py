@@ -83,6 +83,9 @@ class BackendEntry:
     splits_preprocessing: bool = False
     """Whether ``prepare`` makes faces, so that its time is that of preprocessing."""
 
+    counts_nodes: bool = False
+    """Whether ``node_times`` tells how long each node takes."""
+
     @property
     def is_installed(self) -> bool:
         """Whether its package is."""

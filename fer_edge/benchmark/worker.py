@@ -56,6 +56,7 @@ class Worker:
             "profile": self._profile,
             "audit": self._audit,
             "scenario": self._scenario,
+            "layers": self._layers,
         }
         return commands[command["do"]](command)
 
@@ -212,6 +213,14 @@ class Worker:
         )
         self._settle()
         return found
+
+    def _layers(self, command: dict[str, Any]) -> dict[str, Any]:
+        """The time of each node, and latency and energy of runs without counters (layer_worker.py)."""
+        from fer_edge.backends.contract import ModelBackend
+        from fer_edge.benchmark.layer_worker import measure_layers
+
+        assert isinstance(self._backend, ModelBackend)
+        return measure_layers(self._backend, self._inputs, self._spec.threads, command)
 
     def _settle(self) -> None:
         """Wait until no thread of this process computes: thread pools spin a while in the hope of more work."""

@@ -72,6 +72,9 @@ def benchmark(
             help="Measure these instead: single-stream, multi-stream, server, offline (as MLPerf), sustained.",
         ),
     ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Measure the time of each layer instead, its bound here, and the energy.")
+    ] = False,
     latency_bound: Annotated[
         float, typer.Option(help="Milliseconds that p99 of --scenario server stays under.")
     ] = 20.0,
@@ -115,6 +118,8 @@ def benchmark(
         fer-edge benchmark exported/NAME-int8.onnx --checkpoint runs/NAME --data fer2013 --batch-sizes 1,8,32
 
         fer-edge benchmark --compare benchmark-results/benchmark.json --max-regression 5 --name after
+
+        fer-edge benchmark fer-tiny --layers
     """
     from fer_edge.benchmark.comparison import MAX_DROP_POINTS, compare_benchmarks
     from fer_edge.benchmark.output import OTHER_NAME, output_paths, write_benchmark
@@ -148,6 +153,15 @@ def benchmark(
         trust=trust,
         max_drop=max_drop,
     )
+    if layers:
+        if scenario is not None:
+            raise UsageError("expected --layers or --scenario, found both: they measure different runs")
+        from fer_edge.cli.benchmark_layers import measure_layers, request_for_layers
+
+        named = {"batch_sizes": batch_sizes, "threads": threads, "runtimes": runtimes}
+        request = request_for_layers(request, {option for option, value in named.items() if value is not None})
+        measure_layers(request, out, "layers" if name == "benchmark" else name, quick=quick, as_json=as_json)
+        return
     if scenario is not None:
         if compare is not None:
             raise UsageError("--compare: expected no --scenario with it, found both; leave one out")

@@ -27,12 +27,21 @@ def info(
     ] = None,
     describe: Describe = None,
     trust: Trust = False,
+    layers: Annotated[
+        bool,
+        typer.Option("--layers", help="Print what each layer computes and moves instead; a checkpoint's, too."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Print a model's metadata, inputs and outputs, operators, size and hashes, after checking that it is intact.
 
-    Example: `fer-edge info fer-tiny`, `fer-edge info exported/NAME.onnx`
+    Example: `fer-edge info fer-tiny`, `fer-edge info exported/NAME.onnx`, `fer-edge info fer-tiny --layers`
     """
+    if layers:
+        from fer_edge.cli.info_layers import print_layers
+
+        print_layers(model, trust=trust, description=describe, as_json=as_json)
+        return
     from fer_edge.runtime.description import describe_model
 
     description = describe_model(model_named(model), trust=trust, description=describe)

@@ -22,6 +22,9 @@ _ACTIVATIONS = {"Clip": ("min", "max"), "HardSigmoid": ("alpha", "beta"), "Leaky
 _CLIP_TAKES_LIMITS = 11
 """The opset from which on its limits are inputs."""
 
+MERGED_NAME = "fer_edge.merged_name"
+"""Key in an operator's own metadata: the name of the merged one that it was taken out of, which a profiler knows."""
+
 Node = onnx.NodeProto
 Steps = tuple[str, str]
 """The names of a scale and of a zero point."""
@@ -49,6 +52,7 @@ class _Apart:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.nodes: list[Node] = []
         self.constants: list[TensorProto] = []
+        self._merged_name = ""
         self._given = {tensor.name: tensor for tensor in model.graph.initializer}
         self._opsets = {entry.domain: entry.version for entry in model.opset_import}
         self._steps: dict[str, Steps] = {}
@@ -76,6 +80,7 @@ class _Apart:
 
     def add(self, node: Node) -> None:
         """Take one operator apart, or keep it."""
+        self._merged_name = node.name
         take_apart = self._merged.get((node.domain, node.op_type))
         if take_apart is not None:
             take_apart(node)
@@ -98,6 +103,8 @@ class _Apart:
             default = schema.attributes.get(attribute.name) if schema else None
             if default is None or not _is_default(attribute, default.default_value):
                 made.attribute.append(attribute)
+        if self._merged_name not in ("", made.name):
+            made.metadata_props.add(key=MERGED_NAME, value=self._merged_name)
         self.nodes.append(made)
 
     def _quantise(self, node: Node) -> None:
