@@ -11,7 +11,8 @@ from typing import Any
 
 POWERCAP = Path("/sys/class/powercap")
 NOT_MEASURED = "not measured"
-_DOMAINS, _PACKAGE = "intel-rapl*:*", "package"
+_DOMAINS, _PACKAGE = "intel-rapl:*", "package"
+"""``intel-rapl-mmio``, where it is there, has the same packages again."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,7 @@ def package_counters(powercap: Path) -> list[Counter]:
         is_part = folder.name.count(":") > 1
         if not is_part and (folder / "name").read_text(encoding="ascii").startswith(_PACKAGE):
             found.append(Counter(folder, int((folder / "max_energy_range_uj").read_text(encoding="ascii"))))
-    # intel-rapl-mmio shows the packages of intel-rapl again.
-    by_name = {(one.folder / "name").read_text(encoding="ascii").strip(): one for one in reversed(found)}
-    return sorted(by_name.values(), key=lambda one: one.folder.name)
+    return found
 
 
 def used_uj(before: int, after: int, range_uj: int) -> int:

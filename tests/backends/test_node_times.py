@@ -54,7 +54,7 @@ def test_every_node_of_a_real_session_is_timed_and_its_file_is_gone(tmp_path, mo
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     backend = onnxruntime.load(TINY, threads=1)
     nodes = backend.node_times(np.zeros((1, 48, 48, 1), np.uint8), 1, 0.0)
-    assert {"grey", "face", "logits", "probabilities"} <= {one.name for one in nodes}
+    assert {"Slice", "Resize", "AveragePool", "Gemm", "Softmax"} <= {one.operator for one in nodes}
     assert all(one.ms > 0 for one in nodes)
     assert not list(tmp_path.iterdir())
 

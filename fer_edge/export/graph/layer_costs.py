@@ -60,7 +60,8 @@ class Layer:
     writes: Mapping[str, int] = field(default_factory=dict)
     """Bytes of each value that is written."""
     other_name: str = ""
-    """Of the operator in the file that this was a part of, which onnxruntime had merged (an .ort file)."""
+    """By which onnxruntime knows it, if it has another: an operator without a name, or one that was merged in an .ort
+    file."""
 
     @property
     def weight_bytes(self) -> int:
@@ -131,6 +132,9 @@ class _Graph:
         if fixed.functions:
             fixed = inliner.inline_local_functions(fixed)
         _fix_input(fixed, input_shape)
+        for place, node in enumerate(fixed.graph.node):
+            if not node.name:  # onnxruntime calls it so
+                node.metadata_props.add(key=MERGED_NAME, value=f"{node.op_type}_{place}")
         _sort(fixed.graph)
         try:
             graph = onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True).graph
