@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from fer_edge.backends.registry import backend_named
+from fer_edge.benchmark import duration
 from fer_edge.benchmark.answers import AnsweredFaces, signs_of
 from fer_edge.benchmark.client import Stop, Stopped, WorkerClient, WorkerError
 from fer_edge.benchmark.faces import JudgingFaces, timing_faces
@@ -78,11 +79,15 @@ class Measurement:
         self._answered = {one: AnsweredFaces.of(faces, one.labels) for one, faces in self._judging.items()}
         self._named: dict[tuple[tuple[str, ...], int], np.ndarray] = {}
         """Which class each engine at each batch size names, int (N,)."""
+        self._round_s = duration.round_s([one.row for one in planned], request)
         self._write_faces()
 
     def run(self) -> bool:
         """Measure everything. False when it was stopped on the way."""
-        self._progress.begin(self._expected_s())
+        num_faces = max(len(faces.faces) for faces in self._judging.values())
+        engines = [one.row for one in self._one_an_engine()]
+        rows = [one.row for one in self._planned]
+        self._progress.begin(duration.whole_s(rows, engines, num_faces, self._request))
         try:
             blocks = self._blocks()
             if len(blocks) > 1:
@@ -127,14 +132,14 @@ class Measurement:
         with ExitStack() as stack:
             clients: list[tuple[Planned, WorkerClient]] = []
             for one in block:
-                self._progress.step(f"loading {one.row.title}", _open_s(one.row))
+                self._progress.step(f"loading {one.row.title}", duration.open_s(one.row))
                 client = self._open(one)
                 if client is not None:
                     clients.append((one, stack.enter_context(client)))
             for number, order in enumerate(interleaved_order(len(clients), self._request.rounds), start=1):
                 for one, client in [clients[place] for place in order]:
                     what = f"round {number}/{self._request.rounds}  {one.row.title}"
-                    self._progress.step(what, self._timed_run_s(one.row))
+                    self._progress.step(what, duration.timed_run_s(one.row, self._request))
                     if one.row not in self.left_out:
                         self._time_row(one, client)
             for one, client in clients:
@@ -161,7 +166,7 @@ class Measurement:
             result.copies_ms.append(timed["copies_ms"])
         result.peak_memory_bytes = max(result.peak_memory_bytes or 0, timed["peak_memory_bytes"] or 0) or None
         result.cuda_node_share = client.opened["cuda_node_share"]
-        if timed["idle_cpu_s"] > MAX_IDLE_SHARE * self._round_s():
+        if timed["idle_cpu_s"] > MAX_IDLE_SHARE * self._round_s:
             self.notes.append(f"{one.row.title}: computed for {timed['idle_cpu_s']:.2f} s while others were timed")
 
     def _ask_photos(self, one: Planned, client: WorkerClient) -> dict[str, list[float]]:
@@ -182,7 +187,7 @@ class Measurement:
             for one in [engines[place] for place in order]:
                 if backend_named(one.row.runtime).compiles_once and number:
                     continue  # only its first start is cold: the compiler keeps what it made, on disk
-                self._progress.step(f"cold start of {one.row.title}", _open_s(one.row))
+                self._progress.step(f"cold start of {one.row.title}", duration.open_s(one.row))
                 client = self._open(one)
                 if client is None:
                     continue
@@ -199,7 +204,7 @@ class Measurement:
         Rows of the engine at this batch size share the figures, whatever their number of threads.
         """
         faces = self._judging[one.subject]
-        self._progress.step(f"accuracy of {one.row.title}", self._judging_s(one.row))
+        self._progress.step(f"accuracy of {one.row.title}", duration.judging_s(one.row, len(faces.faces)))
         try:
             probabilities = self._answers(one, faces, client)
         except WorkerError as error:
@@ -305,38 +310,9 @@ class Measurement:
         rows = {row: result for row, result in self.results.items() if row.engine == engine}
         return [result for row, result in rows.items() if batch in (None, row.batch)]
 
-    # Expected times
-
-    def _timed_run_s(self, row: Row) -> float:
-        return 1.3 * self._request.timed_run.budget_s + (self._request.photo_budget_s if row.batch == 1 else 0) + 0.05
-
-    def _round_s(self) -> float:
-        return sum(self._timed_run_s(one.row) for one in self._planned)
-
-    def _judging_s(self, row: Row) -> float:
-        faces = max(len(faces.faces) for faces in self._judging.values())
-        return faces * (0.001 if row.precision == "int8" else 0.005)
-
-    def _expected_s(self) -> float:
-        engines = [one.row for one in self._one_an_engine()]
-        starts = sum(
-            _open_s(row) * (1 if backend_named(row.runtime).compiles_once else self._request.cold_starts)
-            for row in engines
-        )
-        return (
-            sum(_open_s(one.row) + self._request.audit_budget_s for one in self._planned)
-            + self._request.rounds * self._round_s()
-            + starts
-            + len(self._request.batch_sizes) * sum(self._judging_s(row) for row in engines)
-        )
-
 
 def _bytes_of(planned: list[Planned]) -> int:
     return sum(backend_named(one.row.runtime).process_bytes for one in planned)
-
-
-def _open_s(row: Row) -> float:
-    return backend_named(row.runtime).start_seconds
 
 
 def _empty_result(one: Planned) -> RowResult:

@@ -78,10 +78,15 @@ def audits_in_words(found: dict[str, Any]) -> str:
 
 def length_in_words(settings: dict[str, Any]) -> str:
     """How long each run was."""
-    return (
-        f"Each run: at least {settings['queries']:,} queries (offline: batches) and {settings['min_s']:g} s, at most "
-        f"{settings['max_s']:g} s; sustained: {settings['minutes']:g} minutes. MLPerf's runs last 600 s or more."
-    )
+    parts = []
+    if set(settings["scenarios"]) != {SUSTAINED}:
+        parts.append(
+            f"Each run: at least {settings['queries']:,} queries and {settings['min_s']:g} s (offline: that time), at "
+            f"most {settings['max_s']:g} s"
+        )
+    if SUSTAINED in settings["scenarios"]:
+        parts.append(f"sustained: {60 * settings['minutes']:g} s")
+    return "; ".join(parts) + ". MLPerf's runs last 600 s or more."
 
 
 def scenario_paths(out: Path) -> list[Path]:

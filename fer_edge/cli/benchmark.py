@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fer_edge.backends.registry import backends, formats_that_run_code, in_words
+from fer_edge.cli.benchmark_scenarios import measure_scenarios
 from fer_edge.cli.named import complete_checkpoint, complete_model
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, wrote
 from fer_edge.cli.program import called
@@ -165,7 +166,9 @@ def benchmark(
     if scenario is not None:
         if compare is not None:
             raise UsageError("--compare: expected no --scenario with it, found both; leave one out")
-        _scenarios(request, tuple(scenario.split(",")), latency_bound, minutes, out, quick=quick, as_json=as_json)
+        measure_scenarios(
+            request, tuple(scenario.split(",")), latency_bound, minutes, out, quick=quick, as_json=as_json
+        )
         return
     untouched = [file for model in model_paths(request) for file in files_of_model(model)]
     untouched += [*request.checkpoints, *([compare] if compare is not None else [])]
@@ -231,59 +234,6 @@ def _check(comparison: "Comparison", compare: Path, max_regression: float, max_d
     if max_drop is not None and (comparison.not_compared or not comparison.accuracy):
         reason = comparison.not_compared or "neither has labelled faces; name them with --data"
         raise ModelError(f"--max-drop: expected answers to the same faces in {printable(str(compare))}: {reason}")
-
-
-def _scenarios(
-    request: "BenchmarkRequest",
-    scenarios: tuple[str, ...],
-    bound_ms: float,
-    minutes: float,
-    out: Path,
-    *,
-    quick: bool,
-    as_json: bool,
-) -> None:
-    """``--scenario``: measure, print, write."""
-    from fer_edge.backends.registry import backend_named
-    from fer_edge.benchmark.output import OTHER_NAME
-    from fer_edge.benchmark.progress import Reporter
-    from fer_edge.benchmark.scenario_report import (
-        audits_in_words,
-        length_in_words,
-        scenario_paths,
-        to_table,
-        write_scenarios,
-    )
-    from fer_edge.benchmark.scenario_run import ScenarioSettings, run_scenarios
-    from fer_edge.cli.output import result_json
-    from fer_edge.files import make_folder
-    from fer_edge.own_files import OwnFiles
-    from fer_edge.runtime.providers import choose_provider
-    from fer_edge.training.signals import StopSignals
-
-    length = {"queries": 662, "min_s": 0.5, "max_s": 10.0, "audit_budget_s": 0.05} if quick else {}
-    settings = ScenarioSettings(scenarios, bound_ms, minutes, **length)  # type: ignore[arg-type]  # by name
-    choose_provider(request.provider)
-    OwnFiles(OTHER_NAME).refuse_foreign(scenario_paths(out))
-    entries = [backend_named(name) for name in request.runtimes]
-    runtimes = tuple(one.name for one in entries if request.provider in one.providers and one.is_installed)
-    with StopSignals() as signals, Reporter() as reporter:
-        found = run_scenarios(request, settings, runtimes, reporter, lambda: signals.received is not None)
-    if not found["rows"]:
-        raise Interrupted("interrupted; nothing was written", signals.received or 2)
-    if as_json:
-        result_json(found)
-    else:
-        for text in (to_table(found), length_in_words(found["settings"]), audits_in_words(found)):
-            result(f"{text}\n")
-    make_folder(out)
-    wrote(*write_scenarios(found, out, note))
-    if found["is_partial"]:
-        raise Interrupted("interrupted; what was measured is kept", signals.received or 2)
-    if failures := found["failures"]:
-        raise ProviderError(f"{len(failures)} rows could not be measured, first: {failures[0]}")
-    if failures := found["audit_failures"]:
-        raise CheckFailed(f"{len(failures)} audits failed, first: {failures[0]}")
 
 
 def _refuse_former_use(models: list[Path]) -> None:
