@@ -15,12 +15,12 @@ def page() -> str:
     return " ".join((ROOT / "docs" / "serving.md").read_text(encoding="utf-8").split())
 
 
-def series(model: str, images: int) -> dict[str, Any]:
+def series(model: str, images: int, threads: int = 1) -> dict[str, Any]:
     (found,) = [
         one
         for one in json.loads((RESULTS / "serving.json").read_text())["series"]
-        if (one["model"], one["images_per_request"], one["batch_deadline_ms"], one.get("threads", 1))
-        == (model, images, 0, 1)
+        if (one["model"], one["images_per_request"], one["batch_deadline_ms"], one["threads"])
+        == (model, images, 0, threads)
     ]
     return dict(found)
 
@@ -38,6 +38,11 @@ def test_speeds_on_the_page_are_those_that_were_measured(page: str) -> None:
     assert f"at a p99 of {at(series('fer-resnet18', 8), 0.7)['p99_ms']:.0f} ms: a request is eight times" in page
     most = [series("fer-tiny", images)["most_of_model_alone_under_50_ms"] for images in (8, 1)]
     assert f"gave {most[0]:.0%} with eight faces a request, and {most[1]:.0%} with one".replace("%", " %") in page
+    reached = max(row["answered_of_model_alone"] for row in series("fer-tiny", 1)["rows"])
+    assert f"at {reached:.0%} of the model alone whatever the wait".replace("%", " %") in page
+    eight, two_threads = at(series("fer-resnet18", 8), 0.7), at(series("fer-resnet18", 8, threads=2), 0.7)
+    assert f"has a p99 of {eight['queue_p99_ms']:.0f} ms by calculation" in page
+    assert f"it was {two_threads['p99_ms']:.0f} ms, of which {two_threads['queue_p99_ms']:.0f} are the queue's" in page
     alone = [
         max(series(name, 1)["model_alone_images_per_s"]["before"].values()) for name in ("fer-tiny", "fer-resnet18")
     ]
