@@ -8,11 +8,13 @@ python benchmarks/memory.py --output benchmarks/results/memory
 
 import argparse
 import json
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -115,12 +117,34 @@ def saved(folder: Path, suffix: str, pixels: np.ndarray, **options: Any) -> Path
     return path
 
 
+def deep_rgb_png(folder: Path) -> Path:
+    """Written chunk by chunk: Pillow holds no RGB of 16 bits."""
+    path, packer = folder / "large-rgb16.png", zlib.compressobj(1)
+    row = np.repeat(np.random.default_rng(0).integers(0, 65535, (WIDTH // 16 + 1, 3), np.uint16), 16, axis=0)[:WIDTH]
+    with path.open("wb") as stream:
+        stream.write(b"\x89PNG\r\n\x1a\n")
+        write_chunk(stream, b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 16, 2, 0, 0, 0))
+        for number in range(HEIGHT):
+            if packed := packer.compress(b"\0" + np.roll(row, number // 16, axis=0).astype(">u2").tobytes()):
+                write_chunk(stream, b"IDAT", packed)
+        write_chunk(stream, b"IDAT", packer.flush())
+        write_chunk(stream, b"IEND", b"")
+    return path
+
+
+def write_chunk(stream: BinaryIO, kind: bytes, data: bytes) -> None:
+    stream.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
+
+
 WRITERS = {
     "JPEG": lambda folder: saved(folder, ".jpg", blocks(3)),
     "JPEG, progressive": lambda folder: saved(folder, ".jpg", blocks(3), progressive=True, subsampling=0),
     "PNG, RGB": lambda folder: saved(folder, ".png", blocks(3), compress_level=1),
     "PNG, RGBA": lambda folder: saved(folder, "-a.png", blocks(4), compress_level=1),
     "PNG, 16-bit grey": lambda folder: saved(folder, "-16.png", blocks(1, np.uint16), compress_level=1),
+    "PNG, 16-bit RGB": deep_rgb_png,
+    "GIF": lambda folder: saved(folder, ".gif", blocks(1)),
+    "WebP, lossless": lambda folder: saved(folder, "-l.webp", blocks(3), lossless=True, quality=0, method=0),
     "WebP": lambda folder: saved(folder, ".webp", blocks(3), quality=50, method=0),
     "TIFF": lambda folder: saved(folder, ".tif", blocks(3)),
     "TIFF, 16-bit grey": lambda folder: saved(folder, "-16.tif", blocks(1, np.uint16)),

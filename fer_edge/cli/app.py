@@ -1,7 +1,10 @@
 """The typer app: every command in one place, and project errors as one line with their exit code."""
 
 import io
+import os
 import sys
+import threading
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -146,7 +149,19 @@ def main() -> None:
         app(prog_name=program.called())
     except SystemExit as end:
         _end_one_of_several(end)
+        _end_without_waiting(end)
         raise
+
+
+def _end_without_waiting(end: SystemExit) -> None:
+    """End at once where a signal was asked to end it and a thread still decodes an image, which may take seconds."""
+    code = end.code if isinstance(end.code, int) else 0
+    if code <= 128 or not any(thread.name.startswith("decode") for thread in threading.enumerate()):
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 def _end_one_of_several(end: SystemExit) -> None:

@@ -19,7 +19,8 @@ def only_run(runs: Path) -> Path:
         return found[0]
     if not found:
         raise CheckpointError(
-            f"expected a run in {runs}/, found none; train first (fer-edge train), or name one with --checkpoint"
+            f"expected a run in {runs}/, found none; train first (fer-edge train), or name one with --checkpoint, "
+            "also a shipped one (fer-tiny)"
         )
     names = ", ".join(str(path) for path in found)
     raise CheckpointError(f"expected --checkpoint, found {len(found)} runs: {names}; name one of them")

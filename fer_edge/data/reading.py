@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 
@@ -26,16 +27,24 @@ def read_images(files: Sequence[ImageFile], size: int, problems: ProblemList) ->
     faces = np.zeros((len(files), size, size), np.uint8)
     reasons: list[str | None] = [None] * len(files)
 
+    is_stopped = Event()
+
     def read(start: int) -> None:
         for place in range(start, min(start + FILES_PER_TASK, len(files))):
+            if is_stopped.is_set():
+                return
             name = shown_name(files[place].path)
             try:
                 faces[place] = face_pixels(decode_image(files[place].path, name=name), size)
             except ImageError as error:
                 reasons[place] = str(error).removeprefix(f"{name}: ")
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
+    try:
         list(pool.map(read, range(0, len(files), FILES_PER_TASK)))
+    finally:  # after Ctrl-C nobody waits for files that are not read yet
+        is_stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
 
     for file, reason in zip(files, reasons, strict=True):
         if reason:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from threading import Event
 
 from fer_edge.errors import ImageError
 from fer_edge.runtime.batching import Decoded, UntilError
@@ -138,31 +139,37 @@ def decode_ahead(
     largest: int | None = None  # bytes of the largest image so far: the guess for those still being opened
     pending: deque[Future[list[Decoded[str]]]] = deque()
     num_pending = 0
-    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode") as pool:
-        try:
-            while True:
-                limit = threads if largest is None else max(threads, min(ahead, MAX_AHEAD_BYTES // largest))
-                part = list(islice(remaining, max(1, min(IMAGES_PER_TASK, limit // (2 * threads)))))
-                if part:
-                    pending.append(pool.submit(_decode_all, part, reduces))
-                    num_pending += len(part)
-                elif not pending:
-                    if given.error is not None:
-                        raise given.error
-                    return
-                while pending and (num_pending >= limit or not part):
-                    for decoded in pending.popleft().result():
-                        num_pending -= 1
-                        if not isinstance(decoded.pixels, ImageError):
-                            largest = max(largest or 1, decoded.pixels.nbytes)
-                        yield decoded
-        finally:  # the consumer stopped early: nothing more is opened
-            for future in pending:
-                future.cancel()
+    is_stopped = Event()
+    pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="decode")
+    try:
+        while True:
+            limit = threads if largest is None else max(threads, min(ahead, MAX_AHEAD_BYTES // largest))
+            part = list(islice(remaining, max(1, min(IMAGES_PER_TASK, limit // (2 * threads)))))
+            if part:
+                pending.append(pool.submit(_decode_all, part, reduces, is_stopped))
+                num_pending += len(part)
+            elif not pending:
+                if given.error is not None:
+                    raise given.error
+                return
+            while pending and (num_pending >= limit or not part):
+                for decoded in pending.popleft().result():
+                    num_pending -= 1
+                    if not isinstance(decoded.pixels, ImageError):
+                        largest = max(largest or 1, decoded.pixels.nbytes)
+                    yield decoded
+    finally:  # the consumer stopped early, by Ctrl-C for one: nothing more is opened, and nobody waits for what is
+        is_stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _decode_all(images: list[tuple[str, ImageSource]], reduces: bool) -> list[Decoded[str]]:
-    return [decode(name, image, reduces=reduces) for name, image in images]
+def _decode_all(images: list[tuple[str, ImageSource]], reduces: bool, is_stopped: Event) -> list[Decoded[str]]:
+    found = []
+    for name, image in images:
+        if is_stopped.is_set():  # a large image takes seconds, and eight of them half a minute
+            break
+        found.append(decode(name, image, reduces=reduces))
+    return found
 
 
 def decode(name: str, source: ImageSource, *, reduces: bool = True) -> Decoded[str]:

@@ -137,7 +137,8 @@ class VideoSource:
         if isinstance(source, str):
             options = {"format_whitelist": STREAM_CONTAINERS, "protocol_whitelist": STREAM_PROTOCOLS}
             if source.lower().startswith("rtsp"):
-                options["rtsp_transport"] = "tcp"  # most networks drop or reorder UDP
+                # Most networks drop or reorder UDP: it is taken from cameras that send nothing else.
+                options |= {"rtsp_transport": "tcp+udp", "rtsp_flags": "prefer_tcp"}
             return self._av.open(source, options=options, metadata_errors="replace", timeout=(TIMEOUT_S, TIMEOUT_S))
         if isinstance(source, Path):
             # "file:", so that nothing in a name ("rtsp:...") can be taken for an address.

@@ -49,14 +49,17 @@ def missing(work: Path) -> str:
 class Camera:
     """A server that runs: two addresses, and its process."""
 
-    def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", port: int, scheme: str = "rtsp") -> None:
         self.process, self.port = process, port
-        self.clip, self.live = (f"rtsp://user:hush@127.0.0.1:{port}/{name}" for name in ("clip", "live"))
+        self.clip, self.live = (f"{scheme}://user:hush@127.0.0.1:{port}/{name}" for name in ("clip", "live"))
 
 
 @contextmanager
-def camera(work: Path, clip: Path, live: Path, port: int = 0) -> Iterator[Camera]:
-    """Serves the mp4 ``clip`` and the Matroska ``live`` on ``port`` (0: a free one); skips where that cannot be."""
+def camera(work: Path, clip: Path, live: Path, port: int = 0, ways: tuple[str, ...] = ()) -> Iterator[Camera]:
+    """Serves the mp4 ``clip`` and the Matroska ``live`` on ``port`` (0: a free one); skips where that cannot be.
+
+    ``ways``: "udp" alone, or "tls" and a file with certificate and key.
+    """
     if reason := missing(work):
         pytest.skip(
             f"no RTSP server ({reason}): tools/rtsp_server.sh, or apt-get install gir1.2-gst-rtsp-server-1.0 "
@@ -66,7 +69,7 @@ def camera(work: Path, clip: Path, live: Path, port: int = 0) -> Iterator[Camera
     with (
         subprocess.Popen(["cat", str(live)], stdout=subprocess.PIPE) as feed,
         subprocess.Popen(
-            [PYTHON, str(SERVER), str(clip), str(port)],
+            [PYTHON, str(SERVER), str(clip), str(port), *ways],
             stdin=feed.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(work),
         ) as server,
     ):  # fmt: skip
@@ -74,7 +77,7 @@ def camera(work: Path, clip: Path, live: Path, port: int = 0) -> Iterator[Camera
         assert server.stdout is not None
         feed.stdout.close()  # the server's end alone is left
         try:
-            yield Camera(server, int(server.stdout.readline()))
+            yield Camera(server, int(server.stdout.readline()), "rtsps" if "tls" in ways else "rtsp")
         finally:
             server.kill()
             feed.kill()

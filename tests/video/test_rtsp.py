@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,3 +152,31 @@ def test_a_recording_that_breaks_off_is_no_whole_one(server: Camera) -> None:
         said, _, found_s = source.problem.rpartition(" ")[0].rpartition(" ")
         assert said == f"the stream broke off after {count} frames: expected 6.0 s, found"
         assert float(found_s) == pytest.approx(count / FRAMES_PER_S, abs=0.2)  # a frame may be lost on its way
+
+
+def _udp_sockets() -> int:
+    """UDP sockets that this process has open."""
+    inodes = {line.split()[9] for line in Path("/proc/self/net/udp").read_text().splitlines()[1:]}
+    links = (str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+    return sum(link.removeprefix("socket:[").removesuffix("]") in inodes for link in links)
+
+
+@pytest.mark.parametrize("way", ["both", "udp", "tls"])
+def test_a_camera_is_played_over_tcp_where_it_can_over_udp_alone_and_over_tls(
+    way: str, tmp_path: Path, videos: tuple[Path, Path]
+) -> None:
+    ways: tuple[str, ...] = () if way == "both" else (way,)
+    if way == "tls":
+        if shutil.which("openssl") is None:
+            pytest.skip("no openssl to make a certificate")
+        made = [tmp_path / "key.pem", tmp_path / "certificate.pem"]
+        words = ["-newkey", "rsa:2048", "-nodes", "-keyout", made[0], "-out", made[1], "-subj", "/CN=camera"]
+        subprocess.run(["openssl", "req", "-x509", *words], check=True, capture_output=True)
+        (tmp_path / "both.pem").write_bytes(b"".join(one.read_bytes() for one in made))
+        ways = ("tls", str(tmp_path / "both.pem"))
+    with camera(tmp_path, *videos, ways=ways) as running, VideoSource(running.clip) as source:
+        assert running.clip.startswith("rtsps://" if way == "tls" else "rtsp://")
+        assert bool(_udp_sockets()) == (way == "udp")
+        shades = [int(frame.pixels.mean()) for frame in source]
+    assert len(shades) >= NUM_CLIP - (way == "udp")  # a frame may be lost on its way
+    assert shades == sorted(shades)
