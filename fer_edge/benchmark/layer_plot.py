@@ -21,7 +21,7 @@ from fer_edge.evaluation.plot_style import (
 MOST_BARS = 30
 _ROW_INCHES, _LONGEST_NAME = 0.21, 42
 _COLOURS = {COMPUTE: TRAIN_COLOUR, MEMORY: VALIDATION_COLOUR, None: FAINT_COLOUR}
-_LABELS = {COMPUTE: "bound by multiply-adds", MEMORY: "bound by bytes", None: "no bound known"}
+_LABELS = {COMPUTE: "bound by multiply-adds", MEMORY: "bound by bytes", None: "others, or no bound known"}
 _ABOVE_BOUND = 0.4
 """Opacity of the time that a better kernel could save."""
 

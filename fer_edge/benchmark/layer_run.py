@@ -20,7 +20,7 @@ from fer_edge.benchmark.roofline import Roofline, measure_roofline
 from fer_edge.benchmark.rows import Wanted
 from fer_edge.benchmark.subjects import read_subject
 from fer_edge.errors import FerEdgeError, ModelError, UsageError
-from fer_edge.export.graph.model_layers import layers_of_model
+from fer_edge.export.graph.model_layers import layers_of_model, require_onnx
 from fer_edge.files import temporary_folder, write_bytes
 from fer_edge.runtime.machine import describe_machine
 
@@ -44,7 +44,11 @@ def able_backends() -> list[str]:
 
 
 def check_countable(request: BenchmarkRequest) -> None:
-    """Refuse (UsageError, ModelError) runtimes and files that have no counters, before anything is measured."""
+    """Refuse (UsageError, ModelError) runtimes and files that have no counters, before anything is measured.
+
+    Raises MissingExtraError without the package onnx, which reads graphs and makes the probe's.
+    """
+    require_onnx()
     able = in_words(able_backends())
     for name in request.runtimes:
         if not backend_named(name).counts_nodes:

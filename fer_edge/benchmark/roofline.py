@@ -26,7 +26,7 @@ SIZES = (256, 512, 1024)
 """Of the square matrices; the fastest counts."""
 COPY_BYTES = 2**28
 """Of the array that is copied: more than a processor's own cache. Twice that passes, read and written."""
-_REPEATS, _SECONDS = 4, 0.15
+_REPEATS, _SECONDS = 10, 0.2
 _OPSET, _IR = 17, 8
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
 """OpenVINO's names."""

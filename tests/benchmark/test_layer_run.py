@@ -108,3 +108,11 @@ def test_short_nodes_are_folded_and_nothing_is_lost(tmp_path):
     pytest.importorskip("matplotlib")
     plot_layers(row, "title", layer_of, tmp_path / "p.png")
     assert (tmp_path / "p.png").stat().st_size > 10_000
+
+
+def test_without_onnx_it_names_the_extra(monkeypatch):
+    monkeypatch.setattr("fer_edge.export.graph.model_layers.find_spec", lambda name: None)
+    for words in (["benchmark", str(TINY), "--layers"], ["info", str(TINY), "--layers"]):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 1
+        assert "fer-edge[train]" in " ".join(done.stderr.split())

@@ -61,7 +61,7 @@ def layers_of_model(
     Raises ModelError as read_any does, and for a format that holds no graph that can be read; MissingExtraError
     without the package onnx.
     """
-    _require_onnx()
+    require_onnx()
     checked = read_any(path, trust=trust, description=description)
     read_graph = format_named(checked.metadata.format).read_graph
     if read_graph is None:
@@ -85,7 +85,7 @@ def layers_of_checkpoint(checkpoint: Path) -> ModelLayers:
 
     Raises CheckpointError, MissingExtraError.
     """
-    _require_onnx()
+    require_onnx()
     from fer_edge.export.checkpoint_graphs import load_reference
     from fer_edge.export.graph.layer_costs import layer_costs
     from fer_edge.export.graph.network import export_network
@@ -105,6 +105,7 @@ def input_shape(metadata: "ModelMetadata", batch: int) -> tuple[int, ...]:
     return tuple(model_feed(faces, metadata).shape)
 
 
-def _require_onnx() -> None:
+def require_onnx() -> None:
+    """Raises MissingExtraError where the package onnx is not installed."""
     if find_spec("onnx") is None:
         raise MissingExtraError("onnx", "train")
