@@ -1,11 +1,14 @@
 """Every format of the shipped models: what ``export --all`` says of them, and the table of docs/deployment/formats.md.
 
-    python benchmarks/formats.py --data fer2013-original [--reports] [NAME ...]
+    python benchmarks/formats.py --data fer2013-original [--work FOLDER] [--untimed | --reports] [NAME ...]
 
 NAME is that of exported/NAME.pt. Writes results/formats-NAME.json, and results/formats.md from all that are there. Of
-what is not installed the table says so. ``--reports`` also verifies each file that benchmarks/parity.sh does not, and
-writes results/parity-FORMAT-PRECISION.md. All of it runs in one environment: .[dev,litert-export], and on top of it the
-packages executorch, ncnn, pnnx and coremltools, whatever pip says of typing_extensions.
+what is not installed the table says so. Files and rows are kept in ``--work``, from which it goes on where it was
+stopped, so that it can be run in pieces; ``--untimed`` ends before the last step, which times all files against each
+other and wants a quiet machine. ``--reports`` instead verifies the files in ``--work`` that benchmarks/parity.sh does
+not, and writes results/parity-FORMAT-PRECISION.md where that is not the file's already. All of it runs in one
+environment: .[dev,litert-export], and on top of it the packages executorch, ncnn, pnnx and coremltools, whatever pip
+says of typing_extensions.
 """
 
 import argparse
@@ -13,9 +16,21 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fer_edge.export.every_format import (
+    WRITTEN,
+    FormatRow,
+    beside_onnx,
+    every_kind,
+    export_row,
+    searched_once,
+    timed,
+)
+from fer_edge.export.request import ExportRequest
+from fer_edge.files import write_text
 from fer_edge.runtime.machine import describe_machine
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,43 +40,55 @@ HEAD = (
     "| format | precision | MB | probability differs by | accuracy | labels changed | from ONNX | time | runs by |\n"
     "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
 )
-
-
 OF_PARITY_SH = ("onnx", "ort", "pt2", "torchscript")
 """Formats whose reports benchmarks/parity.sh writes."""
 
 
-def measure(name: str, data: str, with_reports: bool) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            "export",
-            "--checkpoint",
-            f"exported/{name}.pt",
-            "--all",
-            "--data",
-            data,
-            "--folder",
-            folder,
-            "--json",
-        ]
-        done = subprocess.run(
-            [sys.executable, "cli.py", *command], cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8", check=False
-        )
-        found = json.loads(done.stdout)
-        found = {"model": name, "machine": describe_machine(), "exit_code": done.returncode, **found}
-        found["published"] = [Path(path).name for path in found["published"]]
-        figures = json.dumps(found, indent=1) + "\n"
-        (RESULTS / f"formats-{name}.json").write_text(figures, encoding="utf-8")  # before the reports: they take long
-        for row in found["rows"] if with_reports else ():
-            if row["state"] == "written" and row["format"] not in OF_PARITY_SH:
-                verify(Path(folder) / row["files"][0], name, data, f"{row['format']}-{row['precision']}")
+def measure(name: str, data: str, work: Path, is_timed: bool) -> None:
+    folder = work / name
+    folder.mkdir(parents=True, exist_ok=True)
+    request = ExportRequest(ROOT / "exported" / f"{name}.pt", folder=folder, data=data)
+    search = searched_once()
+    rows, about = [], {}
+    for model_format, precision in every_kind():
+        kept = folder / f"row-{model_format.name}-{precision}"
+        if not kept.exists():
+            row, export = export_row(request, model_format, precision, search, note)
+            accuracy = None if export is None else export.parity.accuracy
+            judged = {} if accuracy is None else {"faces": accuracy.faces, "source": accuracy.source}
+            write_text(kept, json.dumps({"row": row.to_dict(), "named": row.named, "judged": judged}))
+        stated = json.loads(kept.read_text(encoding="utf-8"))
+        about |= stated["judged"]
+        values = {key: value for key, value in stated["row"].items() if key != "format"}
+        row = FormatRow(**values)
+        rows.append(replace(row, files=tuple(folder / one for one in row.files), named=tuple(stated["named"])))
+    if not is_timed:
+        return
+    rows = timed(beside_onnx(rows), note)
+    exit_code = 0 if all(row.state == WRITTEN for row in rows) else 3
+    found = {"model": name, "machine": describe_machine(), "exit_code": exit_code}
+    found |= {"rows": [row.to_dict() for row in rows], **about}
+    write_text(RESULTS / f"formats-{name}.json", json.dumps(found, indent=1) + "\n")
 
 
-def verify(model: Path, name: str, data: str, kind: str) -> None:
-    report = RESULTS / f"parity-{kind}.md"
-    report.unlink(missing_ok=True)  # no command replaces a file that it did not write
-    given = [str(model), "--checkpoint", f"exported/{name}.pt", "--data", data, "--markdown", str(report)]
-    subprocess.run([sys.executable, "cli.py", "verify", *given], cwd=ROOT, check=True)
+def note(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def verify(name: str, data: str, work: Path) -> None:
+    """Reports of the files of one model that are there."""
+    for model_format, precision in every_kind():
+        suffix = model_format.suffixes[0]
+        precision_part = "" if precision == "fp32" else f"-{precision}"
+        model = work / name / f"{name}{precision_part}-{model_format.name_part or model_format.name}{suffix}"
+        report = RESULTS / f"parity-{model_format.name}-{precision}.md"
+        if model_format.name in OF_PARITY_SH or not model.exists():
+            continue
+        if report.exists() and report.stat().st_mtime > model.stat().st_mtime:
+            continue
+        report.unlink(missing_ok=True)  # no command replaces a file that it did not write
+        given = [str(model), "--checkpoint", f"exported/{name}.pt", "--data", data, "--markdown", str(report)]
+        subprocess.run([sys.executable, "cli.py", "verify", *given], cwd=ROOT, check=True)
 
 
 def table(found: dict[str, Any]) -> str:
@@ -91,11 +118,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=NAMES)
     parser.add_argument("--data")
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--untimed", action="store_true")
     parser.add_argument("--reports", action="store_true")
     options = parser.parse_args()
     if options.data is not None:
-        for name in options.names:
-            measure(name, options.data, options.reports)
+        with tempfile.TemporaryDirectory() as temporary:
+            work = options.work or Path(temporary)
+            for name in options.names:
+                if options.reports:
+                    verify(name, options.data, work)
+                else:
+                    measure(name, options.data, work, is_timed=not options.untimed)
     there = [RESULTS / f"formats-{name}.json" for name in NAMES]
     tables = [table(json.loads(path.read_text(encoding="utf-8"))) for path in there if path.exists()]
     text = (

@@ -2,13 +2,17 @@
 
 import contextlib
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.backends.contract import Backend, ModelBackend, Outputs
+from fer_edge.backends.registry import Load
 from fer_edge.errors import ModelError, ProviderError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -34,7 +38,52 @@ def prepare_torch(threads: int, provider: str) -> Any:
     return torch.device(provider)
 
 
-def read_archive(path: str | Path, file_format: str) -> "CheckedFile":
+def loads_archive(name: str, opened: Callable[[bytes, Any], Any]) -> Load:
+    """``load`` for an archive of torch's, whose code ``opened(data, device)`` runs and gives as a module."""
+
+    def load(
+        path: str | Path,
+        *,
+        threads: int = 0,
+        provider: str = "cpu",
+        precision: str | None = None,
+        shape: "Sequence[int] | None" = None,
+        trust: bool = False,
+    ) -> TorchModel:
+        import warnings
+
+        from fer_edge.runtime.checksum import clean_zip
+
+        device = prepare_torch(threads, provider)
+        model = _read_archive(path, name)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch's own deprecations; 'export' says them in its own words
+                return TorchModel(model, opened(clean_zip(model.data), device), device)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise ModelError(f"{path}: torch cannot load it: {' '.join(str(error).split())[:300]}") from error
+
+    return load
+
+
+def loads_checkpoint(*, compiled: bool) -> Load:
+    """``load`` of a backend that runs a checkpoint's network."""
+
+    def load(
+        path: str | Path,
+        *,
+        threads: int = 0,
+        provider: str = "cpu",
+        precision: str | None = None,
+        shape: "Sequence[int] | None" = None,
+        trust: bool = False,
+    ) -> TorchCheckpoint:
+        return TorchCheckpoint(path, threads, provider, compiled=compiled)
+
+    return load
+
+
+def _read_archive(path: str | Path, file_format: str) -> "CheckedFile":
     """A file whose checksum is right and that is what its name says; nothing of it is run. Raises ModelError."""
     from fer_edge.runtime.model_file import read_any
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fer_edge.backends._quiet import quietly
 from fer_edge.backends.contract import ModelBackend, Outputs
-from fer_edge.backends.registry import BackendEntry, require_cpu
+from fer_edge.backends.registry import BackendEntry, loads_on_cpu
 from fer_edge.errors import ModelError
 from fer_edge.text import printable
 
@@ -26,22 +26,6 @@ _HEADER_AT, _HEADER_BYTES = 8, 32
 _METHOD = "forward"
 _UINT8, _FLOAT32 = 0, 6
 """Of ExecuTorch's ScalarType."""
-
-
-def load(
-    path: str | Path,
-    *,
-    threads: int = 0,
-    provider: str = "cpu",
-    precision: str | None = None,
-    shape: "Sequence[int] | None" = None,
-    trust: bool = False,
-) -> "ExecuTorch":
-    """Read the program and load its method. ``threads`` are those of the whole process. Raises ModelError."""
-    from fer_edge.runtime.model_file import read_any
-
-    require_cpu(path, NAME, provider)
-    return ExecuTorch(read_any(path, trust=trust), threads)
 
 
 def constant_methods(metadata: "ModelMetadata") -> "dict[str, Any]":
@@ -184,7 +168,7 @@ def _check_header(path: Path, data: bytes) -> None:
 BACKEND = BackendEntry(
     name=NAME,
     formats=(NAME,),
-    load=load,
+    load=loads_on_cpu(NAME, ExecuTorch),
     imports=("torch", "executorch.runtime", "fer_edge.runtime.inference"),
     package="executorch",
     extra="executorch",

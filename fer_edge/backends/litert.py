@@ -6,16 +6,15 @@ changed ones were errors, never a crash.
 
 import io
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.backends.contract import ModelBackend, Outputs, Weights
-from fer_edge.backends.registry import BackendEntry, require_cpu
+from fer_edge.backends.registry import BackendEntry, loads_on_cpu
 from fer_edge.errors import ModelError
 from fer_edge.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -36,20 +35,8 @@ _ULPS = 8
 3."""
 
 
-def load(
-    path: str | Path,
-    *,
-    threads: int = 0,
-    provider: str = "cpu",
-    precision: str | None = None,
-    shape: "Sequence[int] | None" = None,
-    trust: bool = False,
-) -> "LiteRt":
-    """Check the file, compare its labels with the metadata's, and open it. Raises ModelError where it is refused."""
-    from fer_edge.runtime.model_file import read_any
-
-    require_cpu(path, NAME, provider)
-    model = read_any(path, trust=trust)
+def _opened(model: "CheckedFile", threads: int) -> "LiteRt":
+    """Compare the labels in the file with the metadata's, and open it. Raises ModelError where it is refused."""
     if model.data[4:8] != _MAGIC:
         raise ModelError(f"{model.path}: expected a .tflite file, which has {_MAGIC.decode()} at byte 4, found none")
     _check_archive(model)
@@ -211,7 +198,7 @@ def _precisions(precision: str, cpu_flags: frozenset[str]) -> tuple[str, ...]:
 BACKEND = BackendEntry(
     name=NAME,
     formats=(NAME,),
-    load=load,
+    load=loads_on_cpu(NAME, _opened),
     imports=("ai_edge_litert.interpreter", "fer_edge.runtime.inference"),
     package="ai_edge_litert",
     extra="litert",

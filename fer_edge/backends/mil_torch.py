@@ -6,18 +6,15 @@ the GPU, and resizes images by itself.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.backends._mil_program import MilProgram, read_package
 from fer_edge.backends.contract import ModelBackend, Outputs
-from fer_edge.backends.registry import BackendEntry, require_cpu
+from fer_edge.backends.registry import BackendEntry, loads_on_cpu
 from fer_edge.errors import ModelError
 from fer_edge.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -32,22 +29,12 @@ _GREYSCALE = 10
 """Of the specification's colour spaces."""
 
 
-def load(
-    path: str | Path,
-    *,
-    threads: int = 0,
-    provider: str = "cpu",
-    precision: str | None = None,
-    shape: "Sequence[int] | None" = None,
-    trust: bool = False,
-) -> "MilTorch":
+def _opened(model: "CheckedFile", threads: int) -> "MilTorch":
     """Read the package and its program. Raises ModelError for another, and for operators that are not known here."""
     from fer_edge.backends import _torch
-    from fer_edge.runtime.model_file import read_any
 
-    require_cpu(path, NAME, provider)
-    _torch.prepare_torch(threads, provider)
-    return MilTorch(read_any(path, trust=trust))
+    _torch.prepare_torch(threads, "cpu")
+    return MilTorch(model)
 
 
 class MilTorch(ModelBackend):
@@ -127,7 +114,7 @@ class MilTorch(ModelBackend):
 BACKEND = BackendEntry(
     name=NAME,
     formats=("coreml",),
-    load=load,
+    load=loads_on_cpu(NAME, _opened),
     imports=("torch", "coremltools", "fer_edge.runtime.inference"),
     package="coremltools",
     extra="coreml",

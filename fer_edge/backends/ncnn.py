@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from fer_edge.backends import _ncnn_files
 from fer_edge.backends.contract import ModelBackend, Outputs, Weights
-from fer_edge.backends.registry import BackendEntry, require_cpu
+from fer_edge.backends.registry import BackendEntry, loads_on_cpu
 from fer_edge.errors import ModelError
 from fer_edge.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -29,22 +29,6 @@ _HALVING = (
     *("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic"),
     *("use_bf16_packed", "use_bf16_storage", "use_vulkan_compute"),
 )
-
-
-def load(
-    path: str | Path,
-    *,
-    threads: int = 0,
-    provider: str = "cpu",
-    precision: str | None = None,
-    shape: "Sequence[int] | None" = None,
-    trust: bool = False,
-) -> "Ncnn":
-    """Read the files, check that they fit together, and load the net. Raises ModelError."""
-    from fer_edge.runtime.model_file import read_any
-
-    require_cpu(path, NAME, provider)
-    return Ncnn(read_any(path, trust=trust), threads)
 
 
 def labels_text(metadata: "ModelMetadata") -> bytes:
@@ -161,7 +145,7 @@ class Ncnn(ModelBackend):
 BACKEND = BackendEntry(
     name=NAME,
     formats=(NAME,),
-    load=load,
+    load=loads_on_cpu(NAME, Ncnn),
     imports=("ncnn", "fer_edge.runtime.inference"),
     package="ncnn",
     extra="ncnn",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from fer_edge.backends.contract import Backend, ModelBackend, Outputs
     from fer_edge.runtime.foreign_files import Description
+    from fer_edge.runtime.model_file import CheckedFile
 
 CHECKPOINT = "checkpoint"
 """Among formats: trainable weights, which are no model file."""
@@ -167,6 +168,29 @@ def require_cpu(path: str | Path, name: str, provider: str) -> None:
     """Refuse (ProviderError) another ``provider`` than the CPU, of the backend called ``name``, which has no other."""
     if provider != "cpu":
         raise ProviderError(f"{path}: expected the provider cpu for {name}, found {provider}")
+
+
+def loads_on_cpu(name: str, opened: "Callable[[CheckedFile, int], ModelBackend]") -> Load:
+    """``load`` of a backend that runs files on the CPU alone, in their own precision and of any shape.
+
+    ``opened(model, threads)`` is given the file when its checksum, metadata and sidecar were found to agree.
+    """
+
+    def load(
+        path: str | Path,
+        *,
+        threads: int = 0,
+        provider: str = "cpu",
+        precision: str | None = None,
+        shape: "Sequence[int] | None" = None,
+        trust: bool = False,
+    ) -> "ModelBackend":
+        from fer_edge.runtime.model_file import read_any
+
+        require_cpu(path, name, provider)
+        return opened(read_any(path, trust=trust), threads)
+
+    return load
 
 
 def check_trust(path: Path, file_format: str, *, trust: bool) -> None:

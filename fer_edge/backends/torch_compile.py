@@ -1,34 +1,15 @@
 """A checkpoint under torch.compile."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from fer_edge.backends import _torch
 from fer_edge.backends.registry import CHECKPOINT, BackendEntry
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 NAME = "torch-compile"
-
-
-def load(
-    path: str | Path,
-    *,
-    threads: int = 0,
-    provider: str = "cpu",
-    precision: str | None = None,
-    shape: "Sequence[int] | None" = None,
-    trust: bool = False,
-) -> _torch.TorchCheckpoint:
-    """The checkpoint's network; what is compiled is compiled at the first run of each shape. Raises CheckpointError."""
-    return _torch.TorchCheckpoint(path, threads, provider, compiled=True)
 
 
 BACKEND = BackendEntry(
     name=NAME,
     formats=(CHECKPOINT,),
-    load=load,
+    load=_torch.loads_checkpoint(compiled=True),  # compiled at the first run of each shape
     imports=("torch", "fer_edge.training.checkpoint"),
     package="torch",
     extra="train",

@@ -1,50 +1,25 @@
 """TorchScript, frozen: weights become constants, batch norms fold into convolutions."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from fer_edge.backends import _torch
 from fer_edge.backends.registry import BackendEntry
-from fer_edge.errors import ModelError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 NAME = "torchscript"
 
 
-def load(
-    path: str | Path,
-    *,
-    threads: int = 0,
-    provider: str = "cpu",
-    precision: str | None = None,
-    shape: "Sequence[int] | None" = None,
-    trust: bool = False,
-) -> _torch.TorchModel:
-    """A .torchscript file, whose code is run. Raises ModelError."""
+def _opened(data: bytes, device: Any) -> Any:
     import io
-    import warnings
 
     import torch
 
-    from fer_edge.runtime.checksum import clean_zip
-
-    device = _torch.prepare_torch(threads, provider)
-    model = _torch.read_archive(path, NAME)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that TorchScript is deprecated: 'export' says it in its own words
-            module = torch.jit.load(io.BytesIO(clean_zip(model.data)), map_location=device).eval()
-            return _torch.TorchModel(model, torch.jit.freeze(module), device)
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: torch cannot load it: {' '.join(str(error).split())[:300]}") from error
+    return torch.jit.freeze(torch.jit.load(io.BytesIO(data), map_location=device).eval())
 
 
 BACKEND = BackendEntry(
     name=NAME,
     formats=("torchscript",),
-    load=load,
+    load=_torch.loads_archive(NAME, _opened),
     imports=("torch", "fer_edge.runtime.inference"),
     package="torch",
     extra="train",

@@ -1,6 +1,6 @@
 """One checkpoint in every format and precision that can be written here, with one table of what came of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -51,10 +51,14 @@ class FormatRow:
     """Of one face on one thread, over that of the ONNX file in fp32; medians of turns in one run."""
     on_device: str = ""
     """What runs it."""
+    named: tuple[int, ...] = field(default=(), repr=False)
+    """Place of the label that it gives to each labelled face; not in ``to_dict``."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types."""
-        return {**asdict(self), "format": self.file_format, "files": [path.name for path in self.files]}
+        found = {**asdict(self), "format": self.file_format, "files": [path.name for path in self.files]}
+        del found["named"]
+        return found
 
 
 @dataclass(frozen=True)
@@ -94,31 +98,32 @@ def export_every_format(request: ExportRequest, note: Callable[[str], None] = la
     A failed check or conversion is a row and ends nothing. Raises CheckpointError, DataError and StorageError, which
     would meet every row alike.
     """
-    search = _searched_once()
-    rows, exports = [], []
-    for model_format, precision in _wanted():
-        row, export = _row(request, model_format, precision, search, note)
-        rows.append(row)
-        exports.append(export)
-    rows = _beside_onnx(rows, exports)
-    done = [export for export in exports if export is not None]
+    search = searched_once()
+    made = [export_row(request, *kind, search, note) for kind in every_kind()]
+    rows = beside_onnx([row for row, _ in made])
+    done = [export for _, export in made if export is not None]
     accuracies = [one.parity.accuracy for one in done if one.parity.accuracy is not None]
     return EveryFormat(
-        rows=tuple(_timed(rows, note)),
+        rows=tuple(timed(rows, note)),
         paths=tuple(path for one in done for path in one.paths),
         source=accuracies[0].source if accuracies else "",
         num_faces=accuracies[0].faces if accuracies else 0,
     )
 
 
-def _wanted() -> Iterator[tuple[ModelFormat, str]]:
+def every_kind() -> Iterator[tuple[ModelFormat, str]]:
+    """Each format of models in each of its precisions."""
     models = [one for one in all_formats().values() if one.export is None]
     yield from ((one, precision) for one in models for precision in one.precisions)
 
 
-def _row(
+def export_row(
     request: ExportRequest, model_format: ModelFormat, precision: str, search: Search, note: Callable[[str], None]
 ) -> tuple[FormatRow, Export | None]:
+    """One row, without what it takes other rows to know, and the export where there was one.
+
+    Raises CheckpointError, DataError and StorageError.
+    """
     row = FormatRow(model_format.name, precision, WRITTEN, on_device=model_format.on_device)
     try:
         export = export_checkpoint(
@@ -142,28 +147,25 @@ def _row(
         accuracy=None if accuracy is None else accuracy.model,
         checkpoint_accuracy=None if accuracy is None else accuracy.checkpoint,
         labels_changed=None if accuracy is None else accuracy.disagreement,
+        named=() if accuracy is None else tuple(map(int, accuracy.of_model.argmax(axis=1))),
     )
     if not row.on_device and export.metadata.minimum_onnxruntime is not None:
         row = replace(row, on_device=f"onnxruntime {export.metadata.minimum_onnxruntime} or later")
     return row, export
 
 
-def _beside_onnx(rows: list[FormatRow], exports: list[Export | None]) -> list[FormatRow]:
+def beside_onnx(rows: Sequence[FormatRow]) -> list[FormatRow]:
     """With the labels that each names otherwise than the ONNX file of its precision."""
-    named = {
-        (row.file_format, row.precision): export.parity.accuracy.of_model.argmax(axis=1)
-        for row, export in zip(rows, exports, strict=True)
-        if export is not None and export.parity.accuracy is not None
-    }
-    found = []
-    for row in rows:
-        own, onnx = named.get((row.file_format, row.precision)), named.get((_BASELINE[0], row.precision))
-        changed = None if own is None or onnx is None else float((own != onnx).mean())
-        found.append(replace(row, labels_changed_from_onnx=changed))
-    return found
+    of_onnx = {row.precision: np.array(row.named) for row in rows if row.file_format == _BASELINE[0] and row.named}
+    return [
+        replace(row, labels_changed_from_onnx=float((np.array(row.named) != of_onnx[row.precision]).mean()))
+        if row.named and row.precision in of_onnx
+        else row
+        for row in rows
+    ]
 
 
-def _timed(rows: list[FormatRow], note: Callable[[str], None]) -> list[FormatRow]:
+def timed(rows: list[FormatRow], note: Callable[[str], None]) -> list[FormatRow]:
     """With the time of each written model over that of the fp32 ONNX file, where that was written too."""
     formats = all_formats()
     # What runs it here is not what runs it there, so its time would say nothing.
@@ -187,7 +189,7 @@ def _timed(rows: list[FormatRow], note: Callable[[str], None]) -> list[FormatRow
     return [replace(row, relative_time=ratios.get((row.file_format, row.precision))) for row in rows]
 
 
-def _searched_once() -> Search:
+def searched_once() -> Search:
     """``search_int8`` that gives what it found the first time: the network, the faces and the target are the same."""
     found: list[Quantised] = []
 

@@ -63,7 +63,7 @@ def test_a_failed_check_is_a_row_and_exit_3_and_the_others_are_written(few, chec
         return replace(done, failures=("it is blue",), paths=()) if request.file_format == "torchscript" else done
 
     monkeypatch.setattr(every_format, "export_checkpoint", export)
-    monkeypatch.setattr(every_format, "_wanted", lambda: iter(_wanted("onnx", "torchscript")))
+    monkeypatch.setattr(every_format, "every_kind", lambda: iter(_wanted("onnx", "torchscript")))
     done = run("export", "--checkpoint", checkpoint, "--all", "--folder", tmp_path)
     assert done.exit_code == 3
     assert "torchscript fp32: it is blue" in done.stderr
@@ -83,7 +83,7 @@ def test_what_is_not_installed_or_cannot_be_made_is_said(few, checkpoint, tmp_pa
         return export_checkpoint(request, note, search=search)
 
     monkeypatch.setattr(every_format, "export_checkpoint", export)
-    monkeypatch.setattr(every_format, "_wanted", lambda: iter(_wanted("onnx", "openvino", "torchscript")))
+    monkeypatch.setattr(every_format, "every_kind", lambda: iter(_wanted("onnx", "openvino", "torchscript")))
     done = run("export", "--checkpoint", checkpoint, "--all", "--folder", tmp_path)
     assert done.exit_code == 1
     said = "expected the package 'openvino', found none; run: pip install 'fer-edge[openvino]'"
@@ -116,6 +116,6 @@ def test_options_of_one_format_are_usage_errors(checkpoint, option):
 def test_int8_is_searched_once(monkeypatch):
     calls = []
     monkeypatch.setattr(every_format, "search_int8", lambda *given, **more: calls.append(given) or "found")
-    search = every_format._searched_once()
+    search = every_format.searched_once()
     assert (search(1, 2), search(1, 2)) == ("found", "found")
     assert calls == [(1, 2)]

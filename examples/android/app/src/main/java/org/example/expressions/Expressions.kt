@@ -31,7 +31,7 @@ class Expressions(assets: AssetManager, threads: Int = 2) : Closeable {
         interpreter.runSignature(
             mapOf("image" to image),
             mapOf("probabilities" to probabilities, "logits" to logits),
-            SIGNATURE,
+            SIGNATURE
         )
         return probabilities[0]
     }

@@ -37,8 +37,8 @@ class MainActivity : Activity() {
             LinearLayout(this).apply {
                 orientation = LinearLayout.VERTICAL
                 setPadding(48, 96, 48, 48)
-                listOf(choose, answer, picture).forEach(::addView)
-            },
+                listOf(choose, answer, picture).forEach { addView(it) }
+            }
         )
     }
 
