@@ -119,7 +119,10 @@ static class Mistakes
                     double whole = Share(Least(one.Wrong, other.Wrong), right, images);
                     double score = whole + 0.1 * (one.Missed + other.Missed) / all;
                     bool both = ExplainsMore(one, other, images) && ExplainsMore(other, one, images);
-                    if (whole > Explained || !both || (first != null && score >= least)) continue;
+                    // two that change the same images are one that is not known
+                    bool spared = images.Any(at => Explains(one, at) && !other.Changes[at])
+                        || images.Any(at => Explains(other, at) && !one.Changes[at]);
+                    if (whole > Explained || !both || !spared || (first != null && score >= least)) continue;
                     first = other;
                     second = one;
                     least = score;

@@ -24,7 +24,7 @@ def check_answers(kit: Path, answers: Path) -> str:
         return str(checker.check_answers(kit, answers))
     except checker.Differs as error:
         raise CheckFailed(str(error)) from error
-    except (ValueError, KeyError, TypeError, IndexError, OSError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OSError, RecursionError, ZeroDivisionError) as error:
         raise ModelError(
             f"{kit / MANIFEST}: expected {KIT_FORMAT}, found something else; write the kit again"
         ) from error

@@ -3,6 +3,7 @@ own code prepares their pixels."""
 
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,18 @@ def inputs(
             yield vector["name"], pixels.reshape(vector["shape"])
 
 
+@cache
+def session_of(model: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # beside other tests
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
 def answers_to(
     feeds: Iterator[tuple[str, np.ndarray]], model: Path = TINY, labels: tuple[str, ...] = FER2013.names
 ) -> dict[str, list[dict[str, Any]]]:
     """What the app writes, as docs/golden.md says."""
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    session = session_of(model)
     name = session.get_inputs()[0].name
     found = {}
     for vector, feed in feeds:

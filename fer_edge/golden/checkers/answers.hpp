@@ -265,12 +265,18 @@ inline std::string mistake_in(const Kit& kit, const std::vector<Answer>& answers
       return std::any_of(images.begin(), images.end(),
                          [&](size_t at) { return explains(one, at) && !explains(other, at); });
     };
+    // two that change the same images are one that is not known
+    const auto spares = [&](const Distances& one, const Distances& other) {
+      return std::any_of(images.begin(), images.end(),
+                         [&](size_t at) { return explains(one, at) && !other.changes[at]; });
+    };
     for (size_t number = 0; number < known.size(); ++number)
       for (size_t before = 0; before < number; ++before) {
         const Distances &one = known[number], &other = known[before];
         const double whole = share_of(least_of(one.wrong, other.wrong), right, images);
         const double score = whole + 0.1 * static_cast<double>(one.missed + other.missed) / all;
-        if (whole <= explained && explains_more(one, other) && explains_more(other, one) && (!first || score < least))
+        const bool both = explains_more(one, other) && explains_more(other, one);
+        if (whole <= explained && both && (spares(one, other) || spares(other, one)) && (!first || score < least))
           first = &other, second = &one, least = score;
       }
     if (!first)

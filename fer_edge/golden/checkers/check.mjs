@@ -123,7 +123,10 @@ export function mistakeIn(manifest, answers) {
     for (const [number, one] of known.entries()) {
       for (const other of known.slice(0, number)) {
         const whole = share(least(one.wrong, other.wrong), images), [mine, theirs] = [alone(one), alone(other)];
-        if (whole <= EXPLAINED && images.some((at) => mine[at] && !theirs[at]) && images.some((at) => theirs[at] && !mine[at])) {
+        // two that change the same images are one that is not known
+        const spared = images.some((at) => (mine[at] && !other.changes[at]) || (theirs[at] && !one.changes[at]));
+        const both = images.some((at) => mine[at] && !theirs[at]) && images.some((at) => theirs[at] && !mine[at]);
+        if (whole <= EXPLAINED && spared && both) {
           pairs.push([whole + 0.1 * (one.missed + other.missed) / one.images, other, one]);
         }
       }

@@ -170,7 +170,10 @@ def mistake_in(manifest: dict, answers: dict) -> str:  # type: ignore[type-arg]
                     {at for at in images if each["far"][at] <= 1 or each["wrong"][at] <= EXPLAINED**2 * right[at]}
                     for each in (one, other)
                 ]
-                if whole <= EXPLAINED and alone[0] - alone[1] and alone[1] - alone[0]:
+                # two that change the same images are one that is not known
+                spared = [at for at in alone[0] if not other["changes"][at]]
+                spared += [at for at in alone[1] if not one["changes"][at]]
+                if whole <= EXPLAINED and spared and alone[0] - alone[1] and alone[1] - alone[0]:
                     missed = (one["missed"] + other["missed"]) / one["images"]
                     pairs.append((whole + 0.1 * missed, other, one))
         if not pairs:
