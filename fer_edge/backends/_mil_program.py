@@ -62,6 +62,8 @@ class Step(NamedTuple):
     constants: Mapping[str, Any]
     values: Mapping[str, str]
     """Names of the values that it takes from earlier steps, by its own names of them."""
+    lists: Mapping[str, tuple[str, ...]]
+    """The same of inputs that are lists of values."""
 
 
 class MilProgram:
@@ -81,7 +83,8 @@ class MilProgram:
         for step in self.steps:
             if step.operator != CLASSIFY:
                 given = {name: values[source] for name, source in step.values.items()}
-                values[step.output] = _OPERATORS[step.operator]({**step.constants, **given})
+                lists = {name: [values[one] for one in sources] for name, sources in step.lists.items()}
+                values[step.output] = _OPERATORS[step.operator]({**step.constants, **given, **lists})
         return values
 
     @property
@@ -104,16 +107,21 @@ def _steps(operations: "list[Any]", taken: str) -> list[Step]:
         values = {
             name: var.name for name, var in given.items() if not isinstance(var, list | tuple) and var.name in computed
         }
+        lists = {
+            name: tuple(one.name for one in var)
+            for name, var in given.items()
+            if isinstance(var, list | tuple) and computed.issuperset(one.name for one in var)
+        }
         constants = {}
         for name, var in given.items():
-            if name in values or op.op_type == CLASSIFY:
+            if name in values or name in lists or op.op_type == CLASSIFY:
                 continue
             if var.name not in tensors:
                 tensors[var.name] = _constant(var)
             constants[name] = tensors[var.name]
             if op.op_type in _IN_FLOAT32 and name in ("weight", "bias"):
                 constants[name] = constants[name].float()
-        steps.append(Step(op.op_type, op.outputs[0].name, constants, values))
+        steps.append(Step(op.op_type, op.outputs[0].name, constants, values, lists))
     return steps
 
 
@@ -197,12 +205,21 @@ def _mean(found: Inputs) -> Any:
     return found["x"].float().mean(axes, keepdim=bool(found["keep_dims"])).to(found["x"].dtype)
 
 
+def _concatenation(found: Inputs) -> Any:
+    import torch
+
+    if found.get("interleave", False):
+        raise ValueError("a concatenation that interleaves")
+    return torch.cat(found["values"], int(found["axis"]))
+
+
 _OPERATORS: Mapping[str, Callable[[Inputs], Any]] = {
     "cast": _cast,
     "add": lambda found: found["x"] + found["y"],
     "sub": lambda found: found["x"] - found["y"],
     "mul": lambda found: found["x"] * found["y"],
     "real_div": lambda found: found["x"] / found["y"],
+    "concat": _concatenation,
     "conv": _convolution,
     "linear": _linear,
     "relu": lambda found: found["x"].clamp(min=0),

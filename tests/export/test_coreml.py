@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from damaged_files import changed_copy, content_of
 
 from fer_edge.backends.evaluation import evaluate_model
@@ -201,3 +202,18 @@ def test_any_change_of_the_folder_is_refused_before_it_is_read(fp32, tmp_path, c
         (package / "more").symlink_to("/etc/passwd")
     with pytest.raises(ModelError, match=r"expected the SHA-256|no links"):
         open_model(package)
+
+
+def test_branches_are_joined_as_core_ml_joins_them():
+    """As GoogLeNet's."""
+    from coremltools.converters.mil import Builder
+
+    from fer_edge.backends._mil_program import MilProgram
+
+    @Builder.program(input_specs=[Builder.TensorSpec(shape=(1, 2, 3, 3))])
+    def program(x):
+        return Builder.concat(values=[x, Builder.relu(x=x), x], axis=1, name="joined")
+
+    image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 2, 3, 3)).astype(np.float32))
+    found = MilProgram(list(program.functions["main"].operations), "x").run(image)
+    torch.testing.assert_close(found["joined"], torch.cat([image, image.clamp(min=0), image], 1))

@@ -232,6 +232,14 @@ def test_what_all_images_share_fails_though_each_answer_is_within_bounds(exporte
     assert message is None or any(message in failure for failure in parity.failures), parity.failures
 
 
+def test_rounding_errors_of_a_network_that_learnt_nothing_have_no_slope():
+    same = np.tile(np.array([0.1, -0.2, 0.05], np.float32), (20, 1))
+    rounding = np.random.default_rng(0).normal(scale=1e-7, size=same.shape).astype(np.float32)
+    slope, bias = slope_and_bias(same + rounding, same - 3 * rounding)
+    assert slope == 1
+    assert max(map(abs, bias)) < 1e-4
+
+
 def test_slope_and_bias_are_those_that_were_put_in():
     logits = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     slope, bias = slope_and_bias(logits, 2 * logits)

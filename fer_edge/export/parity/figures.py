@@ -12,6 +12,8 @@ from fer_edge.export.parity.tolerance import Tolerance
 
 SQNR_CEILING_DB = 200.0
 """Stands for identical answers, whose ratio is infinite."""
+_LEAST_DEVIATION = 1e-3
+"""Of logits around their class's mean: below it their slope is that of rounding errors, and no probability shows it."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,14 @@ def sqnr_db(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:
 def slope_and_bias(expected: NDArray[np.float32], found: NDArray[np.float32]) -> tuple[float, tuple[float, ...]]:
     """Slope of ``found`` over ``expected`` (N, C), each class around its mean, and each class's mean difference over
     the standard deviation of ``expected``. Rounding leaves 1 and 0; a fault that all images share does not.
+
+    The slope is 1 where the logits of ``expected`` are the same for all images: of a network that learnt nothing.
     """
     own, other = expected.astype(np.float64), found.astype(np.float64)
     around = own - own.mean(axis=0)
     spread = float((around**2).sum())
-    slope = float((around * (other - other.mean(axis=0))).sum() / spread) if spread else 1.0
+    is_judged = spread > around.size * _LEAST_DEVIATION**2
+    slope = float((around * (other - other.mean(axis=0))).sum() / spread) if is_judged else 1.0
     deviation = float(own.std()) or 1.0
     return slope, tuple(float(value) for value in (other - own).mean(axis=0) / deviation)
 
