@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "scenarios"
 SHIPPED = ("fer-tiny-int8", "fer-resnet18-int8")
 ALL = ["--scenario", "single-stream,multi-stream,server,offline"]
-PARTS = {"int8": ALL, "fp32": ALL, "sustained": ["--scenario", "sustained", "--minutes", "2"]}
+PARTS = {"int8": ALL, "fp32": ALL, "sustained": ["--scenario", "sustained", "--minutes", "1.75"]}
 
 
 def main() -> None:

@@ -86,7 +86,8 @@ def length_in_words(settings: dict[str, Any]) -> str:
         )
     if SUSTAINED in settings["scenarios"]:
         parts.append(f"sustained: {60 * settings['minutes']:g} s")
-    return "; ".join(parts) + ". MLPerf's runs last 600 s or more."
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}. MLPerf's runs last 600 s or more."
 
 
 def scenario_paths(out: Path) -> list[Path]:

@@ -25,7 +25,7 @@ def row(part: str, model: str, scenario: str, kind: str = "pixels") -> dict[str,
 
 
 def test_the_tables_are_the_measured_ones() -> None:
-    for part in ("int8",):
+    for part in ("int8", "sustained"):
         table = to_table(found(part))
         assert table in PAGE
         assert table in (RESULTS / part / "scenarios.md").read_text(encoding="utf-8")
@@ -45,6 +45,16 @@ def test_the_sentences_are_those_of_the_rows() -> None:
     assert f"{server['rate_per_s'] / offline['images_per_s']:.0%}".replace("%", " %") in TEXT
     tried = ", ".join(f"{one['rate']:.0f}{'' if one['is_valid'] else ' (too many late)'}" for one in server["probes"])
     assert f"tried {tried} queries a second" in TEXT
+
+
+def test_sustained_runs_are_long_and_their_drift_is_on_the_page() -> None:
+    for one in found("sustained")["rows"]:
+        assert len(one["by_second"]) >= 100
+        told = (
+            f"{one['model']}`: drift {one['drift']:.3f}, slowest second {one['slowest_over_median']:.2f} of the median"
+        )
+        assert told in TEXT
+    assert (RESULTS / "sustained" / "scenarios-sustained.png").stat().st_size > 10_000
 
 
 def test_lengths_are_those_of_the_code() -> None:
