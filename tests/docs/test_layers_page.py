@@ -1,12 +1,15 @@
 """The numbers of docs/layers.md are those that the shipped models' graphs have."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fer_edge.export.graph.model_layers import layers_of_model
 
 ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
 TEXT = " ".join((ROOT / "docs" / "layers.md").read_text(encoding="utf-8").split())
 
 pytest.importorskip("onnx")
@@ -27,3 +30,35 @@ def test_worked_example_of_tiny() -> None:
     found = layers_of_model(ROOT / "exported" / "fer-tiny-int8.onnx")
     assert f"counts {found.multiply_adds:,}, a ninth of that, in {len(found.layers)} layers" in TEXT
     assert f"None has more than {max(one.multiply_adds for one in found.layers):,}." in TEXT
+
+
+def cells_of(row: dict[str, Any]) -> list[str]:
+    nodes = row["nodes"]
+    convolutions = sum(one["share"] for one in nodes if one["multiply_adds"])
+    preprocessing = sum(
+        one["share"] for one in nodes if any("preprocessing." in name for name in (one["name"], *one["layers"]))
+    )
+    return [
+        f"`{row['model']}`",
+        row["runtime"],
+        f"{row['latency_ms_p50']:.2f}",
+        str(len(nodes)),
+        f"{convolutions:.0%}",
+        f"{preprocessing:.0%}",
+        f"{row['nodes_ms']:.2f}",
+        f"{row['bound_ms']:.2f}",
+        f"{row['bound_ms'] / row['nodes_ms']:.0%}",
+    ]
+
+
+def measured() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / "layers.json").read_text())
+    return found
+
+
+def test_the_table_has_the_measured_numbers() -> None:
+    text = (ROOT / "docs" / "layers.md").read_text(encoding="utf-8")
+    lines = [line for line in text[text.index("| model | runtime") :].split("\n\n")[0].splitlines()[2:] if line]
+    assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines] == [
+        cells_of(row) for row in measured()["rows"]
+    ]
