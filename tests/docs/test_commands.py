@@ -159,7 +159,7 @@ def run(words: list[str], folder: Path) -> str:
 def is_quick(words: list[str], app: Any) -> bool:
     if words[0] != "fer-edge" or tuple(check_options(app, words[1:])) not in QUICK:
         return False
-    files = [word for word in words[2:] if re.search(r"\.\w+$|/$|^fer2013$|[A-Z]{4}", word)]
+    files = [word for word in words[2:] if re.search(r"\.\w+$|/$|^fer2013$|^raf-db$|[A-Z]{4}", word)]
     there = ("face.jpg", "party.jpg", "photos/", *MADE)
     return all(word in there or (ROOT / word).is_file() for word in files)
 
