@@ -22,7 +22,7 @@ from faults import AN_OLDER_ONNXRUNTIME, ANYWHERE, IN_8_BITS, LIES, as_ort, chan
 from fer_edge.errors import FerEdgeError
 from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.graph.reference import PixelsToProbabilities
-from fer_edge.export.parity import comparison, verification
+from fer_edge.export.parity import comparison, file_comparison, verification
 from fer_edge.export.parity.probes import Probe
 from fer_edge.export.parity.verification import VerifyRequest, verify_model
 from fer_edge.export.request import ExportRequest
@@ -74,7 +74,7 @@ SOUND = "none"
 
 def keep_the_checkpoints_side() -> None:
     """What verify computes of the checkpoint is the same for every fault: its graph, the probes, and its answers."""
-    verification.export_network = cache(verification.export_network)
+    file_comparison.export_network = cache(file_comparison.export_network)
     verification.load_reference = cache(verification.load_reference)
     probes = comparison.make_probes
 

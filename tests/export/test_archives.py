@@ -13,7 +13,8 @@ from fer_edge.backends.registry import open_model
 from fer_edge.errors import ModelError
 from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.formats.pt2 import pt2_bytes
-from fer_edge.export.parity.verification import SAME_BYTES, VerifyRequest, verify_model
+from fer_edge.export.parity.file_comparison import SAME_BYTES
+from fer_edge.export.parity.verification import VerifyRequest, verify_model
 from fer_edge.export.request import ExportRequest
 
 DIRECTORY = 0x10

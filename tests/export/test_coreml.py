@@ -18,7 +18,8 @@ from fer_edge.backends.registry import open_model
 from fer_edge.benchmark.subjects import models_in, read_subject
 from fer_edge.errors import ModelError, StorageError
 from fer_edge.export.exporter import export_checkpoint
-from fer_edge.export.parity.verification import SAME_BYTES, VerifyRequest, verify_model
+from fer_edge.export.parity.file_comparison import SAME_BYTES
+from fer_edge.export.parity.verification import VerifyRequest, verify_model
 from fer_edge.export.request import ExportRequest
 from fer_edge.folder_files import pack, unpacked
 

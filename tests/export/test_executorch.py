@@ -20,8 +20,9 @@ from fer_edge.backends.registry import backend_named, open_model
 from fer_edge.errors import ModelError
 from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.graph.matrix_resize import ImageToProbabilities
+from fer_edge.export.parity.file_comparison import SAME_BYTES
 from fer_edge.export.parity.reproduction import reproduction_failures
-from fer_edge.export.parity.verification import SAME_BYTES, VerifyRequest, verify_model
+from fer_edge.export.parity.verification import VerifyRequest, verify_model
 from fer_edge.export.request import ExportRequest
 from fer_edge.golden.kit import write_kit
 

@@ -9,7 +9,8 @@ from damaged_files import changed_copy
 from fer_edge.backends.registry import open_model
 from fer_edge.errors import ModelError
 from fer_edge.export.exporter import export_checkpoint
-from fer_edge.export.parity.verification import SAME_BYTES, VerifyRequest, verify_model
+from fer_edge.export.parity.file_comparison import SAME_BYTES
+from fer_edge.export.parity.verification import VerifyRequest, verify_model
 from fer_edge.export.request import ExportRequest
 
 pytest.importorskip("executorch", reason="needs pip install 'fer-edge[executorch]', 530 MB")

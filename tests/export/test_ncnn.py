@@ -21,7 +21,8 @@ from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.formats.ncnn import FORMAT
 from fer_edge.export.formats.registry import Source
 from fer_edge.export.graph.reference import PixelsToProbabilities
-from fer_edge.export.parity.verification import SAME_BYTES, VerifyRequest, verify_model
+from fer_edge.export.parity.file_comparison import SAME_BYTES
+from fer_edge.export.parity.verification import VerifyRequest, verify_model
 from fer_edge.export.request import ExportRequest
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config
 from fer_edge.training.config import TrainConfig

@@ -17,8 +17,9 @@ from fer_edge.errors import ModelError
 from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.graph.ort_graph import read_ort_graph
 from fer_edge.export.graph.unmerged import unmerged
+from fer_edge.export.parity.file_comparison import SAME_GRAPH
 from fer_edge.export.parity.structure import structure_failures
-from fer_edge.export.parity.verification import SAME_GRAPH, VerifyRequest, verify_model
+from fer_edge.export.parity.verification import VerifyRequest, verify_model
 from fer_edge.export.request import ExportRequest
 from fer_edge.metadata import METADATA_KEY
 

@@ -2,29 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import onnx
 
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.registry import format_of, in_words, open_model
 from fer_edge.data.class_map import ClassMap
 from fer_edge.data.left_out import left_out_in_words
 from fer_edge.errors import ModelError, UsageError
-from fer_edge.export.card.metadata import checkpoint_metrics, describe
 from fer_edge.export.card.tables import markdown_table
 from fer_edge.export.checkpoint_graphs import load_reference
 from fer_edge.export.faces import JudgingFaces, given_faces, judging_faces
-from fer_edge.export.formats.registry import ModelFormat, Source, all_formats, format_named
-from fer_edge.export.graph.fixed_shape import is_fixed
-from fer_edge.export.graph.model import assembled, precision_of
+from fer_edge.export.formats.registry import all_formats, format_named
 from fer_edge.export.graph.network import export_network
-from fer_edge.export.graph.preprocessing import is_raw
 from fer_edge.export.graph.reference import PixelsToProbabilities
-from fer_edge.export.graph.versions import OPSET, read_versions
-from fer_edge.export.parity.comparison import AccuracyPair, Parity, measure_parity
+from fer_edge.export.parity.comparison import Parity, measure_parity
 from fer_edge.export.parity.divergence import (
     LayerDifference,
     LayerValues,
@@ -34,22 +26,18 @@ from fer_edge.export.parity.divergence import (
     layer_images,
     onnx_layer_values,
 )
+from fer_edge.export.parity.file_comparison import SAME_GRAPH, compare_bytes, compare_graphs
 from fer_edge.export.parity.report import parity_markdown, parity_summary, plot_parity
-from fer_edge.export.parity.reproduction import reproduction_failures
 from fer_edge.export.parity.skew import Skew, measure_skew
-from fer_edge.export.parity.structure import structure_failures
+from fer_edge.export.parity.stated import accuracy_failures, metadata_failures
 from fer_edge.export.parity.tolerance import check_max_drop
 from fer_edge.export.parity.weights import layer_weight_errors, weight_errors
 from fer_edge.labels import LabelSet
-from fer_edge.metadata import LAYER_NOISE, NORMALISED, ModelMetadata
+from fer_edge.metadata import LAYER_NOISE
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.model_file import read_any
 from fer_edge.text import listed, printable
 from fer_edge.training.checkpoint import CheckpointInfo
-
-SAME_BYTES = "the checkpoint's, byte by byte"
-SAME_GRAPH = "the checkpoint's, operator by operator and weight by weight"
-"""What ``Verification.graph`` says of one that was proved."""
 
 
 @dataclass(frozen=True)
@@ -166,12 +154,12 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
     model = None
     if model_format.read_graph is not None:
         model = model_format.read_graph(read_any(request.model, trust=request.trust).data)
-    failures = _metadata_failures(metadata, info, model)
+    failures = metadata_failures(metadata, info, model)
     if given is not None and parity.accuracy is not None and given.fingerprint() == info.data_fingerprint:
-        failures += _accuracy_failures(metadata, parity.accuracy)
+        failures += accuracy_failures(metadata, parity.accuracy)
     if model is not None:
         note("comparing its graph with the checkpoint's")
-        graph, graph_failures, network = _compare_graphs(model, metadata, model_format, reference)
+        graph, graph_failures, network = compare_graphs(model, metadata, model_format, reference)
         failures += graph_failures
         # Where the graph is the checkpoint's, rounding to 8 bits is all that is left to be wrong.
         if request.divergence or (metadata.precision == "int8" and graph == SAME_GRAPH):
@@ -184,7 +172,7 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
         graph = f"no ONNX one; {len(layers)} layers and the weights of {len(of_weights)} were compared"
     if model_format.writes_same_bytes:
         note("exporting the checkpoint again, to compare the bytes")
-        bytes_found, bytes_failures = _compare_bytes(request.model, metadata, model_format, reference)
+        bytes_found, bytes_failures = compare_bytes(request.model, metadata, model_format, reference)
         graph = f"{bytes_found}; {graph}" if model_format.has_layer_names else bytes_found
         failures += bytes_failures
     if model_format.untried:
@@ -207,145 +195,6 @@ def _check_number_of_classes(model: Path, own: LabelSet, info: CheckpointInfo) -
             f"({printable(listed(info.label_set.names, 8))}), found {len(own)} ({printable(listed(own.names, 8))}); "
             "name the checkpoint that it was made from"
         )
-
-
-_RECOMPUTED = (
-    *("labels", "architecture", "settings", "precision", "input", "outputs", "image_size", "mean", "std"),
-    *("training_data", "opset", "ir_version", "minimum_onnxruntime"),
-)
-"""What the metadata state and this machine can work out again; the rest is stated alone."""
-_ADDED: dict[str, Any] = {"name": "", "classes": {}, "starting_weights": ""}
-"""Fields of training_data that metadata of earlier versions lack, and what stands for them."""
-ACCURACY_MARGIN = 0.005
-"""How far a stated accuracy (0-1) may be from the measured one, on other processors."""
-_OF_GRAPHS = ("precision", "opset", "ir_version", "minimum_onnxruntime")
-"""Those that are read from a graph."""
-
-
-def _metadata_failures(metadata: ModelMetadata, info: CheckpointInfo, graph: onnx.ModelProto | None) -> list[str]:
-    """What the metadata say and neither the checkpoint nor the ``graph`` (where it can be read) does.
-
-    Whoever prepares faces for a model goes by its metadata; the comparison of answers goes by the checkpoint.
-    """
-    model_format = format_named(metadata.format)
-    expected = describe(
-        info,
-        name=metadata.name,
-        model_format=model_format,
-        precision=metadata.precision if graph is None else precision_of(graph),
-        raw=metadata.input.kind == NORMALISED,
-        fixed_shape=metadata.input.kind == NORMALISED and metadata.input.fixed_batch is not None,
-        versions=None if graph is None else read_versions(graph),
-    )
-    # What metadata of earlier versions do not state is no wrong statement.
-    unread = () if graph is not None else _OF_GRAPHS
-    if model_format.needs_writers_onnxruntime:
-        unread = (*unread, "minimum_onnxruntime")  # the one that wrote it, which need not be the one here
-    unstated = {name: empty for name, empty in _ADDED.items() if getattr(metadata.training_data, name) == empty}
-    expected = replace(expected, training_data=replace(expected.training_data, **unstated))
-    stated = [(name, getattr(expected, name), getattr(metadata, name)) for name in _RECOMPUTED]
-    failures = [
-        f"expected {name} {_in_short(own)} in the metadata, as the {_source_of(name)} has it, found "
-        f"{_in_short(found)}; export the model again"
-        for name, own, found in stated
-        if own != found and name not in unread
-    ]
-    if metadata.precision == "int8":
-        return failures  # its accuracy was measured on the file itself
-    own, found = checkpoint_metrics(info), dict(metadata.metrics)
-    if any(dict(values) != dict(own.get(split, {})) for split, values in found.items()):
-        failures.append(f"expected metrics {own} in the metadata, as the checkpoint has them, found {found}")
-    return failures
-
-
-def _accuracy_failures(metadata: ModelMetadata, found: AccuracyPair) -> list[str]:
-    """What an INT8 model's metadata say of its accuracy and its own answers to the same faces do not."""
-    stated = metadata.metrics.get("validation", {}) if metadata.precision == "int8" else {}
-    measured = {
-        "accuracy": found.model,
-        "accuracy_fp32": found.checkpoint,
-        "macro_f1": found.metrics_of_model.macro_f1,
-        "faces": float(found.faces),
-    }
-    # On another processor one face or the other may be rounded to another answer.
-    allowed = max(ACCURACY_MARGIN, 1.5 / found.faces)
-    return [
-        f"expected {name} {value:.4f} in the metadata, as measured here, found {stated[name]:.4f}; "
-        "export the model again"
-        for name, value in measured.items()
-        if isinstance(stated.get(name), int | float) and not abs(stated[name] - value) <= allowed
-    ]
-
-
-def _source_of(name: str) -> str:
-    return "graph" if name in _OF_GRAPHS else "checkpoint"
-
-
-def _in_short(value: object) -> str:
-    return str(list(value)) if isinstance(value, tuple) else str(value)
-
-
-def _compare_graphs(
-    model: onnx.ModelProto, metadata: ModelMetadata, model_format: ModelFormat, reference: PixelsToProbabilities
-) -> tuple[str, list[str], onnx.ModelProto]:
-    """What was found, what fails, and the checkpoint's own network."""
-    try:
-        opset = read_versions(model).opset
-        network = export_network(reference.classifier, reference.image_size, max(opset, OPSET))
-        expected = assembled(
-            network,
-            reference,
-            precision=precision_of(model),
-            raw=is_raw(model),
-            opset=opset,
-            fixed_shape=is_fixed(model),
-        )
-        failures = structure_failures(model_format.reread(Source(reference, lambda: expected), metadata), model)
-    except ModelError as error:  # this opset cannot be exported here
-        network = export_network(reference.classifier, reference.image_size)
-        failures = [str(error)]
-    if not failures:
-        return SAME_GRAPH, [], network
-    # Another version may write other operators for the same network.
-    writers = ("torch", "onnxruntime") if model_format.needs_writers_onnxruntime else ("torch",)
-    for package in writers:
-        made_with, here = versions_of(package, metadata)
-        if made_with != here:
-            found = f"another than {package} {here} writes here, which proves nothing: it was made with {made_with}"
-            return found, [], network
-    return "NOT the checkpoint's", failures, network
-
-
-def _compare_bytes(
-    path: Path, metadata: ModelMetadata, model_format: ModelFormat, reference: PixelsToProbabilities
-) -> tuple[str, list[str]]:
-    """What was found, and what fails."""
-    for package in ("torch", *model_format.packages):
-        try:
-            made_with, here = versions_of(package, metadata)
-        except PackageNotFoundError:
-            return f"not compared byte by byte, which needs {package}; it is not installed", []
-        if made_with != here:
-            return f"not compared: it was made with {package} {made_with}, here is {here}, which may write others", []
-    assert model_format.write is not None
-    checked = read_any(path)
-    found = {model_format.suffixes[0]: checked.data, **checked.others}
-    expected = model_format.write(Source(reference, _no_graph), metadata)
-    failures = reproduction_failures(expected, found, are_floats=metadata.precision != "int8")
-    return "NOT the checkpoint's" if failures else SAME_BYTES, failures
-
-
-def versions_of(package: str, metadata: ModelMetadata) -> tuple[str, str]:
-    """The version that the model was made with, and the one here, without what a build adds to it.
-
-    Raises PackageNotFoundError where it is not installed.
-    """
-    made_with, here = (str(one).split("+")[0] for one in (metadata.versions.get(package), version(package)))
-    return made_with, here
-
-
-def _no_graph() -> onnx.ModelProto:
-    raise ModelError("expected a format that is written without the ONNX graph")
 
 
 def _compare_layers(
