@@ -271,7 +271,10 @@ def test_folder_may_be_left_early(classifier: Classifier, folder: Path) -> None:
     stream = classifier.predict_folder(folder, batch_size=2)
     assert next(stream).photo is not None
     stream.close()  # type: ignore[attr-defined]  # it is a generator, which the interface need not promise
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+    decoding = [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+    for thread in decoding:  # nobody waits for the image that each is opening, and then they end
+        thread.join(timeout=10)
+    assert not [thread for thread in decoding if thread.is_alive()]
 
 
 def test_a_folder_is_searched_as_the_command_line_searches_it(
