@@ -5,6 +5,7 @@ from pathlib import Path
 
 import onnx
 
+import fer_edge
 from fer_edge.errors import ModelError
 from fer_edge.export.formats.registry import ModelFormat, Source
 from fer_edge.export.graph.fixed_shape import is_fixed
@@ -58,7 +59,7 @@ def compare_bytes(
     path: Path, metadata: ModelMetadata, model_format: ModelFormat, reference: PixelsToProbabilities
 ) -> tuple[str, list[str]]:
     """What was found, and what fails."""
-    for package in ("torch", *model_format.packages):
+    for package in (fer_edge.__name__, "torch", *model_format.packages):
         try:
             made_with, here = _versions_of(package, metadata)
         except PackageNotFoundError:
@@ -78,7 +79,10 @@ def _versions_of(package: str, metadata: ModelMetadata) -> tuple[str, str]:
 
     Raises PackageNotFoundError where it is not installed.
     """
-    made_with, here = (str(one).split("+")[0] for one in (metadata.versions.get(package), version(package)))
+    installed = (
+        fer_edge.__version__ if package == fer_edge.__name__ else version(package)
+    )  # a checkout needs no install
+    made_with, here = (str(one).split("+")[0] for one in (metadata.versions.get(package), installed))
     return made_with, here
 
 
