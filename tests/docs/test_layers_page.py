@@ -62,3 +62,34 @@ def test_the_table_has_the_measured_numbers() -> None:
     assert [[cell.strip() for cell in line.strip("|").split("|")] for line in lines] == [
         cells_of(row) for row in measured()["rows"]
     ]
+
+
+def test_what_to_do_next_is_read_from_the_measurement() -> None:
+    rows = {(row["model"], row["runtime"]): row for row in measured()["rows"]}
+
+    def node(model: str, runtime: str, layer: str) -> dict[str, Any]:
+        found: dict[str, Any] = next(one for one in rows[model, runtime]["nodes"] if layer in one["layers"])
+        return found
+
+    def percent(value: float) -> str:
+        return f"{value:.0%}"
+
+    large, tiny = "fer-resnet18-int8", rows["fer-tiny-int8", "onnxruntime"]
+    own, other = (node(large, runtime, "network.layer1.0.bn1") for runtime in ("onnxruntime", "openvino"))
+    assert f"takes {1000 * own['ms']:.0f} µs in onnxruntime, {percent(own['fraction_of_bound'])} of bound" in TEXT
+    assert f"{1000 * other['ms']:.0f} µs in OpenVINO, {percent(other['fraction_of_bound'])} of bound" in TEXT
+    names = ("network.layer4.0.bn2", "network.layer4.1.bn1", "network.layer4.1.bn2")
+    last = [node(large, "onnxruntime", name) for name in names]
+    multiply_adds = sum(one["multiply_adds"] for one in last) / rows[large, "onnxruntime"]["multiply_adds"]
+    share = percent(sum(one["share"] for one in last))
+    assert f"take {share} of onnxruntime's time with {percent(multiply_adds)} of the multiply-adds" in TEXT
+    assert {one["bound_by"] for one in last} == {"memory"}
+    reached = sorted(node(large, "openvino", name)["fraction_of_bound"] for name in names)
+    assert f"OpenVINO reaches {percent(reached[0])} to {percent(reached[-1])} there" in TEXT
+    shortest = min(one["ms"] for one in tiny["nodes"])
+    floor = percent(shortest * len(tiny["nodes"]) / tiny["nodes_ms"])
+    assert f"Its {len(tiny['nodes'])} nodes take at least {1000 * shortest:.0f} µs each" in TEXT
+    assert f"whatever they compute: {floor} of the time" in TEXT
+    reached_by_tiny = node("fer-tiny-int8", "onnxruntime", "network.layer1.bn1")["fraction_of_bound"]
+    assert f"`network.layer1.bn1` reaches {percent(reached_by_tiny)} of bound" in TEXT
+    assert f"preprocessing takes {cells_of(tiny)[5]} in short nodes" in TEXT
