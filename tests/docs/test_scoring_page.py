@@ -31,7 +31,7 @@ def test_speed_is_flat_and_memory_bounded_over_100_000_files() -> None:
     many, fewer = tiny[100_000], tiny[10_000]
     assert many["images_per_s"] > 1100
     fifths = many["images_per_s_by_fifth"]
-    assert min(fifths) > 0.7 * max(fifths)  # others worked on the machine, too
-    assert fifths[-1] > 0.8 * fifths[0]
+    assert min(fifths) > 0.75 * max(fifths)
+    assert fifths[-1] > 0.9 * fifths[0]
     for who in ("driver_peak_mb", "worker_peak_mb"):
         assert many[who] < 1.15 * fewer[who]
