@@ -35,7 +35,14 @@ def test_speeds_on_the_page_are_those_that_were_measured(page: str) -> None:
     row = at(one, 0.7)
     told = f"`fer-resnet18` with one face a request gave {row['answered_of_model_alone']:.0%} of".replace("%", " %")
     assert f"{told} what the model alone does at a p99 of {row['p99_ms']:.0f} ms" in page
-    assert f"at a p99 of {at(series('fer-resnet18', 8), 0.7)['p99_ms']:.0f} ms: a request is eight times" in page
+    most_of_one = max(
+        (each for each in one["rows"] if each["p99_ms"] < 50), key=lambda each: each["answered_of_model_alone"]
+    )
+    best = f"({most_of_one['answered_of_model_alone']:.0%} at {most_of_one['p99_ms']:.0f} ms)".replace("%", " %")
+    assert best in page
+    row = at(series("fer-resnet18", 8), 0.7)
+    told = f"`fer-resnet18` gave {row['answered_of_model_alone']:.0%}, at a p99 of {row['p99_ms']:.0f} ms: a request"
+    assert f"{told} is eight times".replace("%", " %") in page
     most = [series("fer-tiny", images)["most_of_model_alone_under_50_ms"] for images in (8, 1)]
     assert f"gave {most[0]:.0%} with eight faces a request, and {most[1]:.0%} with one".replace("%", " %") in page
     reached = max(row["answered_of_model_alone"] for row in series("fer-tiny", 1)["rows"])
