@@ -162,3 +162,52 @@ def test_what_is_not_known_stays_as_it_is() -> None:
     node = helper.make_node("FastGelu", ["x"], ["y"], domain="com.microsoft")
     (left,) = unmerged(made(node)).graph.node
     assert (left.domain, left.op_type, list(left.input)) == ("com.microsoft", "FastGelu", ["x"])
+
+
+def test_a_value_that_has_the_name_of_one_taken_apart_stays_another() -> None:
+    """Else a graph could show an operator that takes the network's value while the file gives it something else."""
+    nodes = [
+        helper.make_node("Neg", ["z"], ["hidden"]),
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["a_QuantizeLinear_Output"]),
+        helper.make_node(
+            "QLinearAdd",
+            [*["a_QuantizeLinear_Output", "scale", "zero"] * 2, "scale", "zero"],
+            ["hidden_QuantizeLinear_Output"],
+            domain="com.microsoft",
+        ),
+        helper.make_node("DequantizeLinear", ["hidden_QuantizeLinear_Output", "scale", "zero"], ["restored"]),
+        helper.make_node("Sub", ["hidden", "restored"], ["y"]),
+    ]
+    merged = made(*nodes, scale=np.float32(0.1), zero=np.uint8(128))
+    apart = unmerged(merged)
+    given = [value for node in apart.graph.node for value in node.output]
+    assert len(given) == len(set(given))
+    feed = {name: np.random.default_rng(2).normal(size=(1, 2, 4, 4)).astype(np.float32) for name in "xz"}
+    found, expected = (unoptimised(one.SerializeToString()).run(None, feed)[0] for one in (apart, merged))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_one_bias_has_the_steps_of_each_convolution_that_adds_it() -> None:
+    random = np.random.default_rng(3)
+    weights = {
+        "w": random.integers(-127, 128, (2, 2, 1, 1)).astype(np.int8),
+        "b": np.array([40, -90], np.int32),
+        "one": np.float32(0.02),
+        "two": np.float32(0.05),
+        "weight_scale": np.full(2, 0.01, np.float32),
+        "weight_zero": np.zeros(2, np.int8),
+        "zero": np.uint8(128),
+    }
+    nodes = []
+    for steps in ("one", "two"):
+        rounded = [f"{steps}_x", steps, "zero"]
+        nodes.append(helper.make_node("QuantizeLinear", ["x", steps, "zero"], rounded[:1]))
+        weight = ["w", "weight_scale", "weight_zero"]
+        nodes.append(helper.make_node("QLinearConv", [*rounded, *weight, steps, "zero", "b"], [f"{steps}_y"]))
+        nodes.append(helper.make_node("DequantizeLinear", [f"{steps}_y", steps, "zero"], [f"{steps}_float"]))
+    nodes.append(helper.make_node("Sub", ["one_float", "two_float"], ["y"]))
+    merged = made(*nodes, **weights)
+    feed = {"x": random.normal(size=(1, 2, 4, 4)).astype(np.float32), "z": np.zeros((1, 2, 4, 4), np.float32)}
+    found, expected = (unoptimised(one.SerializeToString()).run(None, feed)[0] for one in (unmerged(merged), merged))
+    np.testing.assert_allclose(found, expected, atol=0.051)  # a rounding step where both are halfway
+    assert np.mean(np.abs(found - expected) > 1e-5) < 0.05

@@ -41,7 +41,10 @@ def read_ort_graph(data: bytes) -> onnx.ModelProto:
         opset_imports=[helper.make_opsetid(domain, opset) for domain, opset in opsets.items()],
         ir_version=stored.IrVersion(),
     )
-    return unmerged(model)
+    try:
+        return unmerged(model)
+    except (KeyError, ValueError) as error:
+        raise ModelError("expected merged operators as onnxruntime's optimiser writes them, found others") from error
 
 
 def _each(table: Any, field: str) -> Iterator[Any]:
@@ -63,7 +66,10 @@ def _in_order(graph: Any) -> Iterator[Any]:
         if not ready:
             raise ModelError("expected operators that can be run one after the other, found a value that none gives")
         for node in ready:
-            known.update(_each(node, "Outputs"))
+            given = {name for name in _each(node, "Outputs") if name}
+            if given & known:
+                raise ModelError("expected a name for each value, found one name for several")
+            known |= given
             yield node
         waiting = [node for node in waiting if node not in ready]
 

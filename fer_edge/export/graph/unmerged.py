@@ -58,6 +58,10 @@ class _Apart:
         self._steps: dict[str, Steps] = {}
         """By 8-bit value."""
         self._restored: dict[tuple[str, Steps], str] = {}
+        self._bias_steps: dict[tuple[str, str, str], str] = {}
+        """The name of the scale of a bias, by its own and by those of the products that it is added to."""
+        self._taken = {value.name for value in model.graph.input} | self._given.keys()
+        self._taken.update(value for node in model.graph.node for value in (*node.input, *node.output))
         self._merged: Mapping[tuple[str, str], Callable[[Node], None]] = {
             ("", "QuantizeLinear"): self._quantise,
             ("", "DequantizeLinear"): self._dequantise,
@@ -89,6 +93,14 @@ class _Apart:
         else:
             self._emit(node.op_type, node.input, node.output, node.attribute, node.domain)
 
+    def _new(self, name: str) -> str:
+        """``name`` for a value that the merged graph did not have, or another: with one name for two values the graph
+        would say that an operator takes the one while the file gives it the other."""
+        while name in self._taken:
+            name += ":apart"
+        self._taken.add(name)
+        return name
+
     def _emit(
         self,
         op_type: str,
@@ -119,9 +131,7 @@ class _Apart:
         """The name of an 8-bit ``value`` as float."""
         steps = (scale, zero)
         if (value, steps) not in self._restored:
-            name = f"{value.removesuffix(_QUANTISED)}{_DEQUANTISED}"
-            if name in self._restored.values():  # the same value by other steps: a fault, which must stay one
-                name = f"{name}:{len(self._restored)}"
+            name = self._new(f"{value.removesuffix(_QUANTISED)}{_DEQUANTISED}")
             attributes = [] if axis is None else [helper.make_attribute("axis", axis)]
             self._emit("DequantizeLinear", (value, scale, *filter(None, [zero])), [name], attributes)
             self._restored[value, steps] = name
@@ -130,7 +140,7 @@ class _Apart:
     def _rounded(self, op_type: str, inputs: Iterable[str], node: Node, scale: str, zero: str = "") -> None:
         """The float operator, and its output in 8 bits under the name that ``node`` gives it."""
         (output,) = node.output
-        name = output.removesuffix(_QUANTISED) if output.endswith(_QUANTISED) else f"{output}_float"
+        name = self._new(output.removesuffix(_QUANTISED) if output.endswith(_QUANTISED) else f"{output}_float")
         self._emit(op_type, inputs, [name], node.attribute)
         self._emit("QuantizeLinear", (name, scale, *filter(None, [zero])), [output])
         self._steps[output] = (scale, zero)
@@ -141,7 +151,7 @@ class _Apart:
         if len(node.output) == 1:
             self._rounded(node.op_type, inputs, node, *steps)
             return
-        floats = [f"{output}_float" for output in node.output]
+        floats = [self._new(f"{output}_float") for output in node.output]
         self._emit(node.op_type, inputs, floats, node.attribute)
         for one, output in zip(floats, node.output, strict=True):
             self._emit("QuantizeLinear", (one, *filter(None, steps)), [output])
@@ -170,11 +180,12 @@ class _Apart:
         """A bias of 32 bits has the steps of the products that it is added to."""
         if not {scale, weight_scale} <= self._given.keys():
             return name  # steps that are computed: a fault, which is found there
-        own = f"{name}_scale"
-        if all(tensor.name != own for tensor in self.constants):
+        key = (name, scale, weight_scale)
+        if key not in self._bias_steps:
+            self._bias_steps[key] = self._new(f"{name}_scale")
             scales = [numpy_helper.to_array(self._given[one]).astype(np.float32) for one in (scale, weight_scale)]
-            self.constants.append(numpy_helper.from_array(np.asarray(scales[0] * scales[1]), own))
-        return self._float(name, own, axis=0)
+            self.constants.append(numpy_helper.from_array(np.asarray(scales[0] * scales[1]), self._bias_steps[key]))
+        return self._float(name, self._bias_steps[key], axis=0)
 
     def _two_products(self, node: Node) -> None:
         one, one_scale, one_zero, two, two_scale, two_zero, out_scale, out_zero = node.input
@@ -209,8 +220,8 @@ class _Apart:
         given: dict[str, Any] = {one.name: helper.get_attribute_value(one) for one in node.attribute}
         activation = given.get("activation", b"").decode()
         own = [one for one in node.attribute if not one.name.startswith("activation")]
-        last = output if not activation else f"{output}_before"
-        first = f"{last}_alone" if added else last
+        last = output if not activation else self._new(f"{output}_before")
+        first = self._new(f"{last}_alone") if added else last
         self._emit(op_type, inputs, [first], own)
         if added:
             self._emit("Add", [first, added], [last])
@@ -231,7 +242,7 @@ class _Apart:
             return
         limits = []
         for name in _ACTIVATIONS["Clip"]:
-            limits.append(f"{output}_{name}")
+            limits.append(self._new(f"{output}_{name}"))
             self.constants.append(numpy_helper.from_array(np.array(parameters[name], np.float32), limits[-1]))
         self._emit("Clip", [last, *limits], [output])
 
