@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 from calibrated_model import calibrated_copy
 from PIL import Image
+from score_process import started
 
 # Before ray is imported: no statistics are sent, and everything stays on the loopback (the name is Ray's own).
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -67,25 +67,6 @@ def whole(faces: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> P
     return out
 
 
-@contextlib.contextmanager
-def started(repository: Path, faces: Path, out: Path, model: str, address: str) -> "Iterator[subprocess.Popen[str]]":
-    words = ["score", faces, "--out", out, "--model", model, "--rows", "4", "--json", "--engine", "ray"]
-    process = subprocess.Popen(
-        [sys.executable, str(repository / "cli.py"), *map(str, words), "--address", address],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(repository)},
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
 def actors() -> list[int]:
     """Processes of Ray that hold a session."""
     found = []
@@ -106,7 +87,7 @@ def test_rows_are_those_of_the_local_engine_though_a_worker_is_killed(
     from fer_edge.scoring import ScoreRequest, score
 
     out = tmp_path / "out"
-    with started(repository, faces, out, tiny, address) as process:
+    with started(repository, faces, out, tiny, "--engine", "ray", "--address", address) as process:
         while not (killed := actors()[:1]) and process.poll() is None:
             time.sleep(0.02)
         for actor in killed:
@@ -154,7 +135,7 @@ def test_what_a_killed_driver_left_in_the_stage_is_taken_over(whole: Path, tmp_p
 
 
 def test_no_cluster_at_the_address_is_one_line(faces: Path, tiny: str, repository: Path, tmp_path: Path) -> None:
-    with started(repository, faces, tmp_path / "out", tiny, "127.0.0.1:9") as process:
+    with started(repository, faces, tmp_path / "out", tiny, "--engine", "ray", "--address", "127.0.0.1:9") as process:
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     (line,) = errors.splitlines()

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from score_process import started
 from scored_rows import rows_in
 
 from fer_edge.errors import StorageError, UsageError
@@ -20,6 +21,7 @@ from fer_edge.errors import StorageError, UsageError
 Run = Callable[..., Any]
 
 NUM_SLOW = 80
+TWO = ("--workers", "2")
 
 
 @pytest.fixture(scope="module")
@@ -41,25 +43,6 @@ def whole(slow_faces: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory)
     out = tmp_path_factory.mktemp("whole") / "results"
     score(ScoreRequest(source=str(slow_faces), out=str(out), model=tiny, workers=2, rows=4))
     return rows_in(out)
-
-
-@contextlib.contextmanager
-def started(repository: Path, source: Path, out: Path, model: str) -> "Iterator[subprocess.Popen[str]]":
-    """``score`` in a process group of its own, as a shell starts it."""
-    words = ["score", str(source), "--out", str(out), "--model", model, "--rows", "4", "--workers", "2", "--json"]
-    process = subprocess.Popen(
-        [sys.executable, str(repository / "cli.py"), *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
 
 
 def wait_for_parts(out: Path, process: "subprocess.Popen[str]", least: int = 3) -> set[str]:
@@ -93,7 +76,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in
 def test_a_killed_worker_loses_nothing(
     slow_faces: Path, whole: list[dict[str, Any]], tiny: str, repository: Path, tmp_path: Path
 ) -> None:
-    with started(repository, slow_faces, tmp_path / "out", tiny) as process:
+    with started(repository, slow_faces, tmp_path / "out", tiny, *TWO) as process:
         wait_for_parts(tmp_path / "out", process)
         for worker in workers_of(process.pid):  # all of them, amid their work
             os.kill(worker, signal.SIGKILL)
@@ -110,7 +93,7 @@ def test_a_killed_driver_takes_its_workers_along_and_the_next_run_goes_on(
     slow_faces: Path, whole: list[dict[str, Any]], tiny: str, repository: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    with started(repository, slow_faces, out, tiny) as process:
+    with started(repository, slow_faces, out, tiny, *TWO) as process:
         wait_for_parts(out, process)
         workers = workers_of(process.pid)
         os.kill(process.pid, signal.SIGKILL)
@@ -121,7 +104,7 @@ def test_a_killed_driver_takes_its_workers_along_and_the_next_run_goes_on(
             time.sleep(0.05)
     before = times(out)
     assert 3 <= len(before) < len(whole) / 6
-    with started(repository, slow_faces, out, tiny) as process:
+    with started(repository, slow_faces, out, tiny, *TWO) as process:
         output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     told = json.loads(output)
@@ -137,7 +120,7 @@ def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(
     slow_faces: Path, whole: list[dict[str, Any]], tiny: str, repository: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    with started(repository, slow_faces, out, tiny) as process:
+    with started(repository, slow_faces, out, tiny, *TWO) as process:
         wait_for_parts(out, process)
         os.killpg(process.pid, signal.SIGINT)  # of the terminal: workers hear it too
         output, errors = process.communicate(timeout=60)
@@ -148,7 +131,7 @@ def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(
     assert "are saved in" in line
     assert line.endswith("the same command goes on")
     assert not list(out.glob(".*"))
-    with started(repository, slow_faces, out, tiny) as process:
+    with started(repository, slow_faces, out, tiny, *TWO) as process:
         assert process.communicate(timeout=120)
     assert rows_in(out) == whole
 

@@ -3,22 +3,21 @@
 It runs where moto and s3fs are installed, which no extra brings: ``pip install 'moto[server]' s3fs``.
 """
 
-import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from score_process import started
 
 pytest.importorskip("moto.server", reason="moto[server] is not installed")
 pytest.importorskip("s3fs", reason="s3fs is not installed")
 
+TWO = ("--workers", "2")
 COUNT = 60
 """Images of 700 x 700, which take long enough to be killed over."""
 
@@ -48,25 +47,6 @@ def storage() -> Iterator[Any]:
     server.stop()
 
 
-@contextlib.contextmanager
-def started(repository: Path, model: str, out: str, *more: str) -> "Iterator[subprocess.Popen[str]]":
-    words = ["score", "s3://faces/in", "--out", out, "--model", model, "--rows", "4", "--workers", "2", "--json", *more]
-    process = subprocess.Popen(
-        [sys.executable, str(repository / "cli.py"), *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(repository)},
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
 def parts(storage: Any, out: str) -> dict[str, bytes]:
     names = [name for name in storage.ls(out, detail=False) if name.endswith(".parquet")] if storage.exists(out) else []
     return {name.rsplit("/", 1)[1]: storage.cat_file(name) for name in names}
@@ -84,19 +64,19 @@ def test_a_killed_run_goes_on_in_s3_and_its_rows_are_those_of_one_that_nobody_st
         storage.pipe_file(f"faces/in/{'ab'[number % 2]}/{number:03d}.jpg", data)
     storage.pipe_file("faces/in/text.png", b"hello")
 
-    with started(repository, tiny, "s3://faces/whole") as process:
+    with started(repository, "s3://faces/in", "s3://faces/whole", tiny, *TWO) as process:
         output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert (json.loads(output)["rows"], json.loads(output)["errors"]) == (COUNT + 1, 1)
 
-    with started(repository, tiny, "s3://faces/killed") as process:
+    with started(repository, "s3://faces/in", "s3://faces/killed", tiny, *TWO) as process:
         until = time.monotonic() + 60
         while len(before := parts(storage, "faces/killed")) < 3:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < until
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
-    with started(repository, tiny, "s3://faces/killed") as process:
+    with started(repository, "s3://faces/in", "s3://faces/killed", tiny, *TWO) as process:
         output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert len(before) <= json.loads(output)["rows_before"] < COUNT
