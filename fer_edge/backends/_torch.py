@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.backends.contract import Backend, ModelBackend, Outputs
-from fer_edge.backends.registry import Load
+from fer_edge.backends.registry import Load, Opening, loads
 from fer_edge.errors import ModelError, ProviderError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -41,20 +40,12 @@ def prepare_torch(threads: int, provider: str) -> Any:
 def loads_archive(name: str, opened: Callable[[bytes, Any], Any]) -> Load:
     """``load`` for an archive of torch's, whose code ``opened(data, device)`` runs and gives as a module."""
 
-    def load(
-        path: str | Path,
-        *,
-        threads: int = 0,
-        provider: str = "cpu",
-        precision: str | None = None,
-        shape: "Sequence[int] | None" = None,
-        trust: bool = False,
-    ) -> TorchModel:
+    def open_archive(path: str | Path, how: Opening) -> TorchModel:
         import warnings
 
         from fer_edge.runtime.checksum import clean_zip
 
-        device = prepare_torch(threads, provider)
+        device = prepare_torch(how.threads, how.provider)
         model = _read_archive(path, name)
         try:
             with warnings.catch_warnings():
@@ -63,24 +54,16 @@ def loads_archive(name: str, opened: Callable[[bytes, Any], Any]) -> Load:
         except (RuntimeError, ValueError, KeyError) as error:
             raise ModelError(f"{path}: torch cannot load it: {' '.join(str(error).split())[:300]}") from error
 
-    return load
+    return loads(open_archive)
 
 
 def loads_checkpoint(*, compiled: bool) -> Load:
     """``load`` of a backend that runs a checkpoint's network."""
 
-    def load(
-        path: str | Path,
-        *,
-        threads: int = 0,
-        provider: str = "cpu",
-        precision: str | None = None,
-        shape: "Sequence[int] | None" = None,
-        trust: bool = False,
-    ) -> TorchCheckpoint:
-        return TorchCheckpoint(path, threads, provider, compiled=compiled)
+    def open_checkpoint(path: str | Path, how: Opening) -> TorchCheckpoint:
+        return TorchCheckpoint(path, how.threads, how.provider, compiled=compiled)
 
-    return load
+    return loads(open_checkpoint)
 
 
 def _read_archive(path: str | Path, file_format: str) -> "CheckedFile":

@@ -170,27 +170,40 @@ def require_cpu(path: str | Path, name: str, provider: str) -> None:
         raise ProviderError(f"{path}: expected the provider cpu for {name}, found {provider}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """How a file is to be opened: what ``Load`` says of each."""
+
+    threads: int = 0
+    provider: str = "cpu"
+    precision: str | None = None
+    shape: "Sequence[int] | None" = None
+    trust: bool = False
+
+
+def loads(opened: "Callable[[str | Path, Opening], Backend]") -> Load:
+    """``load`` of a backend that has no options of its own; ``opened(path, how)`` takes those that mean something to
+    it."""
+
+    def load(path: str | Path, **options: Any) -> "Backend":
+        return opened(path, Opening(**options))
+
+    return load
+
+
 def loads_on_cpu(name: str, opened: "Callable[[CheckedFile, int], ModelBackend]") -> Load:
     """``load`` of a backend that runs files on the CPU alone, in their own precision and of any shape.
 
     ``opened(model, threads)`` is given the file when its checksum, metadata and sidecar were found to agree.
     """
 
-    def load(
-        path: str | Path,
-        *,
-        threads: int = 0,
-        provider: str = "cpu",
-        precision: str | None = None,
-        shape: "Sequence[int] | None" = None,
-        trust: bool = False,
-    ) -> "ModelBackend":
+    def open_on_cpu(path: str | Path, how: Opening) -> "ModelBackend":
         from fer_edge.runtime.model_file import read_any
 
-        require_cpu(path, name, provider)
-        return opened(read_any(path, trust=trust), threads)
+        require_cpu(path, name, how.provider)
+        return opened(read_any(path, trust=how.trust), how.threads)
 
-    return load
+    return loads(open_on_cpu)
 
 
 def check_trust(path: Path, file_format: str, *, trust: bool) -> None:
