@@ -11,7 +11,6 @@ from fer_edge.backends.registry import Load, Opening, loads
 from fer_edge.errors import ModelError, ProviderError
 
 if TYPE_CHECKING:
-
     import numpy as np
     from numpy.typing import NDArray
 
