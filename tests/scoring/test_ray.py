@@ -1,4 +1,5 @@
-"""The engine ray on a cluster of two nodes on this machine: the rows of the local engine, though a worker is killed.
+"""The engine ray on a cluster of two nodes on this machine: the rows of the local engine, though a worker and then a
+whole node are killed.
 
 One cluster and few runs: each takes seconds to start.
 """
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from calibrated_model import calibrated_copy
@@ -21,20 +23,29 @@ from score_process import started
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 pytest.importorskip("ray", reason="fer-edge[ray] is not installed")
 
+if TYPE_CHECKING:
+    from ray.cluster_utils import Cluster
+
 NUM_FACES = 48
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="finds Ray's processes in /proc")]
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Of a cluster of two nodes with a core each, on the loopback, without dashboard and usage statistics."""
+def cluster() -> "Iterator[Cluster]":
+    """Two nodes with a core each, on the loopback, without dashboard and usage statistics.
+
+    Each has an address of its own: a driver attaches to the node of its address, which must not be the one to go.
+    """
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 2**28}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    cluster.add_node(**node)
-    yield cluster.address
+    node = {"num_cpus": 1, "object_store_memory": 2**28}
+    cluster = Cluster(
+        initialize_head=True, head_node_args={**node, "node_ip_address": "127.0.0.1", "include_dashboard": False}
+    )
+    cluster.add_node(**node, node_ip_address="127.0.0.2")
+    cluster.wait_for_nodes()
+    yield cluster
     cluster.shutdown()
 
 
@@ -43,7 +54,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images that take long enough to be killed over, a text and a name that is no UTF-8 among them."""
     folder = tmp_path_factory.mktemp("ray") / "faces"
     folder.mkdir()
-    Image.effect_noise((700, 700), 60).save(folder / "000.jpg", quality=90)
+    Image.effect_noise((1500, 1500), 60).save(folder / "000.jpg", quality=90)
     for number in range(1, NUM_FACES):
         os.link(folder / "000.jpg", folder / f"{number:03d}.jpg")
     os.link(folder / "000.jpg", os.fsencode(folder) + b"/caf\xe9.jpg")
@@ -77,24 +88,34 @@ def actors() -> list[int]:
     return found
 
 
+def chunks_begun(out: Path) -> int:
+    return sum(1 for _ in out.glob("_ray/tries/*"))
+
+
 def parts(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.glob("*.parquet")}
 
 
-def test_rows_are_those_of_the_local_engine_though_a_worker_is_killed(
-    faces: Path, whole: Path, tiny: str, address: str, repository: Path, tmp_path: Path
+def test_rows_are_those_of_the_local_engine_though_a_worker_and_then_a_node_are_killed(
+    faces: Path, whole: Path, tiny: str, cluster: "Cluster", repository: Path, tmp_path: Path
 ) -> None:
     from fer_edge.scoring import ScoreRequest, score
 
     out = tmp_path / "out"
-    with started(repository, faces, out, tiny, "--engine", "ray", "--address", address) as process:
+    (second,) = cluster.worker_nodes
+    raylet = second.all_processes["raylet"][0].process
+    with started(repository, faces, out, tiny, "--engine", "ray", "--address", cluster.address) as process:
         while not (killed := actors()[:1]) and process.poll() is None:
             time.sleep(0.02)
         for actor in killed:
             os.kill(actor, signal.SIGKILL)
+        while not (begun := chunks_begun(out)) and process.poll() is None:
+            time.sleep(0.02)
+        raylet.kill()  # the processes of its node end with it
         output, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
     assert len(killed) == 1
+    assert 0 < begun < len(parts(whole))  # in the middle of the work
     told = json.loads(output)
     assert (told["rows"], told["errors"], told["engine"], told["workers"]) == (NUM_FACES + 2, 1, "ray", 2)
     assert parts(out) == parts(whole)  # byte by byte
