@@ -12,8 +12,8 @@ formats: install
 		grep -v '^typing_extensions' constraints.txt > $$environment/constraints.txt; \
 		$$environment/bin/python -m pip install --quiet --constraint $$environment/constraints.txt torch; \
 		$$environment/bin/python -m pip install --quiet --constraint $$environment/constraints.txt --editable ".[dev,$$extra]"; \
-		$$environment/bin/python -m pytest tests/export/test_$${extra%-export}*.py tests/export/test_label_sets.py \
-			tests/cli/test_golden_runtimes.py; \
+		$$environment/bin/python -m pytest tests/export/test_$${extra%-export}*.py tests/export/test_damage.py \
+			tests/export/test_label_sets.py tests/cli/test_golden_runtimes.py; \
 	done
 
 NEWEST_PYTHON ?= python3.13
