@@ -35,3 +35,15 @@ def test_speed_is_flat_and_memory_bounded_over_100_000_files() -> None:
     assert fifths[-1] > 0.9 * fifths[0]
     for who in ("driver_peak_mb", "worker_peak_mb"):
         assert many[who] < 1.15 * fewer[who]
+
+
+def test_rays_memory_is_bounded_over_100_000_files() -> None:
+    rows = json.loads((RESULTS / "scoring.json").read_text(encoding="utf-8"))["rows"]
+    ray = {row["images"]: row for row in rows if row["engine"] == "ray"}
+    many, fewer = ray[100_000], ray[10_000]
+    assert many["worker_peak_mb"] < 1.15 * fewer["worker_peak_mb"]
+    assert many["driver_peak_mb"] < 1.15 * fewer["driver_peak_mb"]
+    files = sorted({row[1] for row in many["over_time"]})
+    assert len(files) > 3  # waves
+    by_wave = [max(row[2] for row in many["over_time"] if row[1] == count) for count in files]
+    assert max(by_wave[2:]) < 1.03 * by_wave[1]  # once the first has been taken to its place
