@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -94,9 +94,11 @@ def queue_p99_ms(arrivals_s: Sequence[float], images: int, alone_images_per_s: d
 class Server:
     """``serve`` in a process of its own, as a context."""
 
-    def __init__(self, model: str, *options: str) -> None:
+    def __init__(self, model: str, *options: str, log: IO[str] | None = None) -> None:
         command = [sys.executable, str(ROOT / "cli.py"), "serve", "--model", model, "--port", "0", "--json", *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment()
+        )
         assert self._process.stdout is not None
         text = ""
         while "}" not in text:

@@ -145,6 +145,11 @@ class Maker:
         step = len(cut) // 4
         return Hostile("", [cut[:step], cut[step : 2 * step], cut[2 * step : 3 * step], cut[3 * step :]], pause_s=0.2)
 
+    def _make_pipelined(self) -> Hostile:
+        """Sound requests that are still under way where the one behind them is refused."""
+        sound = self._json().replace(b"Connection: close\r\n", b"")
+        return Hostile("", [sound * 3 + b"no HTTP\r\n\r\n" if self._random.random() < 0.5 else sound * 40])
+
     def _make_nesting(self) -> Hostile:
         depth = self._one(100, 2000, 100_000, 500_000)
         opening = self._one(b"[", b'{"a":')

@@ -5,7 +5,8 @@
 hostile_requests.py makes them: malformed, oversized, slow, nested, lying. They come on new connections, ``--rate`` a
 second, from a process of their own, while benchmarks/serving_load.py asks sound questions from another; it also does so
 before and after, for the p99 to compare with. Exits with 3 where a request gets 5xx or no answer, where one that cannot
-be sound gets 200, where a good client gets another status than 200, or where its p99 more than doubles. Writes
+be sound gets 200, where a good client gets another status than 200, where its p99 more than doubles, or where the attack makes the server
+fill its log. Writes
 benchmarks/results/attacks/serving.json and .md.
 """
 
@@ -34,6 +35,8 @@ TIMEOUT_S = 2.0
 AT_A_TIME = 100
 ANSWER_S = 20.0
 QUIET_S = 15.0
+MAX_LOG_LINES = 10
+"""Of the start; an attack must not fill the disk."""
 CLOSED = "closed without an answer"
 RESULT = ROOT / "benchmarks" / "results" / "attacks" / "serving.json"
 
@@ -131,7 +134,8 @@ def report(result: dict[str, Any]) -> str:
         ),
         "",
         f"p99 under attack over the mean of before and after: {result['p99_ratio']:.2f}. Peak memory of the server: "
-        f"{result['peak_memory_mb']:.0f} MB, {result['peak_memory_before_mb']:.0f} before the attack.",
+        f"{result['peak_memory_mb']:.0f} MB, {result['peak_memory_before_mb']:.0f} before the attack. Lines in its log: "
+        f"{result['log_lines']}.",
         "",
         f"| kind | {' | '.join(statuses)} |",
         f"| --- |{' --- |' * len(statuses)}",
@@ -163,7 +167,11 @@ def main() -> int:
 
     good: dict[str, Any] = {}
     options = ("--threads", "1", "--timeout", str(TIMEOUT_S))
-    with load.Server(given.model, *options) as server, tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        tempfile.TemporaryDirectory() as folder,
+        load.Server(given.model, *options, log=log) as server,
+    ):
         file = Path(folder) / "requests"
         write_requests(file, load.requests_of(server.name, server.port, 1))
         told(good_clients(server, file, given.good_rate, 2.0, 9))  # warm up
@@ -176,6 +184,8 @@ def main() -> int:
         by_kind = told(attacker)
         good["after"] = told(good_clients(server, file, given.good_rate, QUIET_S, 2))
         peak = server.peak_mb()
+        log.seek(0)
+        log_lines = len(log.readlines())
     p99 = {when: one["latency_ms"]["p99"] for when, one in good.items()}
     ratio = p99["under attack"] / ((p99["before"] + p99["after"]) / 2)
     result = {
@@ -190,9 +200,12 @@ def main() -> int:
         "p99_ratio": ratio,
         "peak_memory_before_mb": peak_before,
         "peak_memory_mb": peak,
+        "log_lines": log_lines,
         "statuses_by_kind": by_kind,
         "faults": faults_in(by_kind, good, ratio),
     }
+    if log_lines > MAX_LOG_LINES:
+        result["faults"].append(f"the server wrote {log_lines} lines to its log")
     if server.exit_code != 143:
         result["faults"].append(f"the server ended with exit code {server.exit_code}")
     write_text(RESULT, json.dumps(result, indent=1) + "\n")

@@ -3,6 +3,7 @@
 A backend of another package calls ``register``; it then shows up in help, benchmarks and plots as those of here do.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -156,10 +157,13 @@ def formats_that_run_code() -> list[str]:
 def format_of(path: Path) -> str:
     """The format that the name of a model file says. Raises ModelError for another name."""
     from fer_edge.metadata import SUFFIXES
+    from fer_edge.runtime.model_file import no_such_model
 
     for file_format, suffix in SUFFIXES.items():
         if path.suffix == suffix:
             return file_format
+    if not path.suffix and not os.path.lexists(path):  # a shipped model's name, misspelt
+        raise no_such_model(path)
     told = mistaken(path, MODEL) or f"found '{path.suffix}'"
     raise ModelError(f"{path}: expected a model file ({', '.join(SUFFIXES.values())}), {told}")
 

@@ -210,9 +210,7 @@ def read_model_bytes(path: Path) -> bytes:
         is_folder = is_folder_model(path)
         data = read_folder(path, MAX_MODEL_BYTES) if is_folder else _read_regular(path, MAX_MODEL_BYTES)
     except FileNotFoundError as error:
-        raise ModelError(
-            f"{path}: no such model; make one with 'fer-edge export --checkpoint runs/NAME', or {names_in_words()}"
-        ) from error
+        raise no_such_model(path) from error
     except IsADirectoryError as error:
         told = mistaken(path, MODEL) or "found a folder; name the .onnx in it"
         if (named := shadowed(path)) is not None:
@@ -223,6 +221,13 @@ def read_model_bytes(path: Path) -> bytes:
     if not data:
         raise ModelError(f"{path}: expected a model, found an empty file; export it again")
     return data
+
+
+def no_such_model(path: Path) -> ModelError:
+    """The error for a path at which nothing is."""
+    return ModelError(
+        f"{path}: no such model; make one with 'fer-edge export --checkpoint runs/NAME', or {names_in_words()}"
+    )
 
 
 def _refuse_mistaken(path: Path, data: bytes) -> None:

@@ -64,7 +64,10 @@ class OpenConnections:
 
 
 class _OneWrite:
-    """A transport that sends the head of an answer together with what follows: one call of the system, not two."""
+    """A transport that sends the head of an answer together with what follows: one call of the system, not two.
+
+    What comes after the connection was closed (for a malformed request behind this one, say) is dropped: uvloop's
+    transports raise where asyncio's drop it, and each such answer would be a traceback in the log."""
 
     def __init__(self, connection: "Connection") -> None:
         transport = connection.transport
@@ -79,12 +82,13 @@ class _OneWrite:
         elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
             self._head = data
             return
-        self._transport.write(data)
+        if not self.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
-        if self._head is not None:
+        if self._head is not None and not self.is_closing():
             self._transport.write(self._head)
-            self._head = None
+        self._head = None
         self._connection.end()
 
 

@@ -91,6 +91,8 @@ def parse_request(body: bytes, json_length: str | None) -> InferRequest:
         _refuse_unsupported(one.parameters)
         num_bytes = one.parameters.get("binary_data_size")
         if num_bytes is None:
+            if not len(one.data):
+                raise RequestError(f"input '{shown(one.name)}': expected data or binary_data_size, found neither")
             values = from_json(one.name, one.datatype, one.shape, one.data)
         else:
             if isinstance(num_bytes, bool) or not isinstance(num_bytes, int) or not 0 <= num_bytes <= len(body) - at:

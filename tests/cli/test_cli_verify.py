@@ -261,6 +261,7 @@ def test_options_that_do_not_go_together_are_one_line(run_folder, tmp_path, name
         ("model.pt2", (), "expected --trust with a pt2 file, because loading one runs the code in it"),
         ("model.h5", (), f"expected a model file ({', '.join(SUFFIXES.values())}), found '.h5'"),
         ("model.onnx", (), "no such model"),
+        ("fer-tinyy", (), "no such model; make one with"),
     ],
 )
 def test_mistakes_are_one_line(run_folder, tmp_path, name, arguments, message):

@@ -15,6 +15,8 @@ class Transport(asyncio.Transport):
         self.is_open, self.is_aborted = True, False
 
     def write(self, data: Any) -> None:
+        if not self.is_open:
+            raise RuntimeError("the handler is closed")  # as uvloop's
         self.written += data
 
     def close(self) -> None:
@@ -112,3 +114,23 @@ def test_a_connection_waits_for_its_client_but_not_while_the_client_waits() -> N
         assert not others.waiting
 
     asyncio.run(run())
+
+
+def test_an_answer_after_the_connection_was_closed_is_dropped_and_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Anybody could fill the log with them: a request, and behind it one that is refused."""
+
+    async def run() -> bytes:
+        _, (one,) = connected()
+        one.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + b"no HTTP\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        one.connection_lost(None)
+        written: bytes = one.transport.written
+        return written
+
+    written = asyncio.run(run())
+    assert written.startswith(b"HTTP/1.1 400 ")
+    assert written.count(b"HTTP/1.1 ") == 1
+    assert not [record for record in caplog.records if record.exc_info]

@@ -34,7 +34,9 @@ def port(start: Any) -> int:
     return found
 
 
-def test_hostile_requests_get_4xx_and_good_ones_their_answer(port: int) -> None:
+def test_hostile_requests_get_4xx_and_good_ones_their_answer_and_the_log_nothing(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
     maker = hostile_requests.Maker("tiny", max_body_bytes=LIMIT, seed=7)
     sound = hostile_requests.Hostile("sound", [maker.sound()])
     assert answer(port, sound) == 200
@@ -48,4 +50,5 @@ def test_hostile_requests_get_4xx_and_good_ones_their_answer(port: int) -> None:
     wrong = {kind: some for kind, some in found.items() if not all(s is not None and 400 <= s < 500 for s in some)}
     assert not wrong
     assert set(found) == set(maker.kinds) - {hostile_requests.MAY_PASS}
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
     assert answer(port, sound) == 200
