@@ -96,9 +96,7 @@ class Server:
 
     def __init__(self, model: str, *options: str, log: IO[str] | None = None) -> None:
         command = [sys.executable, str(ROOT / "cli.py"), "serve", "--model", model, "--port", "0", "--json", *options]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment()
-        )
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment())
         assert self._process.stdout is not None
         text = ""
         while "}" not in text:

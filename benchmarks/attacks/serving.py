@@ -5,9 +5,8 @@
 hostile_requests.py makes them: malformed, oversized, slow, nested, lying. They come on new connections, ``--rate`` a
 second, from a process of their own, while benchmarks/serving_load.py asks sound questions from another; it also does so
 before and after, for the p99 to compare with. Exits with 3 where a request gets 5xx or no answer, where one that cannot
-be sound gets 200, where a good client gets another status than 200, where its p99 more than doubles, or where the attack makes the server
-fill its log. Writes
-benchmarks/results/attacks/serving.json and .md.
+be sound gets 200, where a good client gets another status than 200, where its p99 more than doubles, or where the
+attack fills the server's log. Writes benchmarks/results/attacks/serving.json and .md.
 """
 
 import argparse
@@ -134,8 +133,8 @@ def report(result: dict[str, Any]) -> str:
         ),
         "",
         f"p99 under attack over the mean of before and after: {result['p99_ratio']:.2f}. Peak memory of the server: "
-        f"{result['peak_memory_mb']:.0f} MB, {result['peak_memory_before_mb']:.0f} before the attack. Lines in its log: "
-        f"{result['log_lines']}.",
+        f"{result['peak_memory_mb']:.0f} MB, {result['peak_memory_before_mb']:.0f} before the attack. Lines in "
+        f"its log: {result['log_lines']}.",
         "",
         f"| kind | {' | '.join(statuses)} |",
         f"| --- |{' --- |' * len(statuses)}",
