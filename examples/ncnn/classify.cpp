@@ -1,7 +1,7 @@
 // Names the expression of a face by an ncnn model of fer_edge: classify NAME.param NAME.bin NAME.labels.txt face.pgm
 // The face is a binary PGM (P5), grey, exactly of the model's size; examples/ncnn/README.md says how to make one.
 
-#include <ncnn/net.h>
+#include <net.h>
 
 #include <cstdio>
 #include <fstream>

@@ -1,7 +1,9 @@
 """ncnn's files: the same answers, and damage is found, also by who knows the checksums."""
 
 import json
+import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import onnx
 import pytest
 import torch
 from damaged_files import changed_copy
+from PIL import Image
 
 from fer_edge.backends import _ncnn_files
 from fer_edge.backends.evaluation import evaluate_model
@@ -93,6 +96,30 @@ def test_it_answers_as_an_app_runs_it(exported, tiny_run, halves):
     allowed = 1e-5 if exported.metadata.precision == "fp32" and not halves else 1e-2
     np.testing.assert_allclose(answer("probabilities"), probabilities[0], atol=allowed)
     np.testing.assert_allclose(answer("logits"), logits[0], atol=10 * allowed)
+
+
+@pytest.mark.skipif(
+    "ncnn_DIR" not in os.environ or shutil.which("cmake") is None,
+    reason="needs cmake and ncnn's library for C++: ncnn_DIR=.../lib/cmake/ncnn",
+)
+def test_the_example_in_cpp_answers_as_python_does(exported, tmp_path):
+    """Built by the commands of its README, which tell how to get the library."""
+    example = Path(__file__).parents[2] / "examples" / "ncnn"
+    subprocess.run(["cmake", "-S", example, "-B", tmp_path / "build"], check=True, timeout=120)
+    subprocess.run(["cmake", "--build", tmp_path / "build"], check=True, timeout=300)
+    face = tmp_path / "face.pgm"
+    pixels = noise(1, 48, 48, 1)
+    Image.fromarray(pixels[0, ..., 0]).save(face)
+    command = [tmp_path / "build" / "classify", *exported.paths[:3], face]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    told = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
+    assert list(told) == list(exported.metadata.labels)
+    expected = open_model(exported.paths[0]).run(pixels).probabilities[0]
+    np.testing.assert_allclose([float(value) for value in told.values()], expected, atol=6e-5)  # four digits
+    face.write_bytes(b"few")
+    failed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert failed.returncode == 1
+    assert "expected a binary PGM" in failed.stderr
 
 
 def test_photos_are_prepared_and_several_are_run(fp32, tiny_run):
