@@ -65,7 +65,8 @@ class ForkedCli:
             os.kill(self._process.pid, number)
 
     def communicate(self, timeout: float) -> tuple[str, str]:
-        """What is left of both outputs. Raises subprocess.TimeoutExpired, having killed the process."""
+        """What is left of both outputs; empty for one that was closed. Raises subprocess.TimeoutExpired, having killed
+        the process."""
         late = threading.Event()
 
         def kill() -> None:
@@ -75,9 +76,9 @@ class ForkedCli:
         watch = threading.Timer(timeout, kill)
         watch.start()
         errors: list[str] = []
-        reader = threading.Thread(target=lambda: errors.append(self.stderr.read()))
+        reader = threading.Thread(target=lambda: errors.append("" if self.stderr.closed else self.stderr.read()))
         reader.start()
-        output = self.stdout.read()
+        output = "" if self.stdout.closed else self.stdout.read()
         reader.join()
         self._process.join()
         watch.cancel()

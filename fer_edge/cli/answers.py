@@ -177,12 +177,11 @@ class TextPrinter:
         from rich.console import Console
         from rich.text import Text
 
-        with output.stdout_errors():
-            console = Console(highlight=False, soft_wrap=True)
-            for line, face in _lines(outcome.photo):
-                _print_text(console, Text(line, style="" if self._is_compact else "bold"))
-                if face is not None and not self._is_compact:
-                    _print_bars(console, face)
+        console = Console(highlight=False, soft_wrap=True)
+        for line, face in _lines(outcome.photo):
+            _print_text(console, Text(line, style="" if self._is_compact else "bold"))
+            if face is not None and not self._is_compact:
+                _print_bars(console, face)
 
     def finish(self, tally: Tally) -> None:
         """Nothing comes after the last line."""
@@ -261,7 +260,7 @@ def _answer(face: "FacePrediction") -> str:
 def _print_text(console: "Console", text: "Text") -> None:
     """In colour where there is a terminal, else as every other result."""
     if console.is_terminal:
-        console.print(text)
+        output.result_rich(console, text)
     else:
         output.result(text.plain)
 

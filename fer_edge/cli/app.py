@@ -35,7 +35,7 @@ from fer_edge.cli import (
     webcam,
 )
 from fer_edge.cli.numbers import FiniteNumbers
-from fer_edge.cli.output import PLAIN, discard_stdout, is_main_process, note, register_plain
+from fer_edge.cli.output import PLAIN, READER_GONE, expect_reader, is_main_process, note, reader_is_gone, register_plain
 from fer_edge.cli.program import AsCalled
 from fer_edge.cli.quiet import libraries_silenced
 from fer_edge.cli.root import HELP_NAMES, complete_for, refuse_completion, root
@@ -51,6 +51,7 @@ class _OneLineErrors(AsCalled, TyperGroup):
     """Prints a FerEdgeError as one line on stderr and exits with its code; other exceptions keep their traceback."""
 
     def invoke(self, ctx: Any) -> Any:
+        expect_reader()
         try:
             with libraries_silenced():
                 return super().invoke(ctx)
@@ -66,10 +67,6 @@ class _OneLineErrors(AsCalled, TyperGroup):
             if is_main_process():
                 note("interrupted; nothing more was written")
             raise typer.Exit(128 + signal_behind(stop)) from None
-        except BrokenPipeError:
-            # The reader (head, less) closed the pipe: stop quietly, and keep Python from flushing into it at exit.
-            discard_stdout()
-            raise typer.Exit(1) from None
 
     def _told(self, error: DataError, name: str | None) -> str:
         """The text of an error of the command ``name``: without ``--labels`` in its advice, where it has none."""
@@ -141,16 +138,27 @@ def main() -> None:
     try:
         refuse_completion(sys.argv[1:])
         if complete_for(sys.argv[1:]):
-            return
+            sys.exit(READER_GONE if reader_is_gone() else 0)
     except UsageError as error:
         typer.echo(f"error: {error}", err=True)  # not by note, which would name the program as it was called
         sys.exit(error.exit_code)
     try:
         app(prog_name=program.called())
     except SystemExit as end:
+        if _is_closed_pipe(end) or (reader_is_gone() and not end.code):
+            end.code = READER_GONE
         _end_one_of_several(end)
         _end_without_waiting(end)
         raise
+
+
+def _is_closed_pipe(end: BaseException | None) -> bool:
+    """Whether the program ends for want of a reader: so click and rich end it, of help and of progress, with code 1."""
+    while end is not None:
+        if isinstance(end, BrokenPipeError):
+            return True
+        end = end.__context__
+    return False
 
 
 def _end_without_waiting(end: SystemExit) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
 
@@ -17,6 +17,9 @@ from fer_edge.cli.program import as_called
 from fer_edge.errors import StorageError, UsageError
 from fer_edge.files import file_identity, storage_error
 from fer_edge.text import printable, shown_name, without_surrogates
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
 
 PLAIN = "fer_edge.plain"
 """Name of the error handler for streams that lack letters, as those of Windows do when they are piped."""
@@ -42,28 +45,60 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+READER_GONE = 141
+"""Exit code of a command whose reader, such as head, closed the pipe, as shells count: 128 + SIGPIPE."""
+
+_is_reader_gone = False
+
+
+def expect_reader() -> None:
+    """A command begins, for whose results somebody waits."""
+    global _is_reader_gone
+    _is_reader_gone = False
+
+
+def reader_is_gone() -> bool:
+    """Whether nobody reads the results any more: a command that writes no files has nothing left to do."""
+    return _is_reader_gone
+
+
 @contextmanager
 def stdout_errors() -> Iterator[None]:
     """Turn what goes wrong with stdout inside the block, e.g. a full disk behind it, into a StorageError.
 
-    A closed pipe stays a BrokenPipeError: its reader has had enough, which is no error.
+    A closed pipe is no error: its reader has had enough. What is printed from then on goes nowhere, and the command
+    goes on to write its files; it ends with READER_GONE.
     """
+    global _is_reader_gone
     if sys.stdout is None:
         raise StorageError("standard output: cannot be written: it is closed")
     try:
         yield
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        if error.errno == errno.EINVAL and os.name == "nt":  # so Windows says that the reader is gone
-            raise BrokenPipeError from error
-        discard_stdout()
-        raise storage_error(Path("standard output"), error) from error
+        is_gone = isinstance(error, BrokenPipeError)
+        is_gone |= error.errno == errno.EINVAL and os.name == "nt"  # so Windows says it
+        discard(sys.stdout)
+        if not is_gone:
+            raise storage_error(Path("standard output"), error) from error
+        _is_reader_gone = True
 
 
-def discard_stdout() -> None:
-    """Keep Python from flushing at its exit into what cannot be written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def discard(stream: TextIO) -> None:
+    """From now on ``stream`` leads nowhere; keeps Python from flushing at its exit into what cannot be written."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def result_rich(console: "Console", what: "RenderableType") -> None:
+    """Print a result on stdout by rich. Raises StorageError."""
+    console.on_broken_pipe = _raise_again  # type: ignore[method-assign]  # rich's own would end the program
+    with stdout_errors():
+        console.print(what)
+
+
+def _raise_again() -> NoReturn:
+    raise BrokenPipeError
 
 
 def _shown(text: str) -> str:
@@ -117,7 +152,10 @@ def note_left_out(kinds: Mapping[str, int]) -> None:
 
 def _say(text: str) -> None:
     # Named, because click would write UTF-8 to a stream that takes ASCII only, past its error handler.
-    typer.echo(text, file=sys.stderr)
+    try:
+        typer.echo(text, file=sys.stderr)
+    except BrokenPipeError:  # nobody reads it, which keeps no command from its work
+        discard(sys.stderr)
 
 
 def wrote(*paths: Path) -> None:

@@ -132,6 +132,8 @@ def predict(
             tally.add(outcome)
             printer.show(outcome)
             advance()
+            if output.reader_is_gone() and not keep_pixels:
+                return  # nobody reads what comes next, and no file is to be written
     printer.finish(tally)
     for summary in filter(None, (tally.labels_summary(), tally.summary(), tally.uncertain_summary(), str(left_out))):
         output.note(summary)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from fer_edge.cli.output import stdout_errors
+from fer_edge.cli.output import result_rich
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,5 +18,4 @@ def result_table(table: "Table") -> None:
     if not console.is_terminal:
         console.width = _PIPED_WIDTH
         table.box = None
-    with stdout_errors():
-        console.print(table)
+    result_rich(console, table)

@@ -29,7 +29,6 @@ PROGRAMS = (
     "g++",
     "openssl",
     "./classify",
-    "ffmpeg",
     "freezing/bin/pip",
     "freezing/bin/pyinstaller",
 )
@@ -171,6 +170,42 @@ def test_quick_commands_run(desk: Path, app: Any) -> None:
     for words in quick.values():
         done = run_cli(words[1:], cwd=desk)
         assert done.returncode == 0, f"{shlex.join(words)}: {done.stdout[-500:]}{done.stderr[-1500:]}"
+
+
+def shown_outputs() -> list[tuple[str, str, str]]:
+    """Page, command and the output that the page shows below it: blocks of one command, and what follows them."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for command, shown in re.findall(
+            r"^```bash\n(fer-edge [^\n]+)\n```\n(?:(?!^```).)*?^```(?:text)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+        ):
+            found.append((relative(page), command, shown))
+    return found
+
+
+def is_shown(shown: list[str], printed: list[str]) -> bool:
+    """Whether the lines ``shown`` are those ``printed``; a line ``...`` stands for any number of them."""
+    if "..." not in shown:
+        return shown == printed
+    cut = shown.index("...")
+    rest = shown[cut + 1 :]
+    return shown[:cut] == printed[:cut] and any(is_shown(rest, printed[at:]) for at in range(cut, len(printed) + 1))
+
+
+def test_a_page_shows_what_its_command_prints(desk: Path, app: Any) -> None:
+    checked = []
+    for page, command, shown in shown_outputs():
+        words = shlex.split(command, comments=True)
+        if not is_quick(words, app):
+            continue
+        done = run_cli(words[1:], cwd=desk)
+        printed = [line.rstrip() for line in done.stdout.splitlines()]
+        assert is_shown([line.rstrip() for line in shown.splitlines()], printed), f"{page}: {command}\n{done.stdout}"
+        checked.append(page)
+    assert {"docs/data.md", "docs/deployment/python.md"} <= set(checked)
+    assert not is_shown(["a", "...", "c"], ["a", "b"])
+    assert is_shown(["a", "..."], ["a", "b"])
 
 
 def python_blocks() -> list[tuple[str, str]]:

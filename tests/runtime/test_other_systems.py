@@ -23,7 +23,7 @@ from fer_edge.cli import output
 from fer_edge.data.folders import list_entries
 from fer_edge.data.problems import ProblemList
 from fer_edge.data.sample import synthetic_face
-from fer_edge.errors import ModelError, UsageError
+from fer_edge.errors import ModelError, StorageError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -268,18 +268,17 @@ def test_a_file_left_open_hides_no_error(monkeypatch: pytest.MonkeyPatch) -> Non
     shutil.rmtree(left[0].parent)
 
 
-def test_a_reader_that_is_gone_is_no_error_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    def write() -> None:
+def test_a_reader_that_is_gone_is_no_error_on_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with monkeypatch.context() as patch, (tmp_path / "stdout").open("w") as stdout:
+        patch.setattr(sys, "stdout", stdout)
+        output.expect_reader()
+        with pytest.raises(StorageError, match="Invalid argument"), output.stdout_errors():
+            raise OSError(errno.EINVAL, "Invalid argument")
+        patch.setattr(os, "name", "nt")
         with output.stdout_errors():
             raise OSError(errno.EINVAL, "Invalid argument")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "name", "nt")
-        try:
-            write()
-        except BrokenPipeError:
-            return
-    pytest.fail("expected a BrokenPipeError")
+    assert output.reader_is_gone()
+    output.expect_reader()
 
 
 def test_letters_that_a_pipe_lacks_become_their_like() -> None:
