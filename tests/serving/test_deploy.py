@@ -73,8 +73,21 @@ def test_the_manifest_asks_for_what_the_server_has(documents: dict[str, Any], co
     annotations = documents["Deployment"]["spec"]["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/path"] in paths
     assert annotations["prometheus.io/port"] == str(port)
-    token = container["args"][container["args"].index("--token-file") + 1]
-    assert token.startswith(container["volumeMounts"][0]["mountPath"])
+    token = Path(container["args"][container["args"].index("--token-file") + 1])
+    (mount,), (volume,) = container["volumeMounts"], spec["volumes"]
+    assert (str(token.parent), mount["name"]) == (mount["mountPath"], volume["name"])
+    # The secret that the comment above makes, with the file's name as its key.
+    text = (DEPLOY / "kubernetes.yaml").read_text(encoding="utf-8")
+    assert f"kubectl create secret generic {volume['secret']['secretName']} --from-literal={token.name}=" in text
+    (named,) = documents["Service"]["spec"]["ports"]
+    assert named["targetPort"] in {one["name"] for one in container["ports"]}
+    (rule,) = documents["NetworkPolicy"]["spec"]["ingress"]
+    assert [one["port"] for one in rule["ports"]] == [port]
+    (client,) = rule["from"]
+    assert all(
+        f'{key}: "{value}"' in text.split("apiVersion")[0]
+        for key, value in client["podSelector"]["matchLabels"].items()
+    )
     from fer_edge.serving.settings import ServerSettings
 
     after = spec["terminationGracePeriodSeconds"] - container["lifecycle"]["preStop"]["sleep"]["seconds"]
