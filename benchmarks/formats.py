@@ -7,8 +7,8 @@ what is not installed the table says so. Files and rows are kept in ``--work``, 
 stopped, so that it can be run in pieces; ``--untimed`` ends before the last step, which times all files against each
 other and wants a quiet machine. ``--reports`` instead verifies the files in ``--work`` that benchmarks/parity.sh does
 not, and writes results/parity-FORMAT-PRECISION.md where that is not the file's already. All of it runs in one
-environment: .[dev,litert-export], and on top of it the packages executorch, ncnn, pnnx and coremltools, whatever pip
-says of typing_extensions.
+environment: .[litert-export], and on top of it the packages executorch, openvino, ncnn, pnnx and coremltools, whatever
+pip says of typing_extensions.
 """
 
 import argparse
