@@ -35,7 +35,16 @@ from fer_edge.cli import (
     webcam,
 )
 from fer_edge.cli.numbers import FiniteNumbers
-from fer_edge.cli.output import PLAIN, READER_GONE, expect_reader, is_main_process, note, reader_is_gone, register_plain
+from fer_edge.cli.output import (
+    PLAIN,
+    READER_GONE,
+    expect_reader,
+    is_main_process,
+    loggers_heard,
+    note,
+    reader_is_gone,
+    register_plain,
+)
 from fer_edge.cli.program import AsCalled
 from fer_edge.cli.quiet import libraries_silenced
 from fer_edge.cli.root import HELP_NAMES, complete_for, refuse_completion, root
@@ -53,7 +62,7 @@ class _OneLineErrors(AsCalled, TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         expect_reader()
         try:
-            with libraries_silenced():
+            with libraries_silenced(), loggers_heard():
                 return super().invoke(ctx)
         except (FerEdgeError, ModuleNotFoundError) as error:
             told = _as_project_error(error)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fer_edge.cli.named import complete_model, model_named
-from fer_edge.cli.output import note, note_left_out, result, result_json, wrote
+from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.tables import result_table
 from fer_edge.cli.typed import ClassMapFile, LabelsOfFaces, Trust, Votes, class_map_in
 from fer_edge.errors import UsageError
@@ -76,7 +76,6 @@ def calibrate(
         provider=provider,
         trust=trust,
     )
-    note_left_out(left_out.files)
     for told in _told(left_out):
         note(told)
     if as_json:

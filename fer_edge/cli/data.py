@@ -73,7 +73,6 @@ def inspect(
         allow_empty_classes=True,
     )
     findings = inspect_faces(faces)
-    output.note_left_out(faces.left_out)
     if json_output:
         output.result_json(findings.to_json())
     else:

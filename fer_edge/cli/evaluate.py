@@ -7,7 +7,7 @@ import typer
 
 from fer_edge.cli.evaluate_reports import evaluate_old, print_changes, print_groups, require_old
 from fer_edge.cli.named import complete_checkpoint, complete_model, model_named
-from fer_edge.cli.output import note, note_left_out, result, result_json, wrote
+from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run, run_of
 from fer_edge.cli.tables import result_table
 from fer_edge.cli.typed import ClassMapFile, Describe, LabelsOfFaces, Trust, Votes, class_map_in
@@ -145,7 +145,6 @@ def evaluate(
     if not done.is_training_data_set:
         told = printable(done.data_source)
         note(f"{told} is not the data set of the training run: its train split may hold these very faces")
-    note_left_out(done.left_out_files)
     if done.left_out:
         faces = ", ".join(f"{number:,} {name}" for name, number in done.left_out.items())
         note(f"left out, because the {done.subject.kind} has no such class: {faces}")

@@ -3,9 +3,10 @@
 import codecs
 import errno
 import json
+import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -142,12 +143,33 @@ def note(text: str) -> None:
     _say(_shown(as_called(text)))
 
 
-def note_left_out(kinds: Mapping[str, int]) -> None:
-    """Say how many files and rows of labelled faces were left out, by kind; nothing where there are none."""
-    from fer_edge.data.left_out import left_out_in_words
+class _Notes(logging.Handler):
+    """Says on stderr what the package's loggers are told, each line once: several steps may read the same faces."""
 
-    if kinds:
-        note(left_out_in_words(kinds))
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one line, where this is the process that speaks."""
+        text = record.getMessage()
+        if text not in self._told and is_main_process():
+            self._told.add(text)
+            note(text)
+
+
+@contextmanager
+def loggers_heard() -> Iterator[None]:
+    """Say on stderr what the package's loggers are told inside the block."""
+    logger, notes = logging.getLogger("fer_edge"), _Notes()
+    level = logger.level
+    logger.addHandler(notes)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(notes)
+        logger.setLevel(level)
 
 
 def _say(text: str) -> None:

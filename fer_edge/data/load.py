@@ -1,5 +1,6 @@
 """One way in for every layout: from what the user names to faces in three splits, or one report of what is wrong."""
 
+import logging
 import shlex
 import stat
 from dataclasses import replace
@@ -11,6 +12,7 @@ from fer_edge.data.faces import NO_LABEL, FaceData, FaceSet
 from fer_edge.data.ferplus import VOTES_TABLE, count_rows, is_ferplus_layout, read_ferplus, with_votes_by_row
 from fer_edge.data.folders import Entry, has_own_classes, is_layout, list_entries, list_images
 from fer_edge.data.leaks import without_leaks
+from fer_edge.data.left_out import left_out_in_words, left_out_of
 from fer_edge.data.names import with_votes_by_name
 from fer_edge.data.problems import ProblemList
 from fer_edge.data.raf_db import find_list, is_list, read_raf_db
@@ -24,6 +26,8 @@ from fer_edge.labels import AUTO, BUILT_IN, FER2013, FERPLUS, LabelSet
 from fer_edge.runtime.file_kind import ARCHIVE, FACES, PHOTOS, kind_of, mistaken
 from fer_edge.runtime.images import FACE_SIZE
 from fer_edge.text import listed, printable
+
+_logger = logging.getLogger(__name__)
 
 DEFAULT_SOURCES = ("fer2013", "fer2013.csv")
 """What is looked for in the working directory when no source is named."""
@@ -61,9 +65,10 @@ def load_faces(
     ``drop_leaks`` leaves faces out of validation and test that are byte-identical to one in an earlier split.
 
     Raises DataError with every path or row that cannot be used; under ``skip_bad`` these are left out and kept in
-    ``FaceData.problems``. Also raises it when there is nothing at ``source`` or nothing usable is left, and, whatever
-    ``skip_bad`` says, where class folders are missing or extra ones are there, or a class has no face from train,
-    which ``allow_empty_classes`` keeps among the problems too. Raises UsageError for ``labels`` that are none.
+    ``FaceData.problems``, and this module's logger is told how many of which kind. Also raises it when there is
+    nothing at ``source`` or nothing usable is left, and, whatever ``skip_bad`` says, where class folders are missing
+    or extra ones are there, or a class has no face from train, which ``allow_empty_classes`` keeps among the problems
+    too. Raises UsageError for ``labels`` that are none.
     """
     if not 0 < validation_fraction < 1:
         raise ValueError(f"validation_fraction: expected a number between 0 and 1, found {validation_fraction}")
@@ -188,6 +193,8 @@ def _read(
         problems.add_emptied(name for name, faces in splits["train"].counts(labels).items() if not faces)
     if not allow_empty_classes:
         problems.raise_if_any(labels, skip_bad=skip_bad)
+    if left_out := left_out_of(problems.found):
+        _logger.info(left_out_in_words(left_out))
     absolute = path.absolute()
     data = FaceData(
         printable(absolute),

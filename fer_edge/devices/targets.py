@@ -17,7 +17,7 @@ from fer_edge.errors import UsageError
 
 FOLDER_VARIABLE = "FER_EDGE_DEVICES"
 DEFAULT_FOLDER = Path(".devices")
-GET_THEM = "get it with tools/devices.sh"
+GET_THEM = "get it with tools/devices.sh of a checkout"
 
 COMPLETE = ".complete"
 """In a folder that tools/devices.sh has filled to the end."""
@@ -106,7 +106,7 @@ def _wasm(folder: Path, kit: Path) -> Command:
         raise NotRun("Node.js is not installed")
     project = Path(__file__).resolve().parents[2] / "web"
     if not (project / "node_modules" / "onnxruntime-web").is_dir():
-        raise NotRun("onnxruntime-web is not installed; get it with web/install.sh")
+        raise NotRun("onnxruntime-web is not installed; get it with web/install.sh of a checkout")
     return Command((node, str(kit / NODE_CHECKER)), {}, after=("onnxruntime-web",), cwd=project)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.registry import open_model
 from fer_edge.data.faces import FaceSet
-from fer_edge.data.left_out import left_out_in_words
 from fer_edge.devices.farm import run_devices
 from fer_edge.devices.matrix import Matrix
 from fer_edge.devices.targets import DEVICES
@@ -114,8 +113,6 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None, *, se
         info, request.data, request.skip_bad, of_training=request.needs_faces, class_map=request.class_map
     )
     faces = judging_faces(info.image_size, given)
-    if given is not None and given.left_out:
-        note(left_out_in_words(given.left_out))
     note(f"exporting {info.path} as {model_format.name} {request.precision}")
     graphs = CheckpointGraphs(reference, info, request, given, note, search)
     source = Source(reference, lambda: graphs.model, graphs.quantised_file)

@@ -5,20 +5,22 @@ from importlib import resources
 from pathlib import Path
 from types import ModuleType
 
-from fer_edge.errors import CheckFailed, ModelError
+from fer_edge.errors import CheckFailed, DataError, ModelError
 
 
 def check_answers(kit: Path, answers: Path) -> str:
     """Compare the JSON file ``answers`` of an app with the folder ``kit``; one line of figures.
 
     This package's checker does it, not the one in the kit: nothing in the folder is run. Raises ModelError where
-    ``kit`` is none, and CheckFailed where an answer differs, is missing or is none; its line names the mistake where
-    the kit knows it.
+    ``kit`` is none, DataError where ``answers`` is no file, and CheckFailed where an answer differs, is missing or is
+    none; its line names the mistake where the kit knows it.
     """
     from fer_edge.golden.manifest import KIT_FORMAT, MANIFEST
 
     if not (kit / MANIFEST).is_file():
         raise ModelError(f"{kit}: expected a kit of golden vectors, found no {MANIFEST}; write one with 'golden MODEL'")
+    if not answers.is_file():
+        raise DataError(f"{answers}: expected what an app answered, as JSON (docs/golden.md), found no file")
     checker = _checker()
     try:
         return str(checker.check_answers(kit, answers))

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from fer_edge.data.faces import FaceData
-from fer_edge.data.left_out import left_out_in_words
 from fer_edge.errors import CheckpointError, FerEdgeError, Interrupted
 from fer_edge.runtime.file_kind import OWN_CHECKPOINT, RUN, kind_of
 from fer_edge.training.architectures import architecture_named
@@ -179,8 +178,6 @@ def _say_what_begins(
         f"{data.source}: {len(data.train)} train and {len(data.validation)} validation faces; "
         f"{config.precision} on {config.device}, {config.threads} threads"
     )
-    if data.left_out:
-        reporter.line(left_out_in_words(data.left_out))
 
 
 @contextlib.contextmanager

@@ -92,3 +92,21 @@ def test_commands_say_it_in_one_line_and_in_json(mixed: Path, tmp_path: Path, mo
     verified = run("export", "--checkpoint", "runs/run", "--data", mixed, "--skip-bad", "--json")
     assert verified.stderr.count(LINE) == 1, verified.stderr
     assert run("export", "--checkpoint", "runs/run", "--data", mixed).exit_code == 1
+
+
+def test_every_command_that_takes_skip_bad_says_it_once(mixed: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = {
+        "verify": ("verify", MODEL, "--against", MODEL),
+        "verify --devices": ("verify", MODEL, "--devices", "--targets", "native", "--faces", 7),
+        "benchmark": ("benchmark", MODEL, "--quick", "--runtimes", "onnxruntime", "--rounds", 1, "--batch-sizes", 1),
+        "bundle": ("bundle", MODEL, "--out", "evidence.zip"),
+        "accept": ("accept", "evidence.zip"),
+        "tune": ("tune", "--architecture", "tiny", "--weights", "none", "--epochs", 1, "--trials", 1),
+    }
+    for name, words in commands.items():
+        done = run(*words, "--data", mixed, "--skip-bad")
+        assert done.stderr.count(LINE) == 1, (name, done.stderr)
+        without = run(*words, "--data", mixed)
+        assert without.exit_code == 1, name
+        assert LINE not in without.stderr

@@ -128,6 +128,24 @@ def test_command_exists(page: str, words: list[str], app: Any) -> None:
         assert words[0] in PROGRAMS, f"unknown program {words[0]}: is it meant?"
 
 
+def test_a_page_can_be_read_from_top_to_bottom() -> None:
+    """A run's folder is refused to another run, so the commands of a page train each under a name of its own."""
+    names = [
+        (page, words[words.index("--name") + 1])
+        for page, words in COMMANDS
+        if "train" in words and "--name" in words and page.startswith(("README", "docs/"))
+    ]
+    assert len(names) > 10
+    assert len(set(names)) == len(names)
+
+
+def test_pages_name_shipped_models_as_an_installed_package_knows_them() -> None:
+    of_the_program = [(page, words) for page, words in COMMANDS if words[0] == "fer-edge" and "recipes" not in page]
+    assert not [
+        (page, words) for page, words in of_the_program if any(word.startswith("exported/fer") for word in words)
+    ]
+
+
 def test_an_unknown_option_is_found(app: Any) -> None:
     with pytest.raises(AssertionError, match="no option --modle"):
         check_options(app, ["predict", "face.jpg", "--modle", "x.onnx"])

@@ -8,7 +8,6 @@ from typing import Any
 from fer_edge.backends.contract import ModelBackend
 from fer_edge.backends.registry import format_of, in_words, open_model
 from fer_edge.data.class_map import ClassMap
-from fer_edge.data.left_out import left_out_in_words
 from fer_edge.errors import ModelError, UsageError
 from fer_edge.export.card.tables import markdown_table
 from fer_edge.export.checkpoint_graphs import load_reference
@@ -137,8 +136,6 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
     _check_number_of_classes(request.model, backend.metadata.label_set, info)
     given = given_faces(info, request.data, request.skip_bad, class_map=request.class_map)
     faces = judging_faces(info.image_size, given)
-    if given is not None and given.left_out:
-        note(left_out_in_words(given.left_out))
     note(f"comparing {request.model} with {info.path}")
     parity = measure_parity(
         reference,
