@@ -294,20 +294,38 @@ def test_the_test_split_is_never_looked_at(wanted, monkeypatch):
     assert len(run(wanted).trials) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_last_validation_ends_the_search_after_the_trial(wanted, number):
-    own = multiprocessing.get_context("spawn")  # a signal to the tests' own process may end more than this test
+def stopped(searching, *arguments):
+    """How the search that ``searching`` starts and signals was stopped: what it said, its exit code. In a process of
+    its own: a signal to the tests' own, which may have run others' handlers before, has ended it."""
+    own = multiprocessing.get_context("spawn")
     said = own.Queue()
-    process = own.Process(target=signal_in_the_last_validation, args=(wanted, number, said))
+    process = own.Process(target=searching, args=(*arguments, said))
     process.start()
-    text, exit_code = said.get(timeout=120)
-    process.join()
-    assert "1 of 2 trials are kept" in text
+    try:
+        return said.get(timeout=120)
+    finally:
+        process.kill()
+        process.join()
+
+
+def tell_how_it_stops(said, *arguments):
+    try:
+        search(*arguments)
+    except Interrupted as stop:
+        said.put((str(stop), stop.exit_code))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("epochs", "kept"), [(1, 1), (10_000, 0)])
+def test_a_signal_in_the_last_validation_or_while_training_ends_the_search(wanted, number, epochs, kept):
+    long = replace(wanted, config=replace(wanted.config, epochs=epochs))
+    text, exit_code = stopped(signal_in_the_first_validation, long, number)
+    assert f"{kept} of 2 trials are kept" in text
     assert exit_code == 128 + number
 
 
-def signal_in_the_last_validation(wanted, number, said):
-    """Of trials of one epoch: training itself looks no more for signals."""
+def signal_in_the_first_validation(wanted, number, said):
+    """Of trials of one epoch it is the last, too: training itself looks no more for signals."""
     validate = Trainer.validate_heads
 
     def validate_then_signal(trainer):
@@ -316,19 +334,11 @@ def signal_in_the_last_validation(wanted, number, said):
         return validate(trainer)
 
     Trainer.validate_heads = validate_then_signal
-    try:
-        run(wanted)
-    except Interrupted as stop:
-        said.put((str(stop), stop.exit_code))
+    tell_how_it_stops(said, wanted, [].append)
 
 
 def test_a_signal_between_two_trials_ends_the_search(wanted):
-    own = multiprocessing.get_context("spawn")
-    said = own.Queue()
-    process = own.Process(target=signal_between_two_trials, args=(wanted, said))
-    process.start()
-    text, exit_code = said.get(timeout=120)
-    process.join()
+    text, exit_code = stopped(signal_between_two_trials, wanted)
     assert "1 of 2 trials are kept" in text
     assert exit_code == 143
     assert len(run(wanted).trials) == 2
@@ -342,24 +352,7 @@ def signal_between_two_trials(wanted, said):
         if signals:
             signal.raise_signal(signals.pop())
 
-    try:
-        search(wanted, signal_once)
-    except Interrupted as stop:
-        said.put((str(stop), stop.exit_code))
-
-
-def test_a_signal_while_training_ends_the_search_in_the_trial(wanted, monkeypatch):
-    long = replace(wanted, config=replace(wanted.config, epochs=10_000))
-    validate = Trainer.validate_heads
-
-    def validate_then_signal(trainer):
-        monkeypatch.setattr(Trainer, "validate_heads", validate)
-        signal.raise_signal(signal.SIGINT)
-        return validate(trainer)
-
-    monkeypatch.setattr(Trainer, "validate_heads", validate_then_signal)
-    with pytest.raises(Interrupted, match="0 of 2 trials are kept"):
-        run(long)
+    tell_how_it_stops(said, wanted, signal_once)
 
 
 def test_weights_that_depend_on_the_machine_are_settled_once(wanted, lines):
