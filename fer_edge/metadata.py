@@ -17,7 +17,7 @@ from fer_edge.checked_json import converted, parse_object, texts_in, wrong_field
 from fer_edge.errors import UsageError
 from fer_edge.labels import FER2013, LabelSet, label_set_of
 from fer_edge.text import printable
-from fer_edge.uncertainty import Uncertainty
+from fer_edge.uncertainty import CALIBRATED_PROBABILITIES, CANDIDATES, CERTAINTY_OUTPUTS, IS_CERTAIN, Uncertainty
 
 METADATA_KEY = "fer_edge.card"
 """Name of the metadata in ONNX ``metadata_props`` and of the extra file in TorchScript and pt2 archives. It is that
@@ -105,6 +105,16 @@ class TensorContract:
         return self.shape[0] if isinstance(self.shape[0], int) else None
 
 
+def certainty_outputs(batch: Dimension, num_classes: int) -> tuple[TensorContract, ...]:
+    """What a calibrated ONNX graph gives beside its answers: probabilities at the temperature, whether the answer is
+    certain (a column, so that servers can add a batch dimension), and which classes are candidates."""
+    return (
+        TensorContract(CALIBRATED_PROBABILITIES, "float32", (batch, num_classes)),
+        TensorContract(IS_CERTAIN, "bool", (batch, 1)),
+        TensorContract(CANDIDATES, "bool", (batch, num_classes)),
+    )
+
+
 @dataclass(frozen=True)
 class InputContract(TensorContract):
     """What a model wants to be fed."""
@@ -182,6 +192,13 @@ class ModelMetadata:
     """Names of the outputs, in their order: a valid LabelSet."""
     content_sha256: Sha256 = NO_CHECKSUM
     """SHA-256 of the file that holds this metadata, with these 64 digits zero."""
+
+    @property
+    def answers(self) -> tuple[TensorContract, ...]:
+        """The outputs without those of a calibrated graph, which follow from the logits."""
+        if self.uncertainty is None:  # then a name is only a name
+            return self.outputs
+        return tuple(one for one in self.outputs if one.name not in CERTAINTY_OUTPUTS)
 
     @property
     def may_saturate(self) -> bool:
@@ -282,6 +299,10 @@ def _contradictions(metadata: ModelMetadata) -> Iterator[tuple[str, str, Any]]:
     for index, sets in enumerate(metadata.uncertainty.sets if metadata.uncertainty else ()):
         if tuple(sets.classes) != metadata.labels:
             yield f"uncertainty.sets[{index}].classes", "the labels, in their order", list(sets.classes)
+    if metadata.answers != metadata.outputs:
+        expected = certainty_outputs(metadata.answers[0].shape[0], len(metadata.labels)) if metadata.answers else ()
+        if metadata.outputs != (*metadata.answers, *expected):
+            yield "outputs", f"{', '.join(one.name for one in expected)} last", [one.name for one in metadata.outputs]
     try:
         datetime.fromisoformat(metadata.created)
     except ValueError:

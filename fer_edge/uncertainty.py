@@ -13,6 +13,10 @@ METHODS = (LAC, APS)
 DEFAULT_MAX_RISK = 0.1
 """Of the answers that are called certain, unless somebody asks for another."""
 
+CALIBRATED_PROBABILITIES, IS_CERTAIN, CANDIDATES = "calibrated_probabilities", "is_certain", "candidates"
+CERTAINTY_OUTPUTS = (CALIBRATED_PROBABILITIES, IS_CERTAIN, CANDIDATES)
+"""Names of the outputs by which a calibrated ONNX graph says it itself."""
+
 Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
 OpenShare = Annotated[float, Meta(gt=0, lt=1, description="a number between 0 and 1")]
 Count = Annotated[int, Meta(ge=0, description="an integer of 0 or more")]

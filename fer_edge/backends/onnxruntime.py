@@ -56,7 +56,7 @@ class OnnxRuntime(ModelBackend):
         super().__init__(model.path, model.metadata, model.sha256, provider=provider)
         self._session = session
         self._run_options = run_options
-        self._names = [output.name for output in model.metadata.outputs]
+        self._names = [output.name for output in model.metadata.answers]
 
     def execute(self, feed: "NDArray[Any]") -> "dict[str, NDArray[np.float32]]":
         """Every output by name."""

@@ -184,7 +184,7 @@ class OpenVino(ModelBackend):
                 self.compile(shape)
             answer = self._request.infer({0: part}, share_inputs=True)  # without a copy, as onnxruntime takes them
             # The arrays own their memory: outputs, unlike inputs, are not shared.
-            return {output.name: answer[output.name] for output in self.metadata.outputs}
+            return {output.name: answer[output.name] for output in self.metadata.answers}
 
         return run_in_fixed_batches(run, feed, self.metadata)
 

@@ -16,13 +16,13 @@ from fer_edge.data.leaks import leaked
 from fer_edge.data.relabel import relabelled
 from fer_edge.errors import DataError, ModelError
 from fer_edge.evaluation.uncertainty import COVERAGE, fit_uncertainty
+from fer_edge.export.card.contract import contract_table
 from fer_edge.export.card.uncertainty import with_uncertainty
 from fer_edge.files import staging_folder, storage_errors, sync_folder, write_bytes, write_text
-from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata, sidecar_json
-from fer_edge.runtime.checksum import add_checksum, file_sha256
+from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata, certainty_outputs, sidecar_json
+from fer_edge.runtime.checksum import file_sha256
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.model_file import CheckedFile, read_any, read_model
-from fer_edge.runtime.onnx_file import with_metadata_value
 from fer_edge.runtime.shipped import model_path
 from fer_edge.uncertainty import Uncertainty
 
@@ -111,10 +111,10 @@ def new_faces(data: FaceData, original: FaceData, split: str, metadata: ModelMet
 def write_uncertainty(model: str | Path, uncertainty: Uncertainty, *, sidecar_only: bool = False) -> tuple[Path, ...]:
     """Put it into the metadata of ``model``, in place of what was there; gives the paths that were written.
 
-    An ``.onnx`` gets it inside, its checksum and those beside it are filled in again, and every other byte stays. The
-    files of other formats keep every byte, as an ``.onnx`` does with ``sidecar_only``: ``NAME.json`` has it alone,
-    bound to the file by its SHA-256. A card ``NAME.md`` that was exported gets a section. Files are whole or unchanged.
-    Raises ModelError, StorageError.
+    An ``.onnx`` gets it inside, with the outputs ``certainty_outputs``; the checksum and those beside it are filled in
+    again, the network and its weights stay. The files of other formats keep every byte, as an ``.onnx`` does with
+    ``sidecar_only``: ``NAME.json`` has it alone, bound to the file by its SHA-256. A card ``NAME.md`` that was exported
+    gets a section. Files are whole or unchanged. Raises ModelError, also without the package onnx, and StorageError.
     """
     path = model_path(model)
     found = read_any(path, trust=True)
@@ -142,8 +142,12 @@ def write_uncertainty(model: str | Path, uncertainty: Uncertainty, *, sidecar_on
 def _write_inside(
     path: Path, found: CheckedFile, metadata: ModelMetadata, uncertainty: Uncertainty
 ) -> tuple[Path, ...]:
-    stated = metadata.with_checksum(NO_CHECKSUM).to_json()
-    data = add_checksum(with_metadata_value(found.data, METADATA_KEY, stated), str(path))
+    metadata = replace(
+        metadata,
+        outputs=(*metadata.answers, *certainty_outputs(metadata.answers[0].shape[0], len(metadata.labels))),
+        content_sha256=NO_CHECKSUM,
+    )
+    data = _calibrated_bytes(path, found.data, metadata, uncertainty)
     beside, for_people = path.with_suffix(".json"), path.with_suffix(".md")
     sha256 = file_sha256(data)
     with storage_errors(path), staging_folder(path.parent) as stage:
@@ -155,6 +159,7 @@ def _write_inside(
                 (found.sha256, sha256),
                 (found.metadata.content_sha256, written.content_sha256),
                 (f"{len(found.data)} bytes", f"{len(data)} bytes"),
+                (contract_table(found.metadata), contract_table(written)),
             ):
                 card = card.replace(old, new)
             write_text(stage / for_people.name, with_uncertainty(card, uncertainty))
@@ -167,6 +172,20 @@ def _write_inside(
             (stage / target.name).replace(target)
         sync_folder(path.parent)
     return (path, *reversed(targets))
+
+
+def _calibrated_bytes(path: Path, data: bytes, metadata: ModelMetadata, uncertainty: Uncertainty) -> bytes:
+    try:
+        import onnx
+    except ImportError as error:
+        raise ModelError(
+            f"{path}: expected the package onnx, which writes the certainty's outputs into the graph, found none; run: "
+            "pip install onnx, or keep the calibration beside the file with --sidecar"
+        ) from error
+    from fer_edge.export.formats.onnx import onnx_bytes
+    from fer_edge.export.graph.certainty import with_certainty, without_certainty
+
+    return onnx_bytes(with_certainty(without_certainty(onnx.load_from_string(data)), uncertainty), metadata)
 
 
 def _states_uncertainty(found: CheckedFile) -> bool:

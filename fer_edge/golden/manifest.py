@@ -156,7 +156,7 @@ def kit_manifest(
             "input": metadata.input.name,
             "dtype": metadata.input.dtype,
             "layout": _layout(metadata),
-            "outputs": [output.name for output in metadata.outputs],
+            "outputs": [output.name for output in metadata.answers],
             "labels": list(metadata.labels),
             **({"answer": metadata.description.outputs} if isinstance(metadata, ForeignMetadata) else {}),
         },

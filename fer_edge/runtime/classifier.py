@@ -257,7 +257,7 @@ class Classifier:
     def probabilities_and_logits(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As ``probabilities``, and the logits (N, classes), float32. Raises ModelError where they are none."""
         check_images(pixels)
-        names = [output.name for output in self.metadata.outputs]
+        names = [output.name for output in self.metadata.answers]
         options = run_options(pixels.shape[0] * pixels.shape[1] * pixels.shape[2])
 
         def run(feed: NDArray[np.generic]) -> dict[str, NDArray[np.float32]]:

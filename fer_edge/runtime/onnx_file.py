@@ -206,45 +206,6 @@ class _Walk:
             yield one
 
 
-def with_metadata_value(data: bytes, key: str, value: str) -> bytes:
-    """The ONNX model ``data`` with another ``value`` for its one entry ``key`` of ``metadata_props``; every other byte
-    stays. Raises ValueError where there is no such entry, or several."""
-    places = [(start, end) for start, end, name in _metadata_entries(memoryview(data)) if name == key]
-    if len(places) != 1:
-        raise ValueError(f"expected one entry {key} of metadata, found {len(places)}")
-    ((start, end),) = places
-    parts = [(0x0A, key.encode()), (0x12, value.encode())]  # fields 1 and 2 of StringStringEntryProto
-    entry = b"".join(bytes([tag]) + _as_varint(len(text)) + text for tag, text in parts)
-    return data[:start] + b"\x72" + _as_varint(len(entry)) + entry + data[end:]
-
-
-def _metadata_entries(message: memoryview) -> Iterator[tuple[int, int, str]]:
-    """Start and end of each field 14 of a ModelProto, its tag included, and the key in it."""
-    at = 0
-    while at < len(message):
-        start, tag = at, message[at]
-        number, after = _varint(message, at)
-        wire_type = number & 7
-        if wire_type == _VARINT:
-            _, at = _varint(message, after)
-            continue
-        if wire_type == _LENGTH_DELIMITED:
-            size, after = _varint(message, after)
-        else:
-            size = 4 if wire_type == _FIXED_32 else 8
-        at = after + size
-        if tag == 0x72:
-            yield start, at, _text(dict(_fields(message[after:at])).get(1))
-
-
-def _as_varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*encoded, number])
-
-
 def _value(message: memoryview) -> OnnxValue:
     """ValueInfoProto: the name, and of a tensor its element type and shape."""
     entry = dict(_fields(message))

@@ -33,7 +33,12 @@ MAX_KEPT_PIXELS = 2**21
 run for good, 1.6 GB after a photo of 50 megapixels. Giving back costs milliseconds, which only large photos pay."""
 
 _ERRORS_ONLY, _FATAL_ONLY = 3, 4  # onnxruntime's log severities
-_DTYPES = {"uint8": "tensor(uint8)", "float32": "tensor(float)", "float16": "tensor(float16)"}
+_DTYPES = {
+    "uint8": "tensor(uint8)",
+    "float32": "tensor(float)",
+    "float16": "tensor(float16)",
+    "bool": "tensor(bool)",
+}
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,8 @@ class Contract:
         outputs = []
         for one in self.outputs:
             dims = self.dims(one)
-            outputs.append((self.name(one), one.dtype, dims, dims[-1:] == (len(self.labels),)))
+            has_labels = one.dtype != "bool" and dims[-1:] == (len(self.labels),)
+            outputs.append((self.name(one), one.dtype, dims, has_labels))
         lines += _tensors("output", outputs)
         # Not part of what the versions share: another measurement may change it.
         lines.append(lines.pop(2))

@@ -6,10 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
 import pytest
 
 from fer_edge.evaluation.binomial import lower_bound
+from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.model_file import read_model
+from fer_edge.uncertainty import CERTAINTY_OUTPUTS
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -89,3 +93,20 @@ def test_ferplus_at_two_percent() -> None:
     assert f"right on {original['correct'] / original['count']:.1%} of these faces" in text
     lac, aps = found["uncertainty"]["sets"]
     assert f"{aps['mean_size']:.2f} labels instead of {lac['mean_size']:.2f}" in text
+
+
+@pytest.mark.parametrize("name", ["fer-tiny", "fer-resnet18", "ferplus-resnet18"])
+def test_a_shipped_graph_says_itself_what_the_page_says(name: str) -> None:
+    path = ROOT / "exported" / f"{name}-int8.onnx"
+    classifier = Classifier.load(path, threads=1)
+    faces = np.stack([np.full((48, 48, 1), shade, np.uint8) for shade in (0, 90, 255)])
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    calibrated, certain, candidates = session.run(list(CERTAINTY_OUTPUTS), {"image": faces})
+    table = PAGE.read_text(encoding="utf-8").partition("| output | shape, type |")[2]
+    assert all(f"| `{one}` |" in table.partition("\n\n")[0] for one in CERTAINTY_OUTPUTS)
+    for at, told in enumerate(classifier.predict_many(list(faces))):
+        assert told.is_certain == certain[at, 0]
+        assert told.calibrated_confidence == pytest.approx(calibrated[at].max(), abs=1e-6)
+        assert set(told.candidates) == {
+            one for one, is_in in zip(classifier.labels, candidates[at], strict=True) if is_in
+        }

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import pytest
 from uncertainties import uncertainty
 
 from fer_edge.errors import DataError, ModelError
+from fer_edge.export.card.contract import contract_table
 from fer_edge.export.card.uncertainty import TITLE, with_uncertainty
 from fer_edge.export.formats.registry import format_named
+from fer_edge.export.graph.certainty import without_certainty
 from fer_edge.export.publish import model_path
 from fer_edge.export.uncertainty import calibrate_model, write_uncertainty
-from fer_edge.metadata import METADATA_KEY, sidecar_json
+from fer_edge.metadata import METADATA_KEY, certainty_outputs, sidecar_json
 from fer_edge.runtime.checksum import file_sha256
 from fer_edge.runtime.classifier import Classifier
 from fer_edge.runtime.model_file import read_model
@@ -38,24 +41,26 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def test_inside_the_file_every_other_byte_stays(model: Path) -> None:
+def test_inside_the_file_the_network_stays_and_outputs_are_added(model: Path) -> None:
     before, metadata = onnx.load(model), read_model(model).metadata
+    table = contract_table(metadata)
+    model.with_suffix(".md").write_text(model.with_suffix(".md").read_text() + table)
     written = write_uncertainty(model, FOUND)
     assert written == (model, model.with_suffix(".json"), model.with_suffix(".md"))
     after = read_model(model)
-    assert after.metadata == replace(metadata, uncertainty=FOUND, content_sha256=after.metadata.content_sha256)
-    again = onnx.load(model)
-    for one in (before, again):
-        entries = {entry.key: entry.value for entry in one.metadata_props}
-        assert entries.pop(METADATA_KEY)
-        del one.metadata_props[:]
-        one.metadata_props.extend(onnx.StringStringEntryProto(key=key, value=value) for key, value in entries.items())
-    assert before.SerializeToString() == again.SerializeToString()
+    outputs = (*metadata.outputs, *certainty_outputs("batch", 7))
+    content = after.metadata.content_sha256
+    assert after.metadata == replace(metadata, outputs=outputs, uncertainty=FOUND, content_sha256=content)
+    graph = without_certainty(onnx.load(model)).graph
+    assert before.graph.SerializeToString() == graph.SerializeToString()
     card = model.with_suffix(".md").read_text()
     assert after.sha256 in card
     assert after.metadata.content_sha256 in card
     assert f"{len(after.data)} bytes" in card
     assert card.count(TITLE) == 1
+    assert contract_table(after.metadata) in card
+    assert card.count("| `is_certain`") == 1
+    assert "at most 10% are wrong" in card
     assert sorted(path.name for path in model.parent.iterdir()) == ["tiny.json", "tiny.md", "tiny.onnx"]
 
 
@@ -69,6 +74,14 @@ def test_a_calibrated_file_travels_alone_and_is_calibrated_again(model: Path, tm
     assert classifier.metadata.uncertainty == FOUND
     assert write_uncertainty(alone / "tiny.onnx", FOUND) == (alone / "tiny.onnx",)  # no sidecar where there was none
     assert model.with_suffix(".md").read_text().count(TITLE) == 1
+
+
+def test_without_onnx_the_way_out_is_said_and_nothing_is_written(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = model.read_bytes()
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ModelError, match=r"expected the package onnx, .* run: pip install onnx, or .* --sidecar"):
+        write_uncertainty(model, FOUND)
+    assert model.read_bytes() == before
 
 
 def test_the_sidecar_alone_leaves_the_file_as_it_is(model: Path) -> None:

@@ -4,13 +4,14 @@ Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting".
 """
 
 from fer_edge.data.sample import is_sample
+from fer_edge.export.card.contract import contract_table
 from fer_edge.export.card.snippets import snippets
 from fer_edge.export.card.tables import markdown_table, plain
 from fer_edge.export.formats.registry import format_named
 from fer_edge.export.parity.comparison import Parity
 from fer_edge.export.quantization.report import QuantisationReport
 from fer_edge.labels import BUILT_IN, FER2013
-from fer_edge.metadata import FACES, NORMALISED, SATURATES, ModelMetadata, TensorContract
+from fer_edge.metadata import FACES, NORMALISED, SATURATES, ModelMetadata
 from fer_edge.runtime.saturation import FULL_PRECISION
 
 _LIMITS = """\
@@ -57,7 +58,7 @@ def model_card_markdown(
         f"# {metadata.name}",
         _summary(metadata, file_name, size),
         "## Input and output",
-        _contract_table(metadata),
+        contract_table(metadata),
         _input_note(metadata),
         *_processors(metadata),
         "## How to call it",
@@ -86,18 +87,6 @@ def _summary(metadata: ModelMetadata, file_name: str, size: int) -> str:
         f"{metadata.image_size}x{metadata.image_size} pixels, exported by fer_edge {metadata.versions['fer_edge']}."
         f"{f' **{untried}**' if untried else ''}"
     )
-
-
-def _contract_table(metadata: ModelMetadata) -> str:
-    def row(role: str, tensor: TensorContract, meaning: str) -> tuple[str, ...]:
-        shape = ", ".join(str(dimension) for dimension in tensor.shape)
-        return role, f"`{tensor.name}`", tensor.dtype, f"({shape})", meaning
-
-    order = "one a label, in the order above"
-    meanings = {"probabilities": f"sum to 1; {order}", "logits": f"before the softmax; {order}"}
-    rows = [row("input", metadata.input, metadata.input.colour)]
-    rows += [row("output", tensor, meanings[tensor.name]) for tensor in metadata.outputs]
-    return markdown_table(("", "name", "type", "shape", "meaning"), rows)
 
 
 def _processors(metadata: ModelMetadata) -> list[str]:

@@ -27,7 +27,7 @@ def with_metadata(graph: "onnx.ModelProto", metadata: "ModelMetadata") -> "onnx.
     labelled.CopyFrom(graph)
     kept = {entry.key: entry.value for entry in graph.metadata_props if entry.key != METADATA_KEY}
     onnx.helper.set_model_props(labelled, {**kept, METADATA_KEY: metadata.to_json()})
-    labelled.producer_name, labelled.producer_version = "fer_edge", metadata.versions["fer_edge"]
+    labelled.producer_name, labelled.producer_version = "fer_edge", metadata.versions.get("fer_edge", "")
     return labelled
 
 

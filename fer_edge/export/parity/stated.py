@@ -47,7 +47,8 @@ def metadata_failures(metadata: ModelMetadata, info: CheckpointInfo, graph: onnx
         unread = (*unread, "minimum_onnxruntime")  # the one that wrote it, which need not be the one here
     unstated = {name: empty for name, empty in _ADDED.items() if getattr(metadata.training_data, name) == empty}
     expected = replace(expected, training_data=replace(expected.training_data, **unstated))
-    stated = [(name, getattr(expected, name), getattr(metadata, name)) for name in _RECOMPUTED]
+    plain = replace(metadata, outputs=metadata.answers)  # the others follow from them
+    stated = [(name, getattr(expected, name), getattr(plain, name)) for name in _RECOMPUTED]
     failures = [
         f"expected {name} {_in_short(own)} in the metadata, as the {_source_of(name)} has it, found "
         f"{_in_short(found)}; export the model again"

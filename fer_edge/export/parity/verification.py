@@ -13,6 +13,7 @@ from fer_edge.export.card.tables import markdown_table
 from fer_edge.export.checkpoint_graphs import load_reference
 from fer_edge.export.faces import JudgingFaces, given_faces, judging_faces
 from fer_edge.export.formats.registry import all_formats, format_named
+from fer_edge.export.graph.certainty import certainty_failures, without_certainty
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.parity.comparison import Parity, measure_parity
@@ -151,7 +152,11 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
     model = None
     if model_format.read_graph is not None:
         model = model_format.read_graph(read_any(request.model, trust=request.trust).data)
-    failures = metadata_failures(metadata, info, model)
+    of_certainty: list[str] = []
+    if model is not None:
+        of_certainty = certainty_failures(model, metadata.uncertainty)
+        model = without_certainty(model)
+    failures = [*metadata_failures(metadata, info, model), *of_certainty]
     if given is not None and parity.accuracy is not None and given.fingerprint() == info.data_fingerprint:
         failures += accuracy_failures(metadata, parity.accuracy)
     if model is not None:
