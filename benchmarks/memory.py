@@ -1,7 +1,8 @@
-"""Peak memory of the largest images that are accepted, one process each: what SECURITY.md says of bounds.
+"""Peak memory and time of the largest images that are accepted, one process each: what SECURITY.md says of bounds.
 
-Each image is written first (89 megapixels, the most that is accepted, of random blocks), then a fresh process opens it
-and names its faces as `predict` does. "Peak" is the process's VmHWM, "after" what stays resident in the end.
+Each image is written first (89 megapixels, the most that is accepted, of random blocks, or of noise, which takes the
+longest), then a fresh process opens it and names its faces as `predict` does. "Peak" is the process's VmHWM, "after"
+what stays resident in the end, "seconds" the processor time of the image.
 
 python benchmarks/memory.py --output benchmarks/results/memory
 """
@@ -17,16 +18,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+import PIL
+from PIL import Image, features
 
-from fer_edge.runtime.images import MAX_PIXELS
+from fer_edge.runtime.images import MAX_JPEG_SCANS, MAX_PIXELS
+from fer_edge.runtime.jpeg_scans import has_more_scans
+from fer_edge.runtime.machine import describe_machine
 
 HEIGHT = 8192
 WIDTH = MAX_PIXELS // HEIGHT
 IMAGES_IN_FOLDER = 8
 
 PROBE = """
-import gc, sys
+import gc, sys, time
 from pathlib import Path
 from fer_edge.runtime.classifier import Classifier
 def status(name):
@@ -36,13 +40,15 @@ classifier = Classifier.load(sys.argv[1], threads=1)
 named = [(path, path) for path in sys.argv[3:]]
 keep = sys.argv[2] == "keep"
 outcomes = 0
+began = time.process_time()
 for outcome in classifier.predict_photos(named, batch_size=1 if keep else 32, keep_pixels=keep):
     assert outcome.error is None, outcome.error
     outcomes += 1
 assert outcomes == len(named)
+seconds = time.process_time() - began
 outcome = None
 gc.collect()
-print(status("VmHWM"), status("VmRSS"))
+print(status("VmHWM"), status("VmRSS"), seconds)
 """
 
 
@@ -54,25 +60,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder, "small.jpg")
         Image.new("RGB", (640, 480), 128).save(small)
-        base_peak, base_after = measured(arguments.model, [small])
+        base_peak, base_after, _ = measured(arguments.model, [small])
         rows = []
         for name, write in WRITERS.items():
             path = write(Path(folder))
-            peak, after = measured(arguments.model, [path])
-            rows.append({"image": name, "file_mb": megabytes(path), "peak_mb": peak, "after_mb": after})
+            rows.append(row(name, path, measured(arguments.model, [path])))
             print(rows[-1], file=sys.stderr, flush=True)
             if name != "PNG, RGB":
                 path.unlink()
-        peak, after = measured(arguments.model, [Path(folder, "large.png")] * IMAGES_IN_FOLDER)
-        rows.append(
-            {"image": f"{IMAGES_IN_FOLDER} of PNG, RGB, two threads", "file_mb": 0, "peak_mb": peak, "after_mb": after}
-        )
+        several = [Path(folder, "large.png")] * IMAGES_IN_FOLDER
+        rows.append(row(f"{IMAGES_IN_FOLDER} of PNG, RGB, two threads", None, measured(arguments.model, several)))
         path = WRITERS["JPEG"](Path(folder))
-        peak, after = measured(arguments.model, [path], keep=True)
-        rows.append(
-            {"image": "JPEG, pixels kept (--out)", "file_mb": megabytes(path), "peak_mb": peak, "after_mb": after}
-        )
+        rows.append(row("JPEG, pixels kept (--out)", path, measured(arguments.model, [path], keep=True)))
     report = {
+        "machine": describe_machine(),
+        "versions": {"pillow": PIL.__version__, "libwebp": features.version("webp")},
         "model": arguments.model,
         "size": [WIDTH, HEIGHT],
         "small_image_peak_mb": base_peak,
@@ -90,17 +92,23 @@ def megabytes(path: Path) -> int:
     return round(path.stat().st_size / 1e6)
 
 
-def measured(model: str, paths: list[Path], *, keep: bool = False) -> tuple[int, int]:
-    """Peak and final resident memory in MB of a process that names the faces of these images; with ``keep`` it hands
-    out their pixels too, as `predict --out` needs them."""
+def row(name: str, path: Path | None, found: tuple[int, int, float]) -> dict[str, Any]:
+    peak, after, seconds = found
+    size = megabytes(path) if path else 0
+    return {"image": name, "file_mb": size, "peak_mb": peak, "after_mb": after, "seconds": round(seconds, 1)}
+
+
+def measured(model: str, paths: list[Path], *, keep: bool = False) -> tuple[int, int, float]:
+    """Peak and final resident memory in MB of a process that names the faces of these images, and the seconds of its
+    processor; with ``keep`` it hands out their pixels too, as `predict --out` needs them."""
     done = subprocess.run(
         [sys.executable, "-c", PROBE, model, "keep" if keep else "drop", *map(str, paths)],
         check=True,
         capture_output=True,
         text=True,
     )
-    peak, after = (int(value) for value in done.stdout.split())
-    return round(peak * 1024 / 1e6), round(after * 1024 / 1e6)
+    peak, after, seconds = done.stdout.split()
+    return round(int(peak) * 1024 / 1e6), round(int(after) * 1024 / 1e6), float(seconds)
 
 
 def blocks(channels: int, dtype: type = np.uint8) -> np.ndarray:
@@ -109,6 +117,24 @@ def blocks(channels: int, dtype: type = np.uint8) -> np.ndarray:
     coarse = rng.integers(0, np.iinfo(dtype).max, (HEIGHT // 16 + 1, WIDTH // 16 + 1, channels), dtype=dtype)
     large = coarse.repeat(16, axis=0)[:HEIGHT].repeat(16, axis=1)[:, :WIDTH]
     return np.ascontiguousarray(large[:, :, 0] if channels == 1 else large)
+
+
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+
+
+def jpeg_of_most_scans(folder: Path) -> Path:
+    """A progressive JPEG that repeats its first scan: each costs the decoder a pass over the whole image."""
+    path = saved(folder, "-scans.jpg", blocks(3), progressive=True, subsampling=0)
+    data = path.read_bytes()
+    start = data.index(b"\xff\xda")
+    ends = [data.index(marker, start + 2) for marker in (b"\xff\xc4", b"\xff\xda")]
+    scan = data[start : min(ends)]
+    missing = MAX_JPEG_SCANS - data.count(b"\xff\xda")
+    path.write_bytes(data[:start] + scan * missing + data[start:])
+    assert not has_more_scans(path.read_bytes(), MAX_JPEG_SCANS)
+    assert has_more_scans(path.read_bytes(), MAX_JPEG_SCANS - 1)
+    return path
 
 
 def saved(folder: Path, suffix: str, pixels: np.ndarray, **options: Any) -> Path:
@@ -139,6 +165,7 @@ def write_chunk(stream: BinaryIO, kind: bytes, data: bytes) -> None:
 WRITERS = {
     "JPEG": lambda folder: saved(folder, ".jpg", blocks(3)),
     "JPEG, progressive": lambda folder: saved(folder, ".jpg", blocks(3), progressive=True, subsampling=0),
+    "JPEG, 64 scans": jpeg_of_most_scans,
     "PNG, RGB": lambda folder: saved(folder, ".png", blocks(3), compress_level=1),
     "PNG, RGBA": lambda folder: saved(folder, "-a.png", blocks(4), compress_level=1),
     "PNG, 16-bit grey": lambda folder: saved(folder, "-16.png", blocks(1, np.uint16), compress_level=1),
@@ -146,6 +173,8 @@ WRITERS = {
     "GIF": lambda folder: saved(folder, ".gif", blocks(1)),
     "WebP, lossless": lambda folder: saved(folder, "-l.webp", blocks(3), lossless=True, quality=0, method=0),
     "WebP": lambda folder: saved(folder, ".webp", blocks(3), quality=50, method=0),
+    "WebP, lossless, noise": lambda folder: saved(folder, "-ln.webp", noise(), lossless=True, quality=0, method=0),
+    "WebP, noise": lambda folder: saved(folder, "-n.webp", noise(), quality=100, method=0),
     "TIFF": lambda folder: saved(folder, ".tif", blocks(3)),
     "TIFF, 16-bit grey": lambda folder: saved(folder, "-16.tif", blocks(1, np.uint16)),
 }
@@ -154,16 +183,17 @@ WRITERS = {
 def as_markdown(report: dict[str, Any]) -> str:
     width, height = report["size"]
     lines = [
-        "# Memory of the largest images",
+        "# Memory and time of the largest images",
         "",
         f"`benchmarks/memory.py` with {report['model']}, one thread: {width} x {height} pixels, the most that "
         "is accepted. MB of the whole process; at its peak one that reads a small photo has "
-        f"{report['small_image_peak_mb']}.",
+        f"{report['small_image_peak_mb']}. Seconds of the processor, from the file to the answer. "
+        f"{report['machine']}; Pillow {report['versions']['pillow']}, libwebp {report['versions']['libwebp']}.",
         "",
-        "| image | file | peak | after |",
-        "| --- | ---: | ---: | ---: |",
+        "| image | file | peak | after | seconds |",
+        "| --- | ---: | ---: | ---: | ---: |",
         *(
-            f"| {one['image']} | {one['file_mb'] or ''} | {one['peak_mb']} | {one['after_mb']} |"
+            f"| {one['image']} | {one['file_mb'] or ''} | {one['peak_mb']} | {one['after_mb']} | {one['seconds']} |"
             for one in report["rows"]
         ),
     ]

@@ -49,7 +49,15 @@ from fer_edge.cli.program import AsCalled
 from fer_edge.cli.quiet import libraries_silenced
 from fer_edge.cli.root import HELP_NAMES, complete_for, refuse_completion, root
 from fer_edge.cli.stopping import raise_on_sigterm, signal_behind
-from fer_edge.errors import DataError, FerEdgeError, Interrupted, MissingExtraError, ProviderError, UsageError
+from fer_edge.errors import (
+    DataError,
+    FerEdgeError,
+    Interrupted,
+    MissingExtraError,
+    ProviderError,
+    StorageError,
+    UsageError,
+)
 from fer_edge.text import printable
 
 _TRAIN_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "matplotlib", "filelock")
@@ -148,7 +156,7 @@ def main() -> None:
         refuse_completion(sys.argv[1:])
         if complete_for(sys.argv[1:]):
             sys.exit(READER_GONE if reader_is_gone() else 0)
-    except UsageError as error:
+    except (UsageError, StorageError) as error:
         typer.echo(f"error: {error}", err=True)  # not by note, which would name the program as it was called
         sys.exit(error.exit_code)
     try:

@@ -1,6 +1,7 @@
 """Options of the program itself."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from fer_edge.cli import output
 from fer_edge.cli.program import NAME, called
 from fer_edge.errors import UsageError
+from fer_edge.files import storage_error
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 """Settings of the program that its commands take over."""
@@ -30,7 +32,8 @@ def root(
 
 
 COMPLETION_OPTIONS = ("--show-completion", "--install-completion")
-SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+POWERSHELLS = ("powershell", "pwsh")
+SHELLS = ("bash", "zsh", "fish", *POWERSHELLS)
 _DEFINES = "compdef %(complete_func)s %(prog_name)s"
 _COMPLETES_AT_ONCE = f"""\
 if [[ $funcstack[1] == _%(prog_name)s ]]; then
@@ -44,7 +47,9 @@ fi"""
 def complete_for(arguments: Sequence[str]) -> bool:
     """Do what ``--show-completion [SHELL]`` or ``--install-completion [SHELL]`` asks for; False where nothing does.
 
-    Without a SHELL it is the one that this was called from. Raises UsageError for an unknown one.
+    Without a SHELL it is the one that this was called from. Raises UsageError for an unknown one, and for PowerShell's
+    profile, which typer would write after it lifted the user's execution policy; StorageError for a file that cannot
+    be written.
     """
     if not 1 <= len(arguments) <= 2 or arguments[0] not in COMPLETION_OPTIONS:
         return False
@@ -58,8 +63,16 @@ def complete_for(arguments: Sequence[str]) -> bool:
     variable = f"_{called().replace('-', '_').upper()}_COMPLETE"
     if option == COMPLETION_OPTIONS[0]:
         output.result(shared.get_completion_script(prog_name=called(), complete_var=variable, shell=shell))
+    elif shell in POWERSHELLS:
+        raise UsageError(
+            f"{option}: expected bash, zsh or fish, found {shell}, whose profile is yours to change; in it, run: "
+            f"{NAME} {COMPLETION_OPTIONS[0]} {shell} >> $PROFILE"
+        )
     else:
-        _, path = shared.install(shell=shell, prog_name=called(), complete_var=variable)
+        try:
+            _, path = shared.install(shell=shell, prog_name=called(), complete_var=variable)
+        except OSError as error:
+            raise storage_error(Path(error.filename or Path.home()), error) from error
         output.result(f"{shell} completion installed in {path}; it takes effect in a new terminal")
     return True
 

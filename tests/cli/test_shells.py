@@ -117,3 +117,37 @@ def test_the_script_that_is_shown_is_the_shells_own_and_takes_a_name(
         [sys.executable, home["PATH"].split(":")[0] + "/fer-edge", "--show-completion", shell], **options
     )
     assert named.stdout == shown
+
+
+def program(home: dict[str, str], tmp_path: Path, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, home["PATH"].split(":")[0] + "/fer-edge", *words]
+    return subprocess.run(command, env={**home, **more}, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("shell", ["powershell", "pwsh"])
+def test_powershells_script_is_answered_and_its_profile_left_alone(
+    shell: str, home: dict[str, str], tmp_path: Path
+) -> None:
+    """PowerShell itself was not tried: its script asks the program by these variables."""
+    shown = program(home, tmp_path, "--show-completion", shell).stdout
+    for name, typed in TYPED.items():
+        asked = {
+            "_FER_EDGE_COMPLETE": "complete_powershell",
+            "_TYPER_COMPLETE_ARGS": typed,
+            "_TYPER_COMPLETE_WORD_TO_COMPLETE": typed.split()[-1],
+        }
+        assert all(f"$Env:{variable} = " in shown for variable in asked)
+        answers = program(home, tmp_path, **asked).stdout.splitlines()
+        assert name in [line.split(":::")[0] for line in answers]
+    done = program(home, tmp_path, "--install-completion", shell)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"run: fer-edge --show-completion {shell} >> $PROFILE" in done.stderr
+
+
+def test_a_home_that_cannot_be_written_is_one_line(home: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "no-folder").write_text("")
+    done = program(home, tmp_path, "--install-completion", "bash", HOME=str(tmp_path / "no-folder"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
