@@ -91,7 +91,7 @@ def score(
 
             done = run_score(request, progress=report)
     except KeyboardInterrupt as stop:
-        saved = "interrupted; nothing was saved"
+        saved = "interrupted; no file was finished; the same command goes on"
         if counts.rows:
             where = f"{counts.rows} rows in {counts.parts} files are saved in {shown_name(out)}"
             saved = f"interrupted; {where}; the same command goes on"

@@ -78,12 +78,13 @@ def whole(faces: Path, tiny: str, tmp_path_factory: pytest.TempPathFactory) -> P
     return out
 
 
-def actors() -> list[int]:
-    """Processes of Ray that hold a session."""
+def actors(raylet: int) -> list[int]:
+    """Processes of the node of ``raylet`` that hold a session."""
     found = []
     for process in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if (process / "cmdline").read_bytes().startswith((b"ray::MapWorker", b"ray::_MapWorker")):
+        with contextlib.suppress(OSError, ValueError):
+            is_actor = (process / "cmdline").read_bytes().startswith((b"ray::MapWorker", b"ray::_MapWorker"))
+            if is_actor and int((process / "stat").read_text().rpartition(")")[2].split()[1]) == raylet:
                 found.append(int(process.name))
     return found
 
@@ -103,16 +104,16 @@ def test_rows_are_those_of_the_local_engine_though_a_worker_and_then_a_node_are_
 
     out = tmp_path / "out"
     (second,) = cluster.worker_nodes
-    raylet = second.all_processes["raylet"][0].process
+    stays, goes = (node.all_processes["raylet"][0].process for node in (cluster.head_node, second))
     with started(repository, faces, out, tiny, "--engine", "ray", "--address", cluster.address) as process:
-        while not (killed := actors()[:1]) and process.poll() is None:
+        while not (killed := actors(stays.pid)[:1]) and process.poll() is None:
             time.sleep(0.02)
         for actor in killed:
             os.kill(actor, signal.SIGKILL)
         while not (begun := chunks_begun(out)) and process.poll() is None:
             time.sleep(0.02)
-        raylet.kill()  # the processes of its node end with it
-        output, errors = process.communicate(timeout=180)
+        goes.kill()  # the processes of its node end with it
+        output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert len(killed) == 1
     assert 0 < begun < len(parts(whole))  # in the middle of the work
