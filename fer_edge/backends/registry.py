@@ -234,6 +234,7 @@ def open_model(
     ``provider`` does not run it; and MissingExtraError where its runtime is not installed.
     """
     from fer_edge.backends.contract import ModelBackend
+    from fer_edge.runtime.model_file import says_itself
 
     path = model_path(path)
     file_format = format_of(path)
@@ -244,7 +245,8 @@ def open_model(
     entries[0].require()
     if provider == "auto" and len(entries[0].providers) == 1:
         (provider,) = entries[0].providers
-    # Only backends of ONNX files are told of it: those of other formats know no model without metadata.
+    if description is not None and file_format != "onnx":  # no other format knows models without metadata
+        raise says_itself(path)
     more = {} if description is None else {"description": description}
     opened = entries[0].load(path, threads=threads, provider=provider, trust=trust, **more)
     if not isinstance(opened, ModelBackend):

@@ -93,7 +93,7 @@ def _model_of(path: Path, data: bytes, trust: bool, description: Description | N
                 check_operators(path, graph)
             return ModelFile(path, data, foreign_metadata(path, graph, described), file_sha256(data), graph)
     elif description is not None:
-        raise UsageError(f"{path}: expected no description of a model that says itself what it is; leave it out")
+        raise says_itself(path)
     _expect_metadata_key(graph, path)
     if not trust:
         check_operators(path, graph)
@@ -104,6 +104,11 @@ def _model_of(path: Path, data: bytes, trust: bool, description: Description | N
     sha256 = file_sha256(data)
     metadata = check_beside(path, metadata, sha256)
     return ModelFile(path, data, metadata, sha256, None if is_ort else graph)
+
+
+def says_itself(path: Path) -> UsageError:
+    """Of a model with metadata that was described nevertheless: of any format but ONNX."""
+    return UsageError(f"{path}: expected no description of a model that says itself what it is; leave it out")
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,8 @@ def read_any(path: str | Path, *, trust: bool = False, description: Description 
     if not is_known_by_sidecar(path) and not is_archive(data):
         model = _model_of(path, data, trust, description)
         return CheckedFile(path, data, model.metadata, model.sha256, model)
+    if description is not None:
+        raise says_itself(path)
     sha256 = file_sha256(data)
     if is_known_by_sidecar(path):
         metadata, others = _metadata_beside(path, sha256)

@@ -77,9 +77,11 @@ def test_another_network_is_exit_3_and_the_reports_name_both(model, changed, tmp
     assert (tmp_path / "plot.png").stat().st_size > 5000
 
 
-@pytest.mark.parametrize("is_given_first", [True, False])
-def test_another_makers_model_is_compared_class_by_class(model, raw, tmp_path, is_given_first):
+@pytest.mark.parametrize(("file_format", "is_given_first"), [("onnx", True), ("onnx", False), ("ncnn", False)])
+def test_another_makers_model_is_compared_class_by_class(checkpoint, raw, tmp_path, file_format, is_given_first):
     """The same network without its metadata, its classes in another order and under other names."""
+    pytest.importorskip("pnnx" if file_format == "ncnn" else "onnx")
+    ours = exported(checkpoint, tmp_path / "ours", file_format=file_format)
     graph = onnx.load(raw)
     metadata = ModelMetadata.from_json({entry.key: entry.value for entry in graph.metadata_props}[METADATA_KEY])
     del graph.metadata_props[:]
@@ -95,7 +97,7 @@ def test_another_makers_model_is_compared_class_by_class(model, raw, tmp_path, i
     aliases = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
     labels = ",".join(aliases.get(metadata.labels[place], metadata.labels[place]) for place in order)
     described = ("--describe", f"labels={labels}; channels=1; size=48; mean={metadata.mean}; std={metadata.std}")
-    pair = (theirs, "--against", model) if is_given_first else (model, "--against", theirs)
+    pair = (theirs, "--against", ours) if is_given_first else (ours, "--against", theirs)
     done = run("verify", *pair, "--data", "sample:140", *described, "--json")
     assert done.stdout, done.stderr
     parity = json.loads(done.stdout)["parity"]

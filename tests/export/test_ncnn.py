@@ -18,7 +18,7 @@ from fer_edge.backends.evaluation import evaluate_model
 from fer_edge.backends.ncnn import blobs, opened
 from fer_edge.backends.registry import open_model
 from fer_edge.benchmark.subjects import read_subject
-from fer_edge.errors import ModelError
+from fer_edge.errors import ModelError, UsageError
 from fer_edge.export.card.metadata import describe
 from fer_edge.export.exporter import export_checkpoint
 from fer_edge.export.formats.ncnn import FORMAT
@@ -27,6 +27,7 @@ from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.parity.file_comparison import SAME_BYTES
 from fer_edge.export.parity.verification import VerifyRequest, verify_model
 from fer_edge.export.request import ExportRequest
+from fer_edge.runtime.model_file import read_any
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config
 from fer_edge.training.config import TrainConfig
 
@@ -120,6 +121,12 @@ def test_the_example_in_cpp_answers_as_python_does(exported, tmp_path):
     failed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert failed.returncode == 1
     assert "expected a binary PGM" in failed.stderr
+
+
+@pytest.mark.parametrize("opened_by", [open_model, read_any])
+def test_a_description_of_what_says_itself_is_refused(fp32, opened_by):
+    with pytest.raises(UsageError, match="expected no description of a model that says itself what it is"):
+        opened_by(fp32.paths[0], description={"labels": ["a", "b"]})
 
 
 def test_photos_are_prepared_and_several_are_run(fp32, tiny_run):
