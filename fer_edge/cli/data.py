@@ -179,7 +179,7 @@ def _print_findings(findings: "Inspection") -> None:
     changes = findings.contrast.findings
     output.result("contrast: " + (" and ".join(changes) if changes else "nothing found that was done to it"))
     if changes:
-        output.result(f"  {findings.contrast.advice}")
+        output.result(f"  {as_called(findings.contrast.advice)}")
     if findings.votes is not None:
         _print_votes(findings.votes)
     elif findings.can_have_votes:

@@ -7,6 +7,7 @@ import typer
 
 from fer_edge.cli import output
 from fer_edge.cli.named import MODEL_HELP, complete_model, model_named
+from fer_edge.cli.program import as_called
 from fer_edge.cli.typed import Describe, Trust
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _lines(description: "ModelDescription") -> list[str]:
 
 def _certain(uncertainty: "Uncertainty | None") -> str:
     if uncertainty is None:
-        return "nobody knows when its answers are: not calibrated, see 'calibrate'"
+        return as_called("nobody knows when its answers are: not calibrated, see 'fer-edge calibrate'")
     thresholds = (
         f"{one.max_risk:.0%} {'never' if one.threshold is None else f'{one.threshold:.3f}'}"
         for one in uncertainty.risks

@@ -70,7 +70,8 @@ class Contrast:
         return (
             "photos do not look like this: a model trained on these faces will be less accurate on photos, and one "
             "measured on them is not measured on photos; train on unchanged pixels (FER+'s layout has FER-2013's own), "
-            "or with an augmentation of contrast, and evaluate on unchanged ones, or see 'evaluate --corruptions'"
+            "or with an augmentation of contrast, and evaluate on unchanged ones, or see "
+            "'fer-edge evaluate --corruptions'"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def groups_of(table: GroupRows, sources: Sequence[str]) -> GroupTable:
     if not found:
         raise DataError(
             f"{shown}: expected paths of faces that are evaluated, such as {printable(sources[0])}, found none of "
-            f"{len(sources):,}; write paths as 'data inspect' names files, or choose their split with --split"
+            f"{len(sources):,}; write paths as 'fer-edge data inspect' names files, or choose their split with --split"
         )
     empty = ("",) * len(table.columns)
     by_face = [found[place][1] if place in found else empty for place in range(len(sources))]

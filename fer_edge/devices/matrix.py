@@ -188,7 +188,9 @@ def read_matrix(path: Path) -> Matrix:
 def _decoded(path: Path, kind: type[_T], expected: str) -> _T:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError) as error:
+    except OSError as error:
+        raise ModelError(f"{path}: expected {expected}, found no file that opens: {error.strerror or error}") from error
+    except msgspec.MsgspecError as error:
         raise ModelError(f"{path}: expected {expected}, found another file ({' '.join(str(error).split())})") from error
 
 

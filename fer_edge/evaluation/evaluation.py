@@ -186,7 +186,8 @@ def evaluate_split(
     has_label = faces.labels != NO_LABEL
     if not has_label.any():
         raise DataError(
-            f"{data.source}: expected faces of {', '.join(labels.names)} in {split}, found none; see 'data inspect'"
+            f"{data.source}: expected faces of {', '.join(labels.names)} in {split}, found none; "
+            "see 'fer-edge data inspect'"
         )
     probabilities = probabilities_of(faces.faces)
     votes = None

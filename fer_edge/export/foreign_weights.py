@@ -33,4 +33,5 @@ def export_weights(
     with temporary_folder() as folder:
         made = Path(folder) / "weights.pt"
         note(checkpoint_of_weights(weights, made, labels=labels, image_size=image_size, mean=mean, std=std))
-        return export(replace(request, checkpoint=made, name=name), note)
+        told = str(weights)
+        return export(replace(request, checkpoint=made, name=name), lambda text: note(text.replace(str(made), told)))

@@ -18,7 +18,9 @@ def check_answers(kit: Path, answers: Path) -> str:
     from fer_edge.golden.manifest import KIT_FORMAT, MANIFEST
 
     if not (kit / MANIFEST).is_file():
-        raise ModelError(f"{kit}: expected a kit of golden vectors, found no {MANIFEST}; write one with 'golden MODEL'")
+        raise ModelError(
+            f"{kit}: expected a kit of golden vectors, found no {MANIFEST}; write one with 'fer-edge golden MODEL'"
+        )
     if not answers.is_file():
         raise DataError(f"{answers}: expected what an app answered, as JSON (docs/golden.md), found no file")
     checker = _checker()

@@ -164,5 +164,5 @@ def _check_batch_size(batch_size: int, num_faces: int, num_processes: int) -> No
         raise SettingError(f"--batch-size: expected 2 faces or more for each process (batch norm), found {batch_size}")
     if num_faces < 2 * num_processes:
         raise TrainingError(
-            f"expected at least {2 * num_processes} training faces, found {num_faces}; see 'data inspect'"
+            f"expected at least {2 * num_processes} training faces, found {num_faces}; see 'fer-edge data inspect'"
         )
