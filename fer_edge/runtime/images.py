@@ -35,7 +35,7 @@ MAX_PIXELS = 2**30 // 4 // 3
 """Pillow's own bound (89 megapixels, 256 MB as RGB): above it an image is more likely a decompression bomb.
 
 Opened whole (``decode_image``) such an image takes its decoder's 4 bytes a pixel and its pixels; ``predict`` and its
-siblings make it smaller while it is opened: benchmarks/results/memory.md has the peaks.
+siblings make it smaller while it is opened: benchmarks/results/memory.md has the peaks and times.
 """
 
 MAX_SIDE = 2**16 - 1
