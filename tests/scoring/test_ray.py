@@ -35,15 +35,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reas
 def cluster() -> "Iterator[Cluster]":
     """Two nodes with a core each, on the loopback, without dashboard and usage statistics.
 
-    Each has an address of its own: a driver attaches to the node of its address, which must not be the one to go.
+    Of nodes of one address a driver attaches to the head, which stays.
     """
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "object_store_memory": 2**28}
-    cluster = Cluster(
-        initialize_head=True, head_node_args={**node, "node_ip_address": "127.0.0.1", "include_dashboard": False}
-    )
-    cluster.add_node(**node, node_ip_address="127.0.0.2")
+    node = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 2**28}
+    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    cluster.add_node(**node)
     cluster.wait_for_nodes()
     yield cluster
     cluster.shutdown()
