@@ -31,6 +31,7 @@ PROGRAMS = (
     "./classify",
     "freezing/bin/pip",
     "freezing/bin/pyinstaller",
+    "dist/app/app",
 )
 """Of others; what follows them is not checked, but for make's targets."""
 QUICK = (("info",), ("predict",), ("data", "inspect"), ("data", "sample"))
@@ -144,6 +145,7 @@ def test_pages_name_shipped_models_as_an_installed_package_knows_them() -> None:
     assert not [
         (page, words) for page, words in of_the_program if any(word.startswith("exported/fer") for word in words)
     ]
+    assert not [page for page, code in python_blocks() if "exported/fer" in code]
 
 
 def test_an_unknown_option_is_found(app: Any) -> None:
