@@ -1,6 +1,8 @@
 """``COMMAND | head -1``: a command whose reader is gone writes its files, says nothing of pipes, and ends with 141."""
 
 import shutil
+import signal
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +79,29 @@ def test_a_command_whose_reader_is_gone_ends_quietly(words: str, written: str | 
     for word in ("Traceback", "roken pipe", "Exception", "error"):
         assert word not in errors, errors
     assert written is None or (desk / written).exists(), sorted(desk.rglob("*"))
+
+
+def test_webcam_writes_its_table_and_serve_goes_on(desk: Path, clip: Path) -> None:
+    pytest.importorskip("av", reason="PyAV is in the extra video")
+    words = ["webcam", str(clip), "--model", "tiny.onnx", "--no-window", "--csv", "faces.csv"]
+    process = ForkedCli(words, cwd=desk)
+    process.stdout.close()
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == READER_GONE, errors
+    assert errors.splitlines()[-1] == "wrote faces.csv"
+    assert len((desk / "faces.csv").read_text().splitlines()) == 13
+
+    pytest.importorskip("uvicorn", reason="fer-edge[serve] is not installed")
+    process = ForkedCli(["serve", "--model", "tiny.onnx", "--port", "0", "--json"], cwd=desk)
+    process.stdout.close()
+    while "serving" not in (line := process.stderr.readline()):
+        assert line, "ended before it served"
+    address = line.split()[1].partition("/v2")[0]
+    with urllib.request.urlopen(f"{address}/v2/health/ready", timeout=20) as answer:
+        assert answer.status == 200
+    process.send_signal(signal.SIGTERM)
+    assert "Traceback" not in process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize("words", ["models", "data inspect --data sample:70", "predict photos --model tiny.onnx"])
