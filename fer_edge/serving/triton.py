@@ -93,7 +93,8 @@ class WrittenModel:
 def write_repository(out: Path, model: TritonModel) -> WrittenModel:
     """Write ``model`` into the repository ``out``: a new folder, or another version in the one of its name.
 
-    A model that is there already as a version (the same bytes) keeps its number; its settings are written again. Raises
+    A model that is there already as the last version (the same bytes) keeps its number; its settings are written again.
+    One that is there as an earlier version becomes the next: Triton serves the last. Raises
     StorageError where the place is taken by what was not written here, or was changed since; UsageError where the
     versions there have other inputs, outputs or labels: one config stands for all of them.
     """
@@ -125,8 +126,9 @@ def _write_version(folder: Path, model: TritonModel, labels: bytes) -> WrittenMo
         )
     own.refuse_foreign([config_file, folder / LABELS])
     same, latest = _versions(folder, model)
-    version = same or latest + 1
-    measurement = folder / str(version) / MEASUREMENT
+    is_new = same != latest or not same
+    version = latest + 1 if is_new else latest
+    measurement = folder / str(same) / MEASUREMENT
     settings = model.settings or (kept_settings(measurement, model.checked.sha256) if same else None)
     config = _config(model, settings)
     with storage_errors(folder):
@@ -138,7 +140,7 @@ def _write_version(folder: Path, model: TritonModel, labels: bytes) -> WrittenMo
                 f"{folder}: expected a model with the inputs, outputs and labels of the versions there, which share "
                 f"one {CONFIG}, found others; {_REMEDY}"
             )
-        if not same:
+        if is_new:
             with staging_folder(folder) as stage:
                 _fill_version(stage / "version", model, settings)
                 (stage / "version").rename(folder / str(version))
@@ -149,7 +151,7 @@ def _write_version(folder: Path, model: TritonModel, labels: bytes) -> WrittenMo
         with own.writing(config_file):
             write_bytes(config_file, config.encode())
         sync_folder(folder)
-    return WrittenModel(folder, version, not same, config, settings)
+    return WrittenModel(folder, version, is_new, config, settings)
 
 
 def _config(model: TritonModel, settings: TritonSettings | None) -> str:
@@ -158,7 +160,7 @@ def _config(model: TritonModel, settings: TritonSettings | None) -> str:
 
 
 def _versions(folder: Path, model: TritonModel) -> tuple[int, int]:
-    """The version that is this very model, 0 for none, and the highest number."""
+    """The last version that is this very model, 0 for none, and the highest number."""
     numbers = [int(one.name) for one in contents(folder) if one.is_dir() and re.fullmatch("[1-9][0-9]{0,17}", one.name)]
     file = model.contract.platform.file
     data = model.checked.data

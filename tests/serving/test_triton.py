@@ -261,8 +261,18 @@ def test_another_model_becomes_the_next_version_and_brings_no_settings_of_the_on
     assert (second.folder / "1" / "model.onnx").read_bytes() == tiny.read_bytes()
     assert (second.folder / "2" / "model.onnx").read_bytes() == other.read_bytes()
     assert not parsed(second.folder).instance_group
+
+
+def test_an_earlier_model_comes_back_as_the_last_version_which_is_the_one_that_triton_serves(tmp_path, tiny):
+    measured = made_settings(read_any(tiny).sha256)
+    write(tmp_path / "repo", tiny, settings=measured)
+    write(tmp_path / "repo", another_tiny(tmp_path, tiny, created="2027-01-01"))
     back = write(tmp_path / "repo", tiny)
-    assert (back.version, back.is_new_version) == (1, False)
+    assert (back.version, back.is_new_version, back.settings) == (3, True, measured)  # of the same bytes
+    assert (back.folder / "3" / "model.onnx").read_bytes() == tiny.read_bytes()
+    assert parsed(back.folder).instance_group[0].count == 2
+    again = write(tmp_path / "repo", tiny)
+    assert (again.version, again.is_new_version) == (3, False)
 
 
 def test_a_model_of_other_labels_is_no_version_of_the_one_there(tmp_path, tiny):
