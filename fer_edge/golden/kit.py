@@ -39,7 +39,7 @@ _DTYPES = ("uint8", "float32")
 CHECKERS = ("check.py", "check.mjs", "check.cpp", "answers.hpp", "README.md")
 """Of a kit of an ONNX or ort model."""
 ANY_CHECKERS = ("check.py", "README.md")
-"""Of a kit of another format, with the runtime that ``check.py`` runs, where there is one for it."""
+"""Of a kit of another format, with the runtime that ``check.py`` runs, or what says that there is none for it."""
 RUNTIME = "runtime.py"
 
 
@@ -136,14 +136,14 @@ def _write_bundle(stage: Path, checked: CheckedFile, backend: ModelBackend, vect
 
 
 def _checkers(checked: CheckedFile) -> dict[str, Traversable]:
-    """Files of the kit that check it, and where they are from. Of a format without a runtime here, none but the page
-    that says what the vectors are."""
+    """Files of the kit that check it, and where they are from. Of a format without a runtime here, ``check.py``
+    compares the answers that an app wrote."""
     folder = resources.files("fer_edge.golden").joinpath("checkers")
     if checked.model is not None:
         return {name: folder.joinpath(name) for name in CHECKERS}
     runtime = folder.joinpath("runtimes", f"{checked.metadata.format}.py")
     if not runtime.is_file():
-        return {"README.md": folder.joinpath("README.md")}
+        runtime = folder.joinpath("no_runtime.py")
     return {**{name: folder.joinpath(name) for name in ANY_CHECKERS}, RUNTIME: runtime}
 
 

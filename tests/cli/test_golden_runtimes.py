@@ -177,3 +177,23 @@ def test_mistakes_of_apps_are_named(model, kit, tmp_path):
         code, line = said(partial(mistaken, name))
         assert code == 1
         assert line.endswith(f"those of {says[name]}\n"), (name, line)
+
+
+def test_a_kit_without_a_runtime_compares_what_an_app_answered(make_run, tmp_path):
+    from fer_edge.export.exporter import export_checkpoint
+    from fer_edge.export.request import ExportRequest
+
+    pytest.importorskip("coremltools", reason="needs pip install 'fer-edge[coreml]'")
+    request = ExportRequest(make_run(1, gain=1.8), file_format="coreml", folder=tmp_path)
+    kit = write_kit(export_checkpoint(request).paths[0]).folder
+    done = check(kit)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "check.py runs no models of this format" in done.stderr
+    vectors = json.loads((kit / "manifest.json").read_text())["vectors"]
+    answers = {one["name"]: [{"logits": logits} for logits in one["logits"]] for one in vectors}
+    for off_by, code in ((0, 0), (1, 1)):
+        answers[vectors[0]["name"]][0]["logits"][0] += off_by
+        (tmp_path / "answers.json").write_text(json.dumps(answers))
+        done = check(kit, "--answers", tmp_path / "answers.json")
+        assert done.returncode == code, done.stderr
