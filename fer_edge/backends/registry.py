@@ -164,7 +164,7 @@ def format_of(path: Path) -> str:
             return file_format
     if not path.suffix and not os.path.lexists(path):  # a shipped model's name, misspelt
         raise no_such_model(path)
-    told = mistaken(path, MODEL) or f"found '{path.suffix}'"
+    told = mistaken(path, MODEL) or (f"found '{path.suffix}'" if path.suffix else "found a name without any of these")
     raise ModelError(f"{path}: expected a model file ({', '.join(SUFFIXES.values())}), {told}")
 
 

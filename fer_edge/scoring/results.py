@@ -228,16 +228,26 @@ def begin(results: Results, manifest: dict[str, Any]) -> bool:
             f"--out {shown_name(results.where)}: expected the {MANIFEST} of an earlier run, found one that cannot be "
             "read; choose another folder"
         ) from error
-    for key in {**same, **other}:
-        if same.get(key) != other.get(key):
-            raise UsageError(
-                f"--out {shown_name(results.where)}: expected the run that it was begun with, {_told(key, other)}, "
-                f"found {_told(key, same)}; choose another folder, or the same settings to go on"
-            )
+    if (difference := _difference(other, same)) is not None:
+        key, before, now = difference
+        raise UsageError(
+            f"--out {shown_name(results.where)}: expected the run that it was begun with, {key} {before}, "
+            f"found {key} {now}; choose another folder, or the same settings to go on"
+        )
     return True
 
 
-def _told(key: str, values: dict[str, Any]) -> str:
-    value = values.get(key)
-    text = json.dumps(value) if not isinstance(value, str) else value
-    return f"{key.replace('_', ' ')} {shown_name(text)[:200]}"
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, str, str] | None:
+    """The name of the first setting that is another one, and both values, as a line tells them."""
+    for key in {**now, **before}:
+        one, other = before.get(key), now.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            if (inner := _difference(one, other)) is not None:
+                return inner
+        elif one != other:
+            return key.replace("_", " "), _told(one), _told(other)
+    return None
+
+
+def _told(value: object) -> str:
+    return shown_name(value if isinstance(value, str) else json.dumps(value))[:200]
