@@ -56,7 +56,11 @@ def test_the_containerfile_starts_a_command_that_there_is(containerfile: str) ->
     assert {word for word in entry if word.startswith("--")} <= options_of_serve()
     assert re.search(r"^USER 65532:65532$", containerfile, re.MULTILINE)
     copied = re.findall(r"^COPY (?!--from)(.*)$", containerfile, re.MULTILINE)
-    assert [name for line in copied for name in line.split()[:-1] if not (ROOT / name).exists()] == []
+    names = [name for line in copied for name in line.split()[:-1]]
+    assert [name for name in names if not (ROOT / name).exists()] == []
+    ignored = (DEPLOY / "Containerfile.dockerignore").read_text().splitlines()
+    assert ignored[1] == "*"  # all but what is copied
+    assert [line[1:] for line in ignored if line.startswith("!")] == names
 
 
 def test_the_manifest_asks_for_what_the_server_has(documents: dict[str, Any], containerfile: str) -> None:
