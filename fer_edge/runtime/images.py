@@ -18,7 +18,7 @@ from fer_edge.errors import ImageError
 from fer_edge.runtime import reduction, tiff_layouts
 from fer_edge.runtime.file_kind import IMAGE, IMAGE_SUFFIXES, mistaken
 from fer_edge.runtime.jpeg_scans import has_more_scans
-from fer_edge.runtime.known_formats import RAW, can_open, is_raw_photo, known_format
+from fer_edge.runtime.known_formats import DATA_URL, RAW, can_open, is_raw_photo, known_format
 from fer_edge.text import printable, shown_name
 
 ImageSource: TypeAlias = str | Path | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.generic]
@@ -146,6 +146,8 @@ def _decode_file(source: str | Path, name: str, reduces: bool) -> OpenedImage:
     if isinstance(source, str) and _URL.match(source):
         if _STREAM.match(source):
             raise ImageError(f"{name[:200]}: expected a file, found a stream; it is read by: fer-edge webcam ADDRESS")
+        if source[:5].lower() == "data:":
+            raise ImageError(f"{name[:60]}: expected a file, {DATA_URL}")
         raise ImageError(f"{name[:200]}: expected a file, found a URL; download it and pass the file")
     try:
         status = os.stat(source)  # noqa: PTH116  # a Path costs as much as opening a small file

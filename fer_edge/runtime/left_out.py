@@ -1,5 +1,6 @@
 """What a search of folders left out: its files that are no images by their suffix, counted by kind."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path, PurePath
@@ -18,7 +19,7 @@ _SILENT_NAMES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"))
 """In small letters: what systems leave in folders."""
 _MODEL_FILES = (file_kind.OWN_CHECKPOINT, file_kind.WEIGHTS, file_kind.EXPORTED, file_kind.FOREIGN)
 _MISNAMED = "image under another suffix"
-_PLURALS = {_MISNAMED: "images under another suffix"}
+_PLURALS = {"the metadata of a model": "metadata of models"}
 _WAYS_OUT = {"video": "fer-edge webcam FILE", "archive": "unpack them", _MISNAMED: "rename them"}
 
 
@@ -75,8 +76,14 @@ def in_words(counts: Mapping[str, int], ways_out: Mapping[str, str] = MappingPro
 
 
 def _told(kind: str, count: int, way_out: str | None) -> str:
-    words = kind if count == 1 else _PLURALS.get(kind, f"{kind}s")
+    words = kind if count == 1 else _plural(kind)
     return f"{count} {words}" + (f" ({way_out})" if way_out else "")
+
+
+def _plural(kind: str) -> str:
+    """``videos``, ``folders of models``, ``images under another suffix``, ``PyTorch weights``."""
+    noun, joint, rest = re.match(r"(.*?)( of | under |\Z)(.*)", kind).groups()  # type: ignore[union-attr]
+    return _PLURALS.get(kind) or f"{noun}{'' if noun.endswith('s') else 's'}{joint}{rest}"
 
 
 def _kind(path: Path) -> str:

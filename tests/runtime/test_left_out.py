@@ -9,6 +9,7 @@ from PIL import Image
 from fer_edge.errors import ImageError
 from fer_edge.runtime import Classifier, LeftOut
 from fer_edge.runtime.folder import count_images, image_suffixes, images_in, images_named
+from fer_edge.runtime.left_out import in_words
 from fer_edge.runtime.photos import FaceSearch
 
 MP4 = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41"
@@ -104,3 +105,17 @@ def test_heic_is_searched_for_where_it_can_be_opened(folder: Path, monkeypatch: 
         assert (folder / "c.HEIC" in images_in(folder, left_out)) is is_there
         assert left_out.counts["HEIC photo"] == (not is_there)
     image_suffixes.cache_clear()
+
+
+def test_several_of_a_kind_are_plural_whatever_they_are_called() -> None:
+    wanted = {
+        "video": "videos",
+        "folder of models": "folders of models",
+        "model of another library": "models of another library",
+        "image under another suffix": "images under another suffix",
+        "PyTorch weights": "PyTorch weights",
+        "the metadata of a model": "metadata of models",
+        "camera's raw file": "camera's raw files",
+        "data: URL": "data: URLs",
+    }
+    assert in_words(dict.fromkeys(wanted, 2)) == ", ".join(f"2 {words}" for words in wanted.values())
