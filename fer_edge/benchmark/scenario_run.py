@@ -32,6 +32,9 @@ from fer_edge.files import temporary_folder, write_bytes
 from fer_edge.runtime.machine import describe_machine
 
 OFFLINE_BATCH = 32
+_SERVER_PROBES = 9
+_START_S = 3.0
+"""Of a row's process."""
 MAX_MINUTES = 10.0
 """A worker that is silent for longer is taken for one that hangs."""
 
@@ -63,6 +66,20 @@ class ScenarioSettings:
         if not 0 < self.bound_ms < float("inf"):
             raise UsageError(f"--latency-bound: expected milliseconds above 0, found {self.bound_ms:g}")
 
+    def expected_s(self, scenario: str) -> float:
+        """About how long a scenario of one row takes, for who waits: a photo takes 40 ms, other queries a few."""
+
+        def run_s(query_s: float) -> float:
+            return min(self.max_s, max(self.min_s, self.queries * query_s))
+
+        return {
+            SINGLE_STREAM: run_s(0.002) + run_s(0.003) + run_s(0.04),
+            MULTI_STREAM: run_s(0.01),
+            SERVER: _SERVER_PROBES * run_s(0.002),
+            OFFLINE: self.min_s,
+            SUSTAINED: 60 * self.minutes,
+        }[scenario]
+
 
 def run_scenarios(
     request: BenchmarkRequest, settings: ScenarioSettings, runtimes: tuple[str, ...], progress: Progress, stop: Stop
@@ -88,9 +105,11 @@ def run_scenarios(
             cpu_flags(),
         )
         planned = plan_rows(request, wanted, folder, progress.note, progress.note)
-        for one in planned:
-            asked = [name for name in settings.scenarios if batches[name] == one.row.batch]
-            progress.step(f"scenarios of {one.row.title}", 10.0 * len(asked))
+        asked_of = [[name for name in settings.scenarios if batches[name] == one.row.batch] for one in planned]
+        expected = [_START_S + sum(map(settings.expected_s, asked)) for asked in asked_of]
+        progress.begin(sum(expected))
+        for one, asked, expected_s in zip(planned, asked_of, expected, strict=True):
+            progress.step(f"scenarios of {one.row.title}", expected_s)
             try:
                 _measure_row(one, asked, settings, folder, stop, found)
             except WorkerError as error:

@@ -22,15 +22,27 @@ TINY = Path(__file__).parent.parent / "fixtures" / "tiny.onnx"
 
 
 class Quiet:
+    def __init__(self) -> None:
+        self.expected: list[float] = []
+
     def note(self, text: str) -> None: ...
-    def begin(self, expected_s: float) -> None: ...
-    def step(self, what: str, expected_s: float) -> None: ...
+
+    def begin(self, expected_s: float) -> None:
+        self.expected = [expected_s]
+
+    def step(self, what: str, expected_s: float) -> None:
+        self.expected.append(expected_s)
 
 
 def test_single_stream_has_a_row_from_pixels_from_jpeg_and_from_a_photo():
     settings = ScenarioSettings((SINGLE_STREAM, OFFLINE, SUSTAINED), minutes=0.005, queries=64, min_s=0.0, max_s=5.0)
     request = BenchmarkRequest(models=(TINY,))
-    found = run_scenarios(request, settings, ("onnxruntime",), Quiet(), lambda: False)["rows"]
+    progress = Quiet()
+    found = run_scenarios(request, settings, ("onnxruntime",), progress, lambda: False)["rows"]
+    whole, *steps = progress.expected
+    assert len(steps) == 2  # batches of 1 and of 32
+    assert whole == pytest.approx(sum(steps))
+    assert min(steps) > 0
     kinds = [(one["scenario"], one["input"]) for one in found]
     assert kinds[:3] == [("single-stream", "pixels"), ("single-stream", "jpeg"), ("single-stream", "photo")]
     assert kinds[3:] == [("offline", "pixels"), ("sustained", "pixels")]
