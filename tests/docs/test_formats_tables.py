@@ -60,3 +60,16 @@ def test_the_table_of_int8_says_what_was_measured():
                 expected += ["–" if time is None else f"{time:.2f}" if line else "1"]
         (cells,) = re.findall(rf"^\| {re.escape(title)} \|(.*)\|$", page, re.MULTILINE)
         assert [cell.strip() for cell in cells.split("|")] == expected
+
+
+@pytest.mark.parametrize("report", sorted(RESULTS.glob("formats-*-parity.md")), ids=lambda path: path.stem)
+def test_a_report_of_parity_is_of_every_format_and_of_the_rows_of_the_table(report):
+    model = report.stem.removeprefix("formats-").removesuffix("-parity")
+    text = report.read_text(encoding="utf-8")
+    rows = rows_of(model)
+    assert text.count("parity passed: ") == len(rows)
+    for row in rows.values():
+        name = row["files"][0].partition(".")[0]
+        (found,) = re.findall(rf"passed: {re.escape(name)} \({row['precision']}\)(.*?)```", text, re.DOTALL)
+        assert f"largest difference of a probability  {row['max_probability_difference']:.3g} " in found
+        assert f"model {row['accuracy']:.2%} " in found
