@@ -120,7 +120,9 @@ def _finish(done: "ScoreReport", *, as_json: bool) -> None:
     if done.left_out:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in done.left_out.items())
         output.note(f"left out: {sum(done.left_out.values())} files that are no images by their names ({kinds})")
-    output.note(f"wrote {done.rows} rows in {done.parts} Parquet files to {shown_name(done.out)}")
+    output.note(
+        f"wrote {done.rows} rows in {done.parts} Parquet file{'s' * (done.parts != 1)} to {shown_name(done.out)}"
+    )
     if done.unreadable_folders:
         raise ImageError(
             f"{done.unreadable_folders} folder{'s' * (done.unreadable_folders > 1)} could not be listed, so images may "

@@ -33,7 +33,7 @@ def test_json_and_errors_told_at_the_end(faces: Path, repository: Path, tmp_path
     told = json.loads(done.stdout)
     assert (told["rows"], told["errors"], told["rows_before"]) == (6, 1, 0)
     assert "1 of 6 images could not be scored: see the column error" in done.stderr
-    assert done.stderr.splitlines()[-1] == f"wrote 6 rows in 1 Parquet files to {tmp_path / 'out'}"
+    assert done.stderr.splitlines()[-1] == f"wrote 6 rows in 1 Parquet file to {tmp_path / 'out'}"
 
 
 def test_exit_code_1_where_nothing_could_be_scored(repository: Path, tmp_path: Path) -> None:

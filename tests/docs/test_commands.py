@@ -163,7 +163,7 @@ def test_an_unknown_option_is_found(app: Any) -> None:
 def desk(tmp_path: Path) -> Path:
     """A folder with what the pages' examples name."""
     example = ROOT / "fer_edge" / "web" / "page" / "example.jpg"
-    for name in ("face.jpg", "party.jpg", "fer_edge/web/page/example.jpg", "photos/one.jpg"):
+    for name in ("face.jpg", "party.jpg", "fer_edge/web/page/example.jpg", "photos/one.jpg", "faces/one.jpg"):
         target = tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(example, target)
