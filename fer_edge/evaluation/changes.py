@@ -158,8 +158,10 @@ def compare_evaluations(new: Evaluation, old: Evaluation) -> Changes:
     Faces that one of them left out (it has not their class) are left out and counted. Raises DataError where the two
     have no face in common, or call a face by labels that differ.
     """
-    places = {source: place for place, source in enumerate(old.faces.sources)}
-    pairs = [(mine, places[source]) for mine, source in enumerate(new.faces.sources) if source in places]
+    # The same faces may have been named once by a relative path and once by an absolute one.
+    before, now = ([Path(source).absolute() for source in one.faces.sources] for one in (old, new))
+    places = {source: place for place, source in enumerate(before)}
+    pairs = [(mine, places[source]) for mine, source in enumerate(now) if source in places]
     if not pairs:
         raise DataError(
             f"{printable(str(new.subject.path))} and {printable(str(old.subject.path))}: expected faces that both have "

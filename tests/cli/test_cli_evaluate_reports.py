@@ -65,6 +65,16 @@ def test_a_model_that_lost_accuracy_is_exit_code_3_and_the_report_is_kept(tmp_pa
     assert run(TINY, "--compare", worse).exit_code == 0  # it gained some
 
 
+def test_a_folder_named_by_a_relative_path_is_compared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["data", "sample", "--count", "84", "--out", "faces"]).exit_code == 0
+    done = CliRunner().invoke(
+        app, ["evaluate", "--model", str(TINY), "--compare", str(TINY), "--data", "faces", "--split", "test"]
+    )
+    assert done.exit_code == 0, done.output
+    assert f"against {TINY}: 0 of 14 answers changed" in done.stdout
+
+
 def test_what_cannot_be_compared_is_told_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr("fer_edge.backends.evaluation.evaluate_model", None)  # asked for, it would raise
     table = tmp_path / "groups.csv"
