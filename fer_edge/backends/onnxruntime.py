@@ -59,7 +59,7 @@ class OnnxRuntime(ModelBackend):
         self._names = [output.name for output in model.metadata.answers]
 
     def execute(self, feed: "NDArray[Any]") -> "dict[str, NDArray[np.float32]]":
-        """Every output by name."""
+        """Probabilities and logits by name."""
         from fer_edge.runtime.inference import run_in_fixed_batches
         from fer_edge.runtime.session import onnxruntime_errors
 

@@ -175,7 +175,7 @@ class OpenVino(ModelBackend):
         return node_times(compiled, feed, budget_s)
 
     def execute(self, feed: "NDArray[Any]") -> Any:
-        """Every output by name."""
+        """Probabilities and logits by name."""
         from fer_edge.runtime.inference import run_in_fixed_batches
 
         def run(part: "NDArray[Any]") -> Any:

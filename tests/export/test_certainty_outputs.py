@@ -87,6 +87,12 @@ def test_taken_out_again_the_graph_is_as_it_was() -> None:
     assert without_certainty(with_certainty(plain, uncertainty(LABELS))) == plain
 
 
+def test_of_a_graph_without_them_nothing_is_taken_out() -> None:
+    plain = logits_alone(18)
+    plain.graph.node[0].name = "certainty/scaled"
+    assert without_certainty(plain) == plain
+
+
 @pytest.fixture
 def calibrated(exported_tiny: Path, tmp_path: Path) -> Path:
     """A copy of the exported model, calibrated."""

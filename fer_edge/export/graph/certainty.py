@@ -49,6 +49,8 @@ def without_certainty(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of ``model`` without these outputs, and without what only they need."""
     plain = onnx.ModelProto()
     plain.CopyFrom(model)
+    if not _has_outputs(model):  # then a name is only a name
+        return plain
     for values, is_ours in (
         (plain.graph.output, lambda one: one.name in CERTAINTY_OUTPUTS),
         (plain.graph.node, lambda one: one.name.startswith(_PREFIX)),
@@ -62,7 +64,7 @@ def without_certainty(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def certainty_failures(model: onnx.ModelProto, uncertainty: Uncertainty | None) -> list[str]:
     """What the outputs in ``model`` say otherwise than its metadata's ``uncertainty``; nothing where it has none."""
-    if not any(one.name in CERTAINTY_OUTPUTS for one in model.graph.output):
+    if not _has_outputs(model):
         return []
     if uncertainty is not None:
         expected = with_certainty(without_certainty(model), uncertainty).graph
@@ -79,6 +81,10 @@ def certainty_failures(model: onnx.ModelProto, uncertainty: Uncertainty | None) 
         f"expected outputs {', '.join(CERTAINTY_OUTPUTS)} by the thresholds of the metadata, found others; calibrate "
         "the model again"
     ]
+
+
+def _has_outputs(model: onnx.ModelProto) -> bool:
+    return any(one.name in CERTAINTY_OUTPUTS for one in model.graph.output)
 
 
 def _tail(uncertainty: Uncertainty, opset: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
