@@ -122,6 +122,22 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def require_writable(folder: Path) -> None:
+    """Raise StorageError unless files can be made in ``folder``, or, where it is to be made, in the nearest above it.
+
+    For before the work: nobody likes to hear it after minutes. Nothing is left behind.
+    """
+    with storage_errors(folder):
+        place = folder
+        while not os.path.lexists(place):
+            place = place.parent
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "")
+        # Tried, because permissions say neither what a mount nor what a system's own folder allows.
+        with tempfile.TemporaryFile(dir=place, prefix=leftovers.owned(), suffix=leftovers.PART):
+            pass
+
+
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, flush it to disk, then rename it to ``path``.
 

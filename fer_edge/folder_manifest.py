@@ -14,7 +14,7 @@ from typing import Any
 
 from fer_edge import leftovers
 from fer_edge.errors import StorageError
-from fer_edge.files import contents, fill_folder, storage_errors
+from fer_edge.files import contents, fill_folder, require_writable, storage_errors
 
 _FILES, _CHECKSUM = "files", "content_sha256"
 
@@ -53,7 +53,9 @@ def replace_folder(out: Path, manifest: str, expected: str) -> Iterator[Path]:
 
 
 def earlier_files(out: Path, manifest: str, expected: str) -> dict[str, str]:
-    """Path to SHA-256 of what was written to ``out`` before; none where it is new or empty. Raises StorageError."""
+    """Path to SHA-256 of what was written to ``out`` before; none where it is new or empty. Raises StorageError, also
+    where nothing could be written there."""
+    require_writable(out)
     with storage_errors(out):
         if not out.exists() or (out.is_dir() and not contents(out)):
             return {}

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fer_edge.errors import StorageError
-from fer_edge.files import storage_errors
+from fer_edge.files import make_folder, require_writable, storage_errors
 from fer_edge.folder_files import is_folder_model, sha256_of
 from fer_edge.text import as_utf8, shown_name
 
@@ -35,6 +35,8 @@ class OwnFiles:
         self._known: dict[Path, dict[str, set[str]]] = {}
         """The lists of the folders, as they were read or written last."""
         self._accepted: set[Path] = set()
+        self._writable: set[Path] = set()
+        """The folders in which files could be made."""
 
     def accept(self, path: Path) -> None:
         """Take ``path`` as it is now for one of ours: for a file that says by its content that a command wrote it."""
@@ -52,11 +54,13 @@ class OwnFiles:
         return bool(self._foreign(path, set()))
 
     def refuse_foreign(self, paths: Iterable[Path]) -> None:
-        """Raise StorageError where writing ``paths`` would replace what no command wrote, or a link.
+        """Raise StorageError where writing ``paths`` would replace what no command wrote, or a link, and where their
+        folders cannot be written or made.
 
         Call it before the work, too: nobody likes to hear it after minutes.
         """
         reread: set[Path] = set()
+        paths = list(paths)
         foreign = [(path, found) for path in paths if (found := self._foreign(path, reread))]
         if foreign:
             (path, found), others = foreign[0], len(foreign) - 1
@@ -65,14 +69,20 @@ class OwnFiles:
                 f"{shown_name(path)}{more}: expected no file, or one that was written here before, "
                 f"found {found}, which is kept; move it away, or {self._remedy}"
             )
+        for folder in {path.parent: None for path in paths if path.parent not in self._writable}:
+            require_writable(folder)
+            self._writable.add(folder)
 
     @contextmanager
     def writing(self, *paths: Path) -> Iterator[None]:
-        """Let the block write ``paths``, and remember what it wrote, also where it fails half-way.
+        """Let the block write ``paths``, whose folders are made where missing, and remember what it wrote, also
+        where it fails half-way.
 
         Raises StorageError as ``refuse_foreign`` does: what is free before long work may be taken after it.
         """
         self.refuse_foreign(paths)
+        for path in paths:
+            make_folder(path.parent)
         before = {path: sha256_of(path) for path in paths}
         for path in self._accepted.intersection(paths):  # one that a crash leaves as it was stays ours
             _add(path, before[path] or "")

@@ -1,6 +1,7 @@
 """The faces that rows are timed on and judged by."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,9 +34,16 @@ class JudgingFaces:
     source: str
     """What they are, in words."""
     names: tuple[str, ...] = ()
-    """Of each face's file, without its folder."""
+    """Of each face: its file below the data set, or the row of a table."""
     other_classes: str = ""
     """Why there are faces and no labels: the data set has not all of the model's classes."""
+    left_out_files: Mapping[str, int] = field(default_factory=dict)
+    """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
+
+    def classes_without_faces(self, names: Sequence[str]) -> list[str]:
+        """Those of the classes ``names`` that no face has; none where there are no labels at all."""
+        present = set(range(len(names)) if self.labels is None else self.labels.tolist())
+        return [name for place, name in enumerate(names) if place not in present]
 
 
 def timing_faces(count: int, size: int) -> np.ndarray:
@@ -67,8 +75,11 @@ def judging_faces(request: BenchmarkRequest, size: int, seed: int, labels: Label
     name = Path(data.source).name  # results travel: they tell no machine's folders
     what = f"{len(faces)}{of_all} faces, {request.split} split of {name}"
     if other_classes:
-        return JudgingFaces(faces.faces, None, f"{what}, without labels", other_classes=other_classes)
-    return JudgingFaces(faces.faces, faces.labels, what, tuple(Path(one).name for one in faces.sources))
+        return JudgingFaces(
+            faces.faces, None, f"{what}, without labels", other_classes=other_classes, left_out_files=data.left_out
+        )
+    names = data.names_of(faces)
+    return JudgingFaces(faces.faces, faces.labels, what, names, left_out_files=data.left_out)
 
 
 def _some(faces: "FaceSet", count: int) -> "FaceSet":

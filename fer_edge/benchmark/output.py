@@ -32,7 +32,7 @@ def write_benchmark(
     json_path: Path | None = None,
 ) -> list[Path]:
     """Write ``NAME.json``, ``NAME.csv``, ``NAME.md``, ``NAME-*.png`` and, of a comparison, ``NAME-changes.json`` into
-    ``folder``, which exists; their paths.
+    ``folder``; their paths.
 
     ``json_path`` is where the JSON goes instead. Without matplotlib there is no picture, and ``note`` hears so.
     Raises StorageError, also where one would replace a file that was not written here.

@@ -178,6 +178,8 @@ class Benchmark:
     recommendations: list[str] = field(default_factory=list)
     is_partial: bool = False
     """Whether it was interrupted."""
+    left_out_files: dict[str, int] = field(default_factory=dict)
+    """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
 
     @property
     def audit_failures(self) -> list[str]:

@@ -24,6 +24,7 @@ from fer_edge.labels import label_set_of
 from fer_edge.metadata import SUFFIXES
 from fer_edge.runtime.cores import available_cores
 from fer_edge.runtime.providers import choose_provider
+from fer_edge.text import printable
 
 
 def run_benchmark(
@@ -55,11 +56,15 @@ def run_benchmark(
         wanted = Wanted(runtimes, request.provider, request.batch_sizes, request.threads, cpu_flags())
         planned = plan_rows(request, wanted, folder, progress.note, note)
         judged: list[str] = []
+        left_out_files: dict[str, int] = {}
 
         @cache
         def faces_for(size: int, seed: int, labels: tuple[str, ...]) -> JudgingFaces:
             faces = judging_faces(request, size, seed, label_set_of(labels))
             judged.append(faces.source)
+            if absent := faces.classes_without_faces(labels):
+                note(f"macro-F1 is the mean of the other classes: no face of {printable(', '.join(absent))}")
+            left_out_files.update(faces.left_out_files)  # of one data set, however often it is read
             return faces
 
         def judging(subject: Subject) -> JudgingFaces:
@@ -91,6 +96,7 @@ def run_benchmark(
         notes=[*notes, *measurement.notes, *width_notes(timed)],
         recommendations=recommend(timed, request.max_drop_points),
         is_partial=not is_complete,
+        left_out_files=left_out_files,
     )
 
 

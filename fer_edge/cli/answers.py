@@ -273,12 +273,14 @@ def _print_bars(console: "Console", face: "FacePrediction") -> None:
     in_colour = console.is_terminal and console.encoding.startswith("utf")
     block = "█" if in_colour else "#"
     width = max(map(cell_len, face.probabilities)) + 1
+    room = console.width - width - len("  ") - len(" 100.0%") if console.is_terminal else _BAR_WIDTH
+    bar_width = max(1, min(_BAR_WIDTH, room))
     for label, probability in face.probabilities.items():
-        bar = block * round(probability * _BAR_WIDTH)
+        bar = block * round(probability * bar_width)
         style = "green" if label == face.label else "dim"
         _print_text(
             console,
             Text(f"  {set_cell_size(label, width)}")
-            .append(f"{bar:<{_BAR_WIDTH}}", style=style)
+            .append(f"{bar:<{bar_width}}", style=style)
             .append(f" {probability:6.1%}"),
         )

@@ -9,7 +9,7 @@ import typer
 
 from fer_edge.backends.registry import backends, formats_that_run_code, in_words
 from fer_edge.cli.benchmark_scenarios import measure_scenarios
-from fer_edge.cli.named import complete_checkpoint, complete_model
+from fer_edge.cli.named import complete_checkpoint, complete_model, given_checkpoint
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, wrote
 from fer_edge.cli.program import called
 from fer_edge.cli.typed import ClassMapFile, Describe, class_map_in
@@ -38,6 +38,7 @@ def benchmark(
         list[Path] | None,
         typer.Option(
             help="Run folder or checkpoint file: the reference, and PyTorch as a baseline; may be repeated.",
+            callback=given_checkpoint,
             autocompletion=complete_checkpoint,
         ),
     ] = None,
@@ -128,7 +129,7 @@ def benchmark(
     from fer_edge.benchmark.progress import Reporter
     from fer_edge.benchmark.results import Benchmark
     from fer_edge.benchmark.run import run_benchmark
-    from fer_edge.files import is_reserved_name, make_folder
+    from fer_edge.files import is_reserved_name
     from fer_edge.own_files import OwnFiles
     from fer_edge.training.signals import StopSignals
 
@@ -191,9 +192,6 @@ def benchmark(
     elif done.timed:
         _print(done, comparison)
     if done.timed:
-        make_folder(out)
-        if json_file is not None:
-            make_folder(json_file.parent)
         wrote(*write_benchmark(done, out, name, comparison, note, json_file))
     for line in done.left_out:
         note(f"left out: {line}")

@@ -34,7 +34,6 @@ def measure_layers(request: "BenchmarkRequest", out: Path, name: str, *, quick: 
     from fer_edge.benchmark.layer_run import LayerSettings, check_countable, run_layers
     from fer_edge.benchmark.output import OTHER_NAME
     from fer_edge.benchmark.progress import Reporter
-    from fer_edge.files import make_folder
     from fer_edge.own_files import OwnFiles
     from fer_edge.training.signals import StopSignals
 
@@ -49,7 +48,6 @@ def measure_layers(request: "BenchmarkRequest", out: Path, name: str, *, quick: 
         result_json(found)
     else:
         _print(found)
-    make_folder(out)
     wrote(*write_layers(found, out, name, note))
     if found["is_partial"]:
         raise Interrupted("interrupted; what was measured is kept", signals.received or 2)

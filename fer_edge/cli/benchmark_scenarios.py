@@ -33,7 +33,6 @@ def measure_scenarios(
     )
     from fer_edge.benchmark.scenario_run import ScenarioSettings, run_scenarios
     from fer_edge.cli.output import result_json
-    from fer_edge.files import make_folder
     from fer_edge.own_files import OwnFiles
     from fer_edge.runtime.providers import choose_provider
     from fer_edge.training.signals import StopSignals
@@ -53,7 +52,6 @@ def measure_scenarios(
     else:
         for text in (to_table(found), length_in_words(found["settings"]), audits_in_words(found)):
             result(f"{text}\n")
-    make_folder(out)
     wrote(*write_scenarios(found, out, note))
     if found["is_partial"]:
         raise Interrupted("interrupted; what was measured is kept", signals.received or 2)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from fer_edge.cli.named import complete_checkpoint, complete_model, model_named
+from fer_edge.cli.named import complete_checkpoint, complete_model, given_checkpoint, model_named
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
 from fer_edge.cli.tables import result_table
 from fer_edge.cli.typed import ClassMapFile, Describe, LabelsOfFaces, ModelArgument, Trust, Votes, class_map_for
@@ -47,6 +47,7 @@ def bundle(
         Path | None,
         typer.Option(
             help="Compare it with this checkpoint or run, which goes into the bundle, too (needs torch).",
+            callback=given_checkpoint,
             autocompletion=complete_checkpoint,
         ),
     ] = None,
@@ -88,7 +89,6 @@ def bundle(
         description=describe,
         trust=trust,
     )
-    note(f"model {path}")
     written = write_bundle(request, note)
     if as_json:
         result_json(written.to_dict())

@@ -10,6 +10,7 @@ from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.tables import result_table
 from fer_edge.cli.typed import ClassMapFile, LabelsOfFaces, Trust, Votes, class_map_in
 from fer_edge.errors import UsageError
+from fer_edge.files import require_writable
 from fer_edge.text import printable, shown_name
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def calibrate(
             "with --dry-run"
         )
     path = model_named(model)
+    if not dry_run:
+        require_writable(path.parent)
     found, left_out = calibrate_model(
         path,
         source=data,

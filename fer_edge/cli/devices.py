@@ -1,5 +1,6 @@
 """``verify --devices`` and ``devices``: a model's answers on devices that are not here."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,12 +73,13 @@ def verify_devices(
     own_files.refuse_foreign(output_paths(out, f"{model.stem}-devices"))
     wanted = list(DEVICES.values()) if targets is None else devices_named(targets.split(","))
     metadata = read_model(model).metadata
-    faces = None
+    faces, left_out_files = None, None
     if data is not None or metadata.label_set == FER2013:  # whose are the synthetic faces
         wanted_labels = metadata.label_set
         found = load_faces_for(wanted_labels, data or "sample", skip_bad=skip_bad, class_map=class_map)
         read = relabelled(found, wanted_labels)
         name = Path(read.source).name  # reports travel: they must not tell this machine's folders
+        left_out_files = found.left_out
         faces = chosen_faces(read.split("validation"), num_faces, name)
     try:
         with Reporter(len(wanted)) as reporter:
@@ -85,10 +87,18 @@ def verify_devices(
     except KeyboardInterrupt as stop:
         kept = f"interrupted; what had finished is kept in {out / 'runs'}: the same command goes on from there"
         raise Interrupted(kept, signal_behind(stop)) from stop
-    _finish(matrix, out, f"{model.stem}-devices", json_output, own_files)
+    _finish(matrix, out, f"{model.stem}-devices", json_output, own_files, left_out_files or {})
 
 
-def _finish(matrix: "Matrix", out: Path, stem: str, json_output: bool, own_files: OwnFiles) -> None:
+def _finish(
+    matrix: "Matrix",
+    out: Path,
+    stem: str,
+    json_output: bool,
+    own_files: OwnFiles,
+    left_out_files: Mapping[str, int] | None = None,
+) -> None:
+    """Write and show the matrix. ``left_out_files``: of the faces, by kind; None where none were read."""
     from rich.table import Table
     from rich.text import Text
 
@@ -96,7 +106,8 @@ def _finish(matrix: "Matrix", out: Path, stem: str, json_output: bool, own_files
 
     files = write_matrix(matrix, out, stem, own_files, note)
     if json_output:
-        result_json(matrix.to_dict())
+        left_out = {} if left_out_files is None else {"left_out_files": dict(left_out_files)}
+        result_json(matrix.to_dict() | left_out)
     else:
         heading, *rows = matrix.cells()
         table = Table(*heading)

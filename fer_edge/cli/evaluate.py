@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fer_edge.cli.evaluate_reports import evaluate_old, print_changes, print_groups, require_old
-from fer_edge.cli.named import complete_checkpoint, complete_model, model_named
+from fer_edge.cli.named import complete_checkpoint, complete_model, given_checkpoint, model_named
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.runs import only_run, run_of
 from fer_edge.cli.tables import result_table
@@ -31,7 +31,9 @@ def evaluate(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="Run folder or checkpoint file. [default: the only run in runs/]", autocompletion=complete_checkpoint
+            help="Run folder or checkpoint file. [default: the only run in runs/]",
+            callback=given_checkpoint,
+            autocompletion=complete_checkpoint,
         ),
     ] = None,
     model: Annotated[
@@ -209,7 +211,7 @@ def _print(done: "Evaluation") -> None:
     for column in ("precision", "recall", "F1", "faces"):
         per_class.add_column(column, justify="right")
     for name, one in zip(names, metrics.classes, strict=True):
-        per_class.add_row(name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}", f"{one.support}")
+        per_class.add_row(name, *one.cells())
     result_table(per_class)
     result("")
     if len(names) <= MAX_COLUMNS:
@@ -229,7 +231,7 @@ def _print(done: "Evaluation") -> None:
         result(f"without leaked     {without.accuracy:.4f}  ({without.num_faces} faces; {done.num_leaked} leaked)")
     else:
         result("without leaked     the same: no face evaluated here is in an earlier split")
-    result(f"macro-F1           {metrics.macro_f1:.4f}")
+    result(f"macro-F1           {metrics.macro_f1:.4f}  ({metrics.macro_in_words})")
     result(f"calibration error  {metrics.calibration_error:.4f}")
     result(f"log loss           {metrics.log_loss:.4f}")
     if done.num_without_label:

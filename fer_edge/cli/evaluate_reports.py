@@ -79,4 +79,6 @@ def result_answer_changes(changes: "AnswerChanges") -> None:
         figures = (f"{one.num_faces:,}", f"{one.old:.4f}", f"{one.new:.4f}", f"{one.points:+.2f}")
         counts = (str(one.only_old_right), str(one.only_new_right), f"{one.p_value:.2g}", one.in_words)
         table.add_row(Text(printable(one.name)), *figures, *counts)
+    for name in changes.without_faces:
+        table.add_row(Text(printable(name)), "0", *["–"] * 6, "no faces")
     result_table(table)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fer_edge.cli.named import complete_checkpoint
+from fer_edge.cli.named import complete_checkpoint, given_checkpoint
 from fer_edge.cli.output import result, result_json, wrote
 from fer_edge.cli.runs import only_run, run_of
 from fer_edge.own_files import OwnFiles
@@ -26,7 +26,9 @@ def explain(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="Run folder or checkpoint file. [default: the only run in runs/]", autocompletion=complete_checkpoint
+            help="Run folder or checkpoint file. [default: the only run in runs/]",
+            callback=given_checkpoint,
+            autocompletion=complete_checkpoint,
         ),
     ] = None,
     out: Annotated[

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from fer_edge.cli.named import complete_checkpoint
+from fer_edge.cli.named import complete_checkpoint, given_checkpoint
 from fer_edge.cli.output import note, result, result_json, wrote
 from fer_edge.cli.typed import ClassMapFile, class_map_for, is_typed
 from fer_edge.errors import CheckFailed, ModelError, UsageError
@@ -31,7 +31,10 @@ _OF_WEIGHTS = ("image_size", "mean", "std")
 def export(
     context: typer.Context,
     checkpoint: Annotated[
-        Path, typer.Option(help="Run folder or checkpoint file.", autocompletion=complete_checkpoint)
+        Path,
+        typer.Option(
+            help="Run folder or checkpoint file.", callback=given_checkpoint, autocompletion=complete_checkpoint
+        ),
     ],
     file_format: Annotated[
         Format,

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fer_edge.cli.output import note
+from fer_edge.errors import CheckpointError
+from fer_edge.runtime.file_kind import CHECKPOINT, mistaken
 from fer_edge.runtime.shipped import DEFAULT_NAME, model_path, shadowed, shipped_by_name, shipped_named
 from fer_edge.text import shown_name
 
@@ -30,6 +32,16 @@ def checkpoint_of(model: Path | None) -> Path | None:
     if path is not None:
         note(f"its checkpoint: {shown_name(path)}")
     return path
+
+
+def given_checkpoint(value: Path | list[Path] | None) -> Path | list[Path] | None:
+    """``value`` of an option that takes checkpoints. Raises CheckpointError for a file known to be something else:
+    before what reads checkpoints is imported, which asks for torch."""
+    for path in value if isinstance(value, list | tuple) else [value]:
+        # os.path: Path's own raises for names that are too long.
+        if path is not None and os.path.isfile(path) and (told := mistaken(path, CHECKPOINT)):  # noqa: PTH113
+            raise CheckpointError(f"{path}: expected a checkpoint, {told}")
+    return value
 
 
 def complete_model(incomplete: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fer_edge.errors import ImageError, UsageError
-from fer_edge.files import file_identity, make_folder
+from fer_edge.files import file_identity, require_writable
 from fer_edge.own_files import OwnFiles
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Pictures:
         self._own_files = OwnFiles("choose another with --out")
         self._images = _identities(sources)
         if self._is_folder:
+            require_writable(out)
             self._names = OutputNames(out, self._images)
             self._planned: dict[str, deque[Path]] = {}
             for source in sources:
@@ -57,7 +58,6 @@ class Pictures:
         from fer_edge.runtime.annotation import annotate, write_picture
 
         path = self._path(outcome.source)
-        make_folder(path.parent)
         try:
             with self._own_files.writing(path):
                 write_picture(path, annotate(outcome.pixels, outcome.photo.faces))
@@ -88,8 +88,9 @@ class Crops:
 
         if os.path.lexists(folder) and not folder.is_dir():
             raise UsageError(f"--save-crops {folder}: expected a folder, or a name that is free, found a file")
+        require_writable(folder)
         self.written: list[Path] = []
-        self._folder, self._framing = folder, framing
+        self._framing = framing
         self._own_files = OwnFiles("choose another with --save-crops")
         self._names = OutputNames(folder, _identities(sources))
 
@@ -104,7 +105,6 @@ class Crops:
             path = self._new_path(outcome.source)
             while self._own_files.is_foreign(path):  # somebody else's: it keeps its name
                 path = self._new_path(outcome.source)
-            make_folder(self._folder)
             with self._own_files.writing(path):
                 write_picture(path, crop)
             self.written.append(path)

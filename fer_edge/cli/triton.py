@@ -66,13 +66,13 @@ def triton(
     Example: `fer-edge triton fer-resnet18 --out repo --measure --kserve s3://bucket/repo`
     """
     from fer_edge.backends.registry import formats_that_run_code
-    from fer_edge.files import make_folder, write_text
+    from fer_edge.files import write_text
     from fer_edge.metadata import FACES, PIXELS
     from fer_edge.own_files import OwnFiles
     from fer_edge.runtime.foreign import ForeignMetadata
     from fer_edge.runtime.model_file import read_any
     from fer_edge.serving.kserve import Resources, inference_service
-    from fer_edge.serving.triton import TritonModel, write_repository
+    from fer_edge.serving.triton import TritonModel, check_place, write_repository
     from fer_edge.serving.triton_settings import settings_of_benchmark, summary
 
     if measure and benchmark is not None:
@@ -80,13 +80,11 @@ def triton(
     if kserve is None and (cpu is not None or memory is not None):
         raise UsageError("expected --kserve URI with --cpu and --memory: they are its resources")
     path = model_named(model)
-    output.note(f"model {shown_name(path)}")
     checked = read_any(path, trust=trust, description=describe)
-    if isinstance(checked.metadata, ForeignMetadata):
-        output.note("not verified: another maker's model; requests carry what its description says, not pixels")
     wanted = TritonModel(checked, name or path.stem, _shape(shape), max_batch_size)
     contract = wanted.contract  # refused before minutes of measuring
     contract.max_batch_size(max_batch_size, None)
+    check_place(out / wanted.name)
     resources = Resources(cpu, memory)
     service = out.with_name(f"{out.name}-kserve.yaml")
     if kserve is not None:
@@ -98,6 +96,9 @@ def triton(
     elif benchmark is not None:
         settings = settings_of_benchmark(benchmark, checked.sha256, path)
     done = write_repository(out, replace(wanted, settings=settings))
+    output.note(f"model {shown_name(path)}")
+    if isinstance(checked.metadata, ForeignMetadata):
+        output.note("not verified: another maker's model; requests carry what its description says, not pixels")
     written = [done.folder]
     if kserve is not None:
         used = done.settings
@@ -105,7 +106,6 @@ def triton(
             resources = Resources(str(used.instances * used.threads), memory)
         elif used is not None and used.provider != "cpu":
             resources = Resources(cpu, memory, gpus=1)
-        make_folder(service.parent)
         with OwnFiles("choose another --out").writing(service):
             write_text(service, inference_service(wanted.name, kserve, resources))
         written.append(service)

@@ -7,11 +7,11 @@ import typer
 
 from fer_edge.backends.registry import formats_that_run_code, in_words
 from fer_edge.cli.devices import verify_devices
-from fer_edge.cli.named import checkpoint_of, complete_checkpoint, complete_model, model_named
+from fer_edge.cli.named import checkpoint_of, complete_checkpoint, complete_model, given_checkpoint, model_named
 from fer_edge.cli.output import files_of_model, note, refuse_overwriting, result, result_json, wrote
 from fer_edge.cli.typed import ClassMapFile, Describe, ModelArgument, class_map_for
 from fer_edge.errors import CheckFailed, UsageError
-from fer_edge.files import make_folder, write_text
+from fer_edge.files import write_text
 from fer_edge.own_files import OwnFiles
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def verify(
         Path | None,
         typer.Option(
             help="Run folder or checkpoint behind the model. [default for a shipped model: its own]",
+            callback=given_checkpoint,
             autocompletion=complete_checkpoint,
         ),
     ] = None,
@@ -173,7 +174,6 @@ def _check_reports(markdown: Path | None, picture: Path | None, compared: list[P
         if path is not None:
             refuse_overwriting(option, [path], compared)
             OwnFiles(f"choose another with {option}").refuse_foreign([path])
-            make_folder(path.parent)
 
 
 def _tell(

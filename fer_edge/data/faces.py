@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -120,6 +121,18 @@ class FaceData:
     def location(self) -> str:
         """What ``load_faces`` takes to read it again, from anywhere on this machine."""
         return self.path or self.source
+
+    def names_of(self, faces: FaceSet) -> tuple[str, ...]:
+        """Where each of ``faces`` is from, below this data set: for results that travel, which tell no machine's
+        folders. Two faces of one file name in two folders have two names."""
+        if self.path is None:
+            return faces.sources
+        place = Path(self.path)
+        folder = place if place.is_dir() else place.parent
+        paths = (Path(source).absolute() for source in faces.sources)
+        return tuple(
+            path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name for path in paths
+        )
 
     def split(self, name: str) -> FaceSet:
         """The split called ``name``. Raises DataError, naming the splits there are, when it is unknown or empty."""

@@ -13,7 +13,7 @@ from fer_edge.data.classes import is_known_class, labels_of_folders
 from fer_edge.data.problems import ProblemList
 from fer_edge.data.splits import SPLIT_OF_FOLDER, split_of_file_name, split_of_folder
 from fer_edge.errors import ImageError, StorageError
-from fer_edge.files import contents, storage_errors
+from fer_edge.files import contents, require_writable, storage_errors
 from fer_edge.labels import LabelSet
 from fer_edge.runtime.file_kind import is_unread_photo
 from fer_edge.runtime.images import SUFFIXES, decode_image
@@ -229,13 +229,15 @@ def _check_stray_file(path: Path, problems: ProblemList) -> None:
 
 
 def refuse_filled(folder: Path) -> None:
-    """Raise StorageError where ``folder`` is a file or holds anything: what is there is never overwritten."""
+    """Raise StorageError where ``folder`` is a file or holds anything: what is there is never overwritten. Also where
+    nothing can be written there."""
     with storage_errors(folder):
         filled = folder.exists() and (not folder.is_dir() or bool(contents(folder)))
     if filled:
         raise StorageError(
             f"{folder}: expected a new or empty folder, found something there; choose another with --out"
         )
+    require_writable(folder)
 
 
 def _identity(path: Path) -> tuple[int, int]:

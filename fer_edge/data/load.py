@@ -227,6 +227,11 @@ def _read_folder(
             return *read_raf_db(raf_db, size, problems, class_map, votes), FER2013
         tables = find_tables(entry.path for entry in entries if not entry.is_folder)
         if is_layout(entries, wanted, class_map) or (not tables and has_own_classes(entries)):
+            if tables:
+                names = listed([table.name for table in tables], 3)
+                _logger.info(
+                    f"{printable(root)}: its folders are read, {printable(names)} beside them is not (--data names it)"
+                )
             files, layout, labels = list_images(root, entries, wanted, problems, class_map)
             splits = read_images(files, size, problems)
             return *_with_votes_by_name(splits, layout, votes, problems), labels

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fer_edge.devices.matrix import Matrix, as_json
 from fer_edge.errors import MissingExtraError
-from fer_edge.files import make_folder, write_text
+from fer_edge.files import write_text
 from fer_edge.own_files import OwnFiles
 
 
@@ -22,7 +22,6 @@ def write_matrix(
     Without matplotlib there is no picture, and ``note`` hears so. Raises StorageError, also where one would replace a
     file that is not among ``own_files``.
     """
-    make_folder(folder)
     figures, table, picture = paths = output_paths(folder, name)
     with own_files.writing(*paths):
         write_text(figures, as_json(matrix))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from fer_edge import __version__
 from fer_edge.errors import DataError
 from fer_edge.evaluation.evaluation import OTHER_FOLDER, Evaluation
 from fer_edge.evaluation.intervals import chance_in_words, holm, mcnemar
-from fer_edge.files import make_folder, write_text
+from fer_edge.files import write_text
 from fer_edge.own_files import OwnFiles
 from fer_edge.text import printable, table_cell, without_surrogates
 
@@ -44,6 +44,9 @@ class Change:
         return chance_in_words(self.p_value)
 
 
+_FIGURES = tuple(one.name for one in fields(Change))
+
+
 @dataclass(frozen=True)
 class ChangedFace:
     """A face that the two answer differently."""
@@ -60,6 +63,9 @@ class AnswerChanges:
 
     overall: Change
     classes: tuple[Change, ...]
+    """Of each class that has faces."""
+    without_faces: tuple[str, ...]
+    """The other classes: nothing can be said of them."""
     faces: tuple[ChangedFace, ...]
     """Every face whose answer changed: those that were right and are wrong first."""
 
@@ -74,7 +80,10 @@ class AnswerChanges:
         return {
             "drop_points": self.drop_points,
             "overall": asdict(self.overall),
-            "classes": [asdict(one) for one in self.classes],
+            "classes": [
+                *(asdict(one) for one in self.classes),
+                *({**dict.fromkeys(_FIGURES), "name": name, "num_faces": 0} for name in self.without_faces),
+            ],
             "changed_faces": [asdict(face) for face in self.faces],
         }
 
@@ -91,6 +100,7 @@ class AnswerChanges:
                 f"{one.only_old_right} | {one.only_new_right} | {one.p_value:.2g} |"
                 for one in (self.overall, *self.classes)
             ),
+            *(f"| {table_cell(name)} | 0 |{' – |' * 6}" for name in self.without_faces),
             "",
             "p: McNemar's exact test; of the classes raised by Holm's method.",
         ]
@@ -140,7 +150,6 @@ class Changes(AnswerChanges):
     def write(self, folder: Path) -> list[Path]:
         """Write the figures as JSON and the table into ``folder``; gives their paths. Raises StorageError."""
         figures, table = written = change_paths(folder, self.new.split)
-        make_folder(folder)
         with OwnFiles(OTHER_FOLDER).writing(*written):
             write_text(figures, json.dumps(without_surrogates(self.to_dict()), indent=2) + "\n")
             write_text(table, self.to_markdown())
@@ -185,6 +194,7 @@ def compare_evaluations(new: Evaluation, old: Evaluation) -> Changes:
     return Changes(
         overall=found.overall,
         classes=found.classes,
+        without_faces=found.without_faces,
         faces=found.faces,
         new=new,
         old=old,
@@ -208,6 +218,7 @@ def compare_answers(
     return AnswerChanges(
         overall=_change("all", right, was_right),
         classes=tuple(replace(one, p_value=p_value) for one, p_value in zip(per_class, raised, strict=True)),
+        without_faces=tuple(name for name, mask in masks.items() if not mask.any()),
         faces=tuple(
             ChangedFace(sources[place], str(truth[place]), str(old[place]), str(new[place])) for place in order
         ),

@@ -18,7 +18,7 @@ from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities
 from fer_edge.evaluation.plots import plot_confusion_matrix, plot_reliability
 from fer_edge.evaluation.robustness import Robustness, evaluate_corruptions
 from fer_edge.evaluation.votes import VoteMetrics, can_evaluate_votes, evaluate_votes
-from fer_edge.files import make_folder, write_text
+from fer_edge.files import write_text
 from fer_edge.labels import FER2013, LabelSet
 from fer_edge.own_files import OwnFiles
 from fer_edge.runtime.certainty import Certainty
@@ -116,14 +116,15 @@ class Evaluation:
 
         Raises StorageError, also where one of them would replace a file that was not written here."""
         written = output_paths(folder, self.split, with_corruptions=self.robustness is not None)
-        make_folder(folder)
         with OwnFiles(OTHER_FOLDER).writing(*written):
             self._write(*written)
         return written
 
     def _write(self, figures: Path, confusion: Path, mistakes: Path, reliability: Path, *corruptions: Path) -> None:
         write_text(figures, json.dumps(without_surrogates(self.to_dict()), indent=2) + "\n")
-        title = f"{self.split}: accuracy {self.metrics.accuracy:.2%}, macro-F1 {self.metrics.macro_f1:.3f}"
+        metrics = self.metrics
+        of = "" if metrics.num_judged == len(metrics.classes) else f" ({metrics.num_judged} classes)"
+        title = f"{self.split}: accuracy {metrics.accuracy:.2%}, macro-F1 {metrics.macro_f1:.3f}{of}"
         names = self.subject.labels.names
         plot_confusion_matrix(self.metrics.confusion, names, confusion, title)
         captions = [Path(source).name for source in self.faces.sources]

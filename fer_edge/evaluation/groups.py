@@ -14,7 +14,7 @@ from fer_edge.evaluation.calibration import calibration_bins
 from fer_edge.evaluation.evaluation import OTHER_FOLDER, Evaluation
 from fer_edge.evaluation.group_plot import plot_groups
 from fer_edge.evaluation.intervals import Z_95, chance_in_words, difference_interval, gap_p_value, wilson_interval
-from fer_edge.files import make_folder, write_text
+from fer_edge.files import write_text
 from fer_edge.own_files import OwnFiles
 from fer_edge.text import printable, table_cell, without_surrogates
 
@@ -123,7 +123,6 @@ class GroupReport:
     def write(self, folder: Path) -> list[Path]:
         """Write figures as JSON, tables and the plot into ``folder``; gives their paths. Raises StorageError."""
         figures, tables, plot = written = group_paths(folder, self.evaluation.split)
-        make_folder(folder)
         with OwnFiles(OTHER_FOLDER).writing(*written):
             write_text(figures, json.dumps(without_surrogates(self.to_dict()), indent=2) + "\n")
             write_text(tables, self.to_markdown())
@@ -277,7 +276,7 @@ def cells_of(group: Group) -> list[str]:
 
 
 def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
+    return "–" if value is None else f"{value:.1%}"
 
 
 def _row(group: Group) -> str:

@@ -25,13 +25,19 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """One class against the others. A ratio whose denominator is zero is 0, as scikit-learn's default."""
+    """One class against the others. The ratios of a class without faces are None: there was nothing to judge it by.
+    The precision of one that has faces and is never predicted is 0, as scikit-learn's default."""
 
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
     support: int
     """Number of faces that carry this label."""
+
+    def cells(self) -> tuple[str, str, str, str]:
+        """For a table: precision, recall, F1 and the number of faces; a dash for what there is none of."""
+        ratios = ("–" if ratio is None else f"{ratio:.3f}" for ratio in (self.precision, self.recall, self.f1))
+        return *ratios, f"{self.support}"  # type: ignore[return-value]  # three of them
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Metrics:
     num_faces: int
     accuracy: float
     macro_f1: float
-    """Mean F1 over the classes that occur among the labels or the predictions; the absent ones do not count."""
+    """Mean F1 over the classes that have faces, ``num_judged`` of them."""
     log_loss: float
     """Mean negative natural logarithm of the true class's probability, in nats."""
     classes: tuple[ClassMetrics, ...]
@@ -49,6 +55,18 @@ class Metrics:
     confusion: np.ndarray
     """int64 (C, C): rows are true labels, columns are predictions."""
     calibration: CalibrationBins
+
+    @property
+    def num_judged(self) -> int:
+        """How many classes have faces."""
+        return sum(one.support > 0 for one in self.classes)
+
+    @property
+    def macro_in_words(self) -> str:
+        """What the macro average is a mean of."""
+        if self.num_judged == len(self.classes):
+            return f"mean of all {len(self.classes)} classes"
+        return f"mean of the {self.num_judged} of {len(self.classes)} classes that have faces"
 
     @property
     def standard_error(self) -> float:
@@ -67,6 +85,7 @@ class Metrics:
             "accuracy": self.accuracy,
             "standard_error": self.standard_error,
             "macro_f1": self.macro_f1,
+            "macro_f1_classes": [name for name, one in zip(labels.names, self.classes, strict=True) if one.support],
             "log_loss": self.log_loss,
             "calibration_error": self.calibration_error,
             "expressions": {
@@ -89,12 +108,11 @@ def evaluate_probabilities(probabilities: np.ndarray, labels: np.ndarray, num_cl
     predictions = probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, predictions, num_classes)
     classes = tuple(_one_against_rest(confusion, index) for index in range(num_classes))
-    present = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
     true_probabilities = probabilities[np.arange(len(labels)), labels]
     return Metrics(
         num_faces=len(labels),
         accuracy=float(np.mean(predictions == labels)),
-        macro_f1=float(np.mean([one.f1 for one, occurs in zip(classes, present, strict=True) if occurs])),
+        macro_f1=float(np.mean([one.f1 for one in classes if one.f1 is not None])),
         log_loss=float(-np.log(np.maximum(true_probabilities, SMALLEST_PROBABILITY)).mean()),
         classes=classes,
         confusion=confusion,
@@ -119,6 +137,8 @@ def _one_against_rest(confusion: np.ndarray, index: int) -> ClassMetrics:
     hits = int(confusion[index, index])
     support = int(confusion[index].sum())
     predicted = int(confusion[:, index].sum())
+    if not support:
+        return ClassMetrics(precision=None, recall=None, f1=None, support=0)
     return ClassMetrics(
         precision=_ratio(hits, predicted),
         recall=_ratio(hits, support),

@@ -97,6 +97,8 @@ def plot_confusion_matrix(
 ) -> None:
     """Plot counts (C, C), rows true and columns predicted, to ``path`` (PNG); the colour is the fraction of the row.
 
+    A class without faces has a row of dashes.
+
     ``names`` are those of the C classes.
     """
     supports = confusion.sum(axis=1)
@@ -109,7 +111,7 @@ def plot_confusion_matrix(
     image = axes.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
     if num_classes <= MAX_NUMBERED:
         for (row, column), fraction in np.ndenumerate(fractions):
-            text = f"{fraction:.0%}\n{confusion[row, column]}"
+            text = f"{fraction:.0%}\n{confusion[row, column]}" if supports[row] else "–"
             colour = "white" if fraction > 0.5 else INK_COLOUR
             axes.text(column, row, text, ha="center", va="center", fontsize=SMALL_SIZE, color=colour)
     style_plot(axes, "predicted", "true (faces)")

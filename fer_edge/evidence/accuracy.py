@@ -3,8 +3,9 @@
 import hashlib
 import math
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -73,8 +74,13 @@ class _Samples(msgspec.Struct):
     """Digest of the face's pixels, label, answer and confidence."""
 
 
-def measure(contents: Contents, faces: GivenFaces, split: Literal["validation", "test"]) -> tuple[Claim, bytes]:
-    """The claim on ``split`` of ``faces``, and its raw samples. Raises DataError and as ``evaluate_model`` does."""
+def measure(
+    contents: Contents, faces: GivenFaces, split: Literal["validation", "test"]
+) -> tuple[Claim, bytes, Mapping[str, int]]:
+    """The claim on ``split`` of ``faces``, its raw samples, and what was left out of the faces, by kind.
+
+    Raises DataError and as ``evaluate_model`` does.
+    """
     done = _evaluated(contents, faces, split)
     rows = _rows(done)
     right = sum(label == answer for _, label, answer, _ in rows)
@@ -97,7 +103,7 @@ def measure(contents: Contents, faces: GivenFaces, split: Literal["validation", 
         measured=f"every face once, by {done.subject.description}; {done.machine}",
         samples=SAMPLES,
     )
-    return claim, rows_bytes({"columns": ["face", "label", "answer", "confidence"]}, rows)
+    return claim, rows_bytes({"columns": ["face", "label", "answer", "confidence"]}, rows), done.left_out_files
 
 
 def allowed_for(num_faces: int) -> dict[str, float]:
@@ -118,7 +124,9 @@ def recheck(claim: Claim, here: Here) -> Result:
     here.note(f"evaluating {printable(here.contents.path(here.contents.manifest.model).name)} on {here.faces.source}")
     done = _evaluated(here.contents, here.faces, value.split)
     found = f"{done.metrics.accuracy:.2%} of {len(done.faces):,} faces"
-    figures = {"accuracy": done.metrics.accuracy, "faces": len(done.faces)}
+    figures: dict[str, Any] = {"accuracy": done.metrics.accuracy, "faces": len(done.faces)}
+    if done.left_out_files:
+        figures["left_out_files"] = dict(done.left_out_files)
     if faces_fingerprint(done) != value.fingerprint:
         return Result(claim.id, "not checked", value.short, found, "other faces than the claim's", figures)
     answers = {(face, label): answer for face, label, answer, _ in rows}

@@ -1,8 +1,8 @@
 """Writes a bundle: a model with what was measured of it, the samples behind each figure, and the SHA-256 of all."""
 
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,13 +15,14 @@ from fer_edge.evidence.archive import files_below, write_archive
 from fer_edge.evidence.claims import CLAIMS, Claim, json_bytes, write_claims
 from fer_edge.evidence.contents import Contents, Manifest, environment, write_manifest
 from fer_edge.evidence.kinds import GivenFaces
-from fer_edge.files import make_folder, storage_errors, temporary_folder, write_atomically
+from fer_edge.files import storage_errors, temporary_folder, write_atomically
 from fer_edge.golden.kit import write_kit
 from fer_edge.own_files import OwnFiles
 from fer_edge.runtime.foreign import ForeignMetadata
 from fer_edge.runtime.foreign_files import Description
 from fer_edge.runtime.model_file import further_files
 from fer_edge.runtime.shipped import model_path, shipped_named
+from fer_edge.text import shown_name
 
 ENDING = "-evidence.zip"
 _MODEL, _AGAINST, _KIT, _SAMPLES, _CHECKPOINT = "model", "against", "kit", "samples", "checkpoint"
@@ -60,6 +61,8 @@ class Bundle:
     claims: tuple[Claim, ...]
     size_bytes: int
     is_signed: bool = False
+    left_out_files: Mapping[str, int] = field(default_factory=dict)
+    """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -69,6 +72,7 @@ class Bundle:
             "signed": self.is_signed,
             "manifest": msgspec.to_builtins(self.manifest),
             "claims": msgspec.to_builtins(list(self.claims)),
+            "left_out_files": dict(self.left_out_files),
         }
 
 
@@ -97,16 +101,19 @@ def write_bundle(request: BundleRequest, note: Callable[[str], None] = lambda _:
     if request.against is not None:
         for timed in (model, model_path(request.against)):
             _refuse_stand_in(timed)
+    if request.checkpoint is not None:
+        from fer_edge.training.checkpoint import checkpoint_path
+
+        checkpoint_path(request.checkpoint)
     with temporary_folder("bundle-") as name:
         folder = Path(name)
         with storage_errors(folder):
-            manifest, claims = _fill(folder, model, request, note)
+            manifest, claims, left_out_files = _fill(folder, model, request, note)
             if request.sign_key is not None:
                 signature.sign(folder, request.sign_key)
-        make_folder(path.parent)
         with own_files.writing(path):
             write_atomically(path, lambda stream: write_archive(stream, folder))
-    return Bundle(path, manifest, claims, path.stat().st_size, request.sign_key is not None)
+    return Bundle(path, manifest, claims, path.stat().st_size, request.sign_key is not None, left_out_files)
 
 
 def _refuse_stand_in(model: Path) -> None:
@@ -121,9 +128,10 @@ def _refuse_stand_in(model: Path) -> None:
 
 def _fill(
     folder: Path, model: Path, request: BundleRequest, note: Callable[[str], None]
-) -> tuple[Manifest, tuple[Claim, ...]]:
-    """Everything that the archive holds, in ``folder``."""
+) -> tuple[Manifest, tuple[Claim, ...], Mapping[str, int]]:
+    """Everything that the archive holds, in ``folder``; and what was left out of the faces."""
     copy = copy_model(model, folder / _MODEL, trust=request.trust, description=request.description)
+    note(f"model {shown_name(model)}")  # once it was opened: an error says which file it means
     note("making its golden kit")
     kit = write_kit(copy, folder / _KIT, trust=request.trust)
     (folder / _SAMPLES).mkdir()
@@ -143,6 +151,7 @@ def _fill(
     # So that claims are measured as they are checked: on what the archive will hold.
     contents = Contents(folder, write_manifest(folder, facts), request.trust)
     claims: list[Claim] = []
+    left_out_files: Mapping[str, int] = {}
 
     def keep(measured: tuple[Claim, bytes]) -> Claim:
         claim, samples = measured
@@ -154,7 +163,8 @@ def _fill(
     keep(golden.measure(contents))
     if request.faces is not None:
         note(f"evaluating on {request.faces.source}")
-        claim = keep(accuracy.measure(contents, request.faces, request.split))
+        measured, samples, left_out_files = accuracy.measure(contents, request.faces, request.split)
+        claim = keep((measured, samples))
         facts["data"]["evaluation"] = claim.value["data_fingerprint"]
     if request.against is not None:
         note(f"timing {copy.name} and {Path(facts['against']).name} in turns")
@@ -170,7 +180,7 @@ def _fill(
     num_files = len(files_below(folder)) - 1  # but for the manifest, which lists the claims, too
     told = (integrity.measure(facts["model_sha256"], num_files), *claims)
     (folder / CLAIMS).write_bytes(write_claims(told))
-    return write_manifest(folder, facts), told
+    return write_manifest(folder, facts), told, left_out_files
 
 
 def _copy_checkpoint(checkpoint: Path, folder: Path) -> str:

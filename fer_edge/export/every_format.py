@@ -1,6 +1,6 @@
 """One checkpoint in every format and precision that can be written here, with one table of what came of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -71,6 +71,8 @@ class EveryFormat:
     source: str = ""
     """Where the labelled faces are from; empty where there were none."""
     num_faces: int = 0
+    left_out_files: Mapping[str, int] = field(default_factory=dict)
+    """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -89,6 +91,7 @@ class EveryFormat:
             "faces": self.num_faces,
             "source": self.source,
             "published": [str(path) for path in self.paths],
+            "left_out_files": dict(self.left_out_files),
         }
 
 
@@ -108,6 +111,7 @@ def export_every_format(request: ExportRequest, note: Callable[[str], None] = la
         paths=tuple(path for one in done for path in one.paths),
         source=accuracies[0].source if accuracies else "",
         num_faces=accuracies[0].faces if accuracies else 0,
+        left_out_files=done[0].left_out_files if done else {},
     )
 
 

@@ -1,7 +1,7 @@
 """From a checkpoint to a published model: write files, load them, compare them with it, then name them."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -69,6 +69,8 @@ class Export:
     """What INT8 cost and brought."""
     devices: Matrix | None = None
     """INT8's golden answers on the devices of its target that could be tried here."""
+    left_out_files: Mapping[str, int] = field(default_factory=dict)
+    """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
 
     @property
     def name(self) -> str:
@@ -94,6 +96,7 @@ class Export:
             "parity": self.parity.to_dict(),
             "quantisation": self.quantisation.to_dict() if self.quantisation is not None else None,
             "devices": self.devices.to_dict() if self.devices is not None else None,
+            "left_out_files": dict(self.left_out_files),
         }
 
 
@@ -166,7 +169,7 @@ def export_checkpoint(request: ExportRequest, note: Note = lambda _: None, *, se
         *parity.failures,
     )
     paths = () if failures else publish(path, files, backend.metadata, backend.sha256, parity, report)
-    return Export(backend.metadata, backend.sha256, parity, failures, paths, report, matrix)
+    return Export(backend.metadata, backend.sha256, parity, failures, paths, report, matrix, faces.left_out)
 
 
 def _tried_on_devices(path: Path, quantised: Quantised, note: Note) -> Matrix | None:

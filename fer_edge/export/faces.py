@@ -1,6 +1,7 @@
 """The faces that an export is measured on."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ class JudgingFaces:
     labelled: FaceSet | None
     """Faces for the accuracy of both sides: the validation split of given data; synthetic ones say nothing about it."""
     source: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
 
 
 def judging_faces(image_size: int, given: FaceData | None) -> JudgingFaces:
@@ -39,7 +42,7 @@ def judging_faces(image_size: int, given: FaceData | None) -> JudgingFaces:
     if not len(labelled):
         raise DataError(f"{given.source}: expected labelled faces in validation, found faces with votes alone")
     name = Path(given.source).name  # reports travel: they must not tell this machine's folders
-    return JudgingFaces(validation.faces, labelled, name)
+    return JudgingFaces(validation.faces, labelled, name, given.left_out)
 
 
 def given_faces(

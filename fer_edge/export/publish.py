@@ -13,6 +13,7 @@ from fer_edge.export.quantization.report import QuantisationReport
 from fer_edge.files import (
     is_reserved_name,
     make_folder,
+    require_writable,
     staging_folder,
     storage_errors,
     sync_folder,
@@ -60,6 +61,7 @@ def model_path(
     that is no exported model's.
     """
     check_name(name)
+    require_writable(folder)
     paths = [folder / file for file in model_format.files_of(name)]
     path = paths[0]
     beside, for_people = path.with_suffix(".json"), path.with_suffix(".md")

@@ -117,14 +117,23 @@ def write_repository(out: Path, model: TritonModel) -> WrittenModel:
     return WrittenModel(folder, 1, True, config, model.settings)
 
 
-def _write_version(folder: Path, model: TritonModel, labels: bytes) -> WrittenModel:
+def check_place(folder: Path) -> OwnFiles:
+    """Raise StorageError where a model's ``folder`` cannot be written, or is not ours: before minutes of measuring."""
     own = OwnFiles(_REMEDY)
-    config_file = folder / CONFIG
-    if folder.is_symlink() or not folder.is_dir() or not own.knows(config_file):
+    files = [folder / CONFIG, folder / LABELS]
+    with storage_errors(folder):
+        is_there = folder.is_symlink() or folder.exists()
+    if is_there and (folder.is_symlink() or not folder.is_dir() or not own.knows(files[0])):
         raise StorageError(
             f"{folder}: expected no file, or a model's folder that was written here before, found another; {_REMEDY}"
         )
-    own.refuse_foreign([config_file, folder / LABELS])
+    own.refuse_foreign(files)
+    return own
+
+
+def _write_version(folder: Path, model: TritonModel, labels: bytes) -> WrittenModel:
+    own = check_place(folder)
+    config_file = folder / CONFIG
     same, latest = _versions(folder, model)
     is_new = same != latest or not same
     version = latest + 1 if is_new else latest

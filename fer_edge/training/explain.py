@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from fer_edge.data.sample import synthetic_faces
 from fer_edge.errors import ImageError, MissingExtraError
 from fer_edge.evaluation.face_plots import plot_activation_maps, plot_filters
-from fer_edge.files import make_folder
 from fer_edge.labels import FER2013
 from fer_edge.own_files import OwnFiles
 from fer_edge.runtime.crops import crop_face
@@ -73,7 +72,7 @@ class Explanation:
 
     def write(self, folder: Path) -> Path:
         """Draw every face with its map into ``folder``; gives the picture's path. Raises StorageError."""
-        path = make_folder(folder) / ACTIVATION_MAPS
+        path = folder / ACTIVATION_MAPS
         height, width = self.map_shape
         title = f"Where the answer comes from (Grad-CAM of '{self.layer}', {height}×{width})"
         names = [Path(name).name for name in self.names]
@@ -84,7 +83,7 @@ class Explanation:
 
 def write_filters(classifier: FacialExpressionClassifier, info: CheckpointInfo, folder: Path) -> Path:
     """Draw the filters of the first convolution into ``folder``; gives the picture's path. Raises StorageError."""
-    path = make_folder(folder) / FILTERS
+    path = folder / FILTERS
     first = next(module for module in classifier.modules() if isinstance(module, nn.Conv2d))
     title = f"First-layer filters of {info.architecture}, epoch {info.epoch}"
     with OwnFiles(OTHER_FOLDER).writing(path):

@@ -12,6 +12,7 @@ import torch
 
 from fer_edge.data.faces import FaceData
 from fer_edge.errors import CheckpointError, FerEdgeError, Interrupted
+from fer_edge.files import require_writable
 from fer_edge.runtime.file_kind import OWN_CHECKPOINT, RUN, kind_of
 from fer_edge.training.architectures import architecture_named
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config
@@ -103,6 +104,8 @@ def _run(
     """Train to the end of the run in ``folder``, from its beginning or from what is saved there."""
     reporter = Reporter(quiet=quiet or not processes.is_main)
     architecture_named(config.architecture)  # an unknown one is refused before anything is written
+    if processes.is_main:
+        require_writable(folder)
     data = request.load(config)
     data.split("train"), data.split("validation")  # an empty one is refused before anything is written
     with _held(folder, config, processes) as run:

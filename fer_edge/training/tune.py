@@ -2,8 +2,8 @@
 
 import shlex
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import torch
 
 from fer_edge.data.faces import FaceData, empty_face_set
 from fer_edge.errors import Interrupted, MissingExtraError, TrainingError
+from fer_edge.files import require_writable
 from fer_edge.labels import AUTO
 from fer_edge.training.architectures import architecture_named
 from fer_edge.training.config import Optimizer, TrainConfig
@@ -88,6 +89,8 @@ class SearchResult:
     """The completed trial with the highest accuracy, the earlier of equals; None where none completed."""
     train_command: str | None
     """The command line that trains with the best settings and the default number of epochs."""
+    left_out_files: Mapping[str, int] = field(default_factory=dict)
+    """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
 
 
 def search(wanted: Search, report: Callable[[str], None]) -> SearchResult:
@@ -105,6 +108,7 @@ def search(wanted: Search, report: Callable[[str], None]) -> SearchResult:
     except ImportError as error:
         raise MissingExtraError("optuna", "tune") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    require_writable(wanted.storage.parent)
     wanted = replace(wanted, config=_with_known_weights(wanted.config, report))
     config = resolve(wanted.config)
     torch.set_num_threads(config.threads)
@@ -241,7 +245,7 @@ def _result(wanted: Search, data: FaceData, study: "optuna.Study") -> SearchResu
     completed = [trial for trial in trials if trial.accuracy is not None]
     best = max(completed, key=lambda trial: trial.accuracy or 0.0, default=None)
     command = _train_command(wanted, data, best) if best else None
-    return SearchResult(wanted.study, wanted.storage, trials, best, command)
+    return SearchResult(wanted.study, wanted.storage, trials, best, command, data.left_out)
 
 
 def _train_command(wanted: Search, data: FaceData, best: Trial) -> str:

@@ -7,6 +7,8 @@ import socket
 import socketserver
 import sys
 import threading
+import time
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -22,7 +24,15 @@ IDLE_S = 20.0
 """Seconds after which a connection is closed that neither sends its request nor takes its answer."""
 
 MAX_CONNECTIONS = 100
-"""At a time; a browser opens six. More are closed at once."""
+"""At a time; a browser opens six. For one more, the one that has waited longest for its visitor is closed."""
+
+STALLED_S = 1.0
+"""Seconds without a byte taken, after which an answer may be broken off for a new visitor."""
+
+_WAKES_S = 1.0
+"""Seconds in which a thread notices that its visitor was hung up on, at most."""
+
+_CHUNK = 2**16
 
 _ANY_HOST = ("0.0.0.0", "::", "")  # only asked for by --host
 _INDEX = ("index.html", "index.htm")
@@ -45,6 +55,10 @@ class PageServer(http.server.ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.host = host
         self._free = threading.Semaphore(MAX_CONNECTIONS)
+        self._lock = threading.Lock()
+        self._waiting: dict[Any, tuple[float, bool]] = {}
+        """The open connections by when they were last heard of, the longest ago first: that time, and whether they are
+        being answered."""
         super().__init__((host, port), partial(_PageHandler, directory=os.path.realpath(folder), idle_s=idle_s))
 
     @property
@@ -64,14 +78,16 @@ class PageServer(http.server.ThreadingHTTPServer):
         self.server_name, self.server_port = self.host, self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread of its own, or hang up where MAX_CONNECTIONS are answered already."""
-        if not self._free.acquire(blocking=False):
+        """Answer in a thread of its own, or hang up where MAX_CONNECTIONS are answered and all of them take their
+        answers."""
+        if not self._free.acquire(blocking=False) and not (self._make_room() and self._free.acquire(timeout=_WAKES_S)):
             self.shutdown_request(request)
             return
+        self.hear(request, is_answered=False)
         try:
             super().process_request(request, client_address)
         except BaseException:  # no thread was started
-            self._free.release()
+            self._forget(request)
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -79,7 +95,29 @@ class PageServer(http.server.ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self._forget(request)
+
+    def hear(self, request: Any, *, is_answered: bool = True) -> None:
+        """The visitor of a connection came, asked, or took some of the answer."""
+        with self._lock:
+            self._waiting.pop(request, None)  # to the end of the line
+            self._waiting[request] = time.monotonic(), is_answered
+
+    def _forget(self, request: Any) -> None:
+        with self._lock:
+            self._waiting.pop(request, None)
+        self._free.release()
+
+    def _make_room(self) -> bool:
+        """Hang up on the visitor who was heard of longest ago; False where each of them takes an answer."""
+        with self._lock:
+            for request, (heard_at, is_answered) in self._waiting.items():
+                if not is_answered or time.monotonic() - heard_at >= STALLED_S:
+                    del self._waiting[request]
+                    with suppress(OSError):  # which wakes the thread that waits for it
+                        request.shutdown(socket.SHUT_RDWR)
+                    return True
+        return False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A visitor who goes away, or whose connection is lost, is no error of this program's."""
@@ -147,6 +185,16 @@ class _PageHandler(http.server.SimpleHTTPRequestHandler):
         super().setup()
         self.connection.settimeout(self._idle_s)  # of each wait for the visitor
 
+    def parse_request(self) -> bool:
+        is_asked = super().parse_request()
+        if is_asked:
+            self._hear()
+        return is_asked
+
+    def _hear(self) -> None:
+        assert isinstance(self.server, PageServer)
+        self.server.hear(self.connection)
+
     def send_head(self) -> Any:
         if not self._is_in_site():
             self.send_error(HTTPStatus.NOT_FOUND)
@@ -166,7 +214,9 @@ class _PageHandler(http.server.SimpleHTTPRequestHandler):
 
     def copyfile(self, source: Any, outputfile: Any) -> None:
         try:
-            super().copyfile(source, outputfile)
+            while chunk := source.read(_CHUNK):
+                outputfile.write(chunk)
+                self._hear()
         except OSError:  # the visitor went away; what else they ask comes by another connection
             self.close_connection = True
 

@@ -25,3 +25,16 @@ def test_a_model_of_classes_that_the_data_lack_is_given_the_faces_without_labels
     assert found.labels is None
     assert "which has no contempt" in found.other_classes
     assert judging_faces(BenchmarkRequest(data="sample:70"), 48, 0, FER2013).other_classes == ""
+
+
+def test_faces_of_one_name_in_two_folders_are_told_apart(tmp_path):
+    root = tmp_path / "faces"
+    write_sample(root, 140)
+    names = judging_faces(BenchmarkRequest(data=str(root)), 48, 0).names
+    assert len(set(names)) == len(names)
+    for folder in (root / "validation").iterdir():
+        for number, path in enumerate(sorted(folder.iterdir())):
+            path.rename(folder / f"{number}.png")
+    names = judging_faces(BenchmarkRequest(data=str(root)), 48, 0).names
+    assert len(set(names)) == len(names)
+    assert "validation/happy/0.png" in names

@@ -1,6 +1,7 @@
 """No command writes over a file that it did not write: it says so in one line, before any work."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -57,6 +58,54 @@ def test_a_file_of_the_users_is_kept_and_named_before_any_work(desk: Path, taken
     assert line.startswith(f"error: {taken}: expected no file, or one that was written here before, found another file")
     assert mine.read_text() == "mine"
     assert sorted(desk.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "predict a.png --model missing --out a.png/x",
+        "predict a.png --model missing --out a.png/x.jpg",
+        "predict a.png --model missing --save-crops a.png/x/y",
+        f"score . --model {MODEL} --out a.png/x",
+        f"evaluate --model {MODEL} --data missing --out a.png/x",
+        "explain --checkpoint missing.pt --out a.png/x",
+        f"benchmark {MODEL} --data missing --out a.png/x",
+        f"benchmark {MODEL} --data missing --json-file a.png/x.json",
+        f"benchmark {MODEL} --data missing --scenario offline --out a.png/x",
+        f"benchmark {MODEL} --data missing --layers --out a.png/x",
+        f"verify {MODEL} --checkpoint missing --markdown a.png/x.md",
+        f"verify {MODEL} --against missing.onnx --picture a.png/x.png",
+        f"verify {MODEL} --devices --data missing --out a.png/x",
+        f"bundle {MODEL} --data missing --checkpoint missing --out a.png/x.zip",
+        f"golden {MODEL} --out a.png/x",
+        f"web --model {MODEL} --webgpu-model missing.onnx --out a.png/x",
+        f"triton {MODEL} --benchmark missing.json --out a.png/x",
+        f"triton {MODEL} --benchmark missing.json --kserve s3://b --out a.png",
+        "train --data missing --runs a.png/x --architecture tiny --weights none",
+        "tune --data missing --storage a.png/x.db --architecture tiny --weights none",
+        "export --checkpoint RUN --data missing --folder a.png/x",
+        "export --checkpoint RUN --data missing --folder a.png/x --format weights",
+        "data inspect --data missing --picture a.png/x.png",
+        "data sample --out a.png/x",
+        "data fetch --out a.png/x",
+        "data fetch --votes --out a.png/x.csv",
+    ],
+)
+def test_a_place_where_nothing_can_be_written_is_named_before_any_work(desk: Path, make_run, words: str) -> None:
+    words = words.replace("RUN", str(make_run(3))) if "RUN" in words else words
+    before = sorted(desk.rglob("*"))
+    done = run(*words.split())
+    assert done.exit_code == 1, done.output
+    (line,) = done.stderr.splitlines()
+    assert re.match(
+        r"error: \S*a\.png\S*: (cannot be written: part of the path is a file|expected no file, or a)", line
+    )
+    assert sorted(desk.rglob("*")) == before
+
+
+def test_a_missing_folder_is_made_for_what_is_written(desk: Path) -> None:
+    assert run("data", "inspect", "--data", "sample:70", "--picture", "new/er/faces.png").exit_code == 0
+    assert (desk / "new" / "er" / "faces.png").is_file()
 
 
 def test_what_a_command_wrote_it_writes_again_unless_it_was_changed(desk: Path) -> None:

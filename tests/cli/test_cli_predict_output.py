@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,23 @@ def test_a_terminal_shows_how_far_it_is_while_the_result_goes_to_a_file(desk: Pa
     text = shown.decode()
     assert ("/6" in text and "images" in text and "\x1b[?25l" in text) == is_watched
     assert (desk / "out.csv").read_text().startswith("source,label" if is_watched else "model ")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminal to make")
+@pytest.mark.parametrize("columns", [40, 200])
+def test_tables_and_bars_lose_no_name_or_number_in_a_narrow_terminal(desk: Path, columns: int) -> None:
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": str(columns)}
+    for words in (["models"], ["predict", "a.png", "--model", MODEL]):
+        subprocess.run([sys.executable, CLI, *words], stdout=theirs, stderr=subprocess.DEVNULL, env=environment)
+    os.close(theirs)
+    text = re.sub("\x1b\\[[0-9;]*m", "", os.read(ours, 65536).decode())
+    os.close(ours)
+    assert "\u2026" not in text
+    assert text.count(" ferplus-resnet18 ") == 1
+    assert ("\u2502" in text) == (columns == 200)  # a box, where there is room for one
+    bars = [line for line in text.splitlines() if line.endswith("%") and "\u2588" in line]
+    assert max(map(len, bars)) <= columns
 
 
 @pytest.mark.parametrize("words", [["--csv"], [], ["--compact"]])

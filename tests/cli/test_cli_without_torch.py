@@ -3,6 +3,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from fer_edge.cli import app
 
 MODEL = Path(__file__).parent.parent / "fixtures" / "tiny.onnx"
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from fer_edge.cli.app import app; app(sys.argv[1:])"
@@ -16,6 +19,14 @@ def test_a_command_that_needs_torch_names_the_extra_in_one_line(command, tmp_pat
     assert done.stderr.strip().splitlines() == [
         "error: expected the package 'torch', found none; run: pip install 'fer-edge[train]'"
     ]
+
+
+def test_a_model_that_is_given_for_a_checkpoint_is_no_question_of_torch():
+    for command in ("evaluate", "explain", "export", "verify fer-tiny", "bundle fer-tiny", "benchmark fer-tiny"):
+        done = CliRunner().invoke(app, [*command.split(), "--checkpoint", str(MODEL)])
+        assert done.exit_code == 1
+        assert done.stderr.startswith(f"error: {MODEL}: expected a checkpoint, found an exported model; name the run")
+        assert len(done.stderr.splitlines()) == 1  # not even which model
 
 
 def test_pictures_without_matplotlib_are_refused_before_anything_is_judged_or_written(tmp_path):

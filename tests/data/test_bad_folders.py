@@ -165,6 +165,19 @@ def test_a_pipe_is_named_and_not_waited_for(root: Path) -> None:
         load_faces(root / "train" / "sad" / "pipe.png")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_table_beside_class_folders_is_not_passed_over_in_silence(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "fer_edge")
+    os.mkfifo(root / "fer2013.csv")
+    assert_reported(root, (root / "fer2013.csv", "neither a file nor a folder (a pipe, socket or device)"))
+    (root / "fer2013.csv").unlink()
+    (root / "fer2013.csv").write_text("emotion,pixels,Usage\n")
+    load_faces(root)
+    assert f"{root}: its folders are read, fer2013.csv beside them is not (--data names it)" in caplog.messages
+
+
 def test_files_and_folders_without_permission_are_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed_file, closed_folder = root / "train/sad/face_1.png", root / "train/happy"
     refuse = PermissionError(13, "Permission denied")  # raised by hand: tests may run as root, who may read anything

@@ -91,6 +91,7 @@ def test_commands_say_it_in_one_line_and_in_json(mixed: Path, tmp_path: Path, mo
     assert trained.stderr.count(LINE) == 1
     verified = run("export", "--checkpoint", "runs/run", "--data", mixed, "--skip-bad", "--json")
     assert verified.stderr.count(LINE) == 1, verified.stderr
+    assert json.loads(verified.stdout)["left_out_files"] == WANTED
     assert run("export", "--checkpoint", "runs/run", "--data", mixed).exit_code == 1
 
 
@@ -105,8 +106,12 @@ def test_every_command_that_takes_skip_bad_says_it_once(mixed: Path, tmp_path: P
         "tune": ("tune", "--architecture", "tiny", "--weights", "none", "--epochs", 1, "--trials", 1),
     }
     for name, words in commands.items():
-        done = run(*words, "--data", mixed, "--skip-bad")
+        done = run(*words, "--data", mixed, "--skip-bad", "--json")
         assert done.stderr.count(LINE) == 1, (name, done.stderr)
+        told = json.loads(done.stdout)
+        if name == "accept":
+            (told,) = (one["figures"] for one in told["results"] if one["id"] == "accuracy")
+        assert told["left_out_files"] == WANTED, name
         without = run(*words, "--data", mixed)
         assert without.exit_code == 1, name
         assert LINE not in without.stderr

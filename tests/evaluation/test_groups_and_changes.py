@@ -114,7 +114,7 @@ def test_answers_that_are_not_certain_are_counted_by_group():
     bright, dark = evaluate_groups(calibrated, grouped(values)).columns[0].groups
     assert (bright.refused, bright.answered_accuracy) == (0, pytest.approx(0.9))
     assert (dark.refused, dark.answered_accuracy) == (1, None)
-    assert cells_of(dark)[-2:] == ["100.0%", ""]
+    assert cells_of(dark)[-2:] == ["100.0%", "–"]
     before = evaluate_groups(done, grouped(values)).columns[0].groups
     assert {(group.refused, group.answered_accuracy) for group in before} == {(None, None)}
 

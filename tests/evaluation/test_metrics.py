@@ -69,7 +69,17 @@ def test_an_expression_without_faces_or_predictions_neither_counts_nor_becomes_n
     metrics = evaluate_probabilities(np.eye(7)[labels], labels)
     assert metrics.macro_f1 == 1
     assert metrics.classes[1].support == 0
-    json.dumps(metrics.to_dict(FER2013), allow_nan=False)
+    assert metrics.classes[1].cells() == ("–", "–", "–", "0")
+    told = json.loads(json.dumps(metrics.to_dict(FER2013), allow_nan=False))
+    assert told["expressions"]["disgust"] == {"precision": None, "recall": None, "f1": None, "support": 0}
+    assert told["macro_f1_classes"] == ["happy", "sad"]
+    assert metrics.macro_in_words == "mean of the 2 of 7 classes that have faces"
+
+
+def test_the_macro_average_is_over_classes_with_faces_also_where_others_are_predicted():
+    metrics = evaluate_probabilities(np.eye(7)[[3, 3, 5, 1]], np.array([3, 3, 5, 5]))
+    assert metrics.macro_f1 == pytest.approx((1 + 2 / 3) / 2)
+    assert metrics.classes[1].f1 is None
 
 
 def test_a_calibrated_predictor_has_a_small_calibration_error_and_an_overconfident_one_its_excess():

@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -139,18 +140,37 @@ def test_a_visitor_who_neither_speaks_nor_listens_is_let_go(opened: Open, sent: 
         wait_for_threads(server)  # the visitor still holds on
 
 
-def test_more_connections_than_any_browser_opens_are_closed_at_once(
+def test_of_more_connections_than_any_browser_opens_the_longest_idle_is_closed(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 3)
     server = opened()
     idle = [connected(server) for _ in range(3)]
-    with connected(server) as one_more:
-        assert one_more.recv(1) == b""
+    idle[0].sendall(b"GET / HTTP/1.1\r\nHost: a")  # half a request is none
+    for number in range(2):
+        assert status(server, "/") == 200
+        assert idle[number].recv(1) == b""
+        idle.append(connected(server))
     for visitor in idle:
         visitor.close()
     wait_for_threads(server)
-    assert status(server, "/") == 200
+
+
+def test_an_answer_is_broken_off_for_a_new_visitor_once_nobody_takes_it(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 1)
+    server = opened()
+    with connected(server) as asleep:
+        asleep.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        asleep.sendall(b"GET /models/a.onnx HTTP/1.1\r\n\r\n")
+        assert asleep.recv(1) == b"H"
+        with connected(server) as too_soon:
+            assert too_soon.recv(1) == b""
+        time.sleep(0.1)
+        monkeypatch.setattr(server_module, "STALLED_S", 0.05)
+        assert status(server, "/") == 200
+    wait_for_threads(server)
 
 
 def test_errors_of_the_server_itself_are_still_told(

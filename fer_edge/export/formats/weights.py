@@ -6,7 +6,7 @@ was made from as every model is: both are answered by a backend, here PyTorch's.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ class HalfWeights:
     accuracy_half: float | None
     """On labelled faces, where some were given."""
     failures: tuple[str, ...]
+    left_out_files: Mapping[str, int] = field(default_factory=dict)
+    """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -74,13 +76,14 @@ def export_half_weights(request: "ExportRequest", note: Callable[[str], None] = 
     from fer_edge.export.parity.comparison import answers
     from fer_edge.export.parity.tolerance import TOLERANCES
     from fer_edge.export.publish import check_name, default_name
-    from fer_edge.files import make_folder, temporary_folder, write_bytes
+    from fer_edge.files import make_folder, require_writable, temporary_folder, write_bytes
     from fer_edge.training.checkpoint import checkpoint_path, load_classifier, read_checkpoint, save_checkpoint
 
     classifier, info = load_classifier(request.checkpoint)
     record = read_checkpoint(checkpoint_path(request.checkpoint))["record"]
     name = request.name or default_name(request.checkpoint, "onnx", "fp32", raw=False)
     check_name(name)
+    require_writable(request.folder)
     _refuse_other_file(request.folder / f"{name}{SUFFIX}", checkpoint_path(request.checkpoint))
     weights = {name: _halved(name, value) for name, value in classifier.state_dict().items()}
     faces = judging_faces(
@@ -111,7 +114,9 @@ def export_half_weights(request: "ExportRequest", note: Callable[[str], None] = 
     if path is not None:
         make_folder(path.parent)
         write_bytes(path, content)
-    return HalfWeights(name, path, len(content), difference, len(judged), full, half_accuracy, tuple(failures))
+    return HalfWeights(
+        name, path, len(content), difference, len(judged), full, half_accuracy, tuple(failures), faces.left_out
+    )
 
 
 def _travelling(record: Mapping[str, Any]) -> dict[str, Any]:

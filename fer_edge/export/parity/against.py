@@ -3,8 +3,8 @@
 Each is opened by the backend of its format, so this needs no checkpoint and no torch.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +80,15 @@ class ModelComparison:
     """How far the answers of one model are from another's; true when within what the coarser precision explains."""
 
     parity: Parity
+    left_out_files: Mapping[str, int] = field(default_factory=dict)
+    """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
 
     def __bool__(self) -> bool:
         return bool(self.parity)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for ``--json``."""
-        return {"parity": self.parity.to_dict()}
+        return {"parity": self.parity.to_dict(), "left_out_files": dict(self.left_out_files)}
 
     def summary(self) -> str:
         """The figures in a few lines."""
@@ -109,7 +111,7 @@ def compare_models(request: AgainstRequest, note: Callable[[str], None] = lambda
     backend, reference_backend = _opened(request)
     labels = backend.metadata.label_set
     reference = ModelReference(reference_backend, labels)
-    faces, labelled, source = _faces(request, backend, reference_backend.metadata.label_set)
+    faces, labelled, source, left_out_files = _faces(request, backend, reference_backend.metadata.label_set)
     note(f"comparing {request.model} with {request.other}")
     coarser = max((one.metadata.precision for one in (backend, reference_backend)), key=PRECISIONS.index)
     parity = measure_parity(
@@ -123,7 +125,7 @@ def compare_models(request: AgainstRequest, note: Callable[[str], None] = lambda
         face_size=_common_face_size(backend, reference_backend),
         name=printable(request.other.name),
     )
-    return ModelComparison(parity)
+    return ModelComparison(parity, left_out_files)
 
 
 def _places(labels: LabelSet, other: LabelSet) -> list[int] | None:
@@ -156,15 +158,15 @@ def _opened(request: AgainstRequest) -> tuple[ModelBackend, ModelBackend]:
 
 def _faces(
     request: AgainstRequest, backend: ModelBackend, others: LabelSet
-) -> tuple[NDArray[np.uint8], FaceSet | None, str]:
-    """Faces uint8 (N, S, S) that both answer; those with labels among them, and where they are from.
+) -> tuple[NDArray[np.uint8], FaceSet | None, str, Mapping[str, int]]:
+    """Faces uint8 (N, S, S) that both answer; those with labels among them, where they are from, and what was left out.
 
     The faces may be called as either model calls them, the second by ``others``.
     """
     metadata = backend.metadata
     if request.data is None:
         synthetic = load_faces(_SYNTHETIC_FACES, size=metadata.image_size)
-        return synthetic.train.faces, None, synthetic.source
+        return synthetic.train.faces, None, synthetic.source, {}
     own = metadata.label_set
     data = load_faces_for(
         own,
@@ -185,7 +187,7 @@ def _faces(
     labelled = validation.take(validation.labels != NO_LABEL)
     if not len(labelled):
         raise DataError(f"{data.source}: expected labelled faces in validation, found faces with votes alone")
-    return validation.faces, labelled, Path(data.source).name
+    return validation.faces, labelled, Path(data.source).name, data.left_out
 
 
 def _common_face_size(*backends: ModelBackend) -> int | None:

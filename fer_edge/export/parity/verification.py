@@ -1,7 +1,7 @@
 """Verify a model file against its checkpoint: parity, and on request layer by layer and for preprocessing mistakes."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +81,13 @@ class Verification:
     """What the comparison of the graphs found, or why they were not compared."""
     layers: tuple[LayerDifference, ...] | None
     skew: Skew | None
+    left_out_files: Mapping[str, int] = field(default_factory=dict)
+    """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for ``--json``."""
         found: dict[str, Any] = {"parity": self.parity.to_dict(), "graph": self.graph}
+        found["left_out_files"] = dict(self.left_out_files)
         if self.layers is not None:
             divergence = first_divergence(self.layers)
             name = divergence.name if divergence else None
@@ -186,7 +189,7 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
     if request.skew and faces.labelled is not None:
         note("measuring what mistakes in preprocessing cost")
         skew = measure_skew(reference, faces.labelled, faces.source)
-    return Verification(parity, graph, layers if request.divergence else None, skew)
+    return Verification(parity, graph, layers if request.divergence else None, skew, faces.left_out)
 
 
 def _check_number_of_classes(model: Path, own: LabelSet, info: CheckpointInfo) -> None:

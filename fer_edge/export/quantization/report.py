@@ -104,10 +104,9 @@ class QuantisationReport:
             "failures": list(self.failures),
         }
 
-    def _recalls(self, metrics: Metrics) -> dict[str, float]:
-        """Fraction of each class's faces that is named right, for the classes that occur."""
-        found = zip(self.labels, metrics.classes, strict=True)
-        return {name: one.recall for name, one in found if one.support}
+    def _recalls(self, metrics: Metrics) -> dict[str, float | None]:
+        """Fraction of each class's faces that is named right; None for a class without faces."""
+        return {name: one.recall for name, one in zip(self.labels, metrics.classes, strict=True)}
 
     def summary(self) -> str:
         """The figures in a few lines."""
@@ -136,7 +135,8 @@ class QuantisationReport:
         """Accuracy of each class and the trials, as Markdown tables."""
         of_int8 = self._recalls(self.int8)
         recalls = [
-            (plain(name), f"{recall:.1%}", f"{of_int8[name]:.1%}") for name, recall in self._recalls(self.fp32).items()
+            (plain(name), *("–" if one is None else f"{one:.1%}" for one in (recall, of_int8[name])))
+            for name, recall in self._recalls(self.fp32).items()
         ]
         trials = [
             (
