@@ -55,9 +55,9 @@ def replace_folder(out: Path, manifest: str, expected: str) -> Iterator[Path]:
 def earlier_files(out: Path, manifest: str, expected: str) -> dict[str, str]:
     """Path to SHA-256 of what was written to ``out`` before; none where it is new or empty. Raises StorageError, also
     where nothing could be written there."""
-    require_writable(out)
     with storage_errors(out):
         if not out.exists() or (out.is_dir() and not contents(out)):
+            require_writable(out)
             return {}
         listed = _listed(out / manifest)
     if listed is None:
@@ -65,6 +65,7 @@ def earlier_files(out: Path, manifest: str, expected: str) -> dict[str, str]:
             f"{out}: expected a new or empty folder, or {expected}, found something else there; "
             "choose another with --out"
         )
+    require_writable(out)
     return listed
 
 

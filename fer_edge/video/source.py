@@ -40,6 +40,10 @@ MISSING_S = 0.5
 """A file whose pictures and sound end so much before its stated duration is taken as cut off."""
 
 
+_A_PICTURE_A_PACKET = ("h264", "hevc", "av1")
+"""Codecs of which each packet gives a picture. Decoders that work in threads may say nothing of one that gave none."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """One picture of a video."""
@@ -71,6 +75,8 @@ class VideoSource:
         self._av = load_av()
         self._container: Any = None
         self._num_damaged = 0
+        self._num_packets = 0
+        """From the first that can be decoded on, where each gives a picture."""
         self.is_live = self.is_camera
         """It goes on for ever. A stream that states how long it is has an end."""
         self.is_lost = False
@@ -159,7 +165,7 @@ class VideoSource:
         while True:
             try:
                 packet = next(packets)
-                self._note_end(packet)
+                self._note(packet)
                 frames = packet.decode() if packet.stream is self._stream else ()
             except (StopIteration, self._av.error.EOFError):
                 return
@@ -178,7 +184,9 @@ class VideoSource:
                 self._num_damaged += bool(frame.is_corrupt)
                 yield frame
 
-    def _note_end(self, packet: Any) -> None:
+    def _note(self, packet: Any) -> None:
+        if packet.stream is self._stream and packet.size and self._stream.codec_context.name in _A_PICTURE_A_PACKET:
+            self._num_packets += bool(self._num_packets or packet.is_keyframe) and not packet.is_discard
         if packet.pts is not None:
             self._end_s = max(self._end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
 
@@ -199,15 +207,18 @@ class VideoSource:
         if container is None:
             return None
         stated_s = container.duration / self._av.time_base if container.duration else 0.0
-        ends = container.format.name.split(",")[0] in ("mov", "matroska", "avi") and stated_s
+        kind = container.format.name.split(",")[0]
+        ends = kind in ("mov", "matroska", "avi") and stated_s
         start_s = container.start_time / self._av.time_base if container.start_time else 0.0
-        found_s = self._end_s - max(0.0, start_s)
+        # Matroska states when it ends, which is not how long it is where its clock begins later than at zero.
+        found_s = self._end_s - (0.0 if kind == "matroska" else max(0.0, start_s))
         if ends and found_s < stated_s - max(MISSING_S, 1 / self.frames_per_s):
             return f"expected {stated_s:.1f} s as the file states, found {found_s:.1f} s: it is cut off or damaged"
         if stream.frames and num_frames < 0.9 * stream.frames and stated_s:
             return f"expected {stream.frames} frames as the file states, found {num_frames}: it is cut off or damaged"
-        if self._num_damaged:
-            return f"expected a whole video, found {self._num_damaged} damaged packets or frames"
+        lost = self._num_packets - num_frames if kind in ("mov", "matroska") else 0
+        if found := max(self._num_damaged, lost):
+            return f"expected a whole video, found {found} damaged packets or frames"
         return None
 
     def _pixels(self, frame: Any) -> NDArray[np.uint8]:

@@ -62,6 +62,40 @@ def test_a_cut_file_gives_the_frames_before_the_cut(clip: Path, tmp_path: Path) 
         assert "cut off or damaged" in source.problem
 
 
+def written(path: Path, times_s: list[float], options: dict[str, str]) -> None:
+    av = pytest.importorskip("av")
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream("libx264", rate=20, options={"g": "10"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for place, time_s in enumerate(times_s):
+            frame = av.VideoFrame.from_ndarray(np.roll(noise, place, axis=1), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * time_s), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def test_a_packet_that_a_thread_could_not_decode_is_noticed(tmp_path: Path) -> None:
+    """A recording in fragments states its length nowhere else, and decoders in threads drop their errors at the end."""
+    whole = tmp_path / "whole.mp4"
+    written(whole, [place / 20 for place in range(40)], {"movflags": "frag_keyframe+empty_moov+default_base_moof"})
+    with VideoSource(whole) as source:
+        assert (len(list(source)), source.problem) == (40, None)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 9 // 10])
+    with VideoSource(cut) as source:
+        assert 20 <= len(list(source)) < 40
+        assert source.problem is not None
+
+
+def test_a_clock_that_begins_late_is_no_cut(tmp_path: Path) -> None:
+    written(tmp_path / "late.mkv", [100 + place / 10 for place in range(10)], {})
+    with VideoSource(tmp_path / "late.mkv") as source:
+        assert [frame.time_s for frame in source] == pytest.approx([place / 10 for place in range(10)])
+        assert source.problem is None
+
+
 def test_time_stamps_are_the_files_own(tmp_path: Path) -> None:
     """As a browser's MediaRecorder writes them: uneven, later than zero, and without a duration."""
     av = pytest.importorskip("av")
