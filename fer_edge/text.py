@@ -2,6 +2,7 @@
 
 import os
 import re
+import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,16 +13,54 @@ _SURROGATE_ESCAPE = re.compile(r"ud[89a-f][0-9a-f]{2}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BYTES = re.compile("[\udc80-\udcff]+")
 """How Python spells the bytes of a name that its locale does not read."""
-_LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:/{1,2})(?:[^\s/@:]*:\S*@|[^\s/@]*@)")
-"""Up to the last @, for there are passwords with a slash or an @; one slash, for a Path drops the other."""
-_SECRET = re.compile(r"(?<=[?&])((?:\w*(?:pass|pwd|token|secret|key|auth|sig)\w*)=)[^&\s#]+", re.IGNORECASE)
+_RUN = re.compile(r"\S+")
+_SCHEME_END, _USER_END = re.compile(r":/{1,2}"), re.compile("[/@:]")
+_NO_LETTERS = string.digits + "+.-"
+_OF_SCHEMES = string.ascii_letters + _NO_LETTERS
+_NAME, _VALUE = re.compile(r"(?<=[?&])(\w+)="), re.compile(r"[^&\s#]+")
+_SECRETS = ("pass", "pwd", "token", "secret", "key", "auth", "sig")
 
 
 def without_password(text: str) -> str:
-    """``text`` with ``***`` for who logs in by an address in it (user:password@) and for passwords among its values."""
+    """``text`` with ``***`` for who logs in by an address in it (user:password@) and for passwords among its values; in
+    linear time, for texts come from strangers."""
     if ":/" not in text:
         return text
-    return _SECRET.sub(r"\1***", _LOGIN.sub(r"\1***@", text))
+    return _without_secrets(_RUN.sub(lambda run: _without_login(run[0]), text))
+
+
+def _without_login(run: str) -> str:
+    """``run``, without white space, and without who logs in: up to the last @, for there are passwords with a slash or
+    an @. One slash behind the scheme is enough, for a Path drops the other."""
+    last = run.rfind("@")
+    parts, place = [], 0
+    while (scheme := _SCHEME_END.search(run, place, last + 1)) is not None:
+        before, end = run[place : scheme.start()], scheme.end()
+        name = before[len(before.rstrip(_OF_SCHEMES)) :]
+        parts.append(run[place:end])
+        place = end
+        user = _USER_END.search(run, end)
+        if user is None or not name[:-1].strip(_NO_LETTERS):
+            continue
+        if user[0] == ":":
+            place = last + 1
+        elif user[0] == "@":
+            place = user.end()
+        if place > end:
+            parts.append("***@")
+    return "".join([*parts, run[place:]])
+
+
+def _without_secrets(text: str) -> str:
+    parts, place = [], 0
+    while (name := _NAME.search(text, place)) is not None:
+        parts.append(text[place : name.end()])
+        place = name.end()
+        is_secret = any(word in name[1].lower() for word in _SECRETS)
+        if is_secret and (value := _VALUE.match(text, place)) is not None:
+            parts.append("***")
+            place = value.end()
+    return "".join([*parts, text[place:]])
 
 
 def printable(text: object, *, keep: str = "") -> str:

@@ -2,6 +2,7 @@ import itertools
 import json
 import os
 import re
+import time
 
 import pytest
 
@@ -65,3 +66,18 @@ def test_the_documented_way_back_gives_the_bytes_of_the_name(name: bytes) -> Non
 def test_passwords_in_addresses_are_not_shown(address: str, shown: str) -> None:
     assert without_password(address) == printable(address) == shown_name(address) == shown
     assert without_surrogates([address]) == [shown]
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["a", "ab:/", "ab://", ":/:", "ab://@", "?pass", "?a=:", "&key=", "\\x4", "/a", "fer-edge ", "a::", "@", "?"],
+)
+def test_no_text_of_a_stranger_takes_time_that_grows_faster_than_it_does(part: str) -> None:
+    """A class name or a comment may have a megabyte: what was quadratic took minutes, deaf to Ctrl-C."""
+    times_s = []
+    for count in (10_000, 40_000):
+        text = f"ab:/?{part * count} :/"
+        start = time.perf_counter()
+        printable(text), shown_name(text), without_surrogates(text)
+        times_s.append(time.perf_counter() - start)
+    assert times_s[1] < max(10 * times_s[0], 0.5), times_s

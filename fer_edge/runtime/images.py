@@ -17,8 +17,9 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from fer_edge.errors import ImageError
 from fer_edge.runtime import reduction, tiff_layouts
 from fer_edge.runtime.file_kind import IMAGE, IMAGE_SUFFIXES, mistaken
-from fer_edge.runtime.jpeg_scans import has_more_scans
+from fer_edge.runtime.jpeg_scans import has_more_exif, has_more_scans
 from fer_edge.runtime.known_formats import DATA_URL, RAW, can_open, is_raw_photo, known_format
+from fer_edge.runtime.plain_pixels import without_comments
 from fer_edge.text import printable, shown_name
 
 ImageSource: TypeAlias = str | Path | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[np.generic]
@@ -45,6 +46,9 @@ MAX_FILE_BYTES = 2**30
 
 MAX_JPEG_SCANS = 64
 """Progressive photos have about ten. A file of a few kilobytes can repeat one for an hour of decoding."""
+
+MAX_JPEG_EXIF = 256
+"""Photos have one. Pillow joins them one by one, and copies the whole of those before each time."""
 
 BACKGROUND = 255
 """Transparent pixels lie on white, as they do on a page."""
@@ -180,8 +184,12 @@ def _read(stream: Any, name: str) -> bytes:
 
 def _decode_bytes(data: bytes, name: str, reduces: bool) -> OpenedImage:
     known = None
+    if has_more_exif(data, MAX_JPEG_EXIF):
+        raise ImageError(
+            f"{name}: expected a JPEG of at most {MAX_JPEG_EXIF} blocks of Exif, found more; save it again"
+        )
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(without_comments(data)), formats=FORMATS)
     except UnidentifiedImageError as error:
         known = known_format(data)
         if known is None or not can_open(known):

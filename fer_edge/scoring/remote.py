@@ -15,7 +15,7 @@ PROTOCOLS = ("abfs", "abfss", "az", "file", "gcs", "gs", "hdfs", "local", "memor
 """That are opened: storage. A table of somebody else must not make this machine ask web servers (http) or unpack
 archives (zip::)."""
 
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*(?:::)?[a-z0-9+.-]*)://", re.IGNORECASE)
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*(?:::[a-z0-9+.-]*)?)://", re.IGNORECASE)
 _FILE = "file://"
 
 

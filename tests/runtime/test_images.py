@@ -1,5 +1,6 @@
 import io
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -318,3 +319,32 @@ def test_alpha_is_dropped_from_a_face() -> None:
     pixels = np.asarray(SMOOTH)
     with_alpha = np.dstack([pixels, np.zeros(pixels.shape[:2], np.uint8)])
     assert np.array_equal(face_pixels(with_alpha), face_pixels(pixels))
+
+
+def _commented(count: int) -> bytes:
+    return b"P2 8 8 255\n" + b"#a\n" * count + b"9 " * 64
+
+
+def _commented_colours(count: int) -> bytes:
+    return b"P3 8 8 255\n" + b"9 #\n" * 192 + b"#\n" * count
+
+
+def _exif(count: int) -> bytes:
+    whole = io.BytesIO()
+    Image.new("L", (16, 16), 90).save(whole, "JPEG")
+    return whole.getvalue()[:2] + b"\xff\xe1\0\x10Exif\0\0II*\0\x08\0\0\0" * count + whole.getvalue()[2:]
+
+
+@pytest.mark.parametrize(
+    ("made", "count", "answer"),
+    [(_commented, 600_000, (8, 8, 1)), (_commented_colours, 600_000, (8, 8, 3)), (_exif, 200_000, "blocks of Exif")],
+)
+def test_what_a_decoder_copies_again_for_each_of_its_parts_is_no_hang(made, count: int, answer) -> None:
+    start = time.process_time()
+    if isinstance(answer, str):
+        with pytest.raises(ImageError, match=answer):
+            decode_image(made(count))
+        assert decode_image(made(200)).shape == (16, 16, 1)
+    else:
+        assert decode_image(made(count)).shape == answer
+    assert time.process_time() - start < 3
