@@ -1,7 +1,7 @@
 """A table of groups: what else is known of faces, such as age, sex or light; for ``evaluate --groups``."""
 
 import csv
-from collections import defaultdict
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -121,26 +121,26 @@ def groups_of(table: GroupRows, sources: Sequence[str]) -> GroupTable:
 
 
 class _Places:
-    """Finds faces by the ends of their paths."""
+    """Finds faces by the ends of their paths: however many share a file name, each in the time of a search."""
 
     def __init__(self, sources: Sequence[str]) -> None:
-        self._parts = [_parts_of(source) for source in sources]
-        self._by_name: dict[str, list[int]] = defaultdict(list)
-        for place, parts in enumerate(self._parts):
-            self._by_name[parts[-1] if parts else ""].append(place)
+        found = sorted((_parts_of(source)[::-1], place) for place, source in enumerate(sources))
+        self._from_the_end = [parts for parts, _ in found]
+        self._places = [place for _, place in found]
 
     def of(self, text: str, where: str) -> int | None:
         """The place of the one face whose path ends so; None for no face. Raises DataError where several do."""
-        wanted = _parts_of(text.strip())
+        wanted = _parts_of(text.strip())[::-1]
         if not wanted:
             raise DataError(f"{where}: expected a path, found none; leave the row out")
-        fitting = [place for place in self._by_name.get(wanted[-1], ()) if self._parts[place][-len(wanted) :] == wanted]
-        if len(fitting) > 1:
+        first = bisect_left(self._from_the_end, wanted)
+        end = bisect_right(self._from_the_end, wanted, first, key=lambda parts: parts[: len(wanted)])
+        if end - first > 1:
             raise DataError(
-                f"{where}: expected a path of one face, found {len(fitting)} that end in {printable(text.strip())}; "
+                f"{where}: expected a path of one face, found {end - first} that end in {printable(text.strip())}; "
                 "write more of its folders"
             )
-        return fitting[0] if fitting else None
+        return self._places[first] if end > first else None
 
 
 def _parts_of(path: str) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 Found by writing every combination of the tags below from known samples and reading it back
 (tests/runtime/test_tiff_layouts.py). Pillow takes signed samples as unsigned ones, the bytes of planes of 16 bits for
 interleaved ones, a plane of alpha beside grey or a palette for full transparency, and planes whose bits are reversed as
-they are; it takes subsampled chroma for complete where it is not compressed.
+they are; it takes subsampled chroma for complete where it is not compressed, a palette of 8-bit colours for black,
+and the black and white of video for those of pictures; of strips that contradict RowsPerStrip it takes the wrong ones.
 """
 
 from PIL import TiffImagePlugin
@@ -18,9 +19,11 @@ _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _SAMPLES, _PLANES, _FORMAT, _SUB
     339,
     530,
 )
+_STRIPS, _ROWS, _COLOURS, _BLACK_AND_WHITE = 273, 278, 320, 532
 _UNSIGNED, _FLOAT = 1, 3
 _UNCOMPRESSED, _SEPARATE, _REVERSED, _YCBCR = 1, 2, 2, 6
 _WHITE_IS_ZERO = 0
+_WHOLE_RANGE = (0, 255, 128, 255, 128, 255)
 _MODES_IN_PLANES = frozenset(("L", "P", "RGB", "RGBA", "RGBX", "CMYK"))
 
 
@@ -45,6 +48,13 @@ def fault(image: TiffImagePlugin.TiffImageFile) -> str | None:
     is_raw = tags.get(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED
     if tags.get(_PHOTOMETRIC) == _YCBCR and is_raw and set(tags.get(_SUBSAMPLING, (2, 2))) != {1}:
         return "expected a TIFF of complete or compressed YCbCr, found subsampled chroma; save it as RGB"
+    if tags.get(_PHOTOMETRIC) == _YCBCR and tuple(tags.get(_BLACK_AND_WHITE, _WHOLE_RANGE)) != _WHOLE_RANGE:
+        return "expected a TIFF of YCbCr from 0 to 255, found another ReferenceBlackWhite; save it as RGB"
+    if image.mode in ("P", "PA") and 0 < max(tags.get(_COLOURS, (0,))) < 256:
+        return "expected a TIFF whose palette has colours of 16 bits, found 8 bits; save it again"
+    strips, rows = tags.get(_STRIPS, ()), tags.get(_ROWS, image.height)
+    if is_raw and strips and tags.get(_PLANES, 1) != _SEPARATE and len(strips) != -(-image.height // max(rows, 1)):
+        return f"expected a TIFF of strips of {rows} rows, found {len(strips)} for {image.height}; save it again"
     return None
 
 

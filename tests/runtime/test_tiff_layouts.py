@@ -107,6 +107,12 @@ def test_what_cameras_scanners_and_editors_write_is_read(layout: Layout, compres
             Layout(8, UINT, RGB, planar=True, more_tags={266: (3, (2,))}),
             r"found separate planes \(RGB, 8 bits, reversed\)",
         ),
+        (Layout(8, UINT, PALETTE, more_tags={320: (3, (*range(256),) * 3)}), "has colours of 16 bits, found 8 bits"),
+        (Layout(8, UINT, BLACK_IS_ZERO, more_tags={278: (4, (1,))}), "strips of 1 rows, found 2 for 21"),
+        (
+            Layout(8, UINT, 6, (0, 0), more_tags={530: (3, (1, 1)), 532: (3, (16, 235, 128, 240, 128, 240))}),
+            "of YCbCr from 0 to 255, found another ReferenceBlackWhite",
+        ),
         (Layout(8, UINT, 6, (0, 0)), "of complete or compressed YCbCr, found subsampled chroma; save it as RGB"),
     ],
     ids=str,
