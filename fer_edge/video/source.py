@@ -17,6 +17,7 @@ from fer_edge.runtime.file_kind import CLIP, mistaken
 from fer_edge.runtime.images import MAX_PIXELS
 from fer_edge.text import printable
 from fer_edge.video.address import is_address
+from fer_edge.video.matroska import ends_early
 
 DEFAULT_FRAMES_PER_S = 25.0
 """For a file or camera that does not say."""
@@ -70,6 +71,7 @@ class VideoSource:
         self.is_stream = isinstance(source, str)
         self.is_camera = isinstance(source, int)
         self.name = f"camera {source}" if isinstance(source, int) else printable(str(source))
+        self._path = source if isinstance(source, Path) else None
         self.problem: str | None = None
         """After the last frame: what is wrong with the file where not all of it could be read."""
         self._av = load_av()
@@ -216,6 +218,8 @@ class VideoSource:
             return f"expected {stated_s:.1f} s as the file states, found {found_s:.1f} s: it is cut off or damaged"
         if stream.frames and num_frames < 0.9 * stream.frames and stated_s:
             return f"expected {stream.frames} frames as the file states, found {num_frames}: it is cut off or damaged"
+        if kind == "matroska" and self._path is not None and ends_early(self._path):
+            return f"expected a whole file, found one that breaks off after {found_s:.1f} s: it is cut off"
         lost = self._num_packets - num_frames if kind in ("mov", "matroska") else 0
         if found := max(self._num_damaged, lost):
             return f"expected a whole video, found {found} damaged packets or frames"

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from fer_edge.errors import MissingExtraError, VideoError
+from fer_edge.video.matroska import ends_early
 from fer_edge.video.source import VideoSource, load_av
 
 
@@ -94,6 +95,26 @@ def test_a_clock_that_begins_late_is_no_cut(tmp_path: Path) -> None:
     with VideoSource(tmp_path / "late.mkv") as source:
         assert [frame.time_s for frame in source] == pytest.approx([place / 10 for place in range(10)])
         assert source.problem is None
+
+
+@pytest.mark.parametrize("options", [{"live": "1"}, {}], ids=["as a browser writes it", "with sizes"])
+def test_a_recording_without_a_length_that_breaks_off_is_noticed(tmp_path: Path, options: dict[str, str]) -> None:
+    whole = tmp_path / "whole.mkv"
+    written(whole, [place / 20 for place in range(40)], options)
+    data = whole.read_bytes()
+    assert not ends_early(whole)
+    cut = tmp_path / "cut.mkv"
+    places = range(len(data) // 2, len(data), 997)
+    found = []
+    for place in places:
+        cut.write_bytes(data[:place])
+        found.append(ends_early(cut))
+    assert sum(found) >= len(places) - 2  # a cut between two elements cannot be told where nothing states a size
+    with VideoSource(cut) as source:
+        assert len(list(source)) >= 20
+        assert source.problem is not None
+    cut.write_bytes(bytes(1000))
+    assert not ends_early(cut)
 
 
 def test_time_stamps_are_the_files_own(tmp_path: Path) -> None:
