@@ -3,6 +3,7 @@
 They have the classes of FER2013. Face number ``index`` of a seed is the same whatever the number of faces made with it.
 """
 
+import functools
 import io
 from pathlib import Path
 
@@ -60,6 +61,12 @@ def synthetic_faces(indices: range, *, size: int = FACE_SIZE, seed: int = 0) -> 
 
 def synthetic_face(index: int, *, seed: int = 0) -> np.ndarray:
     """Make face number ``index`` of ``seed``: uint8 (48, 48), of the class ``index % 7`` of FER2013."""
+    return _drawn(index, seed).copy()
+
+
+@functools.lru_cache(maxsize=DEFAULT_COUNT)
+def _drawn(index: int, seed: int) -> np.ndarray:
+    """Drawing takes milliseconds, and export, verify and benchmark need the same faces several times: 5 MB are kept."""
     return draw_portrait(FER2013.names[index % len(FER2013)], np.random.default_rng([seed, index]))
 
 
