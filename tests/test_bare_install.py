@@ -117,7 +117,7 @@ def test_every_command_answers_help(bare: Path, desk: Path) -> None:
     listed = run(command, "--help", cwd=desk)
     names = re.findall(r"^│ ([a-z]+)", listed.partition("Commands")[2], flags=re.MULTILINE)
     assert {"predict", "info", "train"} <= set(names)
-    asked = run(bare, "-c", HELP_OF_EACH, *names, cwd=desk)  # in one process: starting one for each takes most of the time
+    asked = run(bare, "-c", HELP_OF_EACH, *names, cwd=desk)  # one process: most of the time is its start
     assert asked.count("Usage: fer-edge") == len(names)
 
 
