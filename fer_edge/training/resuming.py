@@ -166,6 +166,8 @@ def settings_of(files: RunFolder, state: Mapping[str, Any] | None) -> tuple[Trai
         request = typed(written.get("data"), DataRequest, required=("source", "skip_bad", "drop_leaks"))
         return TrainConfig.from_dict(written["config"], whole=True), request
     except (CheckpointError, TrainingError) as error:
+        if str(error).startswith(f"{files.path}: "):  # it says all of that
+            raise
         raise CheckpointError(
             f"{files.path}: expected the settings of a run, found others ({error}); start a new run"
         ) from error

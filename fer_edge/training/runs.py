@@ -79,7 +79,8 @@ def resume(folder: Path, *, source: str | None = None, device: str | None = None
     began on, for a run that goes on elsewhere. Raises CheckpointError when there is no run, another process holds it or
     the data differs, and what ``Trainer.fit_one_cycle`` raises.
     """
-    if not folder.is_dir():
+    is_other = kind_of(folder) not in (RUN, None) and not RunFolder(folder).checkpoints.is_dir()
+    if not folder.is_dir() or is_other:
         raise CheckpointError(f"{folder}: expected a run folder, {_not_a_run(folder)}")
     files = RunFolder(folder)
     config, request = settings_of(files, saved_state(files))
@@ -95,6 +96,8 @@ def _not_a_run(path: Path) -> str:
         return f"found a file of one; name the folder: {run}"
     if kind_of(path) is OWN_CHECKPOINT:
         return f"found a checkpoint, which is weights alone; begin a new run from them with --weights {path}"
+    if kind := kind_of(path):
+        return f"found {kind.words}; name the folder of a run"
     return f"found {'a file' if path.is_file() else 'none'}; see what is in {path.parent}/"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from fer_edge.data.sample import write_sample
 from fer_edge.errors import CheckpointError, StorageError, TrainingError
@@ -19,6 +20,8 @@ from fer_edge.training.preparation import DataRequest, build_for_training
 from fer_edge.training.run_folder import RunFolder
 from fer_edge.training.runs import resume, train
 from fer_edge.training.trainer import Trainer
+
+TINY = Path(__file__).parents[1] / "fixtures" / "tiny.onnx"
 
 
 def test_a_second_run_into_one_folder_is_refused_until_the_first_lets_go(tmp_path):
@@ -155,6 +158,18 @@ def test_a_folder_that_holds_no_run_says_so(tmp_path, content):
 def test_a_folder_that_is_not_there_says_where_to_look(tmp_path):
     with pytest.raises(CheckpointError, match="expected a run folder, found none; see what is in"):
         resume(tmp_path / "nothing", quiet=True)
+
+
+def test_what_is_something_else_than_a_run_is_named_once(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    for path, found in (
+        (tmp_path, "a folder of images"),
+        (tmp_path / "a.png", "an image"),
+        (TINY, "an exported model"),
+    ):
+        with pytest.raises(CheckpointError) as failure:
+            resume(path, quiet=True)
+        assert str(failure.value) == f"{path}: expected a run folder, found {found}; name the folder of a run"
 
 
 def test_every_epoch_leaves_a_checkpoint_however_long_the_save_interval(tmp_path, drawn, tiny_config):
