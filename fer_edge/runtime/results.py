@@ -1,6 +1,7 @@
 """What to do with a prediction: a plot, a file, the faces themselves as pictures."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.errors import ImageError, MissingExtraError, UsageError
-from fer_edge.files import write_text
+from fer_edge.files import file_identity, write_text
 from fer_edge.runtime.annotation import PICTURE_FORMATS, annotate, colour, write_picture
 from fer_edge.runtime.crops import DEFAULT_FRAMING, Framing, crop_face
 from fer_edge.runtime.images import ImageSource, decode_image
@@ -54,10 +55,14 @@ def save_result(
 ) -> Path:
     """Write ``values`` as JSON where ``path`` ends in ``.json``, else the annotated picture (.jpg, .png, .webp).
 
-    ``image``: what was scored, where ``source`` is no path to it. Like any ``save``, it replaces a file of that name.
-    Raises UsageError for another suffix, ImageError where the image cannot be opened again, and StorageError.
+    ``image``: what was scored, where ``source`` is no path to it. Like any ``save``, it replaces a file of that name,
+    but never the image that was scored. Raises UsageError for that one and for another suffix, ImageError where the
+    image cannot be opened again, and StorageError.
     """
     path = Path(path)
+    scored = [one for one in (source, image) if isinstance(one, str | Path)]
+    if os.path.lexists(path) and file_identity(path) in map(file_identity, scored):
+        raise UsageError(f"{shown_name(path)}: expected another file than the image itself; choose another name")
     if path.suffix.lower() == ".json":
         write_text(path, json.dumps(without_surrogates(values), indent=2, allow_nan=False) + "\n")
     elif path.suffix.lower() in PICTURE_FORMATS:

@@ -55,6 +55,15 @@ def test_saved_as_json_or_as_the_annotated_picture(tiny: Classifier, astronaut: 
     assert json.loads(one.save(tmp_path / "one.json").read_text()) == one.as_dict()
     with pytest.raises(UsageError, match=r"one\.gif: expected a name that ends in \.json, \.jpg"):
         one.save(tmp_path / "one.gif")
+    mine = tmp_path / "mine.png"
+    mine.write_bytes(astronaut.read_bytes())
+    (tmp_path / "linked.png").symlink_to(mine)
+    for place in (mine, tmp_path / "linked.png"):
+        with pytest.raises(UsageError, match="expected another file than the image itself"):
+            tiny.predict(mine).save(place)
+        with pytest.raises(UsageError, match="expected another file than the image itself"):
+            tiny.predict_faces(mine.read_bytes()).save(place, image=mine)
+    assert mine.read_bytes() == astronaut.read_bytes()
 
 
 def test_crops_are_what_the_model_saw(tiny: Classifier, astronaut: Path, tmp_path: Path) -> None:
