@@ -219,7 +219,7 @@ def _print(done: "Evaluation") -> None:
         for name in names:
             confusion.add_column(name, justify="right")
         for name, row in zip(names, metrics.confusion.tolist(), strict=True):
-            confusion.add_row(name, *map(str, row))
+            confusion.add_row(name, *(map(str, row) if any(row) else "–" * len(row)))
         result_table(confusion)
     else:
         _print_most_confused(metrics.confusion.tolist(), [printable(name) for name in subject.labels.names])

@@ -123,7 +123,11 @@ class Evaluation:
     def _write(self, figures: Path, confusion: Path, mistakes: Path, reliability: Path, *corruptions: Path) -> None:
         write_text(figures, json.dumps(without_surrogates(self.to_dict()), indent=2) + "\n")
         metrics = self.metrics
-        of = "" if metrics.num_judged == len(metrics.classes) else f" ({metrics.num_judged} classes)"
+        of = (
+            ""
+            if metrics.num_judged == len(metrics.classes)
+            else f" ({metrics.num_judged} of {len(metrics.classes)} classes)"
+        )
         title = f"{self.split}: accuracy {metrics.accuracy:.2%}, macro-F1 {metrics.macro_f1:.3f}{of}"
         names = self.subject.labels.names
         plot_confusion_matrix(self.metrics.confusion, names, confusion, title)

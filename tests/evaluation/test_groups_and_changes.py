@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from uncertainties import uncertainty
 
+from fer_edge.cli.evaluate_reports import print_changes
 from fer_edge.data.faces import FaceSet
 from fer_edge.data.groups import GroupColumn, GroupTable
 from fer_edge.errors import DataError, StorageError
@@ -148,6 +149,18 @@ def test_a_planted_regression_of_one_class_is_found_and_named():
     assert told == {"calm": ("unchanged", 0), "sad | <b>": ("more than chance", 60), "うれしい": ("unchanged", 0)}
     assert [face.source for face in changes.faces] == [f"/faces/{place}.png" for place in lost]
     assert {(face.label, face.old, face.new) for face in changes.faces} == {("sad | <b>", "sad | <b>", "calm")}
+
+
+def test_classes_without_faces_are_told_and_have_no_figures(capsys):
+    labels = np.arange(40) % 2
+    changes = compare_evaluations(evaluation(labels, labels), evaluation(labels, labels, name="old.onnx"))
+    assert changes.without_faces == (NAMES[2],)
+    told = json.loads(json.dumps(changes.to_dict()))["classes"][-1]
+    assert (told.pop("name"), told.pop("num_faces")) == (NAMES[2], 0)
+    assert set(told.values()) == {None}
+    assert f"| {NAMES[2]} | 0 | – | – | – | – | – | – |" in changes.to_markdown().splitlines()
+    print_changes(changes)
+    assert "no faces" in capsys.readouterr().out
 
 
 def test_answers_that_change_both_ways_are_not_told_from_chance():
