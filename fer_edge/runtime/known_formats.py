@@ -39,6 +39,10 @@ BASE64 = KnownFormat("base64 text", "decode it first: base64.b64decode(text)")
 DATA_URL = KnownFormat("a data: URL", "decode what follows its comma: base64.b64decode(text.partition(',')[2])")
 JPEG_2000 = KnownFormat("a JPEG 2000 image", _SAVE)
 PHOTOSHOP = KnownFormat("a Photoshop document", _SAVE)
+GIMP = KnownFormat("a GIMP document", _SAVE)
+HDR = KnownFormat("an HDR image", _SAVE)
+QOI = KnownFormat("a QOI image", _SAVE)
+TEXTURE = KnownFormat("a DDS texture", _SAVE)
 DICOM = KnownFormat("a DICOM image", _SAVE)
 ICON = KnownFormat("an icon", _SAVE)
 PHOTO_FORMATS = (HEIC, AVIF, JPEG_XL, RAW, JPEG_2000)
@@ -67,6 +71,14 @@ _STARTS = (
     (b"IIU\0", RAW),  # Panasonic
     (b"8BPS", PHOTOSHOP),
     (b"\0\0\x01\0", ICON),
+    (b"icns", ICON),
+    (b"\xff\x4f\xff\x51", JPEG_2000),  # its code stream alone
+    (b"gimp xcf ", GIMP),
+    (b"\x76\x2f\x31\x01", HDR),  # OpenEXR
+    (b"#?RADIANCE\n", HDR),
+    (b"#?RGBE\n", HDR),
+    (b"qoif", QOI),
+    (b"DDS \x7c\0\0\0", TEXTURE),
 )
 _BASE64_STARTS = (b"/9j/", b"iVBORw0KGgo", b"R0lGOD", b"UklGR", b"Qk")
 """JPEG, PNG, GIF, WebP and BMP."""

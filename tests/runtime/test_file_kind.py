@@ -17,7 +17,22 @@ from fer_edge.runtime.description import describe_model
 from fer_edge.runtime.file_kind import CHECKPOINT, CLIP, FACES, IMAGE, MODEL, kind_of, known_kind, mistaken
 from fer_edge.runtime.folder import images_named
 from fer_edge.runtime.images import decode_image
-from fer_edge.runtime.known_formats import AVIF, HEIC, HTML, JPEG_XL, PDF, PHOTOSHOP, RAW, SVG
+from fer_edge.runtime.known_formats import (
+    AVIF,
+    GIMP,
+    HDR,
+    HEIC,
+    HTML,
+    ICON,
+    JPEG_2000,
+    JPEG_XL,
+    PDF,
+    PHOTOSHOP,
+    QOI,
+    RAW,
+    SVG,
+    TEXTURE,
+)
 from fer_edge.runtime.shipped import shipped_by_name
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -61,6 +76,13 @@ CONTENTS = {
     "face.jxl": (b"\xff\x0a" + bytes(20), known_kind(JPEG_XL)),
     "box.jxl": (b"\0\0\0\x0cJXL \r\n\x87\n", known_kind(JPEG_XL)),
     "face.psd": (b"8BPS\0\x01" + bytes(20), known_kind(PHOTOSHOP)),
+    "face.j2k": (b"\xff\x4f\xff\x51" + bytes(20), known_kind(JPEG_2000)),
+    "face.xcf": (b"gimp xcf v011\0" + bytes(20), known_kind(GIMP)),
+    "face.exr": (b"\x76\x2f\x31\x01\x02" + bytes(20), known_kind(HDR)),
+    "face.hdr": (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", known_kind(HDR)),
+    "face.qoi": (b"qoif" + bytes(20), known_kind(QOI)),
+    "face.dds": (b"DDS \x7c\0\0\0" + bytes(20), known_kind(TEXTURE)),
+    "face.icns": (b"icns" + bytes(20), known_kind(ICON)),
     "face.cr3": (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", known_kind(RAW)),
     "face.raf": (b"FUJIFILMCCD-RAW 0201", known_kind(RAW)),
     "face.nef": (picture("TIFF"), known_kind(RAW)),
