@@ -81,8 +81,10 @@ class OwnFiles:
         Raises StorageError as ``refuse_foreign`` does: what is free before long work may be taken after it.
         """
         self.refuse_foreign(paths)
-        for path in paths:
-            make_folder(path.parent)
+        folders = [path.parent for path in paths]
+        missing = {one for folder in folders for one in (folder, *folder.parents) if not os.path.lexists(one)}
+        for folder in folders:
+            make_folder(folder)
         before = {path: sha256_of(path) for path in paths}
         for path in self._accepted.intersection(paths):  # one that a crash leaves as it was stays ours
             _add(path, before[path] or "")
@@ -91,6 +93,9 @@ class OwnFiles:
         except BaseException:
             with suppress(StorageError):  # the block's own error says more
                 self._remember(before)
+            for folder in sorted(missing, key=lambda one: -len(one.parts)):
+                with suppress(OSError):  # what was written in it stays
+                    folder.rmdir()
             raise
         self._remember(before)
 

@@ -100,6 +100,23 @@ def test_what_was_written_before_a_failure_is_remembered(tmp_path: Path) -> None
     write(first, second)
 
 
+def test_folders_that_were_made_for_nothing_go_again(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    paths = [tmp_path / "new" / "er" / "a", tmp_path / "new" / "kept" / "b", tmp_path / "empty" / "c"]
+    own_files = OwnFiles("choose another")
+    own_files.refuse_foreign(paths)
+    assert not (tmp_path / "new").exists()
+
+    def fail_half_way() -> None:
+        with own_files.writing(*paths):
+            paths[1].write_text("ours")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [LIST, "b", "empty", "kept", "new"]
+
+
 def test_the_list_is_no_link_and_a_damaged_line_is_none(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.write_text("mine")
