@@ -39,7 +39,9 @@ def given_checkpoint(value: Path | list[Path] | None) -> Path | list[Path] | Non
     before what reads checkpoints is imported, which asks for torch."""
     for path in value if isinstance(value, list | tuple) else [value]:
         # os.path: Path's own raises for names that are too long.
-        if path is not None and os.path.isfile(path) and (told := mistaken(path, CHECKPOINT)):  # noqa: PTH113
+        if path is None or not os.path.isfile(path) or path.suffix.lower() == ".safetensors":  # noqa: PTH113
+            continue  # the last are weights that 'export --labels' takes
+        if told := mistaken(path, CHECKPOINT):
             raise CheckpointError(f"{path}: expected a checkpoint, {told}")
     return value
 

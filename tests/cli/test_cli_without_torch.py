@@ -29,6 +29,14 @@ def test_a_model_that_is_given_for_a_checkpoint_is_no_question_of_torch():
         assert len(done.stderr.splitlines()) == 1  # not even which model
 
 
+def test_weights_are_left_to_the_command_that_reads_them(tmp_path):
+    weights = tmp_path / "theirs.safetensors"
+    weights.write_bytes((2).to_bytes(8, "little") + b"{}")
+    done = CliRunner().invoke(app, ["export", "--checkpoint", str(weights), "--labels", "a,b"])
+    assert done.exit_code == 1
+    assert "another library" not in done.stderr
+
+
 def test_pictures_without_matplotlib_are_refused_before_anything_is_judged_or_written(tmp_path):
     code = WITHOUT_TORCH.replace("torch", "matplotlib")
     given = ("evaluate", "--model", str(MODEL), "--data", "sample:140", "--out", "figures")
