@@ -77,3 +77,23 @@ def test_three_inputs_of_a_concat_are_no_bias(sound) -> None:
         rounded.graph.node.append(helper.make_node("DequantizeLinear", [f"{name}_bytes", *steps], [name]))
     rounded.graph.node.append(helper.make_node("Concat", names, [output], axis=1))
     assert structure_failures(model, rounded) == []
+
+
+def another_first(model: onnx.ModelProto) -> None:
+    """A weight of a name that another has: onnxruntime takes the first, a dictionary the last."""
+    first = next(one for one in model.graph.initializer if len(one.dims) == 4)
+    other = onnx.TensorProto(name=first.name, data_type=first.data_type, dims=first.dims)
+    other.raw_data = bytes(len(first.raw_data))
+    model.graph.initializer.insert(0, other)
+
+
+def sparse_beside(model: onnx.ModelProto) -> None:
+    model.graph.sparse_initializer.add().values.name = model.graph.initializer[0].name
+
+
+@pytest.mark.parametrize("fault", [another_first, sparse_beside])
+def test_constants_that_readers_may_take_for_others_are_found(sound, fault) -> None:
+    broken = onnx.ModelProto()
+    broken.CopyFrom(sound["fp32"])
+    fault(broken)
+    assert structure_failures(sound["fp32"], broken)

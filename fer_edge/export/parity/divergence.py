@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -20,6 +21,7 @@ from fer_edge.export.parity.figures import SQNR_CEILING_DB, sqnr_db
 from fer_edge.export.parity.probes import TINT
 from fer_edge.export.parity.weights import DEQUANTISED
 from fer_edge.metadata import NORMALISED
+from fer_edge.runtime.session import onnxruntime_errors
 
 DIVERGENCE_DB = {"fp32": 80.0, "fp16": 35.0, "int8": 10.0}
 """A layer diverges when the noise in its worst channel is above this many decibels below the layer's mean signal.
@@ -195,8 +197,9 @@ def _values(
     names = list(dict.fromkeys(names))
     known = {output.name for output in opened.graph.output}
     opened.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
-    session = graph_session(opened.SerializeToString(), optimise=False)
-    return {name: np.asarray(value, np.float32) for name, value in zip(names, session.run(names, feed), strict=True)}
+    with onnxruntime_errors(Path("its graph")):
+        found = graph_session(opened.SerializeToString(), optimise=False).run(names, feed)
+    return {name: np.asarray(value, np.float32) for name, value in zip(names, found, strict=True)}
 
 
 def _difference(

@@ -5,6 +5,7 @@ every constant do. In a graph of 8 bits QuantizeLinear and DequantizeLinear are 
 must be the other's within half a step, and an activation may be gone where the range of its rounding does its work.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -31,7 +32,7 @@ def structure_failures(expected: onnx.ModelProto, found: onnx.ModelProto) -> lis
     ``expected`` is the checkpoint's own export in float (float32, or float16 where ``found`` is), ``found`` the model.
     """
     walk = _Walk(_Graph.of(expected), _Graph.of(found))
-    differences = [*_signature(expected.graph, found.graph), *walk.differences()]
+    differences = [*_ambiguities(found.graph), *_signature(expected.graph, found.graph), *walk.differences()]
     if [one.SerializeToString() for one in expected.functions] != [one.SerializeToString() for one in found.functions]:
         differences.insert(0, "functions of its own")
     lines = [f"expected the checkpoint's graph, found {one}" for one in differences[:_SHOWN]]
@@ -78,6 +79,8 @@ class _Graph:
             if quantise is None or quantise.op_type != "QuantizeLinear":
                 break
             sides = [(node.input[1], node.input[2] if len(node.input) > 2 else "") for node in (quantise, restore)]
+            if _different_attributes(quantise, restore):
+                return value, None, "values rounded along one axis and restored along another"
             if any(name and name not in self.constants for side in sides for name in side):
                 return value, None, "a rounding that is computed"
             if sides[0] != sides[1] and any(
@@ -214,6 +217,16 @@ class _Walk:
         if producer is not None:
             return f"{producer.op_type} ({value})"
         return f"the {'constant' if value in self._found.constants else 'input'} {value}"
+
+
+def _ambiguities(found: onnx.GraphProto) -> Iterable[str]:
+    """What one reader may take for something else than another: of two values of one name some take the first."""
+    names = Counter((*(one.name for one in found.initializer), *(name for node in found.node for name in node.output)))
+    del names[""]  # an output that nobody takes
+    if repeated := [name for name, count in names.items() if count > 1]:
+        yield f"{len(repeated)} names that several values have, the first {repeated[0]}"
+    if found.sparse_initializer:
+        yield f"{len(found.sparse_initializer)} sparse constants"
 
 
 def _signature(expected: onnx.GraphProto, found: onnx.GraphProto) -> Iterable[str]:
