@@ -48,7 +48,7 @@ SUFFIXES = {
     "ncnn": ".param",
     "coreml": ".mlpackage",
 }
-"""Format to the end of a file's name. A package that registers a format adds it here."""
+"""Format to the end of a file's name. A backend adds what it opens beside these (``BackendEntry.suffixes``)."""
 
 FORMATS = tuple(SUFFIXES)
 PRECISIONS = ("fp32", "fp16", "int8")

@@ -5,7 +5,7 @@ A backend of another package calls ``register``; it then shows up in help, bench
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,6 +14,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from fer_edge.errors import MissingExtraError, ModelError, ProviderError, UsageError
+from fer_edge.metadata import SUFFIXES
 from fer_edge.runtime.file_kind import MODEL, mistaken
 from fer_edge.runtime.shipped import model_path
 
@@ -57,6 +58,9 @@ class BackendEntry:
     formats: tuple[str, ...]
     """That it opens, by their names, or CHECKPOINT. A format's first backend by name is the one that verifies it."""
     load: Load
+    suffixes: Mapping[str, str] = field(default_factory=dict)
+    """How a file's name ends, by format, for those that ``fer_edge.metadata.SUFFIXES`` does not have: by it the file
+    is known for a model, also where nothing is installed that writes one."""
     imports: tuple[str, ...] = ()
     """Modules that loading needs; the benchmark imports them first, to time the two apart."""
     package: str = ""
@@ -105,12 +109,15 @@ _REGISTERED: dict[str, BackendEntry] = {}
 def register(entry: BackendEntry) -> BackendEntry:
     """Add a backend of another package; gives it back. One of the same name is replaced."""
     _REGISTERED[entry.name] = entry
+    SUFFIXES.update(entry.suffixes)
     return entry
 
 
 def unregister(name: str) -> None:
     """Take out what ``register`` added."""
-    _REGISTERED.pop(name, None)
+    entry = _REGISTERED.pop(name, None)
+    for file_format in entry.suffixes if entry is not None else ():
+        SUFFIXES.pop(file_format, None)
 
 
 def backends() -> Mapping[str, BackendEntry]:
@@ -126,6 +133,8 @@ def _built_in() -> dict[str, BackendEntry]:
     names = [module.name for module in iter_modules(package.__path__)]
     modules = [name for name in names if name not in _NO_BACKENDS and not name.startswith("_")]
     entries: list[Any] = [import_module(f"{package.__name__}.{name}").BACKEND for name in modules]
+    for entry in entries:
+        SUFFIXES.update(entry.suffixes)
     return {entry.name: entry for entry in entries}
 
 
@@ -156,9 +165,9 @@ def formats_that_run_code() -> list[str]:
 
 def format_of(path: Path) -> str:
     """The format that the name of a model file says. Raises ModelError for another name."""
-    from fer_edge.metadata import SUFFIXES
     from fer_edge.runtime.model_file import no_such_model
 
+    _built_in()  # whose suffixes may be others than those that are always known
     for file_format, suffix in SUFFIXES.items():
         if path.suffix == suffix:
             return file_format

@@ -105,7 +105,10 @@ def _lines(description: "ModelDescription") -> list[str]:
         ("created", metadata.created),
         ("limits", metadata.limits),
         ("license", metadata.license),
-        ("stated only", "trained on, metrics, quantised, made with, created: the maker's word, not checked here"),
+        (
+            "stated only",
+            "trained on, metrics, certain, quantised, made with, created: the maker's word, not checked",
+        ),
         ("file hash", description.file_sha256),
         ("inner hash", metadata.content_sha256),
     ]

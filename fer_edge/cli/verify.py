@@ -59,6 +59,14 @@ def verify(
     max_drop: Annotated[
         float | None, typer.Option(help="Percentage points of accuracy that may be lost. [default: by precision]")
     ] = None,
+    other_writer: Annotated[
+        bool,
+        typer.Option(
+            "--other-writer",
+            help="Accept a file of other versions of torch and the like, whose graph or bytes are not written here: "
+            "weights, layers and answers alone judge it.",
+        ),
+    ] = False,
     markdown: Annotated[Path | None, typer.Option(help="Write the whole comparison to this Markdown file.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Plot the differences into this PNG file.")] = None,
     devices: Annotated[
@@ -107,6 +115,7 @@ def verify(
             "--skew": skew,
             "--trust": trust,
             "--max-drop": max_drop is not None,
+            "--other-writer": other_writer,
             "--markdown": markdown is not None,
             "--picture": picture is not None,
         }
@@ -118,7 +127,12 @@ def verify(
     if targets is not None:
         raise UsageError("--targets: expected --devices with it, found none; add it")
     if against is not None:
-        given = {"--checkpoint": checkpoint is not None, "--divergence": divergence, "--skew": skew}
+        given = {
+            "--checkpoint": checkpoint is not None,
+            "--divergence": divergence,
+            "--skew": skew,
+            "--other-writer": other_writer,
+        }
         if others := [option for option, is_given in given.items() if is_given]:
             raise UsageError(f"--against: expected none of the options with --checkpoint, found {', '.join(others)}")
         other = model_named(against)
@@ -159,6 +173,7 @@ def verify(
         skew=skew,
         trust=trust,
         max_drop_points=max_drop,
+        other_writer=other_writer,
     )
     _check_reports(markdown, picture, [*files_of_model(file), checkpoint])
     verification = verify_model(request, note)

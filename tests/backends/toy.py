@@ -31,7 +31,9 @@ def write(source, metadata) -> dict[str, bytes]:
     return {".toy": b"toy 1\n", ".toybin": source.graph.SerializeToString()}
 
 
-BACKEND = backend_registry.BackendEntry(name="toy-runtime", formats=("toy",), load=load, colour="#123456")
+BACKEND = backend_registry.BackendEntry(
+    name="toy-runtime", formats=("toy",), load=load, suffixes={"toy": ".toy"}, colour="#123456"
+)
 FORMAT = format_registry.ModelFormat(
     name="toy",
     summary="toy (for tests)",

@@ -1,7 +1,9 @@
 """The diffs of docs/extending.md are real: each is applied in memory and what it adds is used."""
 
 import gzip
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,3 +83,28 @@ def test_the_architecture_is_built_for_any_number_of_classes(diffs: list[str]) -
             assert answer.shape == (2, classes)
     finally:
         architectures.unregister("squeezenet")
+
+
+def test_the_two_files_in_their_folders_are_all_that_a_format_needs(
+    diffs: list[str], repository: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    homes = {"fer_edge.export.formats": diffs[1], "fer_edge.backends": diffs[2]}
+    program = ["import importlib, sys"]
+    for package, code in homes.items():
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "onnx_gzip.py").write_text(code, encoding="utf-8")
+        program += [f"importlib.import_module({package!r}).__path__.append({str(tmp_path / package)!r})"]
+    program += ["from fer_edge.__main__ import main", "main()"]
+
+    def fer_edge(*arguments: str) -> str:
+        command = [sys.executable, "-c", "\n".join(program), *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(repository)}
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    checkpoint = str(repository / "exported" / "fer-tiny.pt")
+    fer_edge("export", "--checkpoint", checkpoint, "--format", "onnx-gzip", "--name", "packed", "--folder", ".")
+    assert "intact" in fer_edge("info", "packed.onnxz")
+    assert "parity passed" in fer_edge("verify", "packed.onnxz", "--checkpoint", checkpoint)

@@ -3,12 +3,18 @@
 The faults are those of benchmarks/attacks.
 """
 
+from dataclasses import replace
+from functools import partial
+
 import onnx
 import pytest
 from faults import ANYWHERE, IN_8_BITS  # benchmarks/attacks/faults.py
 from onnx import TensorProto, helper
 
+from fer_edge.backends.registry import open_model
+from fer_edge.export.formats.registry import format_named
 from fer_edge.export.graph.model import assembled
+from fer_edge.export.parity.file_comparison import SAME_GRAPH, compare_graphs
 from fer_edge.export.parity.structure import structure_failures
 from fer_edge.export.quantization.search import Recipe, quantise
 from fer_edge.export.quantization.targets import INT8_SYMMETRIC, UINT8, UINT8_SYMMETRIC
@@ -26,6 +32,30 @@ def test_so_have_those_of_the_other_recipes(tiny_run, network, calibration, soun
     quantised = quantise(network, calibration, Recipe("MinMax", activations, reduce_range))
     model = assembled(quantised, tiny_run.reference, precision="int8", raw=False)
     assert structure_failures(sound["fp32"], model) == []
+
+
+def test_a_file_cannot_say_that_its_graph_need_not_be_the_checkpoints(sound, tiny_run, exported_tiny) -> None:
+    metadata = open_model(exported_tiny).metadata
+    elsewhere = replace(metadata, versions={**metadata.versions, "torch": "2.0.0"})
+    broken = onnx.ModelProto()
+    broken.CopyFrom(sound["fp32"])
+    ANYWHERE[next(iter(ANYWHERE))](broken)
+    compared = partial(compare_graphs, model_format=format_named("onnx"), reference=tiny_run.reference)
+    assert compared(sound["fp32"], elsewhere, other_writer=False)[:2] == (SAME_GRAPH, [])
+    found, (failure,), _ = compared(broken, elsewhere, other_writer=False)
+    assert "proves nothing" in found
+    assert "states torch 2.0.0; install that version" in failure
+    assert compared(broken, elsewhere, other_writer=True)[1] == []
+    assert compared(broken, metadata, other_writer=True)[1]  # it states the torch that is here
+
+
+def test_rounding_to_another_type_is_found(sound) -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(sound["int8"])
+    zero = next(node.input[2] for node in model.graph.node if node.op_type == "QuantizeLinear")
+    (tensor,) = (one for one in model.graph.initializer if one.name == zero)
+    tensor.CopyFrom(helper.make_tensor(zero, TensorProto.INT4, list(tensor.dims), [0]))
+    assert "a type that is not 8 or 16 bits" in "; ".join(structure_failures(sound["fp32"], model))
 
 
 def test_names_do_not_count(sound) -> None:

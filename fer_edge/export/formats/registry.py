@@ -176,21 +176,14 @@ _REGISTERED: dict[str, ModelFormat] = {}
 
 
 def register(model_format: ModelFormat) -> ModelFormat:
-    """Add a format of another package, and its suffix to those of models; gives it back."""
-    from fer_edge.metadata import SUFFIXES
-
+    """Add a format of another package; gives it back. Its backend says how its files' names end."""
     _REGISTERED[model_format.name] = model_format
-    if model_format.export is None:
-        SUFFIXES[model_format.name] = model_format.suffixes[0]
     return model_format
 
 
 def unregister(name: str) -> None:
     """Take out what ``register`` added."""
-    from fer_edge.metadata import SUFFIXES
-
-    if _REGISTERED.pop(name, None) is not None:
-        SUFFIXES.pop(name, None)
+    _REGISTERED.pop(name, None)
 
 
 def all_formats() -> Mapping[str, ModelFormat]:

@@ -25,9 +25,17 @@ SAME_GRAPH = "the checkpoint's, operator by operator and weight by weight"
 
 
 def compare_graphs(
-    model: onnx.ModelProto, metadata: ModelMetadata, model_format: ModelFormat, reference: PixelsToProbabilities
+    model: onnx.ModelProto,
+    metadata: ModelMetadata,
+    model_format: ModelFormat,
+    reference: PixelsToProbabilities,
+    *,
+    other_writer: bool,
 ) -> tuple[str, list[str], onnx.ModelProto]:
-    """What was found, what fails, and the checkpoint's own network."""
+    """What was found, what fails, and the checkpoint's own network.
+
+    ``other_writer`` accepts another graph of a file that states versions which are not here.
+    """
     try:
         opset = read_versions(model).opset
         network = export_network(reference.classifier, reference.image_size, max(opset, OPSET))
@@ -50,28 +58,45 @@ def compare_graphs(
     for package in writers:
         made_with, here = _versions_of(package, metadata)
         if made_with != here:
-            found = f"another than {package} {here} writes here, which proves nothing: it was made with {made_with}"
-            return found, [], network
+            found = f"another than {package} {here} writes here, which proves nothing: it states {made_with}"
+            return found, _unless_accepted(other_writer, package, made_with, here), network
     return "NOT the checkpoint's", failures, network
 
 
 def compare_bytes(
-    path: Path, metadata: ModelMetadata, model_format: ModelFormat, reference: PixelsToProbabilities
+    path: Path,
+    metadata: ModelMetadata,
+    model_format: ModelFormat,
+    reference: PixelsToProbabilities,
+    *,
+    other_writer: bool,
 ) -> tuple[str, list[str]]:
-    """What was found, and what fails."""
+    """What was found, and what fails; ``other_writer`` accepts other bytes of a file that states other versions."""
     for package in (fer_edge.__name__, "torch", *model_format.packages):
         try:
             made_with, here = _versions_of(package, metadata)
         except PackageNotFoundError:
             return f"not compared byte by byte, which needs {package}; it is not installed", []
         if made_with != here:
-            return f"not compared: it was made with {package} {made_with}, here is {here}, which may write others", []
+            failures = _unless_accepted(other_writer, package, made_with, here)
+            return f"not compared: it states {package} {made_with}, here is {here}, which may write others", failures
     assert model_format.write is not None
     checked = read_any(path)
     found = {model_format.suffixes[0]: checked.data, **checked.others}
     expected = model_format.write(Source(reference, _no_graph), metadata)
     failures = reproduction_failures(expected, found, are_floats=metadata.precision != "int8")
     return "NOT the checkpoint's" if failures else SAME_BYTES, failures
+
+
+def _unless_accepted(other_writer: bool, package: str, made_with: str, here: str) -> list[str]:
+    """What fails where a file cannot be compared for want of a version. The version is the file's own word: if that
+    were enough, whoever changed a file could switch the comparison off."""
+    if other_writer:
+        return []
+    return [
+        f"expected a file that {package} {here} writes, found one that states {package} {made_with}; install that "
+        "version to compare the two, or accept it by --other-writer: weights, layers and answers alone judge it then"
+    ]
 
 
 def _versions_of(package: str, metadata: ModelMetadata) -> tuple[str, str]:

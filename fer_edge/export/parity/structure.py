@@ -88,6 +88,8 @@ class _Graph:
                 for one, two in zip(*sides, strict=True)
             ):
                 return value, None, "values rounded with one scale and restored with another"
+            if sides[0][1] and self.array(sides[0][1]).dtype.kind not in "iu":
+                return value, None, "values rounded to a type that is not 8 or 16 bits"
             rounding = self._rounding(*sides[0])
             value = quantise.input[0]
         return value, rounding, None

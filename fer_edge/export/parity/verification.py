@@ -57,6 +57,9 @@ class VerifyRequest:
     """Measure what mistakes in preparing faces would cost."""
     trust: bool = False
     max_drop_points: float | None = None
+    other_writer: bool = False
+    """Accept a file that is not what the versions here write, where it states others: weights, layers and answers
+    judge it."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured. Raises ModelError or UsageError."""
@@ -165,10 +168,14 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
         failures += accuracy_failures(metadata, parity.accuracy)
     if model is not None and whole is not None:
         note("comparing its graph with the checkpoint's")
-        graph, graph_failures, network = compare_graphs(model, metadata, model_format, reference)
+        graph, graph_failures, network = compare_graphs(
+            model, metadata, model_format, reference, other_writer=request.other_writer
+        )
         failures += graph_failures
-        # Where the graph is the checkpoint's, rounding to 8 bits is all that is left to be wrong.
-        if request.divergence or (metadata.precision == "int8" and graph == SAME_GRAPH):
+        # Where the graph is the checkpoint's, rounding to 8 bits is all that is left to be wrong. Where that of
+        # another writer was accepted, its layers are the next best.
+        is_unproved = graph != SAME_GRAPH and not graph_failures and model_format.has_layer_names
+        if request.divergence or (metadata.precision == "int8" and graph == SAME_GRAPH) or is_unproved:
             of_weights = weight_errors(network, model)
             try:
                 layers = _compare_layers(backend, reference, faces, onnx_layer_values(whole), of_weights)
@@ -184,7 +191,9 @@ def verify_model(request: VerifyRequest, note: Callable[[str], None] = lambda _:
         graph = f"no ONNX one; {len(layers)} layers and the weights of {len(of_weights)} were compared"
     if model_format.writes_same_bytes:
         note("exporting the checkpoint again, to compare the bytes")
-        bytes_found, bytes_failures = compare_bytes(request.model, metadata, model_format, reference)
+        bytes_found, bytes_failures = compare_bytes(
+            request.model, metadata, model_format, reference, other_writer=request.other_writer
+        )
         graph = f"{bytes_found}; {graph}" if model_format.has_layer_names else bytes_found
         failures += bytes_failures
     if model_format.untried:
