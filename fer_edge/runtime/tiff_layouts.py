@@ -19,7 +19,7 @@ _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER, _SAMPLES, _PLANES, _FORMAT, _SUB
     339,
     530,
 )
-_STRIPS, _ROWS, _COLOURS, _BLACK_AND_WHITE = 273, 278, 320, 532
+_HEIGHT, _STRIPS, _ROWS, _COLOURS, _BLACK_AND_WHITE = 257, 273, 278, 320, 532
 _UNSIGNED, _FLOAT = 1, 3
 _UNCOMPRESSED, _SEPARATE, _REVERSED, _YCBCR = 1, 2, 2, 6
 _WHITE_IS_ZERO = 0
@@ -52,9 +52,10 @@ def fault(image: TiffImagePlugin.TiffImageFile) -> str | None:
         return "expected a TIFF of YCbCr from 0 to 255, found another ReferenceBlackWhite; save it as RGB"
     if image.mode in ("P", "PA") and 0 < max(tags.get(_COLOURS, (0,))) < 256:
         return "expected a TIFF whose palette has colours of 16 bits, found 8 bits; save it again"
-    strips, rows = tags.get(_STRIPS, ()), tags.get(_ROWS, image.height)
-    if is_raw and strips and tags.get(_PLANES, 1) != _SEPARATE and len(strips) != -(-image.height // max(rows, 1)):
-        return f"expected a TIFF of strips of {rows} rows, found {len(strips)} for {image.height}; save it again"
+    height = tags.get(_HEIGHT, image.height)  # as it is stored: the image's own is that of the upright one
+    strips, rows = tags.get(_STRIPS, ()), tags.get(_ROWS, height)
+    if is_raw and strips and tags.get(_PLANES, 1) != _SEPARATE and len(strips) != -(-height // max(rows, 1)):
+        return f"expected a TIFF of strips of {rows} rows, found {len(strips)} for {height}; save it again"
     return None
 
 
