@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from fer_edge.export.parity.weights import float_error, quantised_error
 
@@ -39,6 +39,9 @@ def structure_failures(expected: onnx.ModelProto, found: onnx.ModelProto) -> lis
     if len(differences) > _SHOWN:
         lines.append(f"and {len(differences) - _SHOWN} more differences from the checkpoint's graph")
     return lines
+
+
+_ROUNDED_TO = (TensorProto.UINT8, TensorProto.INT8, TensorProto.UINT16, TensorProto.INT16)
 
 
 class _Rounding(NamedTuple):
@@ -88,7 +91,7 @@ class _Graph:
                 for one, two in zip(*sides, strict=True)
             ):
                 return value, None, "values rounded with one scale and restored with another"
-            if sides[0][1] and self.array(sides[0][1]).dtype.kind not in "iu":
+            if sides[0][1] and self.constants[sides[0][1]].data_type not in _ROUNDED_TO:
                 return value, None, "values rounded to a type that is not 8 or 16 bits"
             rounding = self._rounding(*sides[0])
             value = quantise.input[0]
