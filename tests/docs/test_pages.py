@@ -108,3 +108,13 @@ def test_commands_of_the_history_are_understood(monkeypatch: pytest.MonkeyPatch)
     for row in history.rows():  # type: ignore[attr-defined]
         words = history.command(row)  # type: ignore[attr-defined]
         assert {word for word in words if word.startswith("--")} <= options
+
+
+def test_a_page_whose_commands_need_the_repository_says_so(repository: Path) -> None:
+    """The installed package has none of these folders."""
+    needing = re.compile(r"(?<![\w/.])(examples|deploy|tools|recipes|benchmarks)/\w", re.MULTILINE)
+    for page in sorted((repository / "docs").rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+        if any(needing.search(block) for language, block in blocks if language in ("", "bash")):
+            assert "checkout" in text, page.name
