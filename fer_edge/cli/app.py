@@ -178,10 +178,15 @@ def _is_closed_pipe(end: BaseException | None) -> bool:
     return False
 
 
+_STILL_BUSY = ("decode", "fer_edge video")
+"""How the names of such threads begin (runtime/folder.py, video/live.py)."""
+
+
 def _end_without_waiting(end: SystemExit) -> None:
-    """End at once where a signal was asked to end it and a thread still decodes an image, which may take seconds."""
+    """End at once where a signal was asked to end it and a thread still decodes an image, which may take seconds, or
+    waits for a camera: there it is in FFmpeg, which was once seen to crash as the interpreter went away under it."""
     code = end.code if isinstance(end.code, int) else 0
-    if code <= 128 or not any(thread.name.startswith("decode") for thread in threading.enumerate()):
+    if code <= 128 or not any(thread.name.startswith(_STILL_BUSY) for thread in threading.enumerate()):
         return
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
