@@ -34,10 +34,10 @@ class ClassMetrics:
     support: int
     """Number of faces that carry this label."""
 
-    def cells(self) -> tuple[str, str, str, str]:
+    def cells(self) -> list[str]:
         """For a table: precision, recall, F1 and the number of faces; a dash for what there is none of."""
-        ratios = ("–" if ratio is None else f"{ratio:.3f}" for ratio in (self.precision, self.recall, self.f1))
-        return *ratios, f"{self.support}"  # type: ignore[return-value]  # three of them
+        ratios = ["–" if ratio is None else f"{ratio:.3f}" for ratio in (self.precision, self.recall, self.f1)]
+        return [*ratios, f"{self.support}"]
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def test_an_expression_without_faces_or_predictions_neither_counts_nor_becomes_n
     metrics = evaluate_probabilities(np.eye(7)[labels], labels)
     assert metrics.macro_f1 == 1
     assert metrics.classes[1].support == 0
-    assert metrics.classes[1].cells() == ("–", "–", "–", "0")
+    assert metrics.classes[1].cells() == ["–", "–", "–", "0"]
     told = json.loads(json.dumps(metrics.to_dict(FER2013), allow_nan=False))
     assert told["expressions"]["disgust"] == {"precision": None, "recall": None, "f1": None, "support": 0}
     assert told["macro_f1_classes"] == ["happy", "sad"]

@@ -58,6 +58,15 @@ def test_rounding_to_another_type_is_found(sound) -> None:
     assert "a type that is not 8 or 16 bits" in "; ".join(structure_failures(sound["fp32"], model))
 
 
+def test_rounding_along_one_axis_and_back_along_another_is_found(sound) -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(sound["int8"])
+    rounded = {node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    restore = next(node for node in model.graph.node if node.op_type == "DequantizeLinear" and node.input[0] in rounded)
+    restore.attribute.append(helper.make_attribute("axis", 2))
+    assert "restored along another" in "; ".join(structure_failures(sound["fp32"], model))
+
+
 def test_names_do_not_count(sound) -> None:
     renamed = onnx.ModelProto()
     renamed.CopyFrom(sound["fp32"])
