@@ -4,6 +4,7 @@ import contextlib
 import functools
 import gzip
 import http.server
+import os
 import shutil
 import socket
 import subprocess
@@ -24,7 +25,7 @@ pid {work}/pid;
 error_log {work}/error.log;
 events {{}}
 http {{
-  include /etc/nginx/mime.types;  # the system's own
+  include {root}/etc/nginx/mime.types;  # Debian's own
   default_type application/octet-stream;
   access_log off;
   gzip on;
@@ -41,12 +42,12 @@ DefaultRuntimeDir {work}
 PidFile {work}/pid
 ErrorLog {work}/error.log
 Listen 127.0.0.1:{port}
-LoadModule mpm_event_module {modules}/mod_mpm_event.so
-LoadModule authz_core_module {modules}/mod_authz_core.so
-LoadModule dir_module {modules}/mod_dir.so
-LoadModule mime_module {modules}/mod_mime.so
-LoadModule alias_module {modules}/mod_alias.so
-TypesConfig /etc/mime.types
+LoadModule mpm_event_module {root}/usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module {root}/usr/lib/apache2/modules/mod_authz_core.so
+LoadModule dir_module {root}/usr/lib/apache2/modules/mod_dir.so
+LoadModule mime_module {root}/usr/lib/apache2/modules/mod_mime.so
+LoadModule alias_module {root}/usr/lib/apache2/modules/mod_alias.so
+TypesConfig {types}
 User #{user}
 Group #{group}
 DocumentRoot {work}
@@ -55,15 +56,16 @@ Alias /demo {site}
   Require all granted
 </Directory>
 """
-APACHE_MODULES = Path("/usr/lib/apache2/modules")
+UNPACKED = Path(__file__).parents[2] / "web" / "hosts"
+"""Where web/install.sh puts the packages of servers that the machine does not have."""
 
 
 @contextlib.contextmanager
 def nginx(site: Path, work: Path) -> Iterator[str]:
     """Debian's nginx, whose mime.types of 1.22 know no .mjs."""
-    program = needed("nginx")
+    root, program = needed("nginx")
     port = free_port()
-    (work / "conf").write_text(NGINX.format(work=work, site=site, port=port))
+    (work / "conf").write_text(NGINX.format(root=root, work=work, site=site, port=port))
     command = [program, "-c", str(work / "conf"), "-e", str(work / "error.log"), "-g", "user root;"]
     with running(command, port, work):
         yield f"http://127.0.0.1:{port}/demo/"
@@ -72,10 +74,11 @@ def nginx(site: Path, work: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def apache(site: Path, work: Path) -> Iterator[str]:
     """Debian's Apache."""
-    program = needed("apache2")
+    root, program = needed("apache2")
     port = free_port()
     owner = site.stat()
-    values = {"work": work, "site": site, "port": port, "modules": APACHE_MODULES}
+    types = next(path for path in (Path("/etc/mime.types"), UNPACKED / "etc/mime.types") if path.is_file())
+    values = {"root": root, "types": types, "work": work, "site": site, "port": port}
     # Apache answers as root to nobody; this user's files are read by a user who may.
     (work / "conf").write_text(APACHE.format(**values, user=owner.st_uid or 33, group=owner.st_gid or 33))
     with running([program, "-f", str(work / "conf"), "-DFOREGROUND"], port, work):
@@ -150,12 +153,13 @@ class GithubPages(http.server.SimpleHTTPRequestHandler):
 HOSTS = {"nginx": nginx, "apache": apache, "python": python, "github-pages": github_pages}
 
 
-def needed(program: str) -> str:
-    """Where a program is, or a skip."""
-    found = shutil.which(program) or shutil.which(program, path="/usr/sbin")
-    if found is None:
-        pytest.skip(f"no {program}: apt-get install {program}")
-    return found
+def needed(program: str) -> tuple[str, str]:
+    """The folder that a server's package lies in (``""``: the system's root), and its program; or a skip."""
+    for root in ("", str(UNPACKED)):
+        found = shutil.which(program, path=f"{root}/usr/sbin")
+        if found is not None:
+            return root, found
+    pytest.skip(f"no {program}: sh web/install.sh")
 
 
 def free_port() -> int:
@@ -167,7 +171,12 @@ def free_port() -> int:
 @contextlib.contextmanager
 def running(command: list[str], port: int, work: Path) -> Iterator[None]:
     """A server in the foreground, from its first answer to the end of the block."""
-    with (work / "output").open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+    libraries = os.pathsep.join(map(str, UNPACKED.glob("usr/lib/*-linux-gnu")))
+    environment = {**os.environ, "LD_LIBRARY_PATH": libraries} if libraries else None
+    with (
+        (work / "output").open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, env=environment) as process,
+    ):
         try:
             until = time.monotonic() + PATIENCE_S
             while True:
