@@ -24,7 +24,7 @@ $(FORMATS:%=formats-%): formats-%: .formats/%/installed
 
 NEWEST_PYTHON ?= python3.13
 
-.PHONY: install demo test lint browser devices formats $(FORMATS:%=formats-%) floors newest clean
+.PHONY: install demo test lint types-here types-win32 browser devices formats $(FORMATS:%=formats-%) floors newest clean
 
 install: .venv/installed
 
@@ -41,12 +41,19 @@ browser:
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/mypy --platform win32
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory --jobs 2 types-here types-win32 # a core each
 	@if test -x web/node_modules/.bin/tsc; then npm run --silent --prefix web check; else echo "page not checked: no tsc"; fi
 
-test: browser lint
+types-here: install
+	$(BIN)/mypy
+
+types-win32: install
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 # one cache would be rewritten by each in turn
+
+test:
+	@$(MAKE) --no-print-directory --jobs 2 browser install # one waits for packages, the other unpacks them
+	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The main job, end to end in about a minute, on faces drawn by code: train, evaluate, export, verify, predict.
