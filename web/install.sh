@@ -31,6 +31,6 @@ PATH="$PATH:/usr/sbin"
 # A copy of the lock file tells what is installed.
 if has npm && ! cmp -s package-lock.json node_modules/.installed; then
     npm ci --ignore-scripts --no-audit --no-fund --silent && cp package-lock.json node_modules/.installed ||
-        echo "browser tests: 'npm ci --prefix web' did not work"
+        echo "browser tests: 'npm ci --ignore-scripts --prefix web' did not work"
 fi
 exit 0

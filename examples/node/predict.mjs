@@ -1,6 +1,6 @@
 // The expression in photos of one face each, with an exported model, in Node.
 //
-//   npm ci
+//   npm ci --ignore-scripts
 //   node predict.mjs ../../exported/NAME.onnx face.jpg ...
 import { readFile } from "node:fs/promises";
 

@@ -14,6 +14,7 @@ from fer_edge.benchmark.timed_run import WorkerSpec
 from fer_edge.errors import FerEdgeError, ModelError, ProviderError, UsageError
 from fer_edge.extras import install_command
 from fer_edge.files import file_identity, make_folder
+from fer_edge.runtime.model_file import no_such_model
 from fer_edge.runtime.shipped import model_path, shipped_models
 from fer_edge.text import printable
 
@@ -66,9 +67,18 @@ def plan_rows(request: BenchmarkRequest, wanted: Wanted, folder: Path, say: Note
 
 def model_paths(request: BenchmarkRequest) -> list[Path]:
     """The models that were named, by path or name; else all in the folder; where it has none and no checkpoint was
-    named, those that come with fer_edge. Raises ModelError where there is nothing to measure."""
+    named, those that come with fer_edge. Raises ModelError where there is nothing to measure, and for a path at which
+    nothing is: first of all, not below what is said of machine and runtimes."""
     if request.models:
-        return [model_path(model) for model in request.models]
+        paths = [model_path(model) for model in request.models]
+        for path in paths:
+            try:
+                path.stat()
+            except FileNotFoundError as error:
+                raise no_such_model(path) from error
+            except (OSError, ValueError):
+                continue  # what else is wrong with it is for its reader to say
+        return paths
     if found := models_in(request.folder, trust=request.trust):
         return found
     if request.checkpoints:

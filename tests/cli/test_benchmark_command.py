@@ -243,6 +243,14 @@ def test_mistakes_are_one_line_before_anything_is_measured(arguments, code, mess
     assert message in done.stderr.splitlines()[-1]
 
 
+def test_a_model_that_is_not_there_is_the_only_line(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    done = run("mine.onnx", "--data", "none")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: mine.onnx: no such model; make one with")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_data_set_that_is_not_there_is_said_before_anything_is_measured(tmp_path):
     done = run(FIXTURES / "tiny.onnx", *SHORT, "--data", "none", "--out", tmp_path)
     assert done.exit_code == 1

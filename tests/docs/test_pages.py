@@ -118,3 +118,17 @@ def test_a_page_whose_commands_need_the_repository_says_so(repository: Path) -> 
         blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
         if any(needing.search(block) for language, block in blocks if language in ("", "bash")):
             assert "checkout" in text, page.name
+
+
+def test_npm_runs_no_scripts_of_packages_wherever_a_person_is_told_to_use_it(repository: Path) -> None:
+    told = [
+        *markdown_files(),
+        *(repository / "fer_edge/export/card").glob("*.py"),
+        *(repository / "examples").rglob("*.mjs"),
+    ]
+    told = [path for path in told if "node_modules" not in path.parts]
+    calls = [
+        call for path in told for call in re.findall(r"npm (?:ci|install)\b[^;`\n]*", path.read_text(encoding="utf-8"))
+    ]
+    assert len(calls) > 10
+    assert [call for call in calls if "--ignore-scripts" not in call] == []

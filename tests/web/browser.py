@@ -25,7 +25,7 @@ def missing() -> str:
         return "no node: install Node.js 20 or newer"
     for package in ("playwright-core", "onnxruntime-web"):
         if not (WEB / "node_modules" / package / "package.json").exists():
-            return f"no {package}: npm ci --prefix web"
+            return f"no {package}: npm ci --ignore-scripts --prefix web"
     return ""
 
 

@@ -272,7 +272,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
 def test_command_writes_names_serves_and_stops(repository: Path, model: Path, tmp_path: Path) -> None:
     """The command itself; it needs the true onnxruntime-web, from the checkout's node_modules."""
     if not (repository / "web" / "node_modules" / "onnxruntime-web").is_dir():
-        pytest.skip("no onnxruntime-web: npm ci --prefix web")
+        pytest.skip("no onnxruntime-web: npm ci --ignore-scripts --prefix web")
     command = [sys.executable, str(repository / "cli.py"), "web", "--model", str(model), "--out", "site", "--port", "0"]
     process = subprocess.Popen(
         [*command, "--serve", "--json"],

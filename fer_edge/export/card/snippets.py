@@ -22,7 +22,7 @@ for label, probability in zip(labels, probabilities[0]):
 """)
 
 _PIXELS_JAVASCRIPT = Template("""\
-// npm install onnxruntime-web
+// npm install --ignore-scripts onnxruntime-web
 import * as ort from "onnxruntime-web";
 
 const labels = $labels;
@@ -36,7 +36,7 @@ console.log(labels[best], probabilities.data[best]);
 """)
 
 _PIXELS_NODE = Template("""\
-// npm install onnxruntime-node sharp; save this as face.mjs, then: node face.mjs
+// npm install --ignore-scripts onnxruntime-node sharp; save this as face.mjs, then: node face.mjs
 import * as ort from "onnxruntime-node";
 import sharp from "sharp";
 
@@ -93,7 +93,7 @@ for label, probability in zip(labels, probabilities[0]):
 """)
 
 _RAW_JAVASCRIPT = Template("""\
-// npm install onnxruntime-web
+// npm install --ignore-scripts onnxruntime-web
 import * as ort from "onnxruntime-web";
 
 const labels = $labels;
@@ -105,7 +105,7 @@ console.log(labels[logits.data.indexOf(Math.max(...logits.data))]);
 """)
 
 _RAW_NODE = Template("""\
-// npm install onnxruntime-node sharp; save this as face.mjs, then: node face.mjs
+// npm install --ignore-scripts onnxruntime-node sharp; save this as face.mjs, then: node face.mjs
 import * as ort from "onnxruntime-node";
 import sharp from "sharp";
 
