@@ -92,7 +92,7 @@ PICTURE = FileKind(
     },
 )
 ANIMATION = FileKind("an image", {use: way for use, way in PICTURE.way_out.items() if use != CLIP})
-"""One that may move."""
+"""One that may move, and whose movement FFmpeg reads."""
 VIDEO = FileKind(
     "a video",
     {
@@ -169,7 +169,7 @@ _FOURTH_TO_EIGHTH = {
     b"mdat": VIDEO,
     b"wide": VIDEO,
 }
-_RIFF = {b"WEBP": ANIMATION, b"AVI ": VIDEO}
+_RIFF = {b"WEBP": PICTURE, b"AVI ": VIDEO}
 _ONNX_FIELDS = frozenset((0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72))
 """Tags that follow the version with which an ONNX file begins."""
 _TS_PACKET = 188

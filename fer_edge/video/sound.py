@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from fer_edge.video.clock import Clock, may_leap
 from fer_edge.video.source import CONTAINERS, load_av
 
 CODEC = "aac"
@@ -58,7 +59,8 @@ class Soundtrack:
 
     def _decode(self) -> Iterator[Any]:
         """Sound after the first picture, resampled, with time stamps that count from that picture."""
-        packets = self._source.demux(self._source.streams.audio[0])
+        packets = self._source.demux(self._source.streams.best("audio"))
+        clock, step_s = Clock(self._start_s, may_leap=may_leap(self._source)), 0.0
         while True:
             try:
                 frames = next(packets).decode()
@@ -67,7 +69,8 @@ class Soundtrack:
             except self._av.FFmpegError:  # damaged sound leaves a gap; the pictures' damage is told
                 continue
             for frame in frames:
-                time_s = (frame.time or 0.0) - self._start_s
+                time_s = clock.time_s(frame.time, step_s)
+                step_s = frame.samples / frame.sample_rate
                 if time_s < 0:
                     continue
                 frame.pts, frame.time_base = round(time_s * frame.sample_rate), Fraction(1, frame.sample_rate)

@@ -17,7 +17,9 @@ from fer_edge.runtime.file_kind import CLIP, mistaken
 from fer_edge.runtime.images import MAX_PIXELS
 from fer_edge.text import printable
 from fer_edge.video.address import is_address
-from fer_edge.video.matroska import ends_early
+from fer_edge.video.clock import Clock, may_leap
+from fer_edge.video.damage import Damage
+from fer_edge.video.display import shown_pixels, shown_size
 
 DEFAULT_FRAMES_PER_S = 25.0
 """For a file or camera that does not say."""
@@ -37,13 +39,6 @@ STREAM_PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,rtmp,rt
 TIMEOUT_S = 10.0
 """So long a stream may be silent, when it is opened and between two packets."""
 
-MISSING_S = 0.5
-"""A file whose pictures and sound end so much before its stated duration is taken as cut off."""
-
-
-_A_PICTURE_A_PACKET = ("h264", "hevc", "av1")
-"""Codecs of which each packet gives a picture. Decoders that work in threads may say nothing of one that gave none."""
-
 
 @dataclass(frozen=True)
 class Frame:
@@ -54,7 +49,7 @@ class Frame:
     time_s: float
     """Seconds since the first frame: by the file's or stream's own time stamps, or by the clock for a camera."""
     pixels: NDArray[np.uint8]
-    """(H, W, 3), RGB, upright: turned as the file says that it is to be shown."""
+    """(H, W, 3), RGB, as the file says that it is to be shown: turned, mirrored, with square pixels."""
 
 
 class VideoSource:
@@ -76,22 +71,22 @@ class VideoSource:
         """After the last frame: what is wrong with the file where not all of it could be read."""
         self._av = load_av()
         self._container: Any = None
-        self._num_damaged = 0
-        self._num_packets = 0
-        """From the first that can be decoded on, where each gives a picture."""
         self.is_live = self.is_camera
         """It goes on for ever. A stream that states how long it is has an end."""
         self.is_lost = False
         """After the last frame: whether a device or stream broke off, rather than came to its end."""
         reason: Exception | None = None
-        self._end_s = 0.0
         if isinstance(source, Path):
             self._check_file(source)
         try:
             self._container = self._open(source)
             self.is_live = self.is_camera or (self.is_stream and not self._container.duration)
-            self._stream = self._container.streams.video[0]
+            # The best, not the first: that may be the cover picture of a song, or a thumbnail.
+            self._stream = self._container.streams.best("video")
+            self._check_streams()
+            self._has_dts_only = self._container.format.name == "avi"  # it knows but the order of decoding
             self._stream.thread_type = "AUTO"
+            self._damage = Damage(self._container, self._stream)
             self._decoded = self._decode()
             self._first = next(self._decoded, None)
         except (self._av.FFmpegError, IndexError, OSError, ValueError) as error:
@@ -101,7 +96,7 @@ class VideoSource:
             self.close()
             raise VideoError(f"{self.name}: {self._advice(reason)}")
         self.kind = "stream" if self.is_stream else "camera" if self.is_camera else "file"
-        self.start_s: float = self._first.time or 0.0
+        self.start_s: float = self._stamp_s(self._first) or 0.0
         """The time stamp of the first frame, in seconds of the file's own clock."""
         self.frames_per_s = _believable(self._stream.average_rate)
         """What the file or the camera claims; DEFAULT_FRAMES_PER_S where it claims nothing."""
@@ -116,14 +111,13 @@ class VideoSource:
         """The frames, once. A damaged or cut file gives what can be read, and ``problem`` says so afterwards."""
         start = time.perf_counter()
         frame, self._first = self._first, None
-        number, time_s = 0, 0.0
+        number = 0
+        clock = Clock(self.start_s, may_leap=may_leap(self._container))
         while frame is not None:
             if self.is_camera:
                 time_s = time.perf_counter() - start
-            elif frame.time is not None:
-                time_s = max(time_s, frame.time - self.start_s)  # a stamp that goes back is a fault of the file
-            elif number:
-                time_s += 1 / self.frames_per_s
+            else:
+                time_s = clock.time_s(self._stamp_s(frame), 1 / self.frames_per_s)
             yield Frame(number, time_s, self._pixels(frame))
             frame = next(self._decoded, None)
             number += 1
@@ -131,9 +125,9 @@ class VideoSource:
         if self.is_lost:
             self.problem = f"the {self.kind} broke off after {number} frames"
         elif self.is_stream:
-            self.problem = self._broken_off(number)
-        elif not self.is_camera:
-            self.problem = self._found_problem(number)
+            self.problem = None if self._container is None else self._damage.of_stream(number, self.frames_per_s)
+        elif self._path is not None and self._container is not None:
+            self.problem = self._damage.of_file(self._path, number, self.frames_per_s)
 
     def close(self) -> None:
         """Give the camera or file back."""
@@ -167,15 +161,15 @@ class VideoSource:
         while True:
             try:
                 packet = next(packets)
-                self._note(packet)
+                self._damage.note(packet)
                 frames = packet.decode() if packet.stream is self._stream else ()
             except (StopIteration, self._av.error.EOFError):
                 return
             except self._av.error.InvalidDataError:
-                self._num_damaged += 1
+                self._damage.num_damaged += 1
                 continue
             except self._av.FFmpegError:  # the device is gone
-                self._num_damaged += 1
+                self._damage.num_damaged += 1
                 self.is_lost = self.is_live
                 with suppress(self._av.FFmpegError):  # what the decoder still holds
                     for frame in self._stream.decode(None):
@@ -183,54 +177,32 @@ class VideoSource:
                         yield frame
                 return
             for frame in frames:
-                self._num_damaged += bool(frame.is_corrupt)
+                self._damage.num_damaged += bool(frame.is_corrupt)
                 yield frame
 
-    def _note(self, packet: Any) -> None:
-        if packet.stream is self._stream and packet.size and self._stream.codec_context.name in _A_PICTURE_A_PACKET:
-            self._num_packets += bool(self._num_packets or packet.is_keyframe) and not packet.is_discard
-        if packet.pts is not None:
-            self._end_s = max(self._end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    def _stamp_s(self, frame: Any) -> float | None:
+        """The time stamp of a decoded frame, in seconds."""
+        if self._has_dts_only:
+            return None if frame.dts is None else float(frame.dts * frame.time_base)
+        return cast("float | None", frame.time)
 
-    def _broken_off(self, num_frames: int) -> str | None:
-        """What is wrong with a stream that states how long it is and came to an end: a server that goes away ends it
-        as one that is done does."""
-        container = self._container
-        if container is None or not container.duration:
-            return None
-        stated_s = container.duration / self._av.time_base
-        found_s = self._end_s - max(0.0, (container.start_time or 0) / self._av.time_base)
-        if not self._num_damaged and found_s >= stated_s - max(MISSING_S, 1 / self.frames_per_s):
-            return None
-        return f"the stream broke off after {num_frames} frames: expected {stated_s:.1f} s, found {found_s:.1f} s"
+    def _check_streams(self) -> None:
+        from av.stream import Disposition
 
-    def _found_problem(self, num_frames: int) -> str | None:
-        container, stream = self._container, self._stream
-        if container is None:
-            return None
-        stated_s = container.duration / self._av.time_base if container.duration else 0.0
-        kind = container.format.name.split(",")[0]
-        ends = kind in ("mov", "matroska", "avi") and stated_s
-        start_s = container.start_time / self._av.time_base if container.start_time else 0.0
-        # Matroska states when it ends, which is not how long it is where its clock begins later than at zero.
-        found_s = self._end_s - (0.0 if kind == "matroska" else max(0.0, start_s))
-        if ends and found_s < stated_s - max(MISSING_S, 1 / self.frames_per_s):
-            return f"expected {stated_s:.1f} s as the file states, found {found_s:.1f} s: it is cut off or damaged"
-        if stream.frames and num_frames < 0.9 * stream.frames and stated_s:
-            return f"expected {stream.frames} frames as the file states, found {num_frames}: it is cut off or damaged"
-        if kind == "matroska" and self._path is not None and ends_early(self._path):
-            return f"expected a whole file, found one that breaks off after {found_s:.1f} s: it is cut off"
-        lost = self._num_packets - num_frames if kind in ("mov", "matroska") else 0
-        if found := max(self._num_damaged, lost):
-            return f"expected a whole video, found {found} damaged packets or frames"
-        return None
+        found = "sound without pictures" if self._stream is None else None
+        if self._stream is not None and self._stream.disposition & Disposition.attached_pic:
+            found = "sound with a cover picture"
+        if self._container.streams.audio and found is not None:
+            self.close()
+            raise VideoError(f"{self.name}: expected a video, found {found}")
+        if self._stream is None:
+            raise ValueError
 
     def _pixels(self, frame: Any) -> NDArray[np.uint8]:
-        if frame.width * frame.height > MAX_PIXELS:
+        width, height = shown_size(frame, self._stream.sample_aspect_ratio)
+        if max(frame.width * frame.height, width * height) > MAX_PIXELS:
             raise VideoError(f"{self.name}: expected frames of at most {MAX_PIXELS} pixels, found more")
-        pixels = frame.to_ndarray(format="rgb24")
-        # The display matrix's angle is counter-clockwise, as that of rot90 is.
-        return np.ascontiguousarray(np.rot90(pixels, round((frame.rotation or 0) / 90) % 4))
+        return shown_pixels(frame, self._stream.sample_aspect_ratio)
 
     def _check_file(self, path: Path) -> None:
         try:
@@ -239,8 +211,8 @@ class VideoSource:
                 raise VideoError(f"{self.name}: expected a video file, {found}")
             if path.exists() and not path.is_file():
                 raise VideoError(f"{self.name}: expected a video file, found a device, pipe or socket")
-            with path.open("rb"):
-                told = mistaken(path, CLIP)
+            with path.open("rb") as stream:
+                told = mistaken(path, CLIP) if stream.read(1) else "found an empty file"
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise VideoError(f"{self.name}: cannot be opened: {reason}") from error

@@ -61,7 +61,7 @@ def test_a_cut_video_is_scored_and_told(command: list[str], clip: Path, tmp_path
     found = json.loads(done.stdout)
     assert done.returncode == 1
     assert 1 <= found["num_frames"] < 12
-    assert "cut off or damaged" in found["problem"]
+    assert "it is cut off" in found["problem"]
     assert done.stderr.splitlines()[-1] == f"error: cut.avi: {found['problem']}; what could be read is scored"
     assert len((tmp_path / "faces.csv").read_text().splitlines()) == found["num_frames"] + 1
     done = run([*command, str(clip), "--csv", "faces.csv", "--json"], tmp_path)

@@ -67,7 +67,7 @@ CONTENTS = {
     "net.json": (json.dumps({"format_version": 1, "name": "net"}).encode(), file_kind.METADATA),
     "face.png": (picture("PNG"), file_kind.PICTURE),
     "face.jpg": (picture("JPEG"), file_kind.PICTURE),
-    "face.webp": (picture("WEBP"), file_kind.ANIMATION),
+    "face.webp": (picture("WEBP"), file_kind.PICTURE),
     "face.gif": (picture("GIF"), file_kind.ANIMATION),
     "face.tiff": (picture("TIFF"), file_kind.PICTURE),
     "face.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", known_kind(HEIC)),

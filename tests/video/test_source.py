@@ -30,7 +30,7 @@ def test_frames_come_in_order_as_rgb_with_their_time(clip: Path) -> None:
     [
         ("nowhere.mp4", None, r"nowhere\.mp4: cannot be opened: No such file or directory"),
         ("text.mp4", b"no video", r"text\.mp4: expected a video that FFmpeg can decode, found other or damaged bytes"),
-        ("empty.mp4", b"", r"empty\.mp4: expected a video that FFmpeg can decode"),
+        ("empty.mp4", b"", r"empty\.mp4: expected a video file, found an empty file"),
         ("image_%03d.png", b"\x89PNG", r"image_%03d\.png: expected a video that FFmpeg can decode"),
     ],
 )
@@ -60,7 +60,7 @@ def test_a_cut_file_gives_the_frames_before_the_cut(clip: Path, tmp_path: Path) 
     with VideoSource(tmp_path / "cut.avi") as source:
         assert 1 <= len(list(source)) < 12
         assert source.problem is not None
-        assert "cut off or damaged" in source.problem
+        assert "it is cut off" in source.problem
 
 
 def written(path: Path, times_s: list[float], options: dict[str, str]) -> None:
@@ -180,3 +180,36 @@ def test_an_image_and_a_model_are_no_videos(tmp_path: Path) -> None:
     model = Path(__file__).parents[1] / "fixtures" / "tiny.onnx"
     with pytest.raises(VideoError, match="expected a video file, found an exported model; name a video, and the model"):
         VideoSource(model)
+
+
+def test_the_pictures_are_those_of_the_video_and_not_its_cover(tmp_path: Path) -> None:
+    """A song has a picture and no video; a video may have its cover first."""
+    av = pytest.importorskip("av")
+    for name, has_video in (("song.m4a", False), ("covered.mp4", True)):
+        with av.open(str(tmp_path / name), "w", format="mp4") as container:
+            cover = container.add_stream("mjpeg", rate=1)
+            cover.width, cover.height, cover.pix_fmt = 640, 480, "yuvj420p"
+            cover.disposition = av.stream.Disposition.attached_pic
+            streams = [cover, container.add_stream("aac", rate=16_000, layout="mono")]
+            packets = cover.encode(av.VideoFrame(640, 480, "yuvj420p")) + cover.encode(None)
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            sound.sample_rate = 16_000
+            packets += streams[1].encode(sound) + streams[1].encode(None)
+            if has_video:
+                video = container.add_stream("libx264", rate=10)
+                video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+                for _ in range(3):
+                    packets += video.encode(av.VideoFrame(64, 48, "yuv420p"))
+                packets += video.encode(None)
+            container.mux(packets)
+    with VideoSource(tmp_path / "covered.mp4") as source:
+        assert [frame.pixels.shape for frame in source] == [(48, 64, 3)] * 3
+    with pytest.raises(VideoError, match=r"song\.m4a: expected a video, found sound with a cover picture"):
+        VideoSource(tmp_path / "song.m4a")
+    with av.open(str(tmp_path / "sound.ogg"), "w") as container:
+        stream = container.add_stream("libopus", rate=48_000, layout="mono")
+        sound.sample_rate = 48_000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode(None))
+    with pytest.raises(VideoError, match=r"sound\.ogg: expected a video, found sound without pictures"):
+        VideoSource(tmp_path / "sound.ogg")
