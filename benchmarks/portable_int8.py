@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.data.load import load_faces
+from fer_edge.runtime.graph_session import graph_session
 from fer_edge.runtime.machine import describe_machine
 from fer_edge.runtime.model_file import read_model
 from fer_edge.runtime.saturation import saturates

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.backends.contract import NodeTime
-from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.files import temporary_folder
+from fer_edge.runtime.graph_session import graph_session
 from fer_edge.runtime.inference import model_feed
 from fer_edge.runtime.model_file import ModelFile, read_model
 from fer_edge.runtime.session import run_options

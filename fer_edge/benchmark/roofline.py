@@ -176,7 +176,7 @@ def _fastest(prepare: Callable[[int], Callable[[], object]]) -> float:
 
 
 def _by_onnxruntime(precision: str, threads: int) -> float | None:
-    from fer_edge.backends.onnxruntime import graph_session
+    from fer_edge.runtime.graph_session import graph_session
 
     if precision == "bf16":
         return None

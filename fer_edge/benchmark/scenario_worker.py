@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.benchmark.audit import Sample, largest_difference, repeat_gain
+from fer_edge.benchmark.photos import camera_photos, jpeg_bytes
 from fer_edge.benchmark.scenarios import (
     MULTI_STREAM,
     MULTI_STREAM_IMAGES,
@@ -32,11 +32,8 @@ if TYPE_CHECKING:
 PIXELS, JPEG, PHOTO = "pixels", "jpeg", "photo"
 INPUTS = (PIXELS, JPEG, PHOTO)
 """A face in memory; the bytes of its JPEG file; the bytes of a camera's photo, in which the face is found first."""
-CAMERA_SIZE = (1920, 1080)
 _SEED = 0
 _WARM_UP = 5
-_QUALITY = 90
-_EXAMPLE = Path(__file__).parent.parent / "web" / "page" / "example.jpg"
 
 
 @dataclass(frozen=True)
@@ -119,8 +116,6 @@ def _inputs(pool: NDArray[np.uint8], batch: int, kind: str) -> Inputs:
     from fer_edge.runtime.images import decode_image
 
     if kind == JPEG:
-        from fer_edge.benchmark.worker import jpeg_bytes
-
         files = jpeg_bytes(pool)
         return Inputs(len(order), lambda number: [decode_image(files[order[number, 0]])[None]])
     from fer_edge.runtime.crops import crop_face
@@ -135,21 +130,3 @@ def _inputs(pool: NDArray[np.uint8], batch: int, kind: str) -> Inputs:
         return [crop_face(pixels, face, search.framing)[None] for face in places if face is not None]
 
     return Inputs(len(photos), faces_in)
-
-
-def camera_photos() -> list[bytes]:
-    """JPEG files of CAMERA_SIZE: the page's example photo, at several places on grey."""
-    import io
-
-    from PIL import Image
-
-    found = []
-    with Image.open(_EXAMPLE) as example:
-        person = example.convert("RGB").resize((900, 900))
-    for place in range(8):
-        photo = Image.new("RGB", CAMERA_SIZE, (120, 120, 120))
-        photo.paste(person, (140 * place, 20 * place))
-        stream = io.BytesIO()
-        photo.save(stream, format="JPEG", quality=_QUALITY)
-        found.append(stream.getvalue())
-    return found

@@ -29,7 +29,6 @@ QUIET_SHARE = 0.2
 """Part of a poll's time that a process may compute and still count as idle."""
 MAX_WAIT_FOR_QUIET_S = 1.0
 
-_JPEG_QUALITY = 90
 _SEED = 0
 _MOST_FACES_IN_INPUTS = 512
 
@@ -141,6 +140,7 @@ class Worker:
     def _photos(self, command: dict[str, Any]) -> dict[str, Any]:
         """From the bytes of JPEG files of one face each: milliseconds of decoding, preparing and running."""
         assert self._backend is not None
+        from fer_edge.benchmark.photos import jpeg_bytes
         from fer_edge.runtime.images import decode_image
 
         photos = jpeg_bytes(_faces(command["faces"]))
@@ -281,20 +281,6 @@ def _varied(pool: "NDArray[np.uint8]", batch: int) -> "list[NDArray[np.uint8]]":
     generator = np.random.default_rng(_SEED)
     count = max(2, min(64, _MOST_FACES_IN_INPUTS // batch))
     return [pool[generator.integers(len(pool), size=batch)] for _ in range(count)]
-
-
-def jpeg_bytes(faces: "NDArray[np.uint8]") -> list[bytes]:
-    """JPEG files of faces uint8 (N, S, S, 1)."""
-    import io
-
-    from PIL import Image
-
-    found = []
-    for face in faces[..., 0]:
-        stream = io.BytesIO()
-        Image.fromarray(face).save(stream, format="JPEG", quality=_JPEG_QUALITY)
-        found.append(stream.getvalue())
-    return found
 
 
 def main() -> None:

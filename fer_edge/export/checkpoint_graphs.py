@@ -18,7 +18,6 @@ from fer_edge.export.graph.model import assembled
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.reference import PixelsToProbabilities
 from fer_edge.export.graph.versions import OPSET
-from fer_edge.export.parity.comparison import AccuracyPair
 from fer_edge.export.parity.divergence import (
     backend_layer_values,
     compare_layers,
@@ -26,6 +25,7 @@ from fer_edge.export.parity.divergence import (
     layer_noise,
     onnx_layer_values,
 )
+from fer_edge.export.parity.figures import AccuracyPair
 from fer_edge.export.parity.weights import layer_weight_errors, weight_errors
 from fer_edge.export.quantization.calibration import split_training_faces
 from fer_edge.export.quantization.report import (

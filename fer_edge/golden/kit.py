@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.backends.contract import ModelBackend
-from fer_edge.backends.onnxruntime import OnnxRuntime, graph_session
+from fer_edge.backends.onnxruntime import OnnxRuntime
 from fer_edge.backends.registry import backends_for, open_model
 from fer_edge.errors import ModelError
 from fer_edge.folder_manifest import earlier_files, replace_folder, with_files
@@ -28,6 +28,7 @@ from fer_edge.golden.tolerance import GOLDEN_TOLERANCES
 from fer_edge.golden.vectors import Vector, make_vectors
 from fer_edge.metadata import PIXELS, ModelMetadata
 from fer_edge.runtime.foreign_files import Description
+from fer_edge.runtime.graph_session import graph_session
 from fer_edge.runtime.model_file import CheckedFile, read_any
 from fer_edge.runtime.shipped import model_path, shipped_named
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from fer_edge.backends import registry as backend_registry
 from fer_edge.backends.contract import ModelBackend
-from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.export.formats import registry as format_registry
+from fer_edge.runtime.graph_session import graph_session
 from fer_edge.runtime.model_file import read_any
 
 

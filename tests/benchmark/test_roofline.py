@@ -47,7 +47,7 @@ def test_copies_are_timed(threads):
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_probe_computes_a_product_in_its_precision(precision):
-    from fer_edge.backends.onnxruntime import graph_session
+    from fer_edge.runtime.graph_session import graph_session
 
     session = graph_session(matrix_product(16, precision).SerializeToString(), threads=1)
     kind = {"fp32": np.float32, "fp16": np.float16, "int8": np.uint8}[precision]

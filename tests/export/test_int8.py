@@ -10,7 +10,6 @@ import torch
 from faults import LIES, changed  # benchmarks/attacks/faults.py
 from onnx import numpy_helper
 
-from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.data.faces import FaceSet
 from fer_edge.data.leaks import leaked
 from fer_edge.errors import DataError, UsageError
@@ -21,7 +20,8 @@ from fer_edge.export.formats.registry import Source, format_named
 from fer_edge.export.graph.network import export_network
 from fer_edge.export.graph.preprocessing import with_preprocessing
 from fer_edge.export.graph.versions import read_versions
-from fer_edge.export.parity.comparison import AccuracyPair, measure_accuracy, measure_parity
+from fer_edge.export.parity.comparison import measure_accuracy, measure_parity
+from fer_edge.export.parity.figures import AccuracyPair
 from fer_edge.export.parity.verification import VerifyRequest, verify_model
 from fer_edge.export.quantization import report as int8
 from fer_edge.export.quantization import targets
@@ -33,6 +33,7 @@ from fer_edge.export.quantization.targets import INT8_SYMMETRIC, TARGETS, UINT8,
 from fer_edge.export.quantization.timing import LatencyPair, compare_latency
 from fer_edge.export.request import ExportRequest
 from fer_edge.runtime.classifier import Classifier
+from fer_edge.runtime.graph_session import graph_session
 from fer_edge.runtime.saturation import saturates
 from fer_edge.training.checkpoint import load_classifier
 

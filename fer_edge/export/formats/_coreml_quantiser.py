@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from fer_edge.backends._mil_program import MilProgram, read_package
-from fer_edge.export.formats.coreml import package_of
+from fer_edge.export.formats._coreml_package import package_of
 from fer_edge.export.graph.network import LOGITS
 from fer_edge.export.graph.preprocessing import IMAGE
 from fer_edge.export.graph.reference import PlanesToProbabilities

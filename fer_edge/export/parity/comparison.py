@@ -5,7 +5,6 @@ The reference is the model's checkpoint, or another model file (``against``). To
 
 import math
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,9 +13,8 @@ from numpy.typing import NDArray
 from fer_edge.backends.contract import Backend, ModelBackend, Outputs
 from fer_edge.data.faces import FaceSet
 from fer_edge.errors import ModelError
-from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities
 from fer_edge.export.parity.failures import row_failures, systematic_failures
-from fer_edge.export.parity.figures import ParityRow, row_of, slope_and_bias
+from fer_edge.export.parity.figures import AccuracyPair, ParityRow, row_of, slope_and_bias
 from fer_edge.export.parity.probes import make_probes
 from fer_edge.export.parity.tolerance import TOLERANCES, Tolerance
 from fer_edge.metadata import FACES, NORMALISED
@@ -36,65 +34,6 @@ class Reference(Protocol):
 
     def prepared_faces(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Normalised faces (N, 1, S, S) for a raw model of ours to answer; None leaves them to its own loader."""
-
-
-@dataclass(frozen=True)
-class AccuracyPair:
-    """Both sides on the same labelled faces, N of C classes."""
-
-    source: str
-    labels: NDArray[np.int64]
-    """(N,)"""
-    of_checkpoint: NDArray[np.float32]
-    """Probabilities (N, C)."""
-    of_model: NDArray[np.float32]
-    """Probabilities (N, C)."""
-
-    @property
-    def faces(self) -> int:
-        """How many."""
-        return len(self.labels)
-
-    @cached_property
-    def metrics_of_checkpoint(self) -> Metrics:
-        """Every figure of the checkpoint. Raises ValueError where its answers are no probabilities."""
-        return evaluate_probabilities(self.of_checkpoint, self.labels)
-
-    @cached_property
-    def metrics_of_model(self) -> Metrics:
-        """Every figure of the model. Raises ValueError where its answers are no probabilities."""
-        return evaluate_probabilities(self.of_model, self.labels)
-
-    @property
-    def checkpoint(self) -> float:
-        """Accuracy of the checkpoint."""
-        return float((self.of_checkpoint.argmax(axis=1) == self.labels).mean())
-
-    @property
-    def model(self) -> float:
-        """Accuracy of the model."""
-        return float((self.of_model.argmax(axis=1) == self.labels).mean())
-
-    @property
-    def disagreement(self) -> float:
-        """Fraction of the faces that the two sides name differently."""
-        return float((self.of_checkpoint.argmax(axis=1) != self.of_model.argmax(axis=1)).mean())
-
-    @property
-    def drop_points(self) -> float:
-        """Percentage points that the model loses; negative where it gains."""
-        return 100 * (self.checkpoint - self.model)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types."""
-        return {
-            "source": self.source,
-            "faces": self.faces,
-            "checkpoint": self.checkpoint,
-            "model": self.model,
-            "disagreement": self.disagreement,
-            "drop_points": self.drop_points,
-        }
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fer_edge.backends.contract import ModelBackend
-from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.errors import ModelError
 from fer_edge.export.graph.fixed_shape import with_any_batch
 from fer_edge.export.graph.network import FACES, LOGITS
@@ -21,6 +20,7 @@ from fer_edge.export.parity.figures import SQNR_CEILING_DB, sqnr_db
 from fer_edge.export.parity.probes import TINT
 from fer_edge.export.parity.weights import DEQUANTISED
 from fer_edge.metadata import NORMALISED
+from fer_edge.runtime.graph_session import graph_session
 from fer_edge.runtime.session import onnxruntime_errors
 
 DIVERGENCE_DB = {"fp32": 80.0, "fp16": 35.0, "int8": 10.0}

@@ -2,17 +2,13 @@
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from fer_edge.export.parity.figures import ParityRow
+from fer_edge.export.parity.figures import AccuracyPair, ParityRow
 from fer_edge.export.parity.tolerance import TOLERANCES, Tolerance
-
-if TYPE_CHECKING:
-    from fer_edge.export.parity.comparison import AccuracyPair
 
 
 def row_failures(
-    rows: Iterable[ParityRow], accuracy: "AccuracyPair | None", tolerance: Tolerance, allowed_drop: float
+    rows: Iterable[ParityRow], accuracy: AccuracyPair | None, tolerance: Tolerance, allowed_drop: float
 ) -> Iterable[str]:
     """Of the rows, of all of them together, and of the accuracy, of which ``allowed_drop`` points may be lost."""
     judged = [row for row in rows if row.judged]

@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_edge.backends.contract import Outputs
-from fer_edge.evaluation.metrics import softmax
+from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities, softmax
 from fer_edge.export.parity.tolerance import Tolerance
 
 SQNR_CEILING_DB = 200.0
@@ -38,6 +40,65 @@ class ParityRow:
     """Those among them that both sides give the same class."""
     judged: bool
     """Whether the tolerance applies to this row; numbers must be finite in all."""
+
+
+@dataclass(frozen=True)
+class AccuracyPair:
+    """Both sides on the same labelled faces, N of C classes."""
+
+    source: str
+    labels: NDArray[np.int64]
+    """(N,)"""
+    of_checkpoint: NDArray[np.float32]
+    """Probabilities (N, C)."""
+    of_model: NDArray[np.float32]
+    """Probabilities (N, C)."""
+
+    @property
+    def faces(self) -> int:
+        """How many."""
+        return len(self.labels)
+
+    @cached_property
+    def metrics_of_checkpoint(self) -> Metrics:
+        """Every figure of the checkpoint. Raises ValueError where its answers are no probabilities."""
+        return evaluate_probabilities(self.of_checkpoint, self.labels)
+
+    @cached_property
+    def metrics_of_model(self) -> Metrics:
+        """Every figure of the model. Raises ValueError where its answers are no probabilities."""
+        return evaluate_probabilities(self.of_model, self.labels)
+
+    @property
+    def checkpoint(self) -> float:
+        """Accuracy of the checkpoint."""
+        return float((self.of_checkpoint.argmax(axis=1) == self.labels).mean())
+
+    @property
+    def model(self) -> float:
+        """Accuracy of the model."""
+        return float((self.of_model.argmax(axis=1) == self.labels).mean())
+
+    @property
+    def disagreement(self) -> float:
+        """Fraction of the faces that the two sides name differently."""
+        return float((self.of_checkpoint.argmax(axis=1) != self.of_model.argmax(axis=1)).mean())
+
+    @property
+    def drop_points(self) -> float:
+        """Percentage points that the model loses; negative where it gains."""
+        return 100 * (self.checkpoint - self.model)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types."""
+        return {
+            "source": self.source,
+            "faces": self.faces,
+            "checkpoint": self.checkpoint,
+            "model": self.model,
+            "disagreement": self.disagreement,
+            "drop_points": self.drop_points,
+        }
 
 
 def row_of(probe: str, batch: int, expected: Outputs, found: Outputs, tolerance: Tolerance, judged: bool) -> ParityRow:

@@ -9,7 +9,7 @@ from fer_edge.export.card.metadata import checkpoint_metrics, describe
 from fer_edge.export.formats.registry import format_named
 from fer_edge.export.graph.model import precision_of
 from fer_edge.export.graph.versions import read_versions
-from fer_edge.export.parity.comparison import AccuracyPair
+from fer_edge.export.parity.figures import AccuracyPair
 from fer_edge.metadata import NORMALISED, ModelMetadata
 from fer_edge.training.checkpoint import CheckpointInfo
 

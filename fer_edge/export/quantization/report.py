@@ -12,7 +12,7 @@ from fer_edge.data.faces import FaceSet
 from fer_edge.evaluation.metrics import Metrics, evaluate_probabilities
 from fer_edge.export.card.tables import markdown_table, plain
 from fer_edge.export.graph.preprocessing import with_preprocessing
-from fer_edge.export.parity.comparison import AccuracyPair
+from fer_edge.export.parity.figures import AccuracyPair
 from fer_edge.export.parity.tolerance import TOLERANCES
 from fer_edge.export.quantization.calibration import split_training_faces
 from fer_edge.export.quantization.search import ACCEPTABLE_DROP_POINTS, Found, Quantised, QuantisedFile, find_best

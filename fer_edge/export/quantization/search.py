@@ -241,7 +241,7 @@ def quantise(network: onnx.ModelProto, ranges: Any, recipe: Recipe) -> onnx.Mode
 
 def run_network(network: onnx.ModelProto, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Logits (N, C) of a network on normalised faces (N, 1, S, S), by onnxruntime on the CPU."""
-    from fer_edge.backends.onnxruntime import graph_session
+    from fer_edge.runtime.graph_session import graph_session
 
     session = graph_session(network.SerializeToString(), full_precision=saturates())
     return np.concatenate([session.run([LOGITS], {FACES: batch})[0] for batch in batches(inputs, _LOGITS_BATCH)])

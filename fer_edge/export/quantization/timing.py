@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from fer_edge.backends.onnxruntime import graph_session
 from fer_edge.export.timing import RUNS_A_ROUND, time_in_turns
+from fer_edge.runtime.graph_session import graph_session
 
 
 @dataclass(frozen=True)
