@@ -118,7 +118,10 @@ def storage_errors(path: Path) -> Iterator[None]:
 def make_folder(path: Path) -> Path:
     """Create ``path`` and its parents where they are missing. Raises StorageError."""
     with storage_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, "") from error
     return path
 
 

@@ -1,6 +1,8 @@
 """Files that commands wrote are written again; what anybody else put there, or changed, stays."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -129,6 +131,43 @@ def test_the_list_is_no_link_and_a_damaged_line_is_none(tmp_path: Path) -> None:
     (tmp_path / "report.md").unlink()
     write(tmp_path / "report.md")
     write(tmp_path / "report.md", text="again")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from fer_edge.files import write_text
+from fer_edge.own_files import OwnFiles
+own_files, (folder, who) = OwnFiles("choose another"), sys.argv[1:]
+paths = [Path(folder, f"{number}.md") for number in range(40)]
+own_files.refuse_foreign(paths)
+print("planned", flush=True)
+sys.stdin.readline()
+for path in paths:
+    with own_files.alone_in(path.parent):
+        while own_files.source_of(path) not in ("", who):
+            path = path.with_suffix(f".{who}")
+        with own_files.writing(path, source=who):
+            write_text(path, who)
+"""
+
+
+def test_commands_at_once_in_one_folder_lose_nothing_and_refuse_nothing(tmp_path: Path) -> None:
+    def start(who: str) -> subprocess.Popen[str]:
+        words = [sys.executable, "-c", WRITER, str(tmp_path / "new"), who]
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    running = [start(who) for who in "abc"]
+    for one in running:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "planned\n"
+    for one in running:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    assert [one.wait(60) for one in running] == [0, 0, 0]
+    texts = [path.read_text() for path in (tmp_path / "new").glob("[!.]*")]
+    assert sorted(texts) == sorted("abc" * 40)
 
 
 def test_many_files_take_time_that_grows_with_their_number(tmp_path: Path) -> None:

@@ -1,17 +1,23 @@
 """The pictures that ``predict`` writes: annotated images, and crops of their faces."""
 
 import glob
+import hashlib
 import os
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fer_edge.errors import ImageError, UsageError
+from fer_edge.errors import ImageError, StorageError, UsageError
 from fer_edge.files import file_identity, require_writable
+from fer_edge.leftovers import sha256_of
 from fer_edge.own_files import OwnFiles
+from fer_edge.text import shown_name
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from fer_edge.runtime.crops import Framing
     from fer_edge.runtime.photos import PhotoOutcome
 
@@ -37,7 +43,9 @@ class Pictures:
             self._names = OutputNames(out, self._images)
             self._planned: dict[str, deque[Path]] = {}
             for source in sources:
-                self._planned.setdefault(source, deque()).append(self._new_path(source))
+                is_stdin = source == STDIN  # what image that is shows when it was read
+                path = self._new_path(source) if is_stdin else self._free_path(source, _made_of(source))
+                self._planned.setdefault(source, deque()).append(path)
             self._own_files.refuse_foreign(path for paths in self._planned.values() for path in paths)
             return
         if out.suffix.lower() not in PICTURE_FORMATS:
@@ -50,6 +58,7 @@ class Pictures:
             raise UsageError(f"--out {out}: expected a folder, because there may be several images, found a file")
         self._refuse_image(out)
         self._own_files.refuse_foreign([out])
+        self._before = sha256_of(out)
 
     def write(self, outcome: "PhotoOutcome") -> "PhotoOutcome":
         """Draw one image's faces and write the picture; what became of the image then. Raises StorageError."""
@@ -57,23 +66,41 @@ class Pictures:
             return outcome
         from fer_edge.runtime.annotation import annotate, write_picture
 
-        path = self._path(outcome.source)
+        picture = annotate(outcome.pixels, outcome.photo.faces)
+        made_of = _made_of(outcome.source, outcome.pixels)
         try:
-            with self._own_files.writing(path):
-                write_picture(path, annotate(outcome.pixels, outcome.photo.faces))
+            with self._own_files.alone_in(self._out if self._is_folder else self._out.parent):
+                path = self._path(outcome.source, made_of)
+                with self._own_files.writing(path, source=made_of):
+                    write_picture(path, picture)
         except ImageError as error:
             return replace(outcome, photo=None, error=error)
         self.written.append(path)
         return outcome
 
-    def _path(self, source: str) -> Path:
+    def _path(self, source: str, made_of: str) -> Path:
         if not self._is_folder:
+            if sha256_of(self._out) != self._before and self._own_files.source_of(self._out) != made_of:
+                raise StorageError(
+                    f"{shown_name(self._out)}: expected it as it was when this command began, found that another wrote "
+                    "it meanwhile, which is kept; choose another with --out"
+                )
             return self._out
-        planned = self._planned.get(source)
-        return planned.popleft() if planned else self._new_path(source)  # an image that came since
+        planned = self._planned.get(source)  # none: an image that came since
+        path = planned.popleft() if planned else self._free_path(source, made_of)
+        if self._own_files.source_of(path) not in ("", made_of):  # another command wrote it since
+            return self._free_path(source, made_of)
+        return path
 
     def _new_path(self, source: str) -> Path:
         return self._names.path(_stem(source), "faces.jpg")
+
+    def _free_path(self, source: str, made_of: str) -> Path:
+        """The first name that no picture of another image has."""
+        while True:
+            path = self._new_path(source)
+            if self._own_files.source_of(path) in ("", made_of):
+                return path
 
     def _refuse_image(self, path: Path) -> None:
         if file_identity(path) in self._images:
@@ -90,6 +117,7 @@ class Crops:
             raise UsageError(f"--save-crops {folder}: expected a folder, or a name that is free, found a file")
         require_writable(folder)
         self.written: list[Path] = []
+        self._folder = folder
         self._framing = framing
         self._own_files = OwnFiles("choose another with --save-crops")
         self._names = OutputNames(folder, _identities(sources))
@@ -101,21 +129,32 @@ class Crops:
         from fer_edge.runtime.annotation import write_picture
         from fer_edge.runtime.results import face_crops
 
+        made_of = _made_of(outcome.source, outcome.pixels)
         for crop in face_crops(outcome.pixels, outcome.photo.faces, self._framing):
-            path = self._new_path(outcome.source)
-            while self._own_files.is_foreign(path):  # somebody else's: it keeps its name
-                path = self._new_path(outcome.source)
-            with self._own_files.writing(path):
-                write_picture(path, crop)
+            with self._own_files.alone_in(self._folder):
+                path = self._free_path(outcome.source, made_of)
+                with self._own_files.writing(path, source=made_of):
+                    write_picture(path, crop)
             self.written.append(path)
 
-    def _new_path(self, source: str) -> Path:
-        return self._names.path(_stem(source), "face.png")
+    def _free_path(self, source: str, made_of: str) -> Path:
+        """The first name that neither another image's crop has nor somebody else's file."""
+        while True:
+            path = self._names.path(_stem(source), "face.png")
+            if self._own_files.source_of(path) in ("", made_of) and not self._own_files.is_foreign(path):
+                return path
 
 
 def _identities(sources: list[str]) -> set[tuple[int, int] | str]:
     """Of the images' own files, which nothing is written over."""
     return {file_identity(source) for source in sources if source != STDIN}
+
+
+def _made_of(source: str, pixels: "NDArray[np.uint8] | None" = None) -> str:
+    """Tells images apart across runs: by their place, and what came by standard input by its ``pixels``."""
+    if source != STDIN:
+        return hashlib.sha256(os.fsencode(os.path.realpath(source))).hexdigest()[:16]
+    return "" if pixels is None else hashlib.sha256(pixels.tobytes()).hexdigest()[:16]
 
 
 def _stem(source: str) -> str:

@@ -128,6 +128,17 @@ def test_pictures_are_drawn_again_beside_what_else_is_there(desk: Path) -> None:
     ]  # fmt: skip
 
 
+def test_pictures_of_equal_names_from_two_runs_are_both_kept(desk: Path) -> None:
+    for place in ("x", "y"):
+        Path(place).mkdir()
+        shutil.copy("a.png", f"{place}/a.png")
+    for place, picture, crop in (("x", "a-faces.jpg", "a-face.png"), ("y", "a-faces-2.jpg", "a-face-2.png")) * 2:
+        done = run(
+            "predict", f"{place}/a.png", "--model", MODEL, "--out", "drawn", "--save-crops", "crops", "--compact"
+        )
+        assert done.stderr.splitlines()[-2:] == [f"wrote drawn/{picture}", f"wrote crops/{crop}"]
+
+
 def test_a_name_that_is_too_long_for_its_picture_ends_no_run(desk: Path) -> None:
     for name in ("x" * 251, "x" * 250, "\u65e5" * 83):
         shutil.copy("a.png", f"{name}.png")
