@@ -18,6 +18,8 @@ _SCHEME_END, _USER_END = re.compile(r":/{1,2}"), re.compile("[/@:]")
 _NO_LETTERS = string.digits + "+.-"
 _OF_SCHEMES = string.ascii_letters + _NO_LETTERS
 _NAME, _VALUE = re.compile(r"(?<=[?&])(\w+)="), re.compile(r"[^&\s#]+")
+_BEGINS_FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are those before in full width."""
 _SECRETS = ("pass", "pwd", "token", "secret", "key", "auth", "sig")
 
 
@@ -100,6 +102,13 @@ def shown_name(name: object) -> str:
     """
     whole = as_utf8(str(name))
     return printable(_backslashes_doubled(whole, _ESCAPE, lambda character: not character.isprintable()))
+
+
+def no_formula(name: str) -> str:
+    """``name`` of a file, for a table that a spreadsheet may open: one that it would take for a formula begins with
+    ``./``, which leads to the same file. See https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    return f"./{name}" if name.startswith(_BEGINS_FORMULAS) else name
 
 
 def without_surrogates(value: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fer_edge.cli import output
-from fer_edge.text import shown_name
+from fer_edge.text import no_formula, shown_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -148,7 +148,7 @@ class CsvPrinter:
         if outcome.photo is None:
             output.note(str(outcome.error))
             empty = [""] * (len(self._columns) - 2)
-            _print_row((shown_name(outcome.source), *empty, str(outcome.error)))
+            _print_row((no_formula(shown_name(outcome.source)), *empty, no_formula(str(outcome.error))))
             return
         for number, face in enumerate(outcome.photo.faces, start=1):
             _print_row((*_prediction_cells(face), *_place_cells(face, number), *_certainty_cells(face), ""))
@@ -157,7 +157,7 @@ class CsvPrinter:
         if not outcome.photo.faces:
             row = dict.fromkeys(self._columns, "")
             row["is_certain"] = "false" if outcome.photo.num_uncertain else ""
-            _print_row((shown_name(outcome.source), *list(row.values())[1:]))
+            _print_row((no_formula(shown_name(outcome.source)), *list(row.values())[1:]))
 
     def finish(self, tally: Tally) -> None:
         """Nothing comes after the last row."""
@@ -198,7 +198,7 @@ def _count(number: int, noun: str) -> str:
 
 def _prediction_cells(face: "FacePrediction") -> list[str]:
     values = [f"{value:.6f}" for value in (face.confidence, *face.probabilities.values())]
-    return [shown_name(face.source), face.label, *values, f"{face.latency_ms:.4f}"]
+    return [no_formula(shown_name(face.source)), face.label, *values, f"{face.latency_ms:.4f}"]
 
 
 def _place_cells(face: "FacePrediction", number: int) -> list[str]:

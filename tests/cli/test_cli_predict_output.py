@@ -63,6 +63,16 @@ def test_the_labels_of_all_faces_are_counted_in_a_line() -> None:
     assert "1 face" not in one.stderr.splitlines()[1]
 
 
+@pytest.mark.parametrize("name", ["=cmd|calc.png", "+1.png", "-2.png", "@sum.png", "\uff1dnow.png", "=no image.png"])
+def test_no_name_in_a_csv_begins_a_formula_and_each_is_a_way_to_its_file(name: str, desk: Path) -> None:
+    (desk / name).write_bytes((desk / ("bad.png" if "no image" in name else "a.png")).read_bytes())
+    printed = CliRunner().invoke(app, ["predict", "--csv", "--model", MODEL, "--", name]).stdout
+    (row,) = csv.DictReader(io.StringIO(printed))
+    assert row["source"] == f"./{name}"
+    assert not row["error"] or row["error"].startswith(f"./{name}: expected")
+    assert Path(row["source"]).samefile(desk / name)
+
+
 @pytest.mark.parametrize("given", [["--json", "--csv"], ["--csv", "--compact"], ["--json", "--csv", "--compact"]])
 def test_one_format_at_a_time(given: list[str]) -> None:
     done = CliRunner().invoke(app, [*WORDS, *given])
