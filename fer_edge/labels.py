@@ -81,6 +81,11 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip().casefold()
 
 
+def can_be_label(name: str) -> bool:
+    """Whether a class may be called ``name``."""
+    return _wrong_with(name) is None
+
+
 def _wrong_with(name: object) -> str | None:
     if not isinstance(name, str):
         return "no text"

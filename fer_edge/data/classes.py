@@ -6,7 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fer_edge.errors import DataError, UsageError
-from fer_edge.labels import AUTO, BUILT_IN, FER2013, FERPLUS, LabelSet, label_set_named, label_set_of, option_text
+from fer_edge.labels import (
+    AUTO,
+    BUILT_IN,
+    FER2013,
+    FERPLUS,
+    LabelSet,
+    can_be_label,
+    label_set_named,
+    label_set_of,
+    option_text,
+)
 from fer_edge.text import printable
 
 
@@ -72,6 +82,11 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 
 def _own_labels(folders: list[str], root: Path) -> LabelSet:
+    if len(folders) == 1:
+        raise DataError(
+            f"{printable(root)}: expected a folder for each of two or more classes, found one, "
+            f"{printable(folders[0])}; name the folder that holds them, or add the others"
+        )
     try:
         return label_set_of(folders)
     except UsageError as error:
@@ -89,7 +104,9 @@ def _refuse_differences(folders: list[str], labels: LabelSet, root: Path, *, is_
         return
     found = [f"{what} {', '.join(names)}" for what, names in (("missing", missing), ("extra", extra)) if names]
     expected = labels.name if labels.name in BUILT_IN else "--labels"
-    ways = [f"--labels {shlex.quote(option_text(folders))} to take the folders as they are"] if len(folders) > 1 else []
+    ways = []
+    if len(folders) > 1 and all(can_be_label(name) for name in folders):
+        ways.append(f"--labels {shlex.quote(option_text(folders))} to take the folders as they are")
     ways += [f"--labels {name} for that label set" for name in _fitting(folders) if name != labels.name]
     told = (
         f"{printable(root)}: expected the {len(labels)} class folders of {expected} ({', '.join(labels.names)}), "

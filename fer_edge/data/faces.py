@@ -140,7 +140,8 @@ class FaceData:
         if not chosen:
             filled = ", ".join(split for split, faces in self.splits.items() if faces) or "none"
             raise DataError(
-                f"{self.source}: expected faces in the split '{name}', found none; splits with faces: {filled}"
+                f"{self.source}: expected faces in the split '{name}', found none; splits with faces: {filled}; "
+                f"put faces into a folder called {name}, or name another split where the command has --split"
             )
         return chosen
 

@@ -39,8 +39,15 @@ class ImageFile:
     split: str
 
 
-LITTER = frozenset(("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"))
-"""What macOS and Windows leave in folders and archives by themselves: no data, and nobody's mistake."""
+LITTER = frozenset(
+    {
+        *("__macosx", ".ds_store"),
+        *("thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
+        *("lost+found", "@eadir", "#recycle"),
+    }
+)
+"""What macOS, Windows, Linux and network drives leave in folders and archives by themselves, in lower case: no data,
+and nobody's mistake."""
 
 
 def list_entries(folder: Path, problems: ProblemList, above: frozenset[tuple[int, int]] = frozenset()) -> list[Entry]:
@@ -50,7 +57,7 @@ def list_entries(folder: Path, problems: ProblemList, above: frozenset[tuple[int
     ``above`` holds the identities of the folder and of those it was reached through.
     """
     try:
-        paths = sorted(path for path in folder.iterdir() if path.name not in LITTER)
+        paths = sorted(path for path in folder.iterdir() if path.name.casefold() not in LITTER)
     except OSError as error:
         problems.add(folder, f"cannot be read: {error.strerror}")
         return []

@@ -28,7 +28,8 @@ def relabelled(data: FaceData, target: LabelSet, *, may_lack: bool = False) -> F
     if len(missing) == len(target) or (missing and not may_lack):
         raise DataError(
             f"{data.source}: expected faces of the model's classes ({', '.join(target.names)}), found a data set of "
-            f"{', '.join(data.labels.names)}, which has no {', '.join(missing)}; name other faces with --data, or "
+            f"{', '.join(data.labels.names)}, which has no {', '.join(missing)}; name other faces with --data, "
+            "say with --class-map which of its classes these are, or "
             f"{judging_others(data.location, data.labels.names)}"
         )
     indices = np.array([NO_LABEL if index is None else index for index in mapped] + [NO_LABEL])  # the last: of NO_LABEL

@@ -310,6 +310,8 @@ def test_what_macos_and_windows_leave_behind_is_passed_over(tmp_path: Path) -> N
     for folder in (tmp_path / "archive", root, root / "train", root / "train" / "sad"):
         (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     (root / "train" / "sad" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    for folder in ("@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"):
+        (root / "train" / folder).mkdir()
     data = load_faces(tmp_path / "archive")
     assert data.problems == ()
     assert sum(len(faces) for faces in data.splits.values()) == 42

@@ -94,6 +94,11 @@ def test_labels_that_are_asked_for_decide_the_order_and_what_is_missing(tmp_path
     assert "the 7 class folders of fer2013" in refusal(root, "fer2013")
 
 
+def test_a_way_out_that_cannot_be_is_not_told(tmp_path: Path) -> None:
+    (write(tmp_path / "faces", FER2013) / "a\x1bb").mkdir()
+    assert refusal(tmp_path / "faces", "auto").endswith(r"found extra a\x1bb; mend the folders")
+
+
 def test_a_built_in_set_that_fits_is_named(tmp_path: Path) -> None:
     assert "or add --labels fer2013 for that label set" in refusal(write(tmp_path / "faces", FER2013), "ferplus")
 
@@ -144,7 +149,7 @@ def test_a_folder_whose_name_is_no_label_is_to_be_renamed(tmp_path: Path, name: 
 
 def test_one_class_folder_is_no_data_set(tmp_path: Path) -> None:
     root = write_folders(tmp_path / "faces", ("train", "validation"), ("bored",), labels=FIVE)
-    assert "expected 2 to 1000 names, found 1" in refusal(root)
+    assert "found one, bored; name the folder that holds them" in refusal(root)
 
 
 @pytest.mark.parametrize("source", ["table", "sample:42"])
