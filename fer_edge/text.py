@@ -17,7 +17,9 @@ _RUN = re.compile(r"\S+")
 _SCHEME_END, _USER_END = re.compile(r":/{1,2}"), re.compile("[/@:]")
 _NO_LETTERS = string.digits + "+.-"
 _OF_SCHEMES = string.ascii_letters + _NO_LETTERS
-_NAME, _VALUE = re.compile(r"(?<=[?&])(\w+)="), re.compile(r"[^&\s#]+")
+_NAME = re.compile(r"(?<=[?&])(\w+)=")
+_VALUE = re.compile(r"\*\*\*(?=[:;,.)]*(?:[&\s#]|$))|[^&\s#]+")
+"""One that is left out already ends where it did, and not with the colon of the message that names it."""
 _BEGINS_FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """The last four are those before in full width."""
 _SECRETS = ("pass", "pwd", "token", "secret", "key", "auth", "sig")

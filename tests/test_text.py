@@ -66,6 +66,7 @@ def test_the_documented_way_back_gives_the_bytes_of_the_name(name: bytes) -> Non
 def test_passwords_in_addresses_are_not_shown(address: str, shown: str) -> None:
     assert without_password(address) == printable(address) == shown_name(address) == shown
     assert without_surrogates([address]) == [shown]
+    assert printable(f"{shown}: {shown}; wrong") == f"{shown}: {shown}; wrong"
 
 
 @pytest.mark.parametrize(

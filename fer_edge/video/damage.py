@@ -50,7 +50,7 @@ class Damage:
 
     def of_file(self, path: Path, num_frames: int, frames_per_s: float) -> str | None:
         """What is wrong with the file at ``path``, of which all was read, and which gave ``num_frames`` pictures."""
-        kind = self._container.format.name.split(",")[0]
+        kind = self._kind()
         if kind not in ("mov", "matroska", "avi"):
             return self._told()
         # Matroska states when it ends, which is not how long it is where its clock begins later than at zero.
@@ -60,12 +60,8 @@ class Damage:
         if kind == "matroska":
             breaks_off = matroska.ends_early(path)
         else:
-            # The index, not the stated number of frames: that also counts those which an edit list leaves out and, in
-            # an AVI, the empty ones that stand for "as before".
-            num_indexed = sum(entry.size > 0 for entry in self._stream.index_entries)
-            stated = num_indexed - (self._num_packets - self._num_shown)
-            if (kind == "mov" and self._num_packets < num_indexed) or num_frames < _ENOUGH * stated:
-                return f"expected {stated} frames as the file states, found {num_frames}: it is cut off or damaged"
+            if missing := self._missing(num_frames):
+                return f"{missing}: it is cut off or damaged"
             is_in_fragments = kind == "mov" and not self._stream.frames
             breaks_off = (
                 chunks.avi_ends_early(path) if kind == "avi" else is_in_fragments and chunks.mp4_ends_early(path)
@@ -79,13 +75,35 @@ class Damage:
                 lost += self._num_cut_away
         return self._told(lost)
 
-    def of_stream(self, num_frames: int, frames_per_s: float) -> str | None:
-        """What is wrong with a stream that states how long it is and came to an end: a server that goes away ends it
-        as one that is done does."""
+    def of_stream(self, num_frames: int, last_s: float, frames_per_s: float) -> str | None:
+        """What is wrong with a stream that has an end and came to one: a server that goes away ends it as one that is
+        done does. ``last_s``: the time of the last frame."""
         stated_s, found_s = self._lengths_s()
-        if not stated_s or (not self.num_damaged and found_s >= stated_s - max(MISSING_S, 1 / frames_per_s)):
+        found_s = max(found_s, last_s + 1 / frames_per_s)  # by time stamps alone it is less where they begin anew
+        broke_off = f"the stream broke off after {num_frames} frames"
+        if stated_s and (self.num_damaged or found_s < stated_s - max(MISSING_S, 1 / frames_per_s)):
+            return f"{broke_off}: expected {stated_s:.1f} s, found {found_s:.1f} s"
+        if missing := self._missing(num_frames):
+            return f"{broke_off}: {missing}"
+        return broke_off if self.num_damaged else None
+
+    def _missing(self, num_frames: int) -> str | None:
+        """What is missing of the pictures that the index has, in kinds of files with one.
+
+        Not of the stated number of frames: that also counts those which an edit list leaves out and, in an AVI, the
+        empty ones that stand for "as before".
+        """
+        kind = self._kind()
+        if kind not in ("mov", "avi"):
             return None
-        return f"the stream broke off after {num_frames} frames: expected {stated_s:.1f} s, found {found_s:.1f} s"
+        num_indexed = sum(entry.size > 0 for entry in self._stream.index_entries)
+        stated = num_indexed - (self._num_packets - self._num_shown)
+        if (kind == "mov" and self._num_packets < num_indexed) or num_frames < _ENOUGH * stated:
+            return f"expected {stated} frames as the file states, found {num_frames}"
+        return None
+
+    def _kind(self) -> str:
+        return str(self._container.format.name.split(",")[0])
 
     def _lengths_s(self, *, from_zero: bool = False) -> tuple[float, float]:
         """Seconds that are stated (0 where none are) and that were found."""

@@ -33,6 +33,8 @@ CONTAINERS = (
 """Kinds of files that are opened. Playlists and patterns of file names are not among them: they name other files."""
 
 STREAM_CONTAINERS = f"rtsp,sdp,rtp,hls,mpjpeg,{CONTAINERS}"
+_ENDLESS = ("rtsp", "sdp", "rtp", "hls", "mpjpeg")
+"""Kinds of streams whose bytes tell no end: a playlist has its own, and some cameras state any number."""
 STREAM_PROTOCOLS = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,rtmp,rtmps,crypto"
 """What a stream may lead to: the network, and no file of this machine."""
 
@@ -72,7 +74,7 @@ class VideoSource:
         self._av = load_av()
         self._container: Any = None
         self.is_live = self.is_camera
-        """It goes on for ever. A stream that states how long it is has an end."""
+        """It goes on for ever. A stream that states how long it is, in time or bytes, has an end."""
         self.is_lost = False
         """After the last frame: whether a device or stream broke off, rather than came to its end."""
         reason: Exception | None = None
@@ -80,7 +82,7 @@ class VideoSource:
             self._check_file(source)
         try:
             self._container = self._open(source)
-            self.is_live = self.is_camera or (self.is_stream and not self._container.duration)
+            self.is_live = self.is_camera or (self.is_stream and not self._has_end())
             # The best, not the first: that may be the cover picture of a song, or a thumbnail.
             self._stream = self._container.streams.best("video")
             self._check_streams()
@@ -111,7 +113,7 @@ class VideoSource:
         """The frames, once. A damaged or cut file gives what can be read, and ``problem`` says so afterwards."""
         start = time.perf_counter()
         frame, self._first = self._first, None
-        number = 0
+        number, time_s = 0, 0.0
         clock = Clock(self.start_s, may_leap=may_leap(self._container))
         while frame is not None:
             if self.is_camera:
@@ -125,7 +127,9 @@ class VideoSource:
         if self.is_lost:
             self.problem = f"the {self.kind} broke off after {number} frames"
         elif self.is_stream:
-            self.problem = None if self._container is None else self._damage.of_stream(number, self.frames_per_s)
+            self.problem = (
+                None if self._container is None else self._damage.of_stream(number, time_s, self.frames_per_s)
+            )
         elif self._path is not None and self._container is not None:
             self.problem = self._damage.of_file(self._path, number, self.frames_per_s)
 
@@ -186,6 +190,11 @@ class VideoSource:
             return None if frame.dts is None else float(frame.dts * frame.time_base)
         return cast("float | None", frame.time)
 
+    def _has_end(self) -> bool:
+        """Whether it states how long it is, or how many bytes it has."""
+        kind = self._container.format.name
+        return bool(self._container.duration) or (kind not in _ENDLESS and self._container.size > 0)
+
     def _check_streams(self) -> None:
         from av.stream import Disposition
 
@@ -215,7 +224,8 @@ class VideoSource:
                 told = mistaken(path, CLIP) if stream.read(1) else "found an empty file"
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise VideoError(f"{self.name}: cannot be opened: {reason}") from error
+            advice = f"; a camera is chosen by --camera {path}" if str(path).isdecimal() else ""
+            raise VideoError(f"{self.name}: cannot be opened: {reason}{advice}") from error
         if told is not None:
             raise VideoError(f"{self.name}: expected a video file, {told}")
 

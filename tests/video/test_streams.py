@@ -5,8 +5,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
+import numbered
 import numpy as np
 import pytest
 
@@ -63,6 +68,19 @@ def serve() -> Iterator[Callable[[Answer], str]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+@contextmanager
+def served(handler: Any) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
 def test_a_stream_is_read_with_its_own_times(serve: Callable[[Answer], str], mpeg_ts: bytes) -> None:
@@ -168,3 +186,38 @@ def test_a_stream_that_falls_silent_is_lost(
         assert source.problem is not None
         assert source.problem.startswith("the stream broke off after ")
     assert time.perf_counter() - start < 5
+
+
+def test_a_recording_without_a_length_is_played_once(tmp_path: Path, mpeg_ts: bytes) -> None:
+    """What is on a server as a file has an end, though nothing in it says when; it is not begun again, nor thinned."""
+    (tmp_path / "clip.ts").write_bytes(mpeg_ts)
+    handler = partial(QuietHandler, directory=str(tmp_path))
+    with served(handler) as address, LiveSource(f"{address}/clip.ts") as source:
+        time.sleep(0.3)
+        assert len(list(source)) == 10
+        assert source.problem is None
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXTINF:0.4,", "clip.ts", "#EXT-X-DISCONTINUITY", "#EXTINF:0.4,"]
+    (tmp_path / "two.m3u8").write_text("\n".join([*lines, "clip.ts", "#EXT-X-ENDLIST", ""]))
+    with served(handler) as address, VideoSource(f"{address}/two.m3u8") as source:
+        assert [frame.time_s for frame in source] == pytest.approx([number / 25 for number in range(20)], abs=0.001)
+        assert source.problem is None  # though the stamps of the second part begin anew
+
+
+def test_a_recording_whose_pictures_do_not_all_come_is_no_whole_one(tmp_path: Path) -> None:
+    """The index says how many there are, whatever is heard after them."""
+    numbered.write(
+        tmp_path / "clip.mp4", [place / 20 for place in range(40)], container_options={"movflags": "faststart"}
+    )
+    whole = (tmp_path / "clip.mp4").read_bytes()
+
+    class Short(QuietHandler):
+        def do_GET(self) -> None:
+            """Without a length, so that an early end looks like any other."""
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(whole[: len(whole) * 7 // 8])
+
+    with served(Short) as address, VideoSource(f"{address}/clip.mp4") as source:
+        assert 20 < len(list(source)) < 40
+        assert source.problem is not None
+        assert source.problem.startswith("the stream broke off after ")
