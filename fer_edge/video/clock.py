@@ -1,6 +1,6 @@
 """Time that goes on, from time stamps that may not."""
 
-JUMP_BACK_S = 1.0
+JUMP_BACK_S = 0.25
 """Stamps that go back so far are those of another recording that was appended, or of a clock that was set; less is a
 fault of the order of the stamps."""
 
