@@ -3,13 +3,20 @@
 #
 #     tools/devices.sh [FOLDER, default $FER_EDGE_DEVICES or .devices]
 #
-# qemu 10 and an arm64 Python from Debian trixie (onnxruntime crashes under Debian 12's qemu 7), wheels from PyPI. Nothing
-# is installed on the system and root is not needed: apt works in FOLDER. About 150 MB are downloaded. What is there
-# already is left alone; what cannot be had is said, and left out. Linux x86-64 with apt alone.
+# qemu 10 and an arm64 Python from Debian trixie (onnxruntime crashes under Debian 12's qemu 7), wheels from PyPI, and
+# onnxruntime-web from npm. Nothing is installed on the system and root is not needed: apt works in FOLDER. About 350 MB are
+# downloaded. What is there already is left alone; what cannot be had is said, and left out. Linux x86-64 with apt alone.
+#
+# PYTHON names the Python that has fer_edge, where it is not .venv/bin/python.
 set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:-${FER_EDGE_DEVICES:-.devices}}
 mkdir -p "$folder" && folder=$(cd "$folder" && pwd) || exit 1
 python=${PYTHON:-.venv/bin/python}
+if ! version=$("$python" -c "import onnxruntime; print(onnxruntime.__version__)"); then
+    echo "expected a Python with onnxruntime, found none at $python; run 'make install', or name yours: PYTHON=python3 $0" >&2
+    exit 1
+fi
 arm_python=3.13 # trixie's
 missing=0
 
@@ -66,7 +73,6 @@ if [ ! -e "$folder/arm64/.complete" ]; then
         miss "an arm64 Python"
     fi
 fi
-version=$("$python" -c "import onnxruntime; print(onnxruntime.__version__)")
 platforms=(--platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux2014_aarch64)
 # All that the runtime needs, as pip resolves it there.
 wheels "$folder/arm64-packages" --python-version "$arm_python" "${platforms[@]}" \
@@ -79,8 +85,18 @@ for one in 1.15.1 1.20.1 1.25.1 1.31.1; do # the oldest that the files are for, 
     wheels "$folder/onnxruntime-$one" --no-deps "onnxruntime==$one" "$numpy" flatbuffers protobuf packaging coloredlogs \
         humanfriendly sympy mpmath || miss "onnxruntime $one"
 done
+# onnxruntime for WebAssembly, which Node.js runs: the version of the browser page.
+web=$(sed -n 's/.*"onnxruntime-web": "\(.*\)".*/\1/p' "$here/../web/package.json")
+if [ "$(cat "$folder/wasm/.complete" 2>/dev/null)" != "$web" ]; then
+    rm -rf "$folder/wasm" && mkdir -p "$folder/wasm"
+    if command -v npm >/dev/null && npm install --ignore-scripts --no-audit --no-fund --silent --prefix "$folder/wasm" \
+        "onnxruntime-web@$web"; then
+        echo "$web" >"$folder/wasm/.complete"
+    else
+        miss "onnxruntime-web (Node.js with npm is needed)"
+    fi
+fi
 # A copy of this onnxruntime that believes to be on a lesser processor: AVX-512 without VNNI, which qemu cannot emulate.
-here=$(cd "$(dirname "$0")" && pwd)
 if [ "$(cat "$folder/masked/.complete" 2>/dev/null)" != "$version" ]; then
     rm -rf "$folder/masked" && mkdir -p "$folder/masked"
     package=$("$python" -c "import onnxruntime; print(onnxruntime.__path__[0])")

@@ -104,10 +104,11 @@ def _wasm(folder: Path, kit: Path) -> Command:
     node = shutil.which("node")
     if node is None:
         raise NotRun("Node.js is not installed")
-    project = Path(__file__).resolve().parents[2] / "web"
-    if not (project / "node_modules" / "onnxruntime-web").is_dir():
-        raise NotRun("onnxruntime-web is not installed; get it with web/install.sh of a checkout")
-    return Command((node, str(kit / NODE_CHECKER)), {}, after=("onnxruntime-web",), cwd=project)
+    checkout = Path(__file__).resolve().parents[2]
+    for project in (folder.resolve() / "wasm", checkout / "web"):
+        if (project / "node_modules" / "onnxruntime-web" / "package.json").is_file():
+            return Command((node, str(kit / NODE_CHECKER)), {}, after=("onnxruntime-web",), cwd=project)
+    raise NotRun(f"no onnxruntime-web in {folder}; {GET_THEM}")
 
 
 def _qemu(folder: Path, machine: str) -> Path:

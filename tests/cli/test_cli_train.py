@@ -104,7 +104,9 @@ def test_a_preset_gives_its_settings_and_typed_options_change_them(cli, tmp_path
     assert "asking runs/teacher-2 (tiny) about" in again.stderr
     without = cli("train", "--preset", "teacher", "--name", "votes", *small, "--data", "sample:140")
     assert without.returncode == 1
-    assert "--heads: expected faces with FER+ votes, found faces without" in one_line(without.stderr)
+    assert "--heads: expected faces with FER+ votes, found faces without; name their table with --votes" in one_line(
+        without.stderr
+    )
     early = cli("train", "--preset", "fer-tiny", "--data", "sample:140", "--runs", "elsewhere")
     assert early.returncode == 1
     assert "expected the run elsewhere/teacher-0, found none; train it first" in one_line(early.stderr)

@@ -279,6 +279,13 @@ def test_an_empty_split_is_refused_with_the_splits_there_are(root: Path) -> None
     assert data.split("train") is data.train
 
 
+def test_folders_of_which_every_name_is_of_one_split_say_what_put_them_there(tmp_path: Path) -> None:
+    for label in ("calm", "tense"):
+        write_face(tmp_path / label / "PublicTest_1.png", "happy")
+    with pytest.raises(DataError, match=r"splits with faces: validation \(.*split: by the prefix of each file name"):
+        load_faces(tmp_path).split("train")
+
+
 def test_reading_faces_imports_no_torch(root: Path) -> None:
     code = f"import sys, fer_edge.data.load as load; load.load_faces({str(root)!r}); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,5 +1,7 @@
 """Devices are really run: natively, under emulation where it can be had, and by commands made up for these tests."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -94,6 +96,32 @@ def test_what_is_missing_is_not_run_and_never_passed(tmp_path: Path, monkeypatch
     assert [row.outcome for row in matrix.rows] == ["not run"] * 4
     assert "get it with tools/devices.sh" in matrix.rows[1].reason
     assert not matrix
+
+
+def test_webassembly_is_found_beside_the_emulators_by_an_installed_package_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "fer_edge.devices.targets.__file__", str(tmp_path / "site-packages/fer_edge/devices/targets.py")
+    )
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    with pytest.raises(NotRun, match=r"no onnxruntime-web in .*; get it with tools/devices\.sh"):
+        DEVICES["wasm"].command(tmp_path / ".devices", tmp_path / "kit")
+    package = tmp_path / ".devices/wasm/node_modules/onnxruntime-web/package.json"
+    package.parent.mkdir(parents=True)
+    package.touch()
+    monkeypatch.chdir(tmp_path)
+    assert DEVICES["wasm"].command(Path(".devices"), tmp_path / "kit").cwd == tmp_path / ".devices/wasm"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a bash script")
+def test_the_script_that_gets_them_needs_a_python_and_says_so_first(tmp_path: Path, repository: Path) -> None:
+    environment = {**os.environ, "PYTHON": str(tmp_path / "python")}
+    words = ["bash", str(repository / "tools/devices.sh"), str(tmp_path / "devices")]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"expected a Python with onnxruntime, found none at {tmp_path / 'python'}; run" in done.stderr
+    assert list((tmp_path / "devices").iterdir()) == []
 
 
 def test_devices_that_are_none_are_named() -> None:
