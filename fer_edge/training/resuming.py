@@ -110,7 +110,8 @@ def _identity(info: CheckpointInfo) -> dict[str, Any]:
 def settings_for_processes(
     files: RunFolder, state: Mapping[str, Any], config: TrainConfig, count: int, num_faces: int
 ) -> tuple[TrainConfig, str]:
-    """The run's settings for ``count`` processes, and in words what changes; no words where as many trained before.
+    """The run's settings for ``count`` processes, and in words what changes; no words where as many trained before,
+    or the run is at its end.
 
     The batch of all processes together stays, and with it every step and its learning rate. Fewer processes take it in
     parts of as many faces as before, whose gradients are added up. ``num_faces``: in the training split. Raises
@@ -118,7 +119,7 @@ def settings_for_processes(
     """
     others = state.get("random_of_others")
     before = len(others) + 1 if isinstance(others, list) else count
-    if before == count:
+    if before == count or state["progress"]["epoch"] >= config.epochs:  # nothing is left to train
         return config, ""
     batch, batch_now = (min(config.batch_size, num_faces // one * one) for one in (before, count))
     if batch != batch_now or batch % count:

@@ -132,6 +132,8 @@ def test_another_number_of_processes_keeps_the_batch_and_says_so(tmp_path, began
     assert change.startswith(f"from step 5 of epoch 3 on {found} process")
     assert f"instead of {began}: batches of 128 and the learning rate stay, each process takes {share}" in change
     assert settings_for(tmp_path, began, began, batch_size=128) == (TrainConfig(batch_size=128), "")
+    at_its_end = TrainConfig(batch_size=128, epochs=2)
+    assert settings_for(tmp_path, began, found, batch_size=128, epochs=2) == (at_its_end, "")
 
 
 def test_back_at_the_first_number_of_processes_each_takes_what_it_took(tmp_path):
