@@ -132,8 +132,8 @@ def votes_of(faces: FaceSet) -> np.ndarray:
     """The votes (N, 10) of ``faces``. Raises TrainingError where they have none."""
     if faces.votes is None:
         raise TrainingError(
-            "--heads: expected faces with FER+ votes, found faces without; name their table with --votes ('fer-edge data "
-            "fetch --votes' gets it) or a folder of FER+'s layout with --data, or take --heads labels"
+            "--heads: expected faces with FER+ votes, found faces without; name their table with --votes ('fer-edge "
+            "data fetch --votes' gets it) or a folder of FER+'s layout with --data, or take --heads labels"
         )
     return faces.votes
 
