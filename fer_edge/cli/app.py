@@ -60,7 +60,7 @@ from fer_edge.errors import (
 )
 from fer_edge.text import printable
 
-_TRAIN_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "matplotlib", "filelock")
+_TRAIN_PACKAGES = ("torch", "torchvision", "onnx", "onnxscript", "filelock")
 """What the extra 'train' brings: commands that need it import it when they run."""
 
 

@@ -33,7 +33,7 @@ SMALL_SIZE = 7.5
 def require_matplotlib() -> None:
     """Raises MissingExtraError where matplotlib is not installed: to ask before long work whose result is drawn."""
     if find_spec("matplotlib") is None:
-        raise MissingExtraError("matplotlib", "train")
+        raise MissingExtraError("matplotlib", "plots")
 
 
 def new_figure(width_inches: float, height_inches: float, title: str) -> "Figure":

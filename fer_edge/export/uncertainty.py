@@ -18,6 +18,7 @@ from fer_edge.errors import DataError, ModelError
 from fer_edge.evaluation.uncertainty import COVERAGE, fit_uncertainty
 from fer_edge.export.card.contract import contract_table
 from fer_edge.export.card.uncertainty import with_uncertainty
+from fer_edge.extras import install_command
 from fer_edge.files import staging_folder, storage_errors, sync_folder, write_bytes, write_text
 from fer_edge.metadata import METADATA_KEY, NO_CHECKSUM, ModelMetadata, certainty_outputs, sidecar_json
 from fer_edge.runtime.checksum import file_sha256
@@ -180,7 +181,7 @@ def _calibrated_bytes(path: Path, data: bytes, metadata: ModelMetadata, uncertai
     except ImportError as error:
         raise ModelError(
             f"{path}: expected the package onnx, which writes the certainty's outputs into the graph, found none; run: "
-            "pip install onnx, or keep the calibration beside the file with --sidecar"
+            f"{install_command('onnx')}, or keep the calibration beside the file with --sidecar"
         ) from error
     from fer_edge.export.formats.onnx import onnx_bytes
     from fer_edge.export.graph.certainty import with_certainty, without_certainty

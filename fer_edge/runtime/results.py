@@ -32,7 +32,7 @@ def plot_probabilities(predictions: Sequence[Prediction], title: str = "") -> "F
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtraError("matplotlib", "train") from error
+        raise MissingExtraError("matplotlib", "plots") from error
     rows = max(1, len(predictions))
     most = max((len(one.probabilities) for one in predictions), default=1)
     figure = Figure(figsize=(6, (0.35 * most + 0.9) * rows), layout="constrained")

@@ -115,4 +115,4 @@ def test_without_onnx_it_names_the_extra(monkeypatch):
     for words in (["benchmark", str(TINY), "--layers"], ["info", str(TINY), "--layers"]):
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 1
-        assert "fer-edge[train]" in " ".join(done.stderr.split())
+        assert "fer-edge[onnx]" in " ".join(done.stderr.split())

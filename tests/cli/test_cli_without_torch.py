@@ -45,6 +45,6 @@ def test_pictures_without_matplotlib_are_refused_before_anything_is_judged_or_wr
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.strip().splitlines() == [
-        "error: expected the package 'matplotlib', found none; run: pip install 'fer-edge[train]'"
+        "error: expected the package 'matplotlib', found none; run: pip install 'fer-edge[plots]'"
     ]
     assert not list(tmp_path.iterdir())

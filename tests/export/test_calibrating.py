@@ -79,7 +79,8 @@ def test_a_calibrated_file_travels_alone_and_is_calibrated_again(model: Path, tm
 def test_without_onnx_the_way_out_is_said_and_nothing_is_written(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = model.read_bytes()
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ModelError, match=r"expected the package onnx, .* run: pip install onnx, or .* --sidecar"):
+    advice = r"expected the package onnx, .* run: pip install 'fer-edge\[onnx\]', or .* --sidecar"
+    with pytest.raises(ModelError, match=advice):
         write_uncertainty(model, FOUND)
     assert model.read_bytes() == before
 

@@ -37,7 +37,7 @@ def test_without_matplotlib_the_extra_is_named(tiny: Classifier, monkeypatch: py
 
     prediction = tiny.predict(np.zeros((48, 48), np.uint8))
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(MissingExtraError, match=r"pip install 'fer-edge\[train\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'fer-edge\[plots\]'"):
         prediction.plot()
 
 

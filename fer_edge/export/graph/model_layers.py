@@ -85,7 +85,7 @@ def layers_of_checkpoint(checkpoint: Path) -> ModelLayers:
 
     Raises CheckpointError, MissingExtraError.
     """
-    require_onnx()
+    require_onnx("train")  # which has torch, too
     from fer_edge.export.checkpoint_graphs import load_reference
     from fer_edge.export.graph.layer_costs import layer_costs
     from fer_edge.export.graph.network import export_network
@@ -105,7 +105,7 @@ def input_shape(metadata: "ModelMetadata", batch: int) -> tuple[int, ...]:
     return tuple(model_feed(faces, metadata).shape)
 
 
-def require_onnx() -> None:
-    """Raises MissingExtraError where the package onnx is not installed."""
+def require_onnx(extra: str = "onnx") -> None:
+    """Raises MissingExtraError, which names ``extra``, where the package onnx is not installed."""
     if find_spec("onnx") is None:
-        raise MissingExtraError("onnx", "train")
+        raise MissingExtraError("onnx", extra)
