@@ -95,7 +95,7 @@ def test_labels_that_are_asked_for_decide_the_order_and_what_is_missing(tmp_path
 
 
 def test_a_way_out_that_cannot_be_is_not_told(tmp_path: Path) -> None:
-    (write(tmp_path / "faces", FER2013) / "a\x1bb").mkdir()
+    (write(tmp_path / "faces", FER2013) / "train" / "a\x1bb").mkdir()
     assert refusal(tmp_path / "faces", "auto").endswith(r"found extra a\x1bb; mend the folders")
 
 
