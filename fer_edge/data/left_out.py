@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fer_edge.data.problems import Problem
-from fer_edge.runtime.file_kind import ANIMATION, PICTURE, kind_of
+from fer_edge.runtime.file_kind import ANIMATION, JSON, PICTURE, TEXT, kind_of
 from fer_edge.runtime.left_out import counted, in_words
 
 DAMAGED, ROW, HIDDEN = "damaged image", "row", "hidden file"
@@ -36,6 +36,6 @@ def _kind(where: str) -> str:
     if path.name.startswith("."):
         return HIDDEN
     found = kind_of(path)
-    if found is None:
+    if found in (None, JSON, TEXT):
         return OTHER
     return DAMAGED if found in (PICTURE, ANIMATION) else found.words.removeprefix("an ").removeprefix("a ")

@@ -14,6 +14,7 @@ from typing import IO
 
 from fer_edge.errors import EvidenceError, StorageError
 from fer_edge.files import is_reserved_name, storage_errors
+from fer_edge.runtime.file_kind import ARCHIVE, BUNDLE, kind_of
 from fer_edge.text import printable
 
 MAX_FILES = 2000
@@ -62,6 +63,11 @@ def extract(path: Path, folder: Path) -> list[str]:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise EvidenceError(f"{path}: expected a bundle, a .zip file, found a folder or device; name the file")
+        if (kind := kind_of(path)) not in (None, ARCHIVE, BUNDLE):
+            raise EvidenceError(
+                f"{path}: expected a bundle, found {kind.words}; name NAME-evidence.zip, as 'fer-edge bundle MODEL' "
+                "writes it"
+            )
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             _check_entries(entries, status.st_size, str(path))

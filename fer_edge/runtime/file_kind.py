@@ -123,6 +123,18 @@ ARCHIVE = FileKind(
     dict.fromkeys((MODEL, CHECKPOINT, IMAGE, CLIP), "unpack it and name what is in it")
     | {FACES: "unpack it and name the folder with --data"},
 )
+_ACCEPT = "its claims are measured again by: fer-edge accept {path}"
+BUNDLE = FileKind(
+    "a bundle",
+    {
+        MODEL: f"{_ACCEPT}; its model is in it: unpack it and name that",
+        **dict.fromkeys((CHECKPOINT, FACES, IMAGE, CLIP), _ACCEPT),
+    },
+)
+"""What ``bundle`` writes."""
+_NO_TEXT = {MODEL: _OTHER_MODEL, CHECKPOINT: _OTHER_CHECKPOINT, IMAGE: "name images", CLIP: "name a video"}
+JSON = FileKind("JSON", _NO_TEXT)
+TEXT = FileKind("text", _NO_TEXT)
 RUN = FileKind(
     "a run folder",
     {
@@ -143,6 +155,10 @@ PHOTOS = FileKind(
 
 _TORCH_MODEL_SUFFIXES = (".torchscript", ".pt2")
 _MODEL_SUFFIXES = (".onnx", ".ort", *_TORCH_MODEL_SUFFIXES)
+_TEXT_SUFFIXES = (
+    *(".txt", ".md", ".rst", ".py", ".js", ".mjs", ".cpp", ".hpp", ".cs", ".html", ".css", ".log"),
+    *(".yaml", ".yml", ".toml", ".ini", ".pbtxt"),
+)
 _WEIGHTS_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 _STARTS: tuple[tuple[bytes, FileKind], ...] = (
     (b"\xff\xd8\xff", PICTURE),
@@ -228,6 +244,8 @@ def _kind_of_zip(whole: Path | io.BytesIO, suffix: str) -> FileKind | None:
                 return EXPORTED
             if entries.keys() & {"archive_format", "constants.pkl"} or any(one.startswith("code/") for one in entries):
                 return EXPORTED  # pt2 and TorchScript
+            if "manifest.json" in archive.namelist() and suffix not in _WEIGHTS_SUFFIXES:
+                return BUNDLE
             record = entries.get("data.pkl")
             if record is None:
                 return None if suffix in _WEIGHTS_SUFFIXES else ARCHIVE
@@ -263,7 +281,11 @@ def _kind_of_head(head: bytes, suffix: str) -> FileKind | None:
         return METADATA
     if suffix in (".csv", ".tsv"):
         return TABLE
-    return None if known is None else known_kind(known)
+    if known is not None:
+        return known_kind(known)
+    if suffix in (".json", ".jsonl") and head.lstrip()[:1] in (b"{", b"["):
+        return JSON
+    return TEXT if suffix in _TEXT_SUFFIXES and b"\0" not in head and head.strip() else None
 
 
 def is_unread_photo(path: Path) -> bool:

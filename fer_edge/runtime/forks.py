@@ -3,12 +3,17 @@
 A forked child has the session's memory, but none of its threads: a run waits for them for ever, and so does the
 session's destructor, at the latest when the child exits. So a child never touches or destroys an inherited session; it
 opens one of its own when it first needs one.
+
+A run in a daemon thread must not meet the end of the interpreter, either: that unwinds the thread in the middle of
+onnxruntime's C++, which aborts the process (exit code 134) whatever its own code was. So the end waits for it.
 """
 
+import atexit
 import ctypes
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
@@ -20,6 +25,9 @@ _sessions: "WeakSet[onnxruntime.InferenceSession]" = WeakSet()
 """Every session that this process opened, for the children that it may fork."""
 
 _own_sessions: "WeakSet[OwnSession]" = WeakSet()
+
+LONGEST_RUN_S = 30
+"""That the end of the interpreter waits for: a batch of large photos takes seconds."""
 
 
 class OwnSession:
@@ -54,13 +62,49 @@ class OwnSession:
 
     def run(self, names: list[str], feed: dict[str, Any], options: onnxruntime.RunOptions) -> list[Any]:
         """InferenceSession.run of this process's session."""
-        return self.get().run(names, feed, options)  # type: ignore[no-any-return]  # onnxruntime has no types
+        session = self.get()
+        with _runs.one():
+            return session.run(names, feed, options)  # type: ignore[no-any-return]  # onnxruntime has no types
 
     def forget(self) -> None:
         """In a child: leave what was inherited alone. A lock may have been held by a thread that is not here."""
         self._session = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
+
+
+class _Runs:
+    """Counts the runs that are under way, so that the end of the interpreter can wait for them."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+        self._is_closed = False
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Count the block. Once the interpreter ends, a daemon thread stops here for good."""
+        with self._changed:
+            if self._is_closed and threading.current_thread() is not threading.main_thread():
+                while True:
+                    self._changed.wait()
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._count -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let no other thread begin a run, and wait for those that did."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.wait_for(lambda: self._count == 0, LONGEST_RUN_S)
+
+
+_runs = _Runs()
+atexit.register(lambda: _runs.close())
 
 
 def kept_by_children(session: onnxruntime.InferenceSession) -> onnxruntime.InferenceSession:
@@ -70,6 +114,8 @@ def kept_by_children(session: onnxruntime.InferenceSession) -> onnxruntime.Infer
 
 
 def _forget_inherited() -> None:
+    global _runs  # those of the parent's threads
+    _runs = _Runs()
     for session in list(_sessions):
         # A reference that nobody gives back: not even the end of the interpreter calls the destructor.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))

@@ -88,7 +88,7 @@ def _plural(kind: str) -> str:
 
 def _kind(path: Path) -> str:
     found = known_kind(RAW) if path.suffix.lower() in RAW_SUFFIXES else file_kind.kind_of(path)
-    if found is None or found in (known_kind(BASE64), known_kind(DATA_URL)):
+    if found in (None, file_kind.JSON, file_kind.TEXT, known_kind(BASE64), known_kind(DATA_URL)):
         return OTHER
     if found in (file_kind.PICTURE, file_kind.ANIMATION):
         return _MISNAMED

@@ -64,6 +64,9 @@ CONTENTS = {
     "faces.tar": (b"angry/1.png".ljust(257, b"\0") + b"ustar\0", file_kind.ARCHIVE),
     "faces.tar.zst": (b"\x28\xb5\x2f\xfd" + bytes(20), file_kind.ARCHIVE),
     "faces.tar.gz": (b"\x1f\x8b\x08\0\0", file_kind.ARCHIVE),
+    "net-evidence.zip": (archive("manifest.json", "model/net.onnx"), file_kind.BUNDLE),
+    "answers.json": (b'{\n  "kit": 1}', file_kind.JSON),
+    "check.py": (b"# a program\n", file_kind.TEXT),
     "net.json": (json.dumps({"format_version": 1, "name": "net"}).encode(), file_kind.METADATA),
     "face.png": (picture("PNG"), file_kind.PICTURE),
     "face.jpg": (picture("JPEG"), file_kind.PICTURE),
@@ -102,7 +105,7 @@ CONTENTS = {
     "net.lite": (b"\x1c\0\0\0TFL3", file_kind.FOREIGN),
 }
 
-KNOWN_BY_SUFFIX = ("table.csv", "clip.mjpeg", "net.torchscript", "net.pt2", "face.nef")
+KNOWN_BY_SUFFIX = ("answers.json", "check.py", "table.csv", "clip.mjpeg", "net.torchscript", "net.pt2", "face.nef")
 
 
 @pytest.mark.parametrize("name", CONTENTS)
@@ -160,12 +163,14 @@ def test_every_kind_has_a_way_out_wherever_it_does_not_fit():
         "an image": {IMAGE},
         "a video": {CLIP},
         "a table": {FACES},
+        "JSON": {FACES},
+        "text": {FACES},
         "a run folder": {CHECKPOINT},
         "a folder of models": {FACES, IMAGE},
         "a folder of images": {FACES, IMAGE},
     }
     kinds = [one for one in vars(file_kind).values() if isinstance(one, file_kind.FileKind)]
-    assert len(kinds) == 13
+    assert len(kinds) == 16
     for kind in kinds:
         fit = {CLIP, IMAGE} if kind is file_kind.ANIMATION else fits.get(kind.words, set())
         assert set(kind.way_out) == set(USES) - fit, kind.words

@@ -162,3 +162,20 @@ def test_gunicorn_recycles_preloaded_workers_without_an_outage(tmp_path: Path) -
     assert len({answer.split(maxsplit=1)[1] for answer in answers}) == 1
     assert max(seconds) < 5, log.read_text()  # a hanging worker is killed after 8
     assert not any(word in log.read_text().lower() for word in ("timeout", "sigkill", "sigabrt", "traceback"))
+
+
+@pytest.mark.parametrize("code", [0, 4])
+def test_the_interpreter_ends_with_its_own_code_while_daemon_threads_score(tiny_model: Path, code: int) -> None:
+    program = (
+        "import sys, threading, time\n"
+        "from fer_edge import Classifier\n"
+        "classifier = Classifier.load(sys.argv[1])\n"
+        "def score():\n"
+        "    while True: classifier.predict_faces(sys.argv[2])\n"
+        "for _ in range(3): threading.Thread(target=score, daemon=True).start()\n"
+        "time.sleep(0.3)\n"
+        "sys.exit(int(sys.argv[3]))"
+    )
+    words = [sys.executable, "-c", program, str(tiny_model), str(PHOTO), str(code)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=ENOUGH_S, env=environment(), check=False)
+    assert (done.returncode, done.stderr) == (code, "")
