@@ -15,6 +15,7 @@ import numpy as np
 
 from fer_edge.data.faces import NO_LABEL, FaceSet
 from fer_edge.data.folders import ImageFile
+from fer_edge.data.headings import way_out
 from fer_edge.data.problems import ProblemList
 from fer_edge.data.reading import read_images
 from fer_edge.data.splits import SPLIT_OF_USAGE, SPLITS
@@ -202,7 +203,8 @@ def _rows_of(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[s
             header = [field.strip() for field in reader.fieldnames or []]
             missing = [column for column in columns if column not in header]
             if missing:
-                raise DataError(f"{name}: expected the columns {', '.join(columns)}, found none called {missing[0]}")
+                expected = f"{name}: expected the columns {', '.join(columns)}"
+                raise DataError(f"{expected}, found none called {missing[0]}{way_out(header)}")
             reader.fieldnames = header
             for row in reader:
                 yield f"{name}:{reader.line_num}", {column: (row[column] or "").strip() for column in columns}

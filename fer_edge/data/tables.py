@@ -13,6 +13,7 @@ import numpy as np
 
 from fer_edge.data.class_map import ClassMap
 from fer_edge.data.faces import FaceSet, empty_face_set
+from fer_edge.data.headings import way_out
 from fer_edge.data.problems import ProblemList
 from fer_edge.data.splits import SPLIT_OF_USAGE, SPLITS
 from fer_edge.labels import FER2013, folded
@@ -158,7 +159,7 @@ def _find_columns(header: list[str], path: Path) -> tuple[Columns | None, str]:
     names = _names(header)
     if "emotion" not in names or "pixels" not in names:
         found = ", ".join(field[:40] for field in names[:8]) or "an empty file"
-        return None, f"expected a header with the columns emotion and pixels, found {printable(found)}"
+        return None, f"expected a header with the columns emotion and pixels, found {printable(found)}{way_out(header)}"
     repeated = [name for name in ("emotion", "pixels", "usage") if names.count(name) > 1]
     if repeated:  # which of them counts would be a guess
         return None, f"expected each column once, found {' and '.join(repeated)} more than once; remove the extra ones"
