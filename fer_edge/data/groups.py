@@ -66,16 +66,12 @@ def read_groups(path: Path) -> GroupRows:
     except FileNotFoundError as error:
         raise DataError(f"{expected}, found no file") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = (
-            f"bytes that are not UTF-8{SAVE_AS_UTF8}"
-            if isinstance(error, UnicodeDecodeError)
-            else printable(str(error))
-        )
+        is_text = not isinstance(error, UnicodeDecodeError)
+        reason = printable(str(error)) if is_text else f"bytes that are not UTF-8{SAVE_AS_UTF8}"
         raise DataError(f"{expected}, found {reason}") from error
     if PATH not in heading or len(heading) < 2 or "" in heading or len(set(heading)) < len(heading):
-        raise DataError(
-            f"{expected}, each with a name of its own; found {printable(', '.join(heading)) or 'nothing'}{way_out(heading)}"
-        )
+        found = printable(", ".join(heading)) or "nothing"
+        raise DataError(f"{expected}, each with a name of its own; found {found}{way_out(heading)}")
     for line, row in read:
         # DictReader keeps what is beyond the heading under None, and fills what is missing with None.
         if None in row or None in row.values():
