@@ -36,13 +36,14 @@ def evaluate_model(
     class_map: ClassMap | None = None,
     trust: bool = False,
     description: Description | None = None,
+    like: Evaluation | None = None,
 ) -> Evaluation:
     """Evaluate the model file ``model``, or the shipped model of that name, on ``split`` of the faces at ``source``.
 
     Without ``source`` the faces are those of the folder ``fer2013`` here. ``labels`` says what the faces' labels are,
     as ``load_faces`` takes it; without it they are the model's where the folders, by ``class_map`` if there is one, are
-    called so. ``votes`` is FER+'s table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too;
-    ``trust`` and ``description`` are ``open_model``'s.
+    called so. ``votes`` is FER+'s table for faces that lack votes. ``corruptions`` evaluates on corrupted faces, too,
+    ``like`` on the faces of another evaluation of the same data; ``trust`` and ``description`` are ``open_model``'s.
     Raises ModelError, ProviderError and DataError (an empty split too).
     """
     model = model_path(model)
@@ -80,6 +81,7 @@ def evaluate_model(
         machine=describe_machine(),
         corruptions=corruptions,
         may_lack_classes=labels is not None,  # somebody said so
+        like=like,
     )
 
 

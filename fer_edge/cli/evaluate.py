@@ -163,9 +163,10 @@ def evaluate(
     if compare is not None:
         from fer_edge.evaluation.changes import compare_evaluations
 
-        changes = compare_evaluations(
-            done, evaluate_old(compare, done, device, evaluated, trust=trust, description=describe)
-        )
+        before = evaluate_old(compare, done, device, evaluated, trust=trust, description=describe)
+        if before.num_trained_on:
+            note(f"{printable(compare)} was trained on {before.num_trained_on:,} of these faces: it is judged too well")
+        changes = compare_evaluations(done, before)
     reports = {"groups": by_group, "changes": changes}
     if json_output:
         result_json(done.to_dict() | {name: one.to_dict() for name, one in reports.items() if one is not None})
@@ -287,7 +288,7 @@ def _print_robustness(robustness: "Robustness") -> None:
     for column in ("accuracy", "votes' majority", "same answer as to the original"):
         table.add_column(column, justify="right")
     for name, scores in robustness.rows():
-        votes = "" if scores.votes_accuracy is None else f"{scores.votes_accuracy:.4f}"
+        votes = "–" if scores.votes_accuracy is None else f"{scores.votes_accuracy:.4f}"
         table.add_row(name, f"{scores.accuracy:.4f}", votes, f"{scores.agreement:.4f}")
     result_table(table)
     result(f"accuracy lost on average: {robustness.relative_error:.4f}")

@@ -27,7 +27,7 @@ def evaluate_old(
     old: Path, done: "Evaluation", device: str, evaluated: dict[str, Any], **of_models: Any
 ) -> "Evaluation":
     """Evaluate an old model, shipped model, checkpoint or run folder on the faces of ``done``."""
-    same = {**evaluated, "source": done.data_source, "corruptions": False}
+    same = {**evaluated, "source": done.data_source, "corruptions": False, "like": done}
     if old.suffix in SUFFIXES.values() or shipped_named(old) is not None:
         from fer_edge.backends.evaluation import evaluate_model
 

@@ -1,8 +1,8 @@
 """Labelled faces in memory: one array a split."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +81,19 @@ class FaceSet:
         ]
 
 
+def joined(first: FaceSet, second: FaceSet) -> FaceSet:
+    """The faces of ``first``, then those of ``second``, of one size."""
+    votes = None
+    if first.votes is not None and second.votes is not None:
+        votes = np.concatenate([first.votes, second.votes])
+    return FaceSet(
+        np.concatenate([first.faces, second.faces]),
+        np.concatenate([first.labels, second.labels]),
+        first.sources + second.sources,
+        votes,
+    )
+
+
 def empty_face_set(size: int) -> FaceSet:
     """A set of no faces of ``size`` x ``size`` pixels."""
     return FaceSet(np.zeros((0, size, size), np.uint8), np.zeros(0, np.int64), ())
@@ -145,6 +158,17 @@ class FaceData:
                 "--split"
             )
         return chosen
+
+    def with_split(self, name: str, sources: Collection[str]) -> tuple["FaceData", int]:
+        """The same faces with those from ``sources`` as validation, where the data set does not say which are and a run
+        chose them; and how many of them were in train. As it is for another split, or where the data set says it."""
+        if not self.validation_from_train or name != "validation":
+            return self, 0
+        wanted = {Path(source).absolute() for source in sources}
+        faces = joined(self.train, self.validation)
+        chosen = np.array([Path(source).absolute() in wanted for source in faces.sources], bool)
+        moved = int(chosen[: len(self.train)].sum())
+        return replace(self, train=faces.take(~chosen), validation=faces.take(chosen)), moved
 
     @property
     def splits(self) -> dict[str, FaceSet]:

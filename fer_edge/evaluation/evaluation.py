@@ -83,6 +83,10 @@ class Evaluation:
     """On corrupted faces, where that was asked for; over all faces that were evaluated."""
     left_out_files: Mapping[str, int] = field(default_factory=dict)
     """Files and rows of the data set that cannot be used, by kind (``fer_edge.data.left_out``)."""
+    split_sources: tuple[str, ...] = ()
+    """Where every face of the split is from, those that were left out too: for ``like`` of another evaluation."""
+    num_trained_on: int = 0
+    """How many of these faces the subject's own run trained on: more than none only with ``like``."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -171,14 +175,22 @@ def evaluate_split(
     machine: str,
     corruptions: bool = False,
     may_lack_classes: bool = False,
+    like: Evaluation | None = None,
 ) -> Evaluation:
     """Evaluate ``subject`` on ``split`` of ``data``.
 
     ``probabilities_of`` takes uint8 (N, S, S) and gives float (N, C), already averaged over the views; with
     ``corruptions`` it is asked about faces of other sizes, too. Where the data has other labels than the subject, they
-    are mapped (see ``relabelled``); with ``may_lack_classes`` they may lack some. Raises DataError where they cannot
-    be, when the split is empty, or nothing but leaks and ``drop_leaks`` is asked for.
+    are mapped (see ``relabelled``); with ``may_lack_classes`` or ``like`` they may lack some. ``like``: evaluate on the
+    faces of that evaluation, also where the subject's run chose others for validation. Raises DataError where labels
+    cannot be mapped, when the split is empty, or nothing but leaks and ``drop_leaks`` is asked for.
     """
+    fingerprints = (data.fingerprint(), without_leaks(data).fingerprint())
+    is_training_data_set, num_trained_on = subject.data_fingerprint in fingerprints, 0
+    if like is not None:
+        may_lack_classes = True
+        data, moved = data.with_split(split, like.split_sources)
+        num_trained_on = moved if is_training_data_set else 0
     data.split(split)  # refuses an empty one
     labels = subject.labels
     faces = relabelled(data, labels, may_lack=may_lack_classes).splits[split]
@@ -215,11 +227,13 @@ def evaluate_split(
         left_out=left_out(data, labels, split),
         num_without_label=int((~has_label).sum()),
         data_source=data.source,
-        data_fingerprint=data.fingerprint(),
-        is_training_data_set=subject.data_fingerprint in (data.fingerprint(), without_leaks(data).fingerprint()),
+        data_fingerprint=fingerprints[0],
+        is_training_data_set=is_training_data_set,
         machine=machine,
         robustness=robustness,
         left_out_files=data.left_out,
+        split_sources=data.splits[split].sources,
+        num_trained_on=num_trained_on,
     )
 
 

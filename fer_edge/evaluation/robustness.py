@@ -163,4 +163,4 @@ def _mean(scores: Sequence[Scores]) -> Scores:
 
 
 def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
+    return "–" if value is None else f"{value:.1%}"

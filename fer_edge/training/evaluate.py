@@ -33,12 +33,13 @@ def evaluate_checkpoint(
     votes: str | Path | None = None,
     corruptions: bool = False,
     class_map: ClassMap | None = None,
+    like: Evaluation | None = None,
 ) -> Evaluation:
     """Evaluate the checkpoint or run folder at ``checkpoint`` on ``split`` of the faces at ``source``.
 
     Without ``source`` the faces are those of the run; without ``labels`` (as ``load_faces`` takes it) they have the
     run's, and likewise ``class_map``. ``votes`` is FER+'s table for faces that lack votes. ``corruptions`` evaluates on
-    corrupted faces, too.
+    corrupted faces, too, ``like`` on the faces of another evaluation of the same data.
     Raises CheckpointError, DataError (an empty split too) and TrainingError (a device that is not there).
     """
     classifier, info = load_classifier(checkpoint)
@@ -65,6 +66,7 @@ def evaluate_checkpoint(
         machine=describe_machine(place if place.type == "cuda" else torch.device("cpu")),
         corruptions=corruptions,
         may_lack_classes=labels is not None,  # somebody said so
+        like=like,
     )
 
 

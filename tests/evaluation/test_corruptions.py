@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -177,4 +178,5 @@ def test_votes_count_where_there_is_a_majority_and_faces_without_a_label_count_f
     assert found.corrupted["all happy"].votes_accuracy == pytest.approx(1 / 3)
     assert found.corrupted["all happy"].agreement == 0.25
     unheard = evaluate_corruptions(brightness, replace(labelled, labels=np.array([0, 1, 0, 1])), PAIR, made)
+    assert re.search(r"\| original \| [\d.]+% \| – \| 100.0% \|", unheard.to_markdown())
     assert (unheard.num_majority, unheard.original.votes_accuracy) == (0, None)

@@ -12,9 +12,10 @@ from uncertainties import uncertainty
 from fer_edge.cli.evaluate_reports import print_changes
 from fer_edge.data.faces import FaceSet
 from fer_edge.data.groups import GroupColumn, GroupTable
+from fer_edge.data.load import load_faces
 from fer_edge.errors import DataError, StorageError
 from fer_edge.evaluation.changes import compare_evaluations
-from fer_edge.evaluation.evaluation import Evaluation, Subject
+from fer_edge.evaluation.evaluation import Evaluation, Subject, evaluate_split
 from fer_edge.evaluation.groups import MIN_FACES, cells_of, evaluate_groups, gap_in_words
 from fer_edge.evaluation.metrics import evaluate_probabilities
 from fer_edge.labels import label_set_of
@@ -53,6 +54,34 @@ def answers_of(labels: np.ndarray, accuracy: np.ndarray | float, seed: int) -> n
 
 def grouped(values: np.ndarray) -> GroupTable:
     return GroupTable(Path("g.csv"), (GroupColumn("light", tuple(values)),), 0)
+
+
+def test_an_old_model_is_asked_about_the_faces_of_the_new_one_whatever_its_run_chose_for_validation(tmp_path):
+    random = np.random.default_rng(4)
+    for number in range(60):
+        path = tmp_path / ("calm", "happy", "tense")[number % 3] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (48, 48), np.uint8)).save(path)
+
+    def evaluated(size: int, seed: int, names: tuple[str, ...], like: Evaluation | None = None) -> Evaluation:
+        """By a model of its run's own size of faces, seed and classes, which always says the first of these."""
+        data = load_faces(tmp_path, size=size, seed=seed)
+        subject = Subject("model", Path("m.onnx"), "", {}, data.fingerprint(), label_set_of(names))
+        answers = lambda faces: np.tile(np.eye(len(names))[:1], (len(faces), 1))  # noqa: E731
+        kinds = {"drop_leaks": False, "augmentation": "none", "machine": ""}
+        return evaluate_split(subject, answers, data, "validation", like=like, **kinds)
+
+    new = evaluated(48, 0, ("calm", "happy", "tense"))
+    assert set(new.faces.sources) != set(evaluated(32, 7, ("calm", "happy", "tense")).faces.sources)
+    same = evaluated(32, 7, ("calm", "happy", "tense"), like=new)
+    assert set(same.faces.sources) == set(new.faces.sources)
+    assert same.num_trained_on > 0
+    assert compare_evaluations(new, same).num_left_out == 0
+    old = evaluated(48, 7, ("sad", "happy", "calm"), like=new)  # no tense
+    changes = compare_evaluations(new, old)
+    assert (changes.overall.num_faces, changes.num_left_out) == (4, 2)
+    assert (changes.overall.new, changes.overall.old) == (0.5, 0)
+    assert evaluated(48, 0, ("calm", "happy", "tense"), like=new).num_trained_on == 0
 
 
 def test_a_planted_gap_is_found_with_its_groups():
