@@ -149,7 +149,7 @@ def test_scores_are_those_of_hand_counted_answers() -> None:
     assert found.original.votes_accuracy is None
     lines = found.to_markdown().splitlines()
     assert "| shift, 60 | 75.0% | – | 50.0% |" in lines
-    assert "| mean over the kinds | 50.0% |  | 37.5% |" in lines
+    assert "| mean over the kinds | 50.0% | – | 37.5% |" in lines
     kept = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert list(kept["corrupted"]) == ["shift, 0", "shift, 60", "inverse"]
     assert mean_corruption_error(kept, kept) == 1
