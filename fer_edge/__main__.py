@@ -10,10 +10,23 @@ def main() -> None:
     """Run the command line. Its imports take a moment, in which Ctrl-C ends in one line as well."""
     try:
         from fer_edge.cli import main as run
-    except KeyboardInterrupt:
+
+        run()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        stop = _interrupt_behind(error)
+        if stop is None:
+            raise
         print("interrupted; nothing was written", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    run()
+        sys.exit(getattr(stop, "exit_code", INTERRUPTED))
+
+
+def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The interrupt that raised ``error``: a library that it meets in its first import may say that as it likes."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error
 
 
 if __name__ == "__main__":

@@ -88,14 +88,22 @@ def test_lazy_names_are_those_that_are_promised() -> None:
         _ = fer_edge.Clasifier
 
 
-def test_an_interrupt_while_the_command_line_is_imported_is_one_line(repository: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "raised", "arguments"),
+    [
+        ("typer", "raise KeyboardInterrupt", ["--help"]),
+        # As onnxruntime says it, whose import is the command's own.
+        ("onnxruntime", "raise ImportError('initialization failed') from KeyboardInterrupt()", ["predict", "a.png"]),
+    ],
+)
+def test_an_interrupt_in_an_import_is_one_line(repository: Path, name: str, raised: str, arguments: list[str]) -> None:
     code = (
         "import importlib.abc, sys\n"
         "class Interrupt(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, path, target=None):\n"
-        "        if name == 'typer': raise KeyboardInterrupt\n"
+        f"        if name == {name!r}: {raised}\n"
         "sys.meta_path.insert(0, Interrupt())\n"
-        "import runpy; runpy.run_path('cli.py', run_name='__main__')"
+        f"import runpy; sys.argv[1:] = {arguments}; runpy.run_path('cli.py', run_name='__main__')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository)
     assert done.returncode == 130

@@ -7,6 +7,8 @@ from types import FrameType
 class Terminated(KeyboardInterrupt):
     """What SIGTERM raises, so that whoever ends well after Ctrl-C does so here too."""
 
+    exit_code = 128 + signal.SIGTERM
+
 
 def raise_on_sigterm() -> None:
     """From now on SIGTERM raises Terminated in the main thread, where nothing else listens for it."""
