@@ -135,6 +135,8 @@ def files_of_model(path: Path) -> tuple[Path, ...]:
     """A model, its further files, and the cards beside it, for programs and for people, also where there are none."""
     from fer_edge.runtime.model_file import further_files
 
+    if not path.name:  # the root, or "." where a model was asked for: whoever reads it refuses it
+        return (path,)
     return path, *further_files(path), path.with_suffix(".json"), path.with_suffix(".md")
 
 

@@ -86,7 +86,7 @@ def triton(
     contract.max_batch_size(max_batch_size, None)
     check_place(out / wanted.name)
     resources = Resources(cpu, memory)
-    service = out.with_name(f"{out.name}-kserve.yaml")
+    service = out.parent / f"{out.resolve().name}-kserve.yaml"
     if kserve is not None:
         inference_service(wanted.name, kserve, resources)
         OwnFiles("choose another --out").refuse_foreign([service])

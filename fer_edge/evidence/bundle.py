@@ -79,7 +79,7 @@ class Bundle:
 def default_path(model: str | Path | None) -> Path:
     """Where the bundle of ``model`` goes when nobody says otherwise."""
     name = f"{model_path(model).stem}{ENDING}"
-    return Path(name) if model is None or shipped_named(model) is not None else Path(model).with_name(name)
+    return Path(name) if model is None or shipped_named(model) is not None else Path(model).parent / name
 
 
 def write_bundle(request: BundleRequest, note: Callable[[str], None] = lambda _: None) -> Bundle:

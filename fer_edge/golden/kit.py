@@ -65,7 +65,7 @@ def default_folder(model: str | Path | None) -> Path:
     That of a shipped model, taken by its name, goes into the working directory: an installation is not to be filled.
     """
     name = f"{model_path(model).stem}-golden"
-    return Path(name) if model is None or shipped_named(model) is not None else Path(model).with_name(name)
+    return Path(name) if model is None or shipped_named(model) is not None else Path(model).parent / name
 
 
 def write_kit(

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from fer_edge.errors import ImageError
 from fer_edge.runtime import reduction, tiff_layouts
@@ -55,6 +55,12 @@ BACKGROUND = 255
 
 FACE_SIZE = 48
 """Side of a FER-2013 face in pixels."""
+
+_MARKS = (
+    *((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n", "PNG"), (b"GIF8", "GIF")),
+    *((b"II*\0", "TIFF"), (b"MM\0*", "TIFF"), (b"II+\0", "TIFF"), (b"MM\0+", "TIFF")),
+)
+"""What files begin with, for those that Pillow cannot make out."""
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|data:", re.IGNORECASE)
 _STREAM = re.compile(r"(rtsps?|rtmps?|udp)://", re.IGNORECASE)
@@ -195,6 +201,8 @@ def _decode_bytes(data: bytes, name: str, reduces: bool) -> OpenedImage:
         if known is None or not can_open(known):
             start = data[:8]
             found = f"other bytes (they start with {start.hex(' ')})" if start else "no bytes"
+            if (own := next((words for mark, words in _MARKS if data.startswith(mark)), None)) is not None:
+                found = f"a damaged {own}, or one of a rare kind; save it again, with 8 bits a value"
             told = known or mistaken(name, IMAGE, data) or f"found {found}"
             raise ImageError(f"{name}: expected a {', '.join(FORMATS)} image, {told}") from error
         try:
@@ -236,6 +244,8 @@ def _pixels_of(image: Image.Image, name: str, reduces: bool) -> OpenedImage:
     _check_size(image.width, image.height, name)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and (fault := tiff_layouts.fault(image)):
         raise ImageError(f"{name}: {fault}")
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        _scale_transparent_level(image)
     width, height = image.size
     factor = reduction.draft(image) if reduces else 1
     image.load()
@@ -279,6 +289,15 @@ def _eight_bit(part: Image.Image, image: Image.Image, name: str) -> Image.Image:
     if isinstance(transparent := image.info.get("transparency"), int):  # a PNG's one transparent level
         grey[values == transparent] = BACKGROUND
     return Image.fromarray(grey)
+
+
+def _scale_transparent_level(image: PngImagePlugin.PngImageFile) -> None:
+    """Pillow scales grey levels of 2 and 4 bits to 8 as it decodes them, but not the one that is transparent."""
+    level = image.info.get("transparency")
+    stored = image.tile[0].args if image.tile else ""
+    factor = {"L;2": 85, "L;4": 17}.get(stored) if isinstance(stored, str) else None
+    if isinstance(level, int) and factor:
+        image.info["transparency"] = level * factor
 
 
 def _turn_upright(image: Image.Image) -> Image.Transpose | None:

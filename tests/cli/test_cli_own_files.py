@@ -103,6 +103,15 @@ def test_a_place_where_nothing_can_be_written_is_named_before_any_work(desk: Pat
     assert sorted(desk.rglob("*")) == before
 
 
+@pytest.mark.parametrize("place", [".", "", "/"])
+@pytest.mark.parametrize("command", ["golden", "benchmark", "bundle", "verify tiny.onnx --against"])
+def test_a_folder_without_a_name_of_its_own_is_no_model(desk: Path, command: str, place: str) -> None:
+    shutil.copy(MODEL, "tiny.onnx")
+    done = run(*command.split(), place)
+    assert done.exit_code == 1
+    assert re.match(r"error: [./]: expected a model file.* found a ", done.stderr.splitlines()[-1])
+
+
 def test_a_missing_folder_is_made_for_what_is_written(desk: Path) -> None:
     assert run("data", "inspect", "--data", "sample:70", "--picture", "new/er/faces.png").exit_code == 0
     assert (desk / "new" / "er" / "faces.png").is_file()
