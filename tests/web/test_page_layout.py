@@ -116,6 +116,16 @@ def test_the_page_takes_whole_what_python_takes_whole() -> None:
     assert small == [whole_faces.is_small_crop(*size) for size in sizes] == [True, False, False, True]
 
 
+def test_a_label_that_is_read_from_the_right_does_not_take_its_number_along() -> None:
+    """Without being isolated it would stand as "5 % 91 label" in a text that is read from the left."""
+    labels = ["happy", "\u0633\u0639\u064a\u062f", "\u05e9\u05de\u05d7"]
+    calls = [[{"probabilities": [1 if index == best else 0 for index in range(3)]}, labels] for best in range(3)]
+    assert in_node("views.js", "nameOf", calls) == [
+        "happy 100 %",
+        *(f"\N{FIRST STRONG ISOLATE}{label}\N{POP DIRECTIONAL ISOLATE} 100 %" for label in labels[1:]),
+    ]
+
+
 def numbers(faces: list[dict[str, float]]) -> list[int]:
     wrapped = [{"box": face, "index": index} for index, face in enumerate(faces)]
     (ordered,) = in_node("order.js", "inReadingOrder", [[wrapped]])

@@ -10,6 +10,7 @@ import { placeLabels } from "./labels.js";
 const LABEL_HEIGHT = 22; // pixels, as in style.css
 const LABEL_PADDING = 14; // both sides together
 const NUMBER_GAP = 5; // between number and name
+const FROM_THE_RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/; // Hebrew, Arabic and their neighbours
 
 /** Boxes on the picture: one button a face, so that a keyboard or a screen reader can choose one. */
 export class FaceBoxes {
@@ -155,7 +156,15 @@ export function labelSizes(context, names, { most, height, padding, gap }) {
  */
 export function nameOf({ probabilities }, labels) {
   const best = indexOfLargest(probabilities);
-  return `${labels[best]} ${Math.round(probabilities[best] * 100)} %`;
+  return `${isolated(labels[best])} ${Math.round(probabilities[best] * 100)} %`;
+}
+
+/**
+ * A label that is read from the right, kept from taking the number beside it along: "5 % 91 label".
+ * @param {string} label
+ */
+function isolated(label) {
+  return FROM_THE_RIGHT.test(label) ? `\u2068${label}\u2069` : label;
 }
 
 function newLabel() {
@@ -163,7 +172,6 @@ function newLabel() {
   label.className = "label";
   number.className = "number";
   name.className = "name";
-  name.dir = "auto"; // labels may be of any script
   label.append(number, name);
   return label;
 }
