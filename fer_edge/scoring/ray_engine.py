@@ -42,6 +42,12 @@ _WAVE_BYTES = 2**29
 """Of images that a table holds."""
 _OBJECT_STORE_BYTES = 2**29
 """Of a cluster that is started here."""
+_TOKEN = (
+    "; if it asks for a token (Ray 2.60 does where ~/.ray/auth_token is there), set RAY_AUTH_MODE=token and have the same "
+    "token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+)
+"""To a given address Ray sends the token that it has only where it is told to, and says no more than that it failed."""
+
 _CONNECT_S = 10
 _MAX_TRIES = 8
 """Of a chunk, by Ray itself, which would try one that ends its process without end."""
@@ -265,7 +271,8 @@ def _cluster(request: "ScoreRequest") -> Iterator[int]:
         raise MissingExtraError(error.name or "ray[client]", "ray") from error
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         reason = printable(" ".join(str(error).split()))[:300]
-        raise RayError(f"--address {printable(address)}: expected a Ray cluster, found none: {reason}") from error
+        told = "" if address == "local" or "RAY_AUTH_MODE" in os.environ else _TOKEN
+        raise RayError(f"--address {printable(address)}: expected a Ray cluster, found none: {reason}{told}") from error
     with suppress(ValueError, TypeError):  # not in the main thread, or it was not Python's
         signal.signal(signal.SIGTERM, listening)  # ray takes it for its own
     with stdout_to_stderr():  # where a worker dies Ray says so on stdout, where --json is

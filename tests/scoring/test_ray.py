@@ -160,3 +160,24 @@ def test_no_cluster_at_the_address_is_one_line(faces: Path, tiny: str, repositor
     assert process.returncode == 1
     (line,) = errors.splitlines()
     assert "expected a Ray cluster, found none" in line
+
+
+def test_an_address_that_turns_us_away_is_told_with_what_a_token_needs(
+    faces: Path, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    from fer_edge.scoring import ScoreRequest, score
+    from fer_edge.scoring.ray_engine import RayError
+
+    def refuse(**options: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster at 127.0.0.1")  # what Ray 2.60 says for a missing token
+
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    request = ScoreRequest(source=str(faces), out=str(tmp_path), model=tiny, engine="ray", address="auto")
+    with pytest.raises(RayError, match="Failed to connect .*; if it asks for a token .* set RAY_AUTH_MODE=token"):
+        score(request)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    with pytest.raises(RayError, match="Failed to connect to Ray cluster at 127.0.0.1$"):
+        score(request)
