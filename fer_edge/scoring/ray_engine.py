@@ -43,8 +43,8 @@ _WAVE_BYTES = 2**29
 _OBJECT_STORE_BYTES = 2**29
 """Of a cluster that is started here."""
 _TOKEN = (
-    "; if it asks for a token (Ray 2.60 does where ~/.ray/auth_token is there), set RAY_AUTH_MODE=token and have the same "
-    "token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+    "; if it asks for a token (Ray 2.60 does where ~/.ray/auth_token is there), set RAY_AUTH_MODE=token and have the "
+    "same token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
 )
 """To a given address Ray sends the token that it has only where it is told to, and says no more than that it failed."""
 

@@ -176,8 +176,8 @@ def test_an_address_that_turns_us_away_is_told_with_what_a_token_needs(
     monkeypatch.setattr(ray, "init", refuse)
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     request = ScoreRequest(source=str(faces), out=str(tmp_path), model=tiny, engine="ray", address="auto")
-    with pytest.raises(RayError, match="Failed to connect .*; if it asks for a token .* set RAY_AUTH_MODE=token"):
+    with pytest.raises(RayError, match=r"Failed to connect .*; if it asks for a token .* set RAY_AUTH_MODE=token"):
         score(request)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    with pytest.raises(RayError, match="Failed to connect to Ray cluster at 127.0.0.1$"):
+    with pytest.raises(RayError, match=r"Failed to connect to Ray cluster at 127\.0\.0\.1$"):
         score(request)
