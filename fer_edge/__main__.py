@@ -1,5 +1,6 @@
 """Starts the command line: ``python -m fer_edge --help``."""
 
+import os
 import sys
 
 INTERRUPTED = 130
@@ -8,6 +9,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line. Its imports take a moment, in which Ctrl-C ends in one line as well."""
+    _open_closed_streams()
     try:
         from fer_edge.cli import main as run
 
@@ -20,6 +22,18 @@ def main() -> None:
             raise
         print("interrupted; nothing was written", file=sys.stderr)
         sys.exit(getattr(stop, "exit_code", INTERRUPTED))
+
+
+def _open_closed_streams() -> None:
+    """A program may be started with streams closed (``2>&-``, some services): the first files that it opens would take
+    their numbers, and what is meant for the stream would go into them. What is said on stderr goes nowhere then."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:

@@ -161,6 +161,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     try:
         app(prog_name=program.called())
+    except StorageError as error:  # of help and version, which are printed before there is a command
+        note(f"error: {error}")
+        sys.exit(error.exit_code)
     except SystemExit as end:
         if _is_closed_pipe(end) or (reader_is_gone() and not end.code):
             end.code = READER_GONE

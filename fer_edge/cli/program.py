@@ -51,13 +51,16 @@ class AsCalled:
     params: Any
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """As typer does, of texts with the name in them."""
+        """As typer does, of texts with the name in them. Raises StorageError where it cannot be printed."""
         self.help = as_called(self.help) if self.help else self.help
         for parameter in self.params:
             text = getattr(parameter, "help", None)
             if text:
                 parameter.help = as_called(text)
-        super().format_help(ctx, formatter)  # type: ignore[misc]
+        from fer_edge.cli.output import stdout_errors  # which names the program by this module
+
+        with stdout_errors():
+            super().format_help(ctx, formatter)  # type: ignore[misc]
 
 
 class ProgramGroup(AsCalled, TyperGroup):

@@ -137,6 +137,13 @@ def test_a_closed_standard_output_is_an_error(repository: Path, model: str, phot
     assert done.stderr.splitlines()[-1] == "error: standard output: cannot be written: it is closed"
 
 
+def test_what_is_said_on_a_closed_stderr_is_not_among_the_results(repository: Path, model: str, photos: Path) -> None:
+    words = [sys.executable, str(repository / "cli.py"), "predict", "a.png", "--model", model, "--json"]
+    done = subprocess.run(["sh", "-c", '"$@" 2>&-', "sh", *words], capture_output=True, text=True, cwd=photos)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["results"]
+
+
 @pytest.mark.parametrize("how", ["<&-", "0>out"])
 def test_a_standard_input_that_gives_nothing_is_one_line(repository: Path, model: str, photos: Path, how: str) -> None:
     command = ["sh", "-c", f'"$@" {how}', "sh", sys.executable, str(repository / "cli.py"), "predict", "-"]
@@ -229,6 +236,17 @@ def test_a_full_disk_behind_stdout_is_one_line(repository: Path, model: str, pho
     assert done.stderr.splitlines()[1:] == [
         "error: standard output: cannot be written: the disk is full; free some space"
     ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("words", ["--help", "--version", "data inspect --help"])
+@pytest.mark.parametrize(
+    ("sink", "found"), [(">/dev/full", "the disk is full; free some space"), (">&-", "it is closed")]
+)
+def test_help_that_cannot_be_printed_is_one_line(repository: Path, words: str, sink: str, found: str) -> None:
+    command = ["sh", "-c", f'"$@" {sink}', "sh", sys.executable, str(repository / "cli.py"), *words.split()]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, f"error: standard output: cannot be written: {found}\n")
 
 
 def test_help_has_an_example(repository: Path, photos: Path) -> None:
