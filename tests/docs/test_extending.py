@@ -11,6 +11,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fer_edge.backends import registry as backend_registry
 
@@ -83,6 +84,30 @@ def test_the_architecture_is_built_for_any_number_of_classes(diffs: list[str]) -
             assert answer.shape == (2, classes)
     finally:
         architectures.unregister("squeezenet")
+
+
+def test_the_reader_reads_its_layout_from_the_place_that_the_page_names(
+    diffs: list[str], repository: Path, tmp_path: Path
+) -> None:
+    from fer_edge.data.folders import list_entries
+    from fer_edge.data.problems import ProblemList
+    from fer_edge.labels import FER2013
+
+    reader = module_of(diffs[3], "extending_reader")
+    problems = ProblemList("faces")
+    assert not reader.is_jaffe_layout(list_entries(repository / "exported", problems))
+    for name in ("KA.HA1.29.tiff", "KA.SA2.30.tiff", "KM.HA1.4.tiff"):
+        Image.new("L", (256, 256), 90).save(tmp_path / name)
+    (tmp_path / "README").touch()
+    assert reader.is_jaffe_layout(list_entries(tmp_path, problems))
+    splits, layout = reader.read_jaffe(tmp_path, 48, problems)
+    assert [FER2013.names[label] for label in splits["train"].labels] == ["happy", "sad", "happy"]
+    assert splits["train"].faces.shape == (3, 48, 48)
+    assert layout == "files named after their class"
+    assert [problem.where for problem in problems.found] == [str(tmp_path / "README")]
+    text = (repository / "docs" / "extending.md").read_text(encoding="utf-8")
+    (branch,) = re.findall(r"load\.py, _read_folder\n(?:\+.*\n)+ (.*)\n", text)
+    assert (repository / "fer_edge/data/load.py").read_text(encoding="utf-8").count(branch) == 1
 
 
 def test_the_two_files_in_their_folders_are_all_that_a_format_needs(
