@@ -181,6 +181,11 @@ def test_labels_of_seven_faces_neither_overlap_nor_leave_the_picture(crowd: dict
     assert layout["overflow"] == 0
 
 
+def test_bars_begin_at_one_place_whatever_the_longest_name(crowd: dict[str, Any]) -> None:
+    assert len(crowd["barStarts"]) == len(FER2013.names)
+    assert len(set(crowd["barStarts"])) == 1
+
+
 def test_faces_are_numbered_as_one_reads(crowd: dict[str, Any]) -> None:
     middles = [
         (face["box"]["x"] + face["box"]["width"] / 2, face["box"]["y"] + face["box"]["height"] / 2)

@@ -149,7 +149,12 @@ export async function group({ url, file, widths, folder, screenshots: isShot }) 
     await download.saveAs(`${folder}/${download.suggestedFilename()}`);
   }
   const said = await page.evaluate(() => seen.said);
-  return { analysis: analyses[1], layouts, marks, saved, said, ...(await close()) };
+  const barStarts = await page.evaluate(() => {
+    const [first] = document.querySelectorAll("#bars .name");
+    first.textContent = "a name longer than others";
+    return Array.from(document.querySelectorAll("#bars .track"), (track) => track.getBoundingClientRect().left);
+  });
+  return { analysis: analyses[1], layouts, marks, saved, said, barStarts, ...(await close()) };
 }
 
 /** The example, read by the model for WebGPU, on a GPU that Chromium computes in software. */
