@@ -50,7 +50,7 @@ def _locked(folder: Path) -> int | None:
     while True:
         make_folder(folder)
         try:
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            descriptor = os.open(folder, os.O_RDONLY)
         except OSError:
             return None
         try:
