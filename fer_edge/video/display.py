@@ -8,11 +8,17 @@ from numpy.typing import NDArray
 MAX_ASPECT = 4
 """Pixels that are said to be longer than so many times their other side are taken as square."""
 
+_HD_HEIGHT = 720
+"""From here on colours of which a video says nothing are those of HD, as browsers and players take them."""
+_UNSPECIFIED = 2
+"""The number of no colour space (ISO/IEC 23091-2, matrix coefficients)."""
+
 
 def shown_pixels(frame: Any, aspect: Any) -> NDArray[np.uint8]:
     """The pixels of a PyAV frame, uint8 RGB (H, W, 3). ``aspect``: a pixel's width over its height, None for square."""
     width, height = shown_size(frame, aspect)
-    pixels: NDArray[np.uint8] = frame.to_ndarray(width=width, height=height, format="rgb24")
+    matrix = {"src_colorspace": "ITU709"} if frame.colorspace == _UNSPECIFIED and frame.height >= _HD_HEIGHT else {}
+    pixels: NDArray[np.uint8] = frame.to_ndarray(width=width, height=height, format="rgb24", **matrix)
     return np.ascontiguousarray(_turned(pixels, frame))
 
 

@@ -24,6 +24,13 @@ VIDEO_SUFFIX = ".mp4"
 
 CODEC = "libx264"
 """H.264: every browser and phone plays it."""
+PIXEL_FORMAT = "yuv420p"
+
+BT709 = 1
+"""The colours of HD: number of their primaries, transfer and matrix (ISO/IEC 23091-2). Of a copy that did not name its
+colours, players would guess them by its size."""
+LIMITED_RANGE = 1
+"""Black is 16 and white 235, as every player expects it (FFmpeg's number)."""
 
 TICKS_PER_S = 90_000
 """Resolution of the time stamps written: MPEG's own."""
@@ -83,12 +90,18 @@ class VideoFile:
         return self._staged.path
 
     def write(self, picture: NDArray[np.uint8], time_s: float) -> None:
-        """Add a picture uint8 RGB (H, W, 3), shown from ``time_s`` on; all have one size."""
+        """Add a picture uint8 RGB (H, W, 3), shown from ``time_s`` on; all get the first one's size."""
         height, width = (side // 2 * 2 for side in picture.shape[:2])  # the format knows even sides only
         try:
             if self._container is None:
                 self._open(width, height)
-            frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), format="rgb24")
+            pixels = np.ascontiguousarray(picture[:height, :width])
+            frame = self._av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame = frame.reformat(  # to the first one's size, where a stream came back with another
+                *(self._stream.width, self._stream.height, PIXEL_FORMAT),
+                dst_colorspace="ITU709",
+                dst_color_range=LIMITED_RANGE,
+            )
             # Two pictures cannot begin at one time: the later one comes a tick after.
             self._last_tick = max(round(time_s * TICKS_PER_S), self._last_tick + 1)
             frame.pts, frame.time_base = self._last_tick, Fraction(1, TICKS_PER_S)
@@ -128,8 +141,11 @@ class VideoFile:
             str(self._staged.temporary), "w", format="mp4", options={"movflags": "+faststart"}
         )
         self._stream = self._container.add_stream(CODEC, rate=max(1, round(self._frames_per_s)))
-        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-        self._stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, PIXEL_FORMAT
+        context = self._stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        context.color_range = LIMITED_RANGE
+        context.time_base = Fraction(1, TICKS_PER_S)
         self._stream.options = {"preset": "veryfast", "crf": "20"}
         if self._sound_of is not None:
             self._sound = Soundtrack.of(*self._sound_of, self._container)

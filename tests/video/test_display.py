@@ -61,3 +61,17 @@ def test_pixels_that_are_not_square_are_stretched(
     numbered.write(tmp_path / name, [0.0, 0.1], aspect=Fraction(aspect))
     with VideoSource(tmp_path / name) as source:
         assert next(iter(source)).pixels.shape == (size[1], size[0], 3)
+
+
+def test_colours_of_hd_that_are_not_named_are_those_of_hd(tmp_path: Path) -> None:
+    """As browsers take them, and as cameras mean them."""
+    av = pytest.importorskip("av")
+    colour = (200, 60, 30)
+    with av.open(str(tmp_path / "camera.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast", "qp": "4"})
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.full((720, 1280, 3), colour, np.uint8), format="rgb24")
+        container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709")))
+        container.mux(stream.encode(None))
+    with VideoSource(tmp_path / "camera.mkv") as source:
+        np.testing.assert_allclose(next(iter(source)).pixels.mean(axis=(0, 1)), colour, atol=3)

@@ -6,7 +6,7 @@ import pytest
 
 from fer_edge.errors import StorageError, UsageError
 from fer_edge.labels import FER2013
-from fer_edge.video.recording import FIXED_COLUMNS, LAST_COLUMNS, TableFile, VideoFile
+from fer_edge.video.recording import BT709, FIXED_COLUMNS, LAST_COLUMNS, LIMITED_RANGE, TableFile, VideoFile
 from fer_edge.video.source import Frame, VideoSource
 
 PICTURE = np.full((65, 97, 3), (200, 60, 30), dtype=np.uint8)
@@ -25,6 +25,22 @@ def test_a_video_plays_as_fast_as_what_it_shows(tmp_path: Path) -> None:
     assert frames[0].pixels.shape == (64, 96, 3)
     np.testing.assert_allclose(frames[3].pixels.mean(axis=(0, 1)), (200, 60, 30), atol=6)
     assert [path.name for path in tmp_path.glob("[!.]*")] == ["slow.mp4"]
+
+
+def test_a_copy_says_which_colours_it_has(tmp_path: Path) -> None:
+    """Players guess those of one that does not by its size: skin came out redder from HD."""
+    av = pytest.importorskip("av")
+    video = VideoFile(tmp_path / "hd.mp4", 10.0)
+    video.write(np.full((720, 1280, 3), PICTURE[0, 0], np.uint8), 0.0)
+    video.write(np.full((240, 320, 3), PICTURE[0, 0], np.uint8), 0.1)  # the stream came back with another size
+    video.finish()
+    with av.open(str(tmp_path / "hd.mp4")) as container:
+        frames = list(container.decode(video=0))
+    assert [(frame.width, frame.height) for frame in frames] == [(1280, 720)] * 2
+    for frame in frames:
+        assert (frame.colorspace, frame.color_range, frame.color_primaries) == (BT709, LIMITED_RANGE, BT709)
+        pixels = frame.to_ndarray(format="rgb24", src_colorspace="ITU709")
+        np.testing.assert_allclose(pixels.mean(axis=(0, 1)), PICTURE[0, 0], atol=3)
 
 
 def test_the_sound_of_the_source_goes_along(tmp_path: Path) -> None:
