@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 
 INTERRUPTED = 130
 """Exit code of a program that Ctrl-C ended, as shells count: 128 + SIGINT."""
@@ -11,9 +12,7 @@ def main() -> None:
     """Run the command line. Its imports take a moment, in which Ctrl-C ends in one line as well."""
     _open_closed_streams()
     try:
-        from fer_edge.cli import main as run
-
-        run()
+        _command_line()()
     except SystemExit:
         raise
     except BaseException as error:
@@ -22,6 +21,23 @@ def main() -> None:
             raise
         print("interrupted; nothing was written", file=sys.stderr)
         sys.exit(getattr(stop, "exit_code", INTERRUPTED))
+
+
+def _command_line() -> Callable[[], None]:
+    """What runs the command line. From a checkout any Python may be asked for it: one without its packages ends in a
+    line that names a better one."""
+    try:
+        from fer_edge.cli import main as run
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "fer_edge":
+            raise
+        print(
+            f"error: expected the package '{error.name}', found none in {sys.executable}; take the Python that fer_edge "
+            "is installed in (.venv/bin/python after 'make demo'), or run: pip install .",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    return run
 
 
 def _open_closed_streams() -> None:

@@ -110,6 +110,14 @@ def test_an_interrupt_in_an_import_is_one_line(repository: Path, name: str, rais
     assert done.stderr == "interrupted; nothing was written\n"
 
 
+def test_a_python_without_the_packages_is_told_which_has_them(repository: Path) -> None:
+    code = "import runpy, sys; sys.modules['typer'] = None; runpy.run_path('cli.py', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=repository)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: expected the package 'typer', found none in {sys.executable}; take the Python that")
+
+
 def test_the_package_runs_as_a_module(repository: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "fer_edge", "--help"], capture_output=True, text=True, cwd=repository)
     assert done.returncode == 0

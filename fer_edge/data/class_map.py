@@ -57,9 +57,15 @@ class ClassMap:
         unused = [name for name in self.entries if name not in there]
         if unused and self.is_strict:
             found = f"found {listed(sorted(there.values()), _MOST_NAMED)}" if there else "found no such names there"
+            known = next((name for name, one in SHIPPED.items() if one.entries == self.entries), None)
+            way_out = (
+                "correct the map, or leave these lines out"
+                if known is None
+                else f"'{known}' is for all of them: write a file with the lines of those that are there"
+            )
             raise DataError(
                 f"{where}: expected folders or values called {printable(listed(unused, _MOST_NAMED))}, as in "
-                f"--class-map, {printable(found)}; correct the map, or leave these lines out"
+                f"--class-map, {printable(found)}; {way_out}"
             )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_faces import USAGES, pixels_of, write_face, write_table
 
-from fer_edge.data.class_map import ClassMap, read_class_map
+from fer_edge.data.class_map import ClassMap, class_map_named, read_class_map
 from fer_edge.data.load import load_faces, load_faces_for
 from fer_edge.errors import DataError
 from fer_edge.labels import FER2013, LabelSet
@@ -105,6 +105,8 @@ def test_what_does_not_fit_is_one_line(tmp_path: Path) -> None:
     root = folders(tmp_path / "raf", RAF_DB)
     unused = refusal(root, ClassMap({**RAF_DB, "8": "fear"}))
     assert "expected folders or values called 8, as in --class-map, found 1, 2, 3, 4, 5, 6, 7; correct" in unused
+    part = refusal(folders(tmp_path / "part", {"1": "surprise", "4": "happy"}), class_map_named("raf-db"))
+    assert "found 1, 4; 'raf-db' is for all of them: write a file with the lines of those that are there" in part
     unknown = refusal(root, ClassMap({**RAF_DB, "4": "glad"}), "fer2013")
     assert "found glad (for 4); correct the map, or name its classes with --labels" in unknown
     guessed = refusal(root, ClassMap({**RAF_DB, "4": "glad"}))
