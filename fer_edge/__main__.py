@@ -32,8 +32,8 @@ def _command_line() -> Callable[[], None]:
         if error.name is None or error.name.partition(".")[0] == "fer_edge":
             raise
         print(
-            f"error: expected the package '{error.name}', found none in {sys.executable}; take the Python that fer_edge "
-            "is installed in (.venv/bin/python after 'make demo'), or run: pip install .",
+            f"error: expected the package '{error.name}', found none in {sys.executable}; take the Python that "
+            "fer_edge is installed in (.venv/bin/python after 'make demo'), or run: pip install .",
             file=sys.stderr,
         )
         sys.exit(1)
