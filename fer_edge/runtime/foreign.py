@@ -234,9 +234,11 @@ def _answer(path: Path, graph: OnnxFile, description: ForeignDescription, batch:
     shape = graph.outputs[names.index(wanted)].shape
     classes = [side for side in (shape or ())[1:] if side != 1]
     if classes and all(isinstance(side, int) for side in classes) and classes != [count]:
+        others = [printable(one) for one in names if one != wanted]
         raise ModelError(
             f"{path}: expected as many labels as the output {printable(wanted)} has classes, "
             f"{'x'.join(map(str, classes))}, found {count} in the description ({description.source})"
+            + (f"; the answer may be another: output={' or output='.join(others)}" if others else "; name as many")
         )
     return TensorContract(wanted, "float32", (batch, count))
 

@@ -21,6 +21,7 @@ from fer_edge.runtime.model_file import ModelFile
 from fer_edge.runtime.onnxruntime_packages import upgrading
 from fer_edge.runtime.providers import CUDA_PROVIDER, ProviderChoice
 from fer_edge.runtime.saturation import FULL_PRECISION, saturates
+from fer_edge.text import printable
 
 MIN_CUDA_NODE_SHARE = 0.5
 """Below it, "runs on CUDA" would mislead: onnxruntime keeps a few shape computations on the CPU, not half of all."""
@@ -208,9 +209,14 @@ def _check_described(session: onnxruntime.InferenceSession, model: ModelFile, me
     with onnxruntime_errors(model.path):
         found = np.asarray(session.run([output], feed, run_options())[0])
     if found.size != images * len(metadata.labels) or found.shape[:1] != (images,):
+        others = [one.name for one in session.get_outputs() if one.name != output]
+        way = f"say output={printable(' or output='.join(others))}" if others else "check the labels"
+        if found.dtype == object:  # scikit-learn's dictionaries
+            way = "export it without ZipMap (skl2onnx: options={'zipmap': False})"
         raise ModelError(
             f"{model.path}: expected an output {output} of {images} images and {len(metadata.labels)} classes, as many "
-            f"as labels are described ({described.source}), found one of shape {', '.join(map(str, found.shape))}"
+            f"as labels are described ({described.source}), found one of shape {', '.join(map(str, found.shape))}; "
+            f"{way}"
         )
     are_whole = are_probabilities(found.reshape(images, -1).astype(np.float64))
     if are_whole != (described.outputs == "probabilities"):

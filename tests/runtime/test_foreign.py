@@ -161,6 +161,17 @@ def test_labels_are_counted_by_running_where_the_file_does_not_say(tmp_path):
         Classifier.load(path, description={"labels": ["a", "b"]})
 
 
+def test_the_output_that_is_meant_is_named_where_the_first_is_the_label_alone(tmp_path):
+    path = write_model(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    model.graph.node.append(onnx.helper.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0))
+    model.graph.output.insert(0, onnx.helper.make_tensor_value_info("label", onnx.TensorProto.INT64, ["n"]))
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"an output label of 2 images .* found one of shape 2; say output=scores$"):
+        Classifier.load(path, description={"labels": LABELS})
+    assert Classifier.load(path, description={"labels": LABELS, "output": "scores"}).labels == tuple(LABELS)
+
+
 def test_a_model_with_metadata_takes_no_description(repository):
     with pytest.raises(UsageError, match="expected no description of a model that says itself what it is"):
         read_model(repository / "tests" / "fixtures" / "tiny.onnx", description={"labels": LABELS})
