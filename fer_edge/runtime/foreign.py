@@ -272,6 +272,12 @@ def _labels(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return label_set_named(value).names
     if isinstance(value, Mapping):  # {"0": "angry", ...}, as Hugging Face writes it
+        numbers = sorted(int(key) for key in value)
+        if numbers != list(range(len(numbers))):
+            raise UsageError(
+                f"labels by number: expected the outputs, 0 to {len(numbers) - 1}, each once, found "
+                f"{', '.join(map(str, numbers[:10]))}; correct them, or name them with --describe labels=A,B,C"
+            )
         return tuple(str(value[key]) for key in sorted(value, key=int))
     return tuple(str(one) for one in value)
 

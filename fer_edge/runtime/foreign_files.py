@@ -12,6 +12,7 @@ from typing import Any
 
 from fer_edge.errors import ModelError, UsageError
 from fer_edge.runtime.foreign import ForeignDescription
+from fer_edge.text import printable
 
 Description = ForeignDescription | Mapping[str, Any] | str | Path | Sequence[str]
 """What functions take: a description, its keys, the path of its JSON, or ``key=value`` texts as ``--describe`` does."""
@@ -20,6 +21,13 @@ MAX_BYTES = 2**22
 _CONFIG, _PROCESSOR = "config.json", "preprocessor_config.json"
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box"}
 """Pillow's numbers, which Hugging Face's files have."""
+_STEPS = (
+    *("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_flip_channel_order"),
+    *("do_convert_rgb", "do_reduce_labels"),
+)
+"""Of Hugging Face's processors: those that are done, and the last two, which change nothing here."""
+_TIMM_CROP = 0.875
+"""Where a file does not say: timm's own."""
 HOW_TO_DESCRIBE = "describe it with --describe 'labels=A,B,C' (docs/deployment/foreign-models.md)"
 
 
@@ -51,13 +59,18 @@ def description_beside(model: Path) -> ForeignDescription | None:
 
 
 def _is_config(raw: Mapping[str, Any]) -> bool:
-    return "id2label" in raw or isinstance(raw.get("pretrained_cfg"), dict) or "label_names" in raw
+    return "id2label" in raw or "label2id" in raw or isinstance(raw.get("pretrained_cfg"), dict) or "label_names" in raw
 
 
 def _of_configs(config: Mapping[str, Any], processor: Mapping[str, Any]) -> dict[str, Any]:
     found = _of_timm(config) if isinstance(config.get("pretrained_cfg"), dict) else {}
-    found |= {"labels": config["id2label"]} if config.get("id2label") else {}
+    labels = config.get("id2label") or _by_number(config.get("label2id"))
+    found |= {"labels": labels} if labels else {}
     return found | _of_processor(processor)
+
+
+def _by_number(label2id: Any) -> dict[str, str]:
+    return {str(number): label for label, number in label2id.items()} if isinstance(label2id, dict) else {}
 
 
 def _of_timm(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,14 +81,25 @@ def _of_timm(config: Mapping[str, Any]) -> dict[str, Any]:
     found |= {"labels": labels} if labels else {}
     if isinstance(size := settings.get("input_size"), list) and len(size) == 3:
         found |= {"channels": size[0], "size": size[1:]}
-        if settings.get("crop_mode", "center") == "center":
-            found["shortest"] = int(min(size[1:]) / float(settings.get("crop_pct") or 1))
+        mode = settings.get("crop_mode") or "center"
+        if mode not in ("center", "squash"):
+            raise UsageError(
+                f"{_CONFIG}: expected the crop_mode center or squash, found {mode!r:.40}; describe the model by "
+                "--describe"
+            )
+        if mode == "center":
+            found["shortest"] = int(min(size[1:]) / float(settings.get("crop_pct") or _TIMM_CROP))
     return found
 
 
 def _of_processor(processor: Mapping[str, Any]) -> dict[str, Any]:
     """Hugging Face's image processor, each step of which can be off."""
     found: dict[str, Any] = {}
+    if others := [key for key, value in processor.items() if key.startswith("do_") and value and key not in _STEPS]:
+        raise UsageError(
+            f"{_PROCESSOR}: expected the steps {', '.join(_STEPS)}, found {printable(', '.join(others))}; describe the "
+            "model by --describe"
+        )
     size, crop = processor.get("size"), processor.get("crop_size")
     if processor.get("do_center_crop") and crop:
         found["size"] = _sides(crop)
@@ -86,17 +110,28 @@ def _of_processor(processor: Mapping[str, Any]) -> dict[str, Any]:
         found["size"] = [edge, edge] if edge else _sides(size)
         if edge:  # resized by the shorter side and, as these processors do, cropped
             found["shortest"] = int(edge / float(processor.get("crop_pct") or 1)) if edge < 384 else edge
-    if "resample" in processor:
+    if processor.get("do_flip_channel_order"):
+        found["order"] = "BGR"
+    if processor.get("resample") is not None:
         found["interpolation"] = _RESAMPLE.get(processor["resample"], str(processor["resample"]))
     factor = processor.get("rescale_factor", 1 / 255) if processor.get("do_rescale", True) else 1.0
     scale = 255 * float(factor)  # of pixels as 0 to 1
     mean, std = ([0.0], [1.0])
     if processor.get("do_normalize", "image_mean" in processor):
         mean, std = processor.get("image_mean", mean), processor.get("image_std", std)
-    if processor:  # (pixel * factor - mean) / std, said of pixels from 0 to 1
-        found["mean"] = [float(value) / scale for value in mean]
+    offset = 1 if processor.get("rescale_offset") else 0
+    kind = str(processor.get("image_processor_type") or processor.get("feature_extractor_type"))
+    if processor.get("include_top", kind.startswith("EfficientNet")):  # it divides by the deviation once more
+        once = processor.get("image_std", [1.0])
+        std = [float(one) * float(more) for one, more in zip(_three(std), _three(once), strict=True)]
+    if processor:  # (pixel * factor - offset - mean) / std, said of pixels from 0 to 1
+        found["mean"] = [(float(value) + offset) / scale for value in mean]
         found["std"] = [float(value) / scale for value in std]
     return found
+
+
+def _three(values: list[Any]) -> list[Any]:
+    return values * 3 if len(values) == 1 else values
 
 
 def _sides(size: Any) -> list[int]:

@@ -219,10 +219,51 @@ def test_hugging_face_configs_are_read(tmp_path, photo):
     np.testing.assert_allclose(
         Classifier.load(path).probabilities(photo[np.newaxis])[0], answer(np.array(COLOUR) / 255), atol=1e-5
     )
+    more = {"image_processor_type": "EfficientNetImageProcessor", "rescale_offset": True, "rescale_factor": 1 / 127.5}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor | more))
+    expected = answer((np.array(COLOUR) / 127.5 - 1 - MEAN) / STD / STD)
+    np.testing.assert_allclose(Classifier.load(path).probabilities(photo[np.newaxis])[0], expected, atol=1e-5)
+    flipped = {"do_flip_channel_order": True, "do_normalize": False}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor | flipped))
+    expected = answer(np.array(COLOUR)[::-1] / 255)
+    np.testing.assert_allclose(Classifier.load(path).probabilities(photo[np.newaxis])[0], expected, atol=1e-5)
     processor |= {"rescale_factor": 1 / 127.5}  # (pixel / 127.5 - mean) / std
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
     expected = answer((np.array(COLOUR) / 127.5 - MEAN) / STD)
     np.testing.assert_allclose(Classifier.load(path).probabilities(photo[np.newaxis])[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "processor", "message"),
+    [
+        (
+            {"id2label": {"0": "a", "2": "b", "4": "c"}},
+            {},
+            r"labels by number: expected the outputs, 0 to 2, .* 0, 2, 4",
+        ),
+        ({"label2id": {"a": 0, "b": 2, "c": 4}}, {}, r"labels by number: expected the outputs, 0 to 2, .* 0, 2, 4"),
+        ({"id2label": ID2LABEL}, {"do_pad": True}, r"preprocessor_config.json: expected the steps .* found do_pad;"),
+        (
+            {"label_names": ["a", "b", "c"], "pretrained_cfg": {"input_size": [3, 32, 32], "crop_mode": "border"}},
+            {},
+            r"expected the crop_mode center or squash, found 'border'",
+        ),
+    ],
+)
+def test_configs_that_ask_for_more_are_refused(tmp_path, config, processor, message):
+    path = write_model(tmp_path / "model.onnx", shape=("n", 3, 32, 32))
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    with pytest.raises(UsageError, match=message):
+        Classifier.load(path)
+
+
+def test_labels_by_their_names_and_timms_own_crop_are_read(tmp_path):
+    path = write_model(tmp_path / "model.onnx", shape=("n", 3, 32, 32))
+    config = {"label2id": {"sad": 2, "angry": 0, "happy": 1}, "pretrained_cfg": {"input_size": [3, 32, 32]}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    described = Classifier.load(path).metadata.description
+    assert (described.labels, described.shortest) == (("angry", "happy", "sad"), 36)
 
 
 def test_a_shortest_edge_and_a_centre_crop_are_read(tmp_path):
