@@ -140,7 +140,9 @@ class VideoFile:
         self._container = self._av.open(
             str(self._staged.temporary), "w", format="mp4", options={"movflags": "+faststart"}
         )
-        self._stream = self._container.add_stream(CODEC, rate=max(1, round(self._frames_per_s)))
+        # By the rate the last picture gets its time; the others last until the next one's stamp.
+        rate = max(Fraction(self._frames_per_s).limit_denominator(TICKS_PER_S), Fraction(1, TICKS_PER_S))
+        self._stream = self._container.add_stream(CODEC, rate=rate)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, PIXEL_FORMAT
         context = self._stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = BT709

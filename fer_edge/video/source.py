@@ -114,7 +114,8 @@ class VideoSource:
         start = time.perf_counter()
         frame, self._first = self._first, None
         number, time_s = 0, 0.0
-        clock = Clock(self.start_s, may_leap=may_leap(self._container))
+        # Of a live stream nothing but its clock leaps so far: silence would have ended it.
+        clock = Clock(self.start_s, may_leap=self.is_live or may_leap(self._container))
         while frame is not None:
             if self.is_camera:
                 time_s = time.perf_counter() - start

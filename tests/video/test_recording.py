@@ -27,6 +27,16 @@ def test_a_video_plays_as_fast_as_what_it_shows(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("[!.]*")] == ["slow.mp4"]
 
 
+def test_the_last_picture_of_a_slow_video_lasts_as_long_as_the_others(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    video = VideoFile(tmp_path / "lapse.mp4", 0.2)  # a picture every five seconds
+    for number in range(3):
+        video.write(PICTURE, 5.0 * number)
+    video.finish()
+    with av.open(str(tmp_path / "lapse.mp4")) as container:
+        assert container.duration / av.time_base == pytest.approx(15)
+
+
 def test_a_copy_says_which_colours_it_has(tmp_path: Path) -> None:
     """Players guess those of one that does not by its size: skin came out redder from HD."""
     av = pytest.importorskip("av")
