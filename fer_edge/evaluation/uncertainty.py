@@ -40,7 +40,9 @@ class Parts:
 def parts_of(num_faces: int, seed: int) -> Parts:
     """Draw them. Raises DataError for fewer than ``MIN_FACES``."""
     if num_faces < MIN_FACES:
-        raise DataError(f"expected at least {MIN_FACES} labelled faces to calibrate on, found {num_faces}")
+        raise DataError(
+            f"expected at least {MIN_FACES} labelled faces to calibrate on, found {num_faces}; name more with --data"
+        )
     order = np.random.default_rng(seed).permutation(num_faces)
     first, half = num_faces // 8, num_faces // 2
     return Parts(order[:first], order[first:half], order[half:])

@@ -69,7 +69,7 @@ def test_a_dry_run_and_a_failed_check_write_nothing(model: Path) -> None:
     assert model.read_bytes() == before
     few = RUNNER.invoke(app, ["calibrate", str(model), "--data", "sample:70", "--split", "all"])
     assert few.exit_code == 1
-    assert "expected at least 200 labelled faces to calibrate on, found 70" in few.stderr
+    assert "expected at least 200 labelled faces to calibrate on, found 70; name more with --data" in few.stderr
     assert model.read_bytes() == before
 
 
