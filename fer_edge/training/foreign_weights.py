@@ -27,8 +27,9 @@ from fer_edge.training.torch_file import read_torch_file
 
 NETWORK = "resnet18"
 """What ``export`` takes without a checkpoint of this project."""
-_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
-"""Under which training scripts keep a state dict."""
+_AVERAGES = ("model_ema", "state_dict_ema", "ema_state_dict", "ema")
+_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", *_AVERAGES)
+"""Under which training scripts keep a state dict, an averaged one where there is no other."""
 _COUNTERS = "num_batches_tracked"
 _IMAGENET_CLASSES = 1000
 _HEADER_BYTES = 8
@@ -77,9 +78,12 @@ def fit_weights(content: Any, network: str, path: Path) -> FittedWeights:
     layer may have more, and no shape may differ but the head's and that of a first layer for grey images.
     """
     found = _state_dict_in(content, path)
+    kept = [key for key in _KEYS if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)]
+    averages = [key for key in kept[1:] if key in _AVERAGES]
     with torch.device("meta"):
         wanted = getattr(models, network)(weights=None).state_dict()
     prefix = _prefix_of(found, wanted)
+    found, inner = _with_plain_head(found, f"{prefix}fc") if "fc.weight" in wanted else (found, "")
     named = {name: found[prefix + name] for name in wanted if prefix + name in found}
     heads = {name for name in wanted if wanted[name].shape[:1] == (_IMAGENET_CLASSES,)}
     missing = [name for name in wanted if name not in named and name not in heads and not name.endswith(_COUNTERS)]
@@ -95,6 +99,8 @@ def fit_weights(content: Any, network: str, path: Path) -> FittedWeights:
     is_grey = False
     matched = f"{len(named)} of {len(wanted)} tensors of {network} matched"
     matched += f" without the prefix '{prefix}'" if prefix else ""
+    matched += f"; the head is {inner}" if inner else ""
+    matched += f"; {averages[0]}, an average, is in the file, too, and was not taken" if averages else ""
     for name in named:
         if _is_grey(named[name], wanted[name]):  # summed over three equal channels it is what it was
             state[name] = named[name].float().repeat(1, 3, 1, 1) / 3
@@ -141,7 +147,8 @@ def checkpoint_of_weights(
     weight, bias = fitted.head.get("weight"), fitted.head.get("bias")
     if weight is None or weight.ndim != 2 or bias is None or len(bias) != len(weight):
         raise TrainingError(
-            f"{path}: expected a last layer fc with weight and bias to export, found none; train it first"
+            f"{path}: expected a last layer fc, one linear layer, to export, found none; begin a run from these: "
+            f"fer-edge train --weights {path}"
         )
     if len(weight) != len(labels):
         raise TrainingError(
@@ -212,6 +219,21 @@ def _state_dict_in(content: Any, path: Path) -> dict[str, Tensor]:
             "name such a file or a run of this project, or start from scratch with --weights none"
         )
     return tensors
+
+
+def _with_plain_head(found: dict[str, Tensor], layer: str) -> tuple[dict[str, Tensor], str]:
+    """``found`` with a head of several parts (dropout, then a linear layer) by the name of its one part with weights,
+    and the name that had; empty where there is none. What else can be in it, ReLU before and softmax after the layer,
+    changes no order of answers: the pooled features are not negative."""
+    parts = {name for name in found if name.startswith(f"{layer}.")}
+    inner = {name.rpartition(".")[0] for name in parts} - {layer}
+    if len(inner) != 1 or f"{layer}.weight" in found:
+        return found, ""
+    (own,) = inner
+    if parts != {f"{own}.weight", f"{own}.bias"} or found[f"{own}.weight"].ndim != 2:
+        return found, ""
+    renamed = {name.replace(own, layer, 1) if name in parts else name: value for name, value in found.items()}
+    return renamed, own
 
 
 def _prefix_of(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:

@@ -34,6 +34,8 @@ WRAPPED = {
     "DataParallel": (prefixed("module."), "module."),
     "Lightning": ({"epoch": 3, "global_step": 90, "state_dict": prefixed("model.")}, "model."),
     "Lightning net": ({"state_dict": prefixed("net.")}, "net."),
+    "compile": ({"state_dict": prefixed("model._orig_mod.")}, "model._orig_mod."),
+    "an average alone": ({"model_ema": prefixed("module."), "epoch": 3}, "module."),
     "a script around DataParallel": ({"model_state_dict": prefixed("module.backbone.")}, "module.backbone."),
 }
 
@@ -59,9 +61,24 @@ def test_what_is_left_out_is_named(tmp_path):
     content = {**{k: v for k, v in STATE.items() if not k.startswith("fc.")}, **head, "loss.weight": torch.ones(5)}
     fitted = fit_weights(content, "resnet18", tmp_path)
     assert fitted.report == (
-        f"{MATCHED - 2} of {MATCHED} tensors of resnet18 matched; the head replaced; "
-        "3 left out (fc.1.bias, fc.1.weight, loss.weight)"
+        f"{MATCHED} of {MATCHED} tensors of resnet18 matched; the head is fc.1; the head of 5 classes replaced; "
+        "1 left out (loss.weight)"
     )
+    fitted = fit_weights(
+        {**content, "fc.3.weight": torch.zeros(5, 5), "fc.3.bias": torch.zeros(5)}, "resnet18", tmp_path
+    )
+    assert fitted.num_classes is None  # two layers are not one
+
+
+def test_a_head_behind_dropout_is_kept_and_an_average_beside_it_named(tmp_path):
+    state = {name.replace("fc.", "fc.1."): value for name, value in STATE.items()}
+    average = {name: torch.zeros_like(value) for name, value in state.items()}
+    torch.save({"model": state, "model_ema": average}, tmp_path / "theirs.pth")
+    made = tmp_path / "made.pt"
+    report = checkpoint_of_weights(tmp_path / "theirs.pth", made, labels=THREE, image_size=64, mean=0.4, std=0.2)
+    assert "the head is fc.1; model_ema, an average, is in the file, too, and was not taken; a head of 3" in report
+    kept = torch.load(made, weights_only=True)["model"]
+    assert torch.equal(kept["network.fc.weight"], STATE["fc.weight"])
 
 
 def test_a_first_layer_for_grey_images_is_taken(tmp_path):
