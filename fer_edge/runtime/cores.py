@@ -8,6 +8,7 @@ https://docs.kernel.org/scheduler/sched-bwc.html.
 import contextlib
 import math
 import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -51,11 +52,16 @@ def _quotas(root: Path) -> Iterator[float]:
         is_v2 = kind[0] == "cgroup2"
         if not is_v2 and "cpu" not in kind[2].split(","):
             continue
-        mounted = root / fields[4].lstrip("/")
+        mounted = root / _unescaped(fields[4]).lstrip("/")
         for controllers, path in groups:
             if (not controllers) if is_v2 else ("cpu" in controllers):
-                for folder in _upwards(path, fields[3]):
+                for folder in _upwards(path, _unescaped(fields[3])):
                     yield from _quota_in(mounted / folder, is_v2=is_v2)
+
+
+def _unescaped(path: str) -> str:
+    """Of mountinfo, where blanks and backslashes are octal numbers (man 5 proc)."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
 
 
 def _groups(text: str) -> Iterator[tuple[list[str], str]]:
@@ -83,7 +89,7 @@ def _quota_in(folder: Path, *, is_v2: bool) -> Iterator[float]:
         values = _text(folder / "cpu.max").split()
     else:
         values = [_text(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
-    with contextlib.suppress(ValueError, IndexError, ZeroDivisionError):  # "max", -1, or no such file: no quota
+    with contextlib.suppress(ValueError, IndexError, ArithmeticError):  # "max", -1, or no such file: no quota
         quota = int(values[0]) / int(values[1])
         if quota > 0:
             yield quota

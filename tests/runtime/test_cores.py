@@ -39,6 +39,8 @@ def tree(folder: Path, group: str, mounts: str, files: dict[str, str]) -> Path:
         ("0::/a/b\n", "/", {"a/b/cpu.max": "100000 100000\n", "a/cpu.max": "400000 100000\n"}, 1.0),
         ("0::/kubepods/pod/x\n", "/kubepods/pod/x", {"cpu.max": "300000 100000\n"}, 3.0),  # mounted from the group on
         ("0::/../../other\n", "/", {"cpu.max": "300000 100000\n"}, 3.0),  # outside the namespace
+        ("0::/my x\n", r"/my\040x", {"cpu.max": "200000 100000\n"}, 2.0),  # as mountinfo writes a blank
+        ("0::/\n", "/", {"cpu.max": f"{'9' * 400} 1\n"}, None),
         ("0::/\n", "/", {"cpu.max": "nonsense\n"}, None),
         ("0::/\n", "/", {"cpu.max": "100000 0\n"}, None),
     ],
