@@ -98,7 +98,11 @@ def text_properties(*texts: str) -> dict[str, Any]:
 
 @cache
 def _families(signs: frozenset[str]) -> tuple[str, ...] | None:
-    """FONT, and one more family where it lacks some of ``signs``; None where no family has all of these."""
+    """FONT, and one more family where it lacks some of ``signs``; None where no family has all of these.
+
+    Raises MissingExtraError where matplotlib is not installed: a plot's names are made ready before its figure is.
+    """
+    require_matplotlib()
     from matplotlib import font_manager
 
     def lacking(path: str) -> set[str]:

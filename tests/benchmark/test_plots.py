@@ -1,9 +1,13 @@
+import sys
+
 import numpy as np
 import pytest
-from made_results import made_result, made_row
+from made_results import made_benchmark, made_result, made_row
 from PIL import Image
 
+from fer_edge.benchmark.output import write_benchmark
 from fer_edge.benchmark.plots import plot_latency_against_accuracy, plot_throughput
+from fer_edge.evaluation.plot_style import _families
 
 ROWS = [
     made_result(made_row(runtime, precision, batch), batch * speed, accuracy=accuracy)
@@ -48,6 +52,18 @@ def test_a_file_may_have_any_name(tmp_path):
     ]
     assert plot_latency_against_accuracy(rows, tmp_path / "picture.png")
     assert Image.open(tmp_path / "picture.png").size[0] > 1500  # the long name has its place, and so has the plot
+
+
+def test_several_models_without_matplotlib_are_written_without_pictures(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as where it is not installed
+    _families.cache_clear()
+    rows = [
+        made_result(made_row(model=name, batch=batch), 1.0, accuracy=0.6) for name in ("one", "two") for batch in (1, 8)
+    ]
+    said = []
+    written = write_benchmark(made_benchmark(*rows), tmp_path, "several", None, said.append)
+    assert [path.name for path in written] == ["several.json", "several.csv", "several.md"]
+    assert said == ["no pictures: expected the package 'matplotlib', found none; run: pip install 'fer-edge[plots]'"]
 
 
 def test_nothing_is_drawn_of_what_was_not_measured(tmp_path):
