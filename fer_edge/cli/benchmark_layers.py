@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 def request_for_layers(request: "BenchmarkRequest", named: Collection[str]) -> "BenchmarkRequest":
     """``request`` with what --layers measures where nothing else was ``named``: one image, one thread, and the
     installed runtimes that have counters."""
+    from fer_edge.export.graph.model_layers import require_onnx
+
+    require_onnx("train" if request.checkpoints else "onnx")  # before what imports it, which can name no smaller extra
     from fer_edge.backends.registry import backend_named
     from fer_edge.benchmark.layer_run import able_backends
 

@@ -17,10 +17,12 @@ _CHECKPOINT_SUFFIXES = (".pt", ".pth")
 
 def print_layers(model: Path | None, *, trust: bool, description: "Description | None", as_json: bool) -> None:
     """Print the layers of a model, or of a checkpoint (a ``.pt`` file or a run folder)."""
-    from fer_edge.export.graph.layer_costs import uncounted
-    from fer_edge.export.graph.model_layers import layers_of_checkpoint, layers_of_model
+    from fer_edge.export.graph.model_layers import layers_of_checkpoint, layers_of_model, require_onnx
 
     is_checkpoint = model is not None and (model.suffix in _CHECKPOINT_SUFFIXES or (model / "checkpoints").is_dir())
+    require_onnx("train" if is_checkpoint else "onnx")  # before what imports it, which can name no smaller extra
+    from fer_edge.export.graph.layer_costs import uncounted
+
     if model is not None and is_checkpoint:
         found = layers_of_checkpoint(model)
     else:
