@@ -28,10 +28,14 @@ class Damage:
         self._num_packets = 0
         self._num_shown = 0
         """Packets whose pictures are to be seen: not those that the file's edit list leaves out, nor those that need
-        pictures which were cut away, as at the start of a trimmed file: all that come before its first key picture."""
+        pictures which were cut away, as at the start of a trimmed file: all that come before its first key picture,
+        and before the first that could be decoded."""
         self._num_cut_away = 0
         """The latter."""
         self._first_key_pts: int | None = None
+        self._start_pts: int | None = None
+        self._waiting: list[int | None] = []
+        """Time stamps of the packets before the first picture is decoded."""
 
     def note(self, packet: Any) -> None:
         """Take in a packet, of any of the container's streams, in the file's order."""
@@ -40,11 +44,25 @@ class Damage:
         if packet.stream is not self._stream or not packet.size:
             return
         self._num_packets += 1
-        if self._first_key_pts is None and packet.is_keyframe and packet.pts is not None:
+        if self._first_key_pts is None and packet.is_keyframe:
             self._first_key_pts = packet.pts
         if packet.is_discard:
             return
-        is_shown = self._first_key_pts is not None and (packet.pts is None or packet.pts >= self._first_key_pts)
+        if self._start_pts is None:
+            self._waiting.append(packet.pts)
+        else:
+            self._count(packet.pts)
+
+    def begin(self, first: Any) -> None:
+        """Take in the first decoded picture."""
+        known = [pts for pts in (first.pts, self._first_key_pts) if pts is not None]
+        self._start_pts = max(known, default=0)
+        for pts in self._waiting:
+            self._count(pts)
+        self._waiting.clear()
+
+    def _count(self, pts: int | None) -> None:
+        is_shown = pts is None or self._start_pts is None or pts >= self._start_pts
         self._num_shown += is_shown
         self._num_cut_away += not is_shown
 

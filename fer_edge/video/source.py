@@ -91,6 +91,8 @@ class VideoSource:
             self._damage = Damage(self._container, self._stream)
             self._decoded = self._decode()
             self._first = next(self._decoded, None)
+            if self._first is not None:
+                self._damage.begin(self._first)
         except (self._av.FFmpegError, IndexError, OSError, ValueError) as error:
             self._first = None
             reason = error

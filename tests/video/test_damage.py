@@ -13,10 +13,14 @@ from fer_edge.video.source import VideoSource
 
 TIMES_S = [place / 20 for place in range(40)]
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-OPEN = {
-    "libx264": {"bf": "3", "x264-params": "open-gop=1:keyint=10:min-keyint=10:b-adapt=0:scenecut=0"},
-    "libx265": {"x265-params": "log-level=none:open-gop=1:bframes=3:keyint=10:min-keyint=10:b-adapt=0:scenecut=0"},
-}
+OPEN = [
+    ("libx264", {"bf": "3", "x264-params": "open-gop=1:keyint=10:min-keyint=10:b-adapt=0:scenecut=0"}),
+    ("libx264", {"bf": "0", "x264-params": "intra-refresh=1:keyint=10"}),  # as cameras: no picture is whole by itself
+    (
+        "libx265",
+        {"x265-params": "log-level=none:open-gop=1:bframes=3:keyint=10:min-keyint=10:b-adapt=0:scenecut=0"},
+    ),
+]
 
 
 def read(path: Path) -> tuple[list[int], str | None]:
@@ -25,10 +29,12 @@ def read(path: Path) -> tuple[list[int], str | None]:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-@pytest.mark.parametrize("codec", list(OPEN))
-def test_pictures_whose_references_were_trimmed_away_are_no_damage(tmp_path: Path, codec: str, suffix: str) -> None:
+@pytest.mark.parametrize(("codec", "options"), OPEN, ids=["H.264", "intra refresh", "HEVC"])
+def test_pictures_whose_references_were_trimmed_away_are_no_damage(
+    tmp_path: Path, codec: str, options: dict[str, str], suffix: str
+) -> None:
     """The first key picture that is left is followed by some that are shown before it and need the ones before."""
-    numbered.write(tmp_path / "whole.mp4", TIMES_S, codec=codec, options=OPEN[codec])
+    numbered.write(tmp_path / "whole.mp4", TIMES_S, codec=codec, options=options)
     assert read(tmp_path / "whole.mp4") == (list(range(40)), None)
     (_, key, *_), packets = numbered.keys(tmp_path / "whole.mp4")
     for start in (key, key + 1):  # with the key picture, and with some that nothing is left for
