@@ -132,6 +132,10 @@ BUNDLE = FileKind(
     },
 )
 """What ``bundle`` writes."""
+POINTER = FileKind(
+    "a Git LFS pointer",
+    dict.fromkeys((MODEL, CHECKPOINT, FACES, IMAGE, CLIP), "fetch the file that it stands for: git lfs pull"),
+)
 _NO_TEXT = {MODEL: _OTHER_MODEL, CHECKPOINT: _OTHER_CHECKPOINT, IMAGE: "name images", CLIP: "name a video"}
 JSON = FileKind("JSON", _NO_TEXT)
 TEXT = FileKind("text", _NO_TEXT)
@@ -161,6 +165,7 @@ _TEXT_SUFFIXES = (
 )
 _WEIGHTS_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
 _STARTS: tuple[tuple[bytes, FileKind], ...] = (
+    (b"version https://git-lfs.github.com/spec/", POINTER),
     (b"\xff\xd8\xff", PICTURE),
     (b"\x89PNG\r\n", PICTURE),
     (b"GIF8", ANIMATION),
@@ -283,7 +288,7 @@ def _kind_of_head(head: bytes, suffix: str) -> FileKind | None:
         return TABLE
     if known is not None:
         return known_kind(known)
-    if suffix in (".json", ".jsonl") and head.lstrip()[:1] in (b"{", b"["):
+    if suffix in (".json", ".jsonl", *IMAGE_SUFFIXES) and head.lstrip()[:1] in (b"{", b"["):
         return JSON
     return TEXT if suffix in _TEXT_SUFFIXES and b"\0" not in head and head.strip() else None
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fer_edge.errors import CheckpointError, SettingError, TrainingError
 from fer_edge.labels import LabelSet
+from fer_edge.runtime.file_kind import CHECKPOINT, FOREIGN, kind_of, mistaken
 from fer_edge.training.architectures.resnet18 import set_statistics
 from fer_edge.training.architectures.torchvision_models import models
 from fer_edge.training.checkpoint import CheckpointInfo, classifier_from_config, save_checkpoint
@@ -272,7 +273,10 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise TrainingError(f"--weights {path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise TrainingError(f"--weights {path}: expected a safetensors file, found a damaged or another one") from error
+        told = None if kind_of(path) is FOREIGN else mistaken(path, CHECKPOINT)  # FOREIGN: safetensors, but damaged
+        raise TrainingError(
+            f"--weights {path}: expected a safetensors file, {told or 'found a damaged or another one'}"
+        ) from error
 
 
 def _tensor(entry: Mapping[str, Any], body: bytearray) -> Tensor:

@@ -67,6 +67,8 @@ CONTENTS = {
     "net-evidence.zip": (archive("manifest.json", "model/net.onnx"), file_kind.BUNDLE),
     "answers.json": (b'{\n  "kit": 1}', file_kind.JSON),
     "check.py": (b"# a program\n", file_kind.TEXT),
+    "net.onnx": (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n", file_kind.POINTER),
+    "error.jpg": (b'{"error": "not found"}', file_kind.JSON),
     "net.json": (json.dumps({"format_version": 1, "name": "net"}).encode(), file_kind.METADATA),
     "face.png": (picture("PNG"), file_kind.PICTURE),
     "face.jpg": (picture("JPEG"), file_kind.PICTURE),
@@ -105,7 +107,9 @@ CONTENTS = {
     "net.lite": (b"\x1c\0\0\0TFL3", file_kind.FOREIGN),
 }
 
-KNOWN_BY_SUFFIX = ("answers.json", "check.py", "table.csv", "clip.mjpeg", "net.torchscript", "net.pt2", "face.nef")
+KNOWN_BY_SUFFIX = (
+    *("answers.json", "error.jpg", "check.py", "table.csv", "clip.mjpeg", "net.torchscript", "net.pt2", "face.nef"),
+)
 
 
 @pytest.mark.parametrize("name", CONTENTS)
@@ -170,7 +174,7 @@ def test_every_kind_has_a_way_out_wherever_it_does_not_fit():
         "a folder of images": {FACES, IMAGE},
     }
     kinds = [one for one in vars(file_kind).values() if isinstance(one, file_kind.FileKind)]
-    assert len(kinds) == 16
+    assert len(kinds) == 17
     for kind in kinds:
         fit = {CLIP, IMAGE} if kind is file_kind.ANIMATION else fits.get(kind.words, set())
         assert set(kind.way_out) == set(USES) - fit, kind.words
