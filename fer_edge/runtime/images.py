@@ -159,6 +159,8 @@ def _decode_file(source: str | Path, name: str, reduces: bool) -> OpenedImage:
         if source[:5].lower() == "data:":
             raise ImageError(f"{name[:60]}: expected a file, {DATA_URL}")
         raise ImageError(f"{name[:200]}: expected a file, found a URL; download it and pass the file")
+    if not os.fspath(source):
+        raise ImageError("'': expected the path of an image, found an empty text")
     try:
         status = os.stat(source)  # noqa: PTH116  # a Path costs as much as opening a small file
         if stat.S_ISDIR(status.st_mode):

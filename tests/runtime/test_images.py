@@ -369,3 +369,8 @@ def test_a_transparent_level_of_few_bits_lies_on_white(bits: int) -> None:
         )
         data = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(name, content) for name, content in (*chunks, (b"IEND", b"")))
         assert decode_image(data)[0, :4, 0].tolist() == levels * 2
+
+
+def test_an_empty_path_is_told_as_such() -> None:
+    with pytest.raises(ImageError, match=r"^'': expected the path of an image, found an empty text$"):
+        decode_image("")
