@@ -154,7 +154,7 @@ class FaceData:
             filled = ", ".join(split for split, faces in self.splits.items() if faces) or "none"
             raise DataError(
                 f"{self.source}: expected faces in the split '{name}', found none; splits with faces: {filled} "
-                f"({self.layout}); put faces into a folder called {name}, or name another split where the command has "
+                f"({self.layout}); add faces to it, or name another split where the command has "
                 "--split"
             )
         return chosen
