@@ -179,7 +179,8 @@ def compare_evaluations(new: Evaluation, old: Evaluation) -> Changes:
     mine, theirs = (np.array(one) for one in zip(*pairs, strict=True))
     names = np.array(new.subject.labels.names, object)
     truth = names[new.faces.labels[mine]]
-    former = np.array(old.subject.labels.names, object)[old.faces.labels[theirs]]
+    old_names = _names_in(new, old)
+    former = old_names[old.faces.labels[theirs]]
     if (truth != former).any():
         first = int(np.argmax(truth != former))
         raise DataError(
@@ -187,7 +188,7 @@ def compare_evaluations(new: Evaluation, old: Evaluation) -> Changes:
             f"{printable(str(former[first]))} and {printable(str(truth[first]))}; compare models of the same label set"
         )
     answers = names[new.probabilities[mine].argmax(axis=1)]
-    answered = np.array(old.subject.labels.names, object)[old.probabilities[theirs].argmax(axis=1)]
+    answered = old_names[old.probabilities[theirs].argmax(axis=1)]
     found = compare_answers(
         truth, answered, answers, new.subject.labels.names, [new.faces.sources[place] for place in mine]
     )
@@ -200,6 +201,12 @@ def compare_evaluations(new: Evaluation, old: Evaluation) -> Changes:
         old=old,
         num_left_out=len(new.faces) + len(old.faces) - 2 * len(pairs),
     )
+
+
+def _names_in(new: Evaluation, old: Evaluation) -> np.ndarray:
+    """The names of the old model's classes, as the new one calls them where it knows them as aliases (anger, angry)."""
+    known = new.subject.labels
+    return np.array([known.resolve(name) or name for name in old.subject.labels.names], object)
 
 
 def compare_answers(

@@ -18,7 +18,7 @@ from fer_edge.evaluation.changes import compare_evaluations
 from fer_edge.evaluation.evaluation import Evaluation, Subject, evaluate_split
 from fer_edge.evaluation.groups import MIN_FACES, cells_of, evaluate_groups, gap_in_words
 from fer_edge.evaluation.metrics import evaluate_probabilities
-from fer_edge.labels import label_set_of
+from fer_edge.labels import FER2013, FERPLUS, label_set_of
 from fer_edge.runtime.certainty import Certainty
 
 NAMES = ("calm", "sad | <b>", "うれしい")
@@ -82,6 +82,24 @@ def test_an_old_model_is_asked_about_the_faces_of_the_new_one_whatever_its_run_c
     assert (changes.overall.num_faces, changes.num_left_out) == (4, 2)
     assert (changes.overall.new, changes.overall.old) == (0.5, 0)
     assert evaluated(48, 0, ("calm", "happy", "tense"), like=new).num_trained_on == 0
+
+
+def test_one_class_under_two_names_is_compared_as_one():
+    labels = np.arange(90) % 3  # of FER-2013: angry, disgust, fear
+    new, old = evaluation(labels, labels), evaluation(labels, answers_of(labels, 0.5, 7))
+    in_ferplus = np.array([FERPLUS.index(name) for name in ("anger", "disgust", "fear")])
+    answers = np.eye(len(FERPLUS))[in_ferplus[old.probabilities.argmax(axis=1)]]
+    new = replace(new, subject=replace(new.subject, labels=FER2013))
+    old = replace(
+        old,
+        subject=replace(old.subject, labels=FERPLUS),
+        faces=replace(old.faces, labels=in_ferplus[labels]),
+        probabilities=answers,
+    )
+    changes = compare_evaluations(new, old)
+    assert (changes.overall.num_faces, changes.overall.new, changes.overall.only_old_right) == (90, 1, 0)
+    assert changes.overall.only_new_right == len(changes.faces) > 20
+    assert {face.old for face in changes.faces} == {"angry", "disgust", "fear"}
 
 
 def test_a_planted_gap_is_found_with_its_groups():
