@@ -83,7 +83,7 @@ def test_mistakes_are_one_line(model, bundled, tmp_path) -> None:
     for arguments, code, message in (
         (("accept", tmp_path / "none.zip"), 1, "no such bundle; make one with"),
         (("accept", tmp_path / "text.zip"), 1, "expected a whole bundle"),
-        (("accept", model), 1, "expected a whole bundle"),
+        (("accept", model), 1, "expected a bundle, found an exported model; name"),
         (("accept", bundled, "--data", tmp_path / "none"), 1, "expected a folder of faces or a CSV file"),
         (("accept", bundled, "--skip-bad"), 2, "--skip-bad: expected --data with it"),
         (("bundle", tmp_path / "none.onnx"), 1, "no such model"),
