@@ -1,6 +1,7 @@
 """One process at a time in a folder, for as long as it takes to write a file and to list it."""
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,10 +44,10 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 def _locked(folder: Path) -> int | None:
     """A descriptor that holds the lock until it is closed; None where there are no such locks."""
-    try:
-        import fcntl
-    except ImportError:
+    if sys.platform == "win32":
         return None
+    import fcntl
+
     while True:
         make_folder(folder)
         try:
