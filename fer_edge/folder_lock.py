@@ -46,8 +46,10 @@ def _locked(folder: Path) -> int | None:
     """A descriptor that holds the lock until it is closed; None where there are no such locks."""
     if sys.platform == "win32":
         return None
-    import fcntl
-
+    try:
+        import fcntl
+    except ImportError:  # Pyodide, say
+        return None
     while True:
         make_folder(folder)
         try:
