@@ -95,7 +95,10 @@ def write_kit(
     earlier_files(folder, MANIFEST, _EXPECTED)  # before the work: it raises
     checked = read_any(model, trust=trust, description=description)
     if checked.metadata.input.dtype not in _DTYPES:
-        raise ModelError(f"{model}: expected an input of {' or '.join(_DTYPES)}, found {checked.metadata.input.dtype}")
+        raise ModelError(
+            f"{model}: expected an input of {' or '.join(_DTYPES)}, found {checked.metadata.input.dtype}; "
+            "convert it so that its input is float32: values inside may stay float16"
+        )
     # One thread: sums are taken in the same order on every machine.
     backend: ModelBackend = open_model(model, threads=1, trust=trust, description=description)
     if full_precision and checked.model is not None:

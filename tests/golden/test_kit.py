@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
+from foreign_models import LABELS, write_model
 from languages import FIXTURES
 from PIL import Image
 
@@ -184,3 +185,10 @@ def test_every_precision_has_bounds_and_a_reason(precision):
     assert 0 < tolerance.max_probability_difference < tolerance.max_logit_difference
     assert tolerance.tie_margin >= 2 * tolerance.max_probability_difference
     assert len(tolerance.reason) > 40
+
+
+def test_an_input_of_float16_is_refused_before_anything_is_written_and_with_the_way_out(tmp_path):
+    path = write_model(tmp_path / "theirs.onnx", shape=("n", 24, 24, 3), dtype=onnx.TensorProto.FLOAT16)
+    with pytest.raises(ModelError, match="found float16; convert it so that its input is float32"):
+        write_kit(path, tmp_path / "kit", description={"labels": LABELS})
+    assert not (tmp_path / "kit").exists()
