@@ -136,14 +136,14 @@ class OwnFiles:
 
     def _foreign(self, paths: list[Path]) -> list[tuple[Path, str]]:
         """Those whose place is taken by what is not ours, each with what that is in words."""
-        foreign = [(path, found) for path in paths if (found := self._found(path))]
+        foreign = [(path, found) for path in paths if (found := self._in_the_way(path))]
         for folder in {path.parent for path, found in foreign if found in (_FILE, _CHANGED)}:
             # Another command may have listed it since, or be about to: between writing and listing it is alone there.
             with locked_folder(folder):
                 self._list(folder).read_on()
-        return [(path, found) for path, _ in foreign if (found := self._found(path))]
+        return [(path, found) for path, _ in foreign if (found := self._in_the_way(path))]
 
-    def _found(self, path: Path) -> str:
+    def _in_the_way(self, path: Path) -> str:
         """What has the place of ``path`` and is not ours, in words; empty where it may be written."""
         found = _found(path)
         if found != _FILE:
